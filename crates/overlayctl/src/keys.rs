@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl keys`: the one table, for people.
+
+use anyhow::Result;
+use overlayroot_core::grammar::KEYS;
+use std::process::ExitCode;
+
+/// Prints every key.
+pub fn run() -> Result<ExitCode> {
+    for key in KEYS {
+        anstream::println!("{}={}", key.name, key.syntax);
+        anstream::println!("    {}", key.help);
+        let default = if key.default.is_empty() { "none" } else { key.default };
+        anstream::println!("    default: {default}");
+        if !key.deprecated.is_empty() {
+            anstream::println!("    also (deprecated): {}", key.deprecated.join(", "));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

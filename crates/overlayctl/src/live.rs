@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the kernel says now, held against the record: a record alone proves nothing.
+
+use anyhow::Result;
+use nix::sys::statvfs::statvfs;
+use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::record::{Outcome, Record, RootKind};
+use overlayroot_linux::mounts;
+use serde::Serialize;
+
+/// How bad it is; the number is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// What was asked for runs.
+    Ok = 0,
+    /// Degraded, or the upper fills up.
+    Warning = 1,
+    /// The overlay asked for is not there, or the upper is nearly full.
+    Critical = 2,
+    /// No record.
+    Unknown = 3,
+}
+
+/// Fill of the upper's file system.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fill {
+    /// Mount point.
+    pub at: String,
+    /// File system type.
+    pub fstype: String,
+    /// Source.
+    pub source: String,
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Bytes in use.
+    pub used: u64,
+    /// Percent of bytes, or of inodes if that is more.
+    pub percent: u64,
+}
+
+/// The mounts that matter.
+#[derive(Debug, Serialize)]
+pub struct Live {
+    /// Type of `/`.
+    pub root_fstype: String,
+    /// Source of `/`.
+    pub root_source: String,
+    /// Whether `/` can be written.
+    pub root_writable: bool,
+    /// The lower in words.
+    pub lower: Option<String>,
+    /// Whether the lower's file system refuses writes.
+    pub lower_read_only: bool,
+    /// The upper's fill.
+    pub upper: Option<Fill>,
+}
+
+/// Reads the kernel's view.
+pub fn read(record: Option<&Record>) -> Result<Live> {
+    let mounts = mounts::read()?;
+    let root = mountinfo::at(&mounts, "/").cloned().unwrap_or_default();
+    let lower = record.and_then(|record| record.effective.lowers.last()).and_then(|at| mountinfo::at(&mounts, at));
+    let upper = record.and_then(|record| record.effective.upper_fs.as_deref()).and_then(|at| mountinfo::at(&mounts, at));
+    Ok(Live {
+        root_writable: !root.read_only(),
+        root_fstype: root.fstype,
+        root_source: root.source,
+        lower: lower.map(|mount| format!("{} {} on {}", mount.fstype, mount.source, mount.at)),
+        lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
+        upper: upper.and_then(fill),
+    })
+}
+
+fn fill(mount: &Mount) -> Option<Fill> {
+    let stat = statvfs(mount.at.as_str()).ok()?;
+    let unit = u64::from(stat.fragment_size());
+    let bytes = u64::from(stat.blocks()) * unit;
+    let used = bytes.saturating_sub(u64::from(stat.blocks_free()) * unit);
+    let inodes = u64::from(stat.files());
+    let inodes_used = inodes.saturating_sub(u64::from(stat.files_free()));
+    let percent = |used: u64, all: u64| (used * 100).checked_div(all).unwrap_or(0);
+    Some(Fill {
+        at: mount.at.clone(),
+        fstype: mount.fstype.clone(),
+        source: mount.source.clone(),
+        percent: percent(used, bytes).max(percent(inodes_used, inodes)),
+        bytes,
+        used,
+    })
+}
+
+/// What is wrong, worst first, in one line each.
+pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level, String)> {
+    let Some(record) = record else {
+        return vec![match asked {
+            true => (
+                Level::Critical,
+                "an overlay is asked for, but there is no record: the initramfs lacks overlayroot-rs, or it was stopped".to_owned(),
+            ),
+            false => (Level::Unknown, "no record of this boot: the initramfs lacks overlayroot-rs".to_owned()),
+        }];
+    };
+    let mut found = from_record(record);
+    if record.effective.root == RootKind::Overlay {
+        if live.root_fstype != "overlay" {
+            let text = format!("the record says overlay, the kernel says / is {}", live.root_fstype);
+            found.push((Level::Critical, text));
+        } else if !live.root_writable {
+            found.push((Level::Critical, "/ is read-only".to_owned()));
+        }
+        if live.lower.is_some() && !live.lower_read_only {
+            found.push((Level::Warning, "the file system under the lower can be written".to_owned()));
+        }
+    }
+    match live.upper.as_ref().map(|fill| fill.percent) {
+        Some(percent) if percent >= 95 => found.push((Level::Critical, format!("the upper is {percent} % full"))),
+        Some(percent) if percent >= 80 => found.push((Level::Warning, format!("the upper is {percent} % full"))),
+        _ => {}
+    }
+    found.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
+    found
+}
+
+fn from_record(record: &Record) -> Vec<(Level, String)> {
+    let level = match record.outcome {
+        Outcome::Applied | Outcome::Off => return Vec::new(),
+        Outcome::Degraded => Level::Warning,
+        Outcome::Refused | Outcome::Failed => Level::Critical,
+    };
+    let reasons = record.reasons.iter().map(|reason| reason.text.clone());
+    let issues = record.issues.iter().map(ToString::to_string);
+    reasons.chain(issues).map(|text| (level, text)).collect()
+}

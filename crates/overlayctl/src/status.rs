@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl status`: a table for eyes, JSON for machines, an exit code for monitoring.
+
+use crate::live::{self, Fill, Level, Live};
+use anstyle::{AnsiColor, Style};
+use anyhow::Result;
+use overlayroot_core::config::Config;
+use overlayroot_core::paths;
+use overlayroot_core::record::Record;
+use overlayroot_core::upper::Upper;
+use overlayroot_linux::{recordfile, sources};
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    level: Level,
+    problems: Vec<&'a str>,
+    #[serde(flatten)]
+    record: Option<&'a Record>,
+    live: &'a Live,
+}
+
+/// Whether this boot's command line or the host's configuration files ask for an overlay.
+pub fn asked_for() -> bool {
+    let config = Config::read(&sources::read(None));
+    config.upper.value != Upper::Off || config.misunderstood()
+}
+
+/// Shows the status.
+pub fn run(json: bool) -> Result<ExitCode> {
+    let record = recordfile::read(paths::RECORD)?;
+    let live = live::read(record.as_ref())?;
+    let problems = live::problems(record.as_ref(), asked_for(), &live);
+    let level = problems.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);
+    if json {
+        let status = Status {
+            level,
+            problems: problems.iter().map(|(_, text)| text.as_str()).collect(),
+            record: record.as_ref(),
+            live: &live,
+        };
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        show(record.as_ref(), &live, &problems, level);
+    }
+    Ok(ExitCode::from(level as u8))
+}
+
+fn style(level: Level) -> Style {
+    let color = match level {
+        Level::Ok => AnsiColor::Green,
+        Level::Warning => AnsiColor::Yellow,
+        Level::Critical => AnsiColor::Red,
+        Level::Unknown => AnsiColor::Cyan,
+    };
+    color.on_default().bold()
+}
+
+fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], level: Level) {
+    let (style, plain) = (style(level), Style::new());
+    let word = record.map_or("no record", |record| record.outcome.word());
+    anstream::println!("{style}● overlay root: {word}{plain:#}{style:#}");
+    if let Some(record) = record {
+        row("asked for", &format!("{}  [{}]", record.requested.spec, record.requested.origin));
+        row("running", &record.effective.to_string());
+        row("policy", &format!("fallback {}, timeout {} s", record.requested.fallback, record.requested.timeout));
+    }
+    let mode = if live.root_writable { "writable" } else { "read-only" };
+    row("root", &format!("{} {} on /, {mode}", live.root_fstype, live.root_source));
+    if let Some(lower) = &live.lower {
+        row("lower", &format!("{lower}, {}", if live.lower_read_only { "read-only" } else { "WRITABLE underneath" }));
+    }
+    if let Some(fill) = &live.upper {
+        row("upper", &format!("{} {} on {}", fill.fstype, fill.source, fill.at));
+        row("", &bar(fill));
+    }
+    if let Some(record) = record {
+        let count = record.steps.len();
+        row("boot", &format!("{count} steps in {:.0} ms, {:.1} s after the kernel, by the {}", record.took_ms, record.started, record.by));
+        for note in &record.notes {
+            row("note", note);
+        }
+    }
+    for (level, text) in problems {
+        let style = self::style(*level);
+        let word = format!("{level:?}").to_lowercase();
+        anstream::println!("{style}{word:>10}{style:#}  {text}");
+    }
+    for line in record.iter().flat_map(|record| &record.reasons).flat_map(|reason| &reason.kernel) {
+        row("kernel", line);
+    }
+}
+
+fn row(name: &str, text: &str) {
+    anstream::println!("{name:>10}  {text}");
+}
+
+fn bar(fill: &Fill) -> String {
+    const WIDTH: u64 = 24;
+    let full = (fill.percent * WIDTH / 100).min(WIDTH);
+    let cells: String = (0..WIDTH).map(|cell| if cell < full { '█' } else { '░' }).collect();
+    format!("{cells} {} %  {} of {}", fill.percent, human(fill.used), human(fill.bytes))
+}
+
+/// Bytes with one decimal and a binary unit.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS.get(unit).copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!(human(0), "0.0 B");
+        assert_eq!(human(1536), "1.5 KiB");
+        assert_eq!(human(3 << 30), "3.0 GiB");
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which source, name and spelling decides a field (shared reference: dracut-ng 111).
+use super::*;
+use crate::upper::{Device, Tmpfs};
+
+fn read(cmdline: &str, conf: &str) -> Config {
+    Config::read(&Inputs {
+        conf: vec![Source::new("/etc/overlayroot-rs.conf", conf)],
+        cmdline: vec![Source::new("/proc/cmdline", cmdline)],
+        ubuntu: Vec::new(),
+    })
+}
+
+fn upper(cmdline: &str) -> Upper {
+    read(cmdline, "").upper.value
+}
+
+fn label(text: &str) -> Upper {
+    Upper::Device(Device::Label(text.into()))
+}
+
+fn tmpfs() -> Upper {
+    Upper::Tmpfs(Tmpfs::default())
+}
+
+#[test]
+fn the_table_of_dracut_ng_111() {
+    let table = [
+        ("quiet", Upper::Off),
+        ("rd.overlay=0", Upper::Off),
+        ("rd.overlay=off rd.live.overlay.overlayfs=1", Upper::Off),
+        ("rd.overlay", tmpfs()),
+        ("rd.overlay=", tmpfs()),
+        ("rd.overlay=1", tmpfs()),
+        ("rd.overlay=LABEL=X rd.overlay", tmpfs()),
+        ("rd.overlay rd.overlay=LABEL=X", label("X")),
+        ("rd.overlay=\"LABEL=my disk\"", label("my disk")),
+        ("rd.overlay rd.live.overlay=LABEL=X", label("X")),
+        ("rd.overlay=1 rd.live.overlay=LABEL=X", label("X")),
+        ("rd.overlay=yes rd.live.overlay=LABEL=X", tmpfs()),
+        ("rd.live.overlay=LABEL=X", Upper::Off),
+        ("rd.live.overlay.overlayfs", tmpfs()),
+        ("rd.live.overlay.overlayfs=1 rd.live.overlay=LABEL=X", label("X")),
+        ("rd.overlay.crypt=LABEL=C", Upper::Crypt("LABEL=C".into())),
+        ("rd.overlay rd.overlay.crypt=LABEL=C", Upper::Crypt("LABEL=C".into())),
+        ("rd.overlay=LABEL=X rd.overlay.crypt=LABEL=C", label("X")),
+        ("rd.overlay=0 rd.overlay.crypt=LABEL=C", Upper::Off),
+        ("rd.overlay overlayroot=disabled", tmpfs()),
+        ("rd.overlay=0 overlayroot=tmpfs", Upper::Off),
+        ("overlayroot=tmpfs", tmpfs()),
+    ];
+    for (cmdline, want) in table {
+        assert_eq!(upper(cmdline), want, "{cmdline}");
+    }
+}
+
+#[test]
+fn the_command_line_beats_the_file_key_by_key() {
+    let conf = "# a comment\nrd.overlay = \"LABEL=disk\"\nrd.overlay.timeout=5\n";
+    let config = read("rd.overlay=tmpfs:size=1G", conf);
+    assert_eq!(config.upper.value.to_string(), "tmpfs size=1G,mode=0755");
+    assert_eq!(config.timeout.value, 5);
+    assert_eq!(config.timeout.origin.to_string(), "rd.overlay.timeout=5 in /etc/overlayroot-rs.conf:3");
+    assert_eq!(read("", conf).upper.value, label("disk"));
+    assert_eq!(read("rd.live.overlay.overlayfs=0", conf).upper.value, Upper::Off);
+}
+
+#[test]
+fn both_spellings_of_the_old_readonly_count() {
+    for name in ["rd.live.overlay.readonly", "rd.live.overlayfs.readonly"] {
+        let config = read(name, "");
+        assert!(config.readonly.value && config.notes.len() == 1, "{name}");
+    }
+}
+
+#[test]
+fn a_mistake_is_one_issue_with_its_source() {
+    let config = read("rd.overlay rd.overlay.rest rd.overlay.fallback=hatl", "rd.overlay.timout=1\nfoo");
+    let lines: Vec<String> = config.issues.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, [
+        "rd.overlay.rest in /proc/cmdline: unknown key; did you mean rd.overlay.reset?",
+        "rd.overlay.timout=1 in /etc/overlayroot-rs.conf:1: unknown key; did you mean rd.overlay.timeout?",
+        "foo in /etc/overlayroot-rs.conf:2: unknown key",
+        "rd.overlay.fallback=hatl in /proc/cmdline: not one of tmpfs, ro, none, halt; the default tmpfs holds; did you mean halt?",
+    ]);
+}
+
+#[test]
+fn a_mistyped_switch_is_not_silence() {
+    assert!(read("rd.overlayroot=tmpfs", "").misunderstood());
+    assert!(read("overlayroot=tmpsf", "").misunderstood());
+    assert!(!read("rd.overlay=0 rd.overlay.rest", "").misunderstood());
+    assert!(!read("rd.overlay rd.overlay.rest", "").misunderstood());
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_an_issue_not_a_crash() {
+    let config = Config::read(&Inputs {
+        conf: vec![Source::new("c", b"rd.overlay=LABEL=\xff\nrd.overlay.reset\n".to_vec())],
+        cmdline: vec![Source::new("/proc/cmdline", b"rd.overlay=LABEL=\xff\xfe".to_vec())],
+        ubuntu: Vec::new(),
+    });
+    assert_eq!(config.upper.value, tmpfs());
+    assert_eq!(config.issues.len(), 2);
+    assert!(config.reset.value);
+}
+
+#[test]
+fn ubuntus_files_are_data_and_come_last() {
+    let mut inputs = Inputs {
+        ubuntu: vec![Source::new("/etc/overlayroot.conf", "overlayroot_cfgdisk=\"disabled\"\noverlayroot=\"tmpfs:swap=1\" # on\n")],
+        ..Inputs::default()
+    };
+    let config = Config::read(&inputs);
+    assert_eq!((config.upper.value, config.swap_off), (tmpfs(), false));
+    inputs.cmdline = vec![Source::new("/proc/cmdline", "overlayroot=disabled")];
+    assert_eq!(Config::read(&inputs).upper.value, Upper::Off);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_anywhere_give_a_configuration(conf: Vec<u8>, cmdline: Vec<u8>, ubuntu: Vec<u8>) {
+        Config::read(&Inputs {
+            conf: vec![Source::new("c", conf)],
+            cmdline: vec![Source::new("/proc/cmdline", cmdline)],
+            ubuntu: vec![Source::new("u", ubuntu)],
+        });
+    }
+
+    #[test]
+    fn no_device_path_ever_leaves_dev(text in "(rd.overlay|overlayroot)=[a-z:=,./\\\\ \"]{0,30}") {
+        if let Upper::Device(Device::Path(path)) = upper(&text) {
+            proptest::prop_assert!(path.starts_with("/dev/") && !path.split('/').any(|p| p == ".."));
+        }
+    }
+}

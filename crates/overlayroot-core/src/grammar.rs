@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The one table of keys. Arguments, configuration files, man pages, `--help` and the record
+//! use its words; `tests/docs.rs` fails where a man page lacks a row.
+
+use crate::issue::nearest;
+use crate::upper::Problem;
+use serde::{Deserialize, Serialize};
+
+/// One key of the kernel command line and of the configuration files.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name; dracut compares names byte by byte, `-`, `_` and `.` are different.
+    pub name: &'static str,
+    /// Older names dracut-ng still takes, looked at only where `name` does not occur.
+    pub deprecated: &'static [&'static str],
+    /// The value's form.
+    pub syntax: &'static str,
+    /// What holds where the key does not occur.
+    pub default: &'static str,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+}
+
+/// `rd.overlay`.
+pub static OVERLAY: Key = Key {
+    name: "rd.overlay",
+    deprecated: &["rd.live.overlay.overlayfs", "rd.live.overlay"],
+    syntax: "[0|1|tmpfs[:size=SIZE,nr_blocks=N,nr_inodes=N]|LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH]",
+    default: "0",
+    help: "Make the root an overlay, with its upper in RAM or on a block device.",
+};
+/// `rd.overlay.reset`.
+pub static RESET: Key = Key {
+    name: "rd.overlay.reset",
+    deprecated: &["rd.live.overlay.reset"],
+    syntax: "[BOOL]",
+    default: "0",
+    help: "Empty the upper and its work directory at every boot that carries the key.",
+};
+/// `rd.overlay.readonly`.
+pub static READONLY: Key = Key {
+    name: "rd.overlay.readonly",
+    deprecated: &["rd.live.overlay.readonly", "rd.live.overlayfs.readonly"],
+    syntax: "[BOOL]",
+    default: "0",
+    help: "Use the device's upper as a read-only layer and put changes into RAM.",
+};
+/// `rd.overlay.crypt`.
+pub static CRYPT: Key = Key {
+    name: "rd.overlay.crypt",
+    deprecated: &[],
+    syntax: "DEVICE[,mapname=NAME][,fstype=TYPE][,mkfs=0|1][,timeout=SECONDS]",
+    default: "",
+    help: "An encrypted upper; understood but not in this version, the fallback applies.",
+};
+/// `rd.overlay.fallback`.
+pub static FALLBACK: Key = Key {
+    name: "rd.overlay.fallback",
+    deprecated: &[],
+    syntax: "tmpfs|ro|none|halt",
+    default: "tmpfs",
+    help: "What to boot where the overlay asked for can't be had: a RAM overlay, the root read-only, the plain root, or the emergency shell.",
+};
+/// `rd.overlay.timeout`.
+pub static TIMEOUT: Key = Key {
+    name: "rd.overlay.timeout",
+    deprecated: &[],
+    syntax: "SECONDS",
+    default: "30",
+    help: "How long to wait for the upper's device to appear; 0 looks once.",
+};
+
+/// Every key, in the order the manual lists them.
+pub static KEYS: [&Key; 6] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT];
+
+/// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).
+pub const UBUNTU: &str = "overlayroot";
+
+/// Longest wait, in seconds, that `rd.overlay.timeout` may ask for: one day.
+pub const MOST_TIMEOUT: u32 = 86_400;
+
+/// What to boot where the overlay asked for can't be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fallback {
+    /// An overlay with its upper in RAM; dracut-ng's behaviour, but loud.
+    Tmpfs,
+    /// The root read-only, without an overlay.
+    Ro,
+    /// The plain root as it is.
+    None,
+    /// No root: the emergency shell.
+    Halt,
+}
+
+impl Fallback {
+    /// Every value in the words of the grammar.
+    pub const ALL: [(&'static str, Fallback); 4] = [
+        ("tmpfs", Fallback::Tmpfs),
+        ("ro", Fallback::Ro),
+        ("none", Fallback::None),
+        ("halt", Fallback::Halt),
+    ];
+
+    /// Its word in the grammar.
+    pub fn word(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(_, value)| *value == self);
+        found.map_or("tmpfs", |(word, _)| word)
+    }
+
+    /// Whether a mistake in the configuration is a failure of its own.
+    pub fn strict(self) -> bool {
+        self != Fallback::Tmpfs
+    }
+}
+
+/// dracut's boolean: false for exactly `0`, `no` and `off`; bare and empty are true.
+pub fn parse_bool(value: Option<&str>) -> bool {
+    !matches!(value, Some("0" | "no" | "off"))
+}
+
+/// The value of `rd.overlay.fallback`.
+pub fn parse_fallback(value: &str) -> Result<Fallback, Problem> {
+    let found = Fallback::ALL.iter().find(|(word, _)| *word == value);
+    found.map(|(_, fallback)| *fallback).ok_or_else(|| {
+        let near = nearest(value, Fallback::ALL.iter().map(|(word, _)| *word));
+        Problem::new("not one of tmpfs, ro, none, halt; the default tmpfs holds", near)
+    })
+}
+
+/// The value of `rd.overlay.timeout`, in seconds.
+pub fn parse_timeout(value: &str) -> Result<u32, Problem> {
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    match value.parse::<u32>() {
+        Ok(seconds) if digits && seconds <= MOST_TIMEOUT => Ok(seconds),
+        _ => Err(Problem::new(
+            format!("not a number of seconds from 0 to {MOST_TIMEOUT}; the default {} holds", TIMEOUT.default),
+            None,
+        )),
+    }
+}
+
+/// Whether a key is, or was meant to be, one of ours: any case, `_` and `-` for `.`.
+pub fn is_ours(key: &str) -> bool {
+    let plain = key.to_ascii_lowercase().replace(['_', '-'], ".");
+    plain.starts_with("rd.overlay")
+}
+
+/// Whether the table has this key, under its name or a deprecated one.
+pub fn is_known(key: &str) -> bool {
+    KEYS.iter().any(|row| row.name == key || row.deprecated.contains(&key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_three_words_are_false() {
+        for no in ["0", "no", "off"] {
+            assert!(!parse_bool(Some(no)));
+        }
+        for yes in [None, Some(""), Some("1"), Some("false"), Some("No"), Some("00")] {
+            assert!(parse_bool(yes), "{yes:?}");
+        }
+    }
+
+    #[test]
+    fn fallback_words_and_near_misses() {
+        assert_eq!(parse_fallback("ro"), Ok(Fallback::Ro));
+        assert_eq!(parse_fallback("hatl").unwrap_err().nearest.as_deref(), Some("halt"));
+        for (word, value) in Fallback::ALL {
+            assert_eq!(value.word(), word);
+        }
+    }
+
+    #[test]
+    fn timeouts() {
+        assert_eq!(parse_timeout("0"), Ok(0));
+        for bad in ["", "-1", "+1", "8s", "1.5", "99999", "99999999999"] {
+            assert!(parse_timeout(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_that_were_meant_for_us() {
+        for ours in ["rd.overlay.rest", "rd.overlayfs", "RD.Overlay", "rd_overlay", "rd-overlay.reset"] {
+            assert!(is_ours(ours) && !is_known(ours), "{ours}");
+        }
+        assert!(!is_ours("rd.live.overlay.size"));
+    }
+}

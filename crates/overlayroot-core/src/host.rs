@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the booted system must be told so that it comes up healthy on an overlay: runtime
+//! drop-ins and masks in `/run`, gone at the next boot; the lower's own files stay untouched.
+
+use crate::config::Config;
+use crate::facts::Root;
+use crate::fstab::{self, Entry, unit_name};
+use crate::paths::{RUNTIME_UNITS, VOLATILE_ROOT};
+use crate::step::Step;
+
+/// util-linux ≥ 2.39 hands all options back through fsconfig, which overlayfs refuses, and the
+/// unit fails; mount(2) ignores them (systemd#39558, util-linux#2528).
+const REMOUNT: &str = "[Service]\nEnvironment=LIBMOUNT_FORCE_MOUNT2=always\n";
+/// An `ro` in fstab's `/` line would now make the *overlay* read-only. With both source and
+/// target given, mount(8) does not look into fstab.
+const REMOUNT_RW: &str = "[Service]\nEnvironment=LIBMOUNT_FORCE_MOUNT2=always\n\
+    ExecStartPost=/bin/mount -o remount,rw,defaults none /\n";
+const REMOUNT_SKIP: &str = "[Unit]\nConditionPathExists=!/run/overlayroot/state.json\n";
+
+fn remount(text: &str, why: &str) -> Step {
+    Step::WriteRun {
+        path: format!("{RUNTIME_UNITS}/systemd-remount-fs.service.d/50-overlayroot-rs.conf"),
+        text: text.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+fn mask(unit: &str, why: &str) -> Step {
+    Step::LinkRun {
+        path: format!("{RUNTIME_UNITS}/{unit}"),
+        to: "/dev/null".to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+/// Steps for a merged root, and the notes they deserve.
+pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
+    let entries = fstab::parse(&root.fstab);
+    let slash = entries.iter().find(|entry| entry.at == "/");
+    let mut steps = vec![match slash.is_some_and(|entry| entry.has("ro")) {
+        true => remount(REMOUNT_RW, "fstab's 'ro' is the lower's, the overlay stays writable"),
+        false => remount(REMOUNT, "an overlay takes no options at remount"),
+    }];
+    let mut notes = Vec::new();
+    if slash.is_some_and(|entry| entry.has("x-systemd.growfs")) {
+        steps.push(mask("systemd-growfs-root.service", "an overlay has no block device to grow on"));
+    }
+    for entry in entries.iter().filter(|entry| entry.fstype == "swap") {
+        let why = match (entry.swap_file(), config.swap_off) {
+            (true, _) => "a swap file can't be used through an overlay",
+            (false, true) => "overlayroot= without swap=1 keeps swap off",
+            (false, false) => continue,
+        };
+        steps.push(mask(&unit_name(&entry.what, "swap"), why));
+        notes.push(format!("swap on {} stays off: {why}", entry.what));
+    }
+    if let Some(device) = block_device(root) {
+        steps.push(Step::LinkRun {
+            path: VOLATILE_ROOT.to_owned(),
+            to: device,
+            why: "the block device behind the root, for systemd".to_owned(),
+        });
+    }
+    let others: Vec<&Entry> = entries.iter().filter(|entry| entry.not_overlaid()).collect();
+    if !others.is_empty() {
+        let list: Vec<&str> = others.iter().map(|entry| entry.at.as_str()).collect();
+        let asked = if config.recurse { ", recurse=1 is not in this version" } else { "" };
+        notes.push(format!("mounted as fstab says, not overlaid{asked}: {}", list.join(" ")));
+    }
+    (steps, notes)
+}
+
+/// The step that keeps a read-only root read-only: fstab's options must not undo it.
+pub fn for_read_only() -> Step {
+    remount(REMOUNT_SKIP, "the root stays read-only, whatever fstab says")
+}
+
+/// The block device of the root; btrfs and network roots have an anonymous device number.
+fn block_device(root: &Root) -> Option<String> {
+    match root.devno.split_once(':') {
+        Some((major, _)) if major != "0" => Some(format!("/dev/block/{}", root.devno)),
+        _ => root.source.starts_with("/dev/").then(|| root.source.clone()),
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is wrong with something the user wrote, in one line with key, value, source and a hint.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One unknown key or bad value. It never stops parsing; strict policies treat it as a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issue {
+    /// The key as written.
+    pub key: String,
+    /// The value as written; bytes that are not UTF-8 are replaced.
+    pub value: String,
+    /// File it came from, such as `/proc/cmdline`.
+    pub source: String,
+    /// What is wrong, without the three above.
+    pub text: String,
+    /// The nearest right spelling, where one is near.
+    pub nearest: Option<String>,
+}
+
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", shown(&self.key))?;
+        if !self.value.is_empty() {
+            write!(f, "={}", shown(&self.value))?;
+        }
+        write!(f, " in {}: {}", self.source, self.text)?;
+        match &self.nearest {
+            Some(nearest) => write!(f, "; did you mean {nearest}?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A value fit for one line of a log: control characters escaped, at most 120 characters.
+pub fn shown(text: &str) -> String {
+    const MOST: usize = 120;
+    let mut out: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(|c| match c.is_control() {
+            true => c.escape_default().collect::<Vec<_>>(),
+            false => vec![c],
+        })
+        .collect();
+    let all = text.chars().count();
+    if all > MOST {
+        out.push_str(&format!("… ({all} characters)"));
+    }
+    out
+}
+
+/// The candidate most like `word`, if any is like enough to be what was meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    // Long hostile values would make the comparison quadratic in their length.
+    let word: String = word.chars().take(64).collect();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&word, candidate), candidate))
+        .filter(|(score, _)| *score > 0.85)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_names_key_value_source_and_spelling() {
+        let issue = Issue {
+            key: "rd.overlay.rest".into(),
+            value: "1\n2".into(),
+            source: "/proc/cmdline".into(),
+            text: "unknown key".into(),
+            nearest: nearest("rd.overlay.rest", ["rd.overlay.reset", "rd.overlay.timeout"]),
+        };
+        assert_eq!(
+            issue.to_string(),
+            "rd.overlay.rest=1\\n2 in /proc/cmdline: unknown key; did you mean rd.overlay.reset?"
+        );
+    }
+
+    #[test]
+    fn nothing_near_gives_no_hint() {
+        assert_eq!(nearest("xyzzy", ["tmpfs", "ro", "none", "halt"]), None);
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where everything goes: names of mounts, and directories on the upper's file system.
+//!
+//! On a device upper (docs/storage-layout.md):
+//! ```text
+//! overlay/              the default upper; dracut-ng and Ubuntu share the name
+//! ovlwork/              its work directory (dracut-ng; Ubuntu: overlay-workdir/_)
+//! NAME/ NAME-work/      any other named upper
+//! .overlayroot/trash/   what a reset moved aside, to be emptied
+//! .overlayroot/NAME.json   fingerprint of the lower that the upper NAME belongs to
+//! ```
+
+use crate::config::Names;
+use crate::paths;
+use serde::{Deserialize, Serialize};
+
+/// The upper used where nothing else is named.
+pub const DEFAULT_UPPER: &str = "overlay";
+
+/// One upper on its file system: absolute paths below the mount point of that file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Store {
+    /// The upper directory.
+    pub upper: String,
+    /// The work directory.
+    pub work: String,
+    /// Where a reset moves both.
+    pub trash: String,
+    /// Where the lower's fingerprint is kept.
+    pub fingerprint: String,
+}
+
+impl Store {
+    /// The upper `name` in dracut-ng's layout, on the file system mounted at `at`.
+    pub fn named(at: &str, name: &str) -> Self {
+        let work = match name {
+            DEFAULT_UPPER => "ovlwork".to_owned(),
+            other => format!("{other}-work"),
+        };
+        Self::at(at, name, &work)
+    }
+
+    fn at(at: &str, upper: &str, work: &str) -> Self {
+        let name = upper.replace('/', "-");
+        Self {
+            upper: format!("{at}/{upper}"),
+            work: format!("{at}/{work}"),
+            trash: format!("{at}/{}/trash", paths::META_DIR),
+            fingerprint: format!("{at}/{}/{name}.json", paths::META_DIR),
+        }
+    }
+}
+
+/// Names of one boot's mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Mount point of the lower.
+    pub lower: String,
+    /// Mount point of the upper's file system.
+    pub upper_fs: String,
+    /// Source of a tmpfs upper in mountinfo.
+    pub tmpfs_source: &'static str,
+    /// The directories on it.
+    pub store: Store,
+    /// Source of the overlay in mountinfo.
+    pub source: &'static str,
+    /// Links to make: where, and to what.
+    pub links: Vec<(String, String)>,
+    /// What the overlay's options call upper and work.
+    pub upperdir: String,
+    /// See `upperdir`.
+    pub workdir: String,
+    /// Mounts to show inside the merged root: from, and where in it.
+    pub visible: Vec<(String, String)>,
+}
+
+/// The places of a tmpfs upper.
+pub fn tmpfs(names: &Names) -> Places {
+    match names {
+        Names::Dracut => {
+            let mut store = Store::named(paths::TMPFS, DEFAULT_UPPER);
+            store.upper = paths::TMPFS_UPPER.to_owned();
+            store.work = paths::TMPFS_WORK.to_owned();
+            dracut(paths::TMPFS, store)
+        }
+        Names::Ubuntu { dir } => ubuntu(dir),
+    }
+}
+
+/// The places of a device upper.
+pub fn device(names: &Names) -> Places {
+    match names {
+        Names::Dracut => dracut(paths::BACKING, Store::named(paths::BACKING, DEFAULT_UPPER)),
+        Names::Ubuntu { dir } => ubuntu(dir),
+    }
+}
+
+fn dracut(at: &str, store: Store) -> Places {
+    Places {
+        lower: paths::LOWER.to_owned(),
+        upper_fs: at.to_owned(),
+        tmpfs_source: "tmpfs",
+        source: paths::OVERLAY_SOURCE,
+        links: vec![
+            (paths::UPPER_LINK.to_owned(), store.upper.clone()),
+            (paths::WORK_LINK.to_owned(), store.work.clone()),
+        ],
+        store,
+        upperdir: paths::UPPER_LINK.to_owned(),
+        workdir: paths::WORK_LINK.to_owned(),
+        visible: Vec::new(),
+    }
+}
+
+fn ubuntu(dir: &str) -> Places {
+    let store = Store::at("/media/root-rw", dir, &format!("{dir}-workdir/_"));
+    let visible = ["/media/root-ro", "/media/root-rw"];
+    Places {
+        lower: "/media/root-ro".to_owned(),
+        upper_fs: "/media/root-rw".to_owned(),
+        tmpfs_source: "tmpfs-root",
+        source: "overlayroot",
+        links: Vec::new(),
+        upperdir: store.upper.clone(),
+        workdir: store.work.clone(),
+        store,
+        visible: visible.map(|path| (path.to_owned(), format!("{}{path}", paths::SYSROOT))).to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_upper_is_dracut_ngs() {
+        let places = device(&Names::Dracut);
+        assert_eq!(places.store.upper, "/run/overlayfs-backing/overlay");
+        assert_eq!(places.store.work, "/run/overlayfs-backing/ovlwork");
+        assert_eq!(places.upperdir, "/run/overlayfs");
+        assert_eq!(tmpfs(&Names::Dracut).store.upper, "/run/initramfs/overlay/overlayfs");
+    }
+
+    #[test]
+    fn ubuntus_upper_shares_the_directory_name() {
+        let places = device(&Names::Ubuntu { dir: "overlay".into() });
+        assert_eq!(places.store.upper, "/media/root-rw/overlay");
+        assert_eq!(places.store.work, "/media/root-rw/overlay-workdir/_");
+        assert_eq!(places.source, "overlayroot");
+    }
+
+    #[test]
+    fn other_uppers_never_share_a_directory() {
+        let (a, b) = (Store::named("/x", "overlay"), Store::named("/x", "overlay.1"));
+        assert!(a.upper != b.upper && a.work != b.work && a.fingerprint != b.fingerprint);
+        assert_eq!(a.trash, b.trash);
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Every path the project uses at run time. Short and fixed, so that no mount option needs escaping.
+//!
+//! Those under `/run` that other software looks at are dracut-ng 111's
+//! (modules.d/70overlayfs); our own lie under `/run/overlayroot` and `/run/initramfs/overlayroot`.
+
+/// Where the initramfs mounts the machine's root.
+pub const SYSROOT: &str = "/sysroot";
+/// The lower: the root as it was, read-only (dracut-ng).
+pub const LOWER: &str = "/run/rootfsbase";
+/// The RAM upper's own tmpfs (dracut-ng mounts it only for `tmpfs:`; see docs/compatibility.md).
+pub const TMPFS: &str = "/run/initramfs/overlay";
+/// Upper directory in the RAM upper's tmpfs (dracut-ng).
+pub const TMPFS_UPPER: &str = "/run/initramfs/overlay/overlayfs";
+/// Work directory in the RAM upper's tmpfs (dracut-ng).
+pub const TMPFS_WORK: &str = "/run/initramfs/overlay/ovlwork";
+/// A device upper's file system, where other software looks for it (dracut-ng).
+pub const BACKING: &str = "/run/overlayfs-backing";
+/// The same mount kept below `/run/initramfs`: PID 1 leaves that alone at umount.target, so
+/// systemd-shutdown can still make the superblock read-only (docs/boot-sequence.md).
+pub const BACKING_KEPT: &str = "/run/initramfs/overlayroot/upper";
+/// Where a device upper is looked at, read-only, before anything may write to it.
+pub const LOOK: &str = "/run/initramfs/overlayroot/look";
+/// Mounts found below the root wait here while the root is exchanged.
+pub const PARKED: &str = "/run/initramfs/overlayroot/parked";
+/// Symbolic link to the upper directory (dracut-ng).
+pub const UPPER_LINK: &str = "/run/overlayfs";
+/// Symbolic link to the work directory (dracut-ng).
+pub const WORK_LINK: &str = "/run/ovlwork";
+/// Symbolic link to a persistent upper used as a read-only lower (dracut-ng).
+pub const READONLY_LINK: &str = "/run/overlayfs-r";
+/// Source of the overlay in mountinfo; dracut-ng's test for "already done".
+pub const OVERLAY_SOURCE: &str = "LiveOS_rootfs";
+/// Directory of our own state.
+pub const STATE_DIR: &str = "/run/overlayroot";
+/// The record of this boot (docs/state-record.md).
+pub const RECORD: &str = "/run/overlayroot/state.json";
+/// The native configuration file; its drop-ins are `/etc/overlayroot-rs.conf.d/*.conf`.
+pub const CONF: &str = "/etc/overlayroot-rs.conf";
+/// Names the block device behind an overlay root to growfs, gpt-auto-generator and bootctl
+/// (systemd, src/volatile-root/volatile-root.c).
+pub const VOLATILE_ROOT: &str = "/run/systemd/volatile-root";
+/// Drop-ins and masks for the booted system's units.
+pub const RUNTIME_UNITS: &str = "/run/systemd/system";
+/// Our own directory at the top of a device upper: trash, fingerprints.
+pub const META_DIR: &str = ".overlayroot";

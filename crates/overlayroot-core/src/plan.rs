@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The decision: configuration and facts in, ordered steps or a refusal out. Pure; golden-tested
+//! in `tests/fixtures/plan`.
+
+use crate::config::Config;
+use crate::facts::{Device, Facts, Root};
+use crate::grammar::Fallback;
+use crate::host;
+use crate::layout::{self, Places, Store};
+use crate::paths;
+use crate::record::{Effective, RootKind, UpperKind};
+use crate::refusal::{self, Refusal};
+use crate::step::{Overlay, Step};
+use crate::upper::{Tmpfs, Upper};
+use std::fmt;
+
+/// Ordered steps and what they amount to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What to do, in order; undone in reverse where one fails.
+    pub steps: Vec<Step>,
+    /// What will run if all succeed.
+    pub effective: Effective,
+    /// What is worth saying.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    fn keep(root: RootKind) -> Self {
+        Self {
+            steps: Vec::new(),
+            effective: Effective::plain(root),
+            notes: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, step) in self.steps.iter().enumerate() {
+            writeln!(f, "{:>2} {step}", number + 1)?;
+        }
+        writeln!(f, " = {}", self.effective)?;
+        for note in &self.notes {
+            writeln!(f, " note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What this boot does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// No overlay was asked for.
+    Off,
+    /// The root is not mounted yet; a later hook asks again.
+    NotYet,
+    /// What was asked for.
+    Do(Plan),
+    /// Not what was asked for, and what the policy says instead.
+    Instead(Refusal, Plan),
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => writeln!(f, "off: no overlay is asked for"),
+            Self::NotYet => writeln!(f, "not yet: the root is not mounted"),
+            Self::Do(plan) => write!(f, "{plan}"),
+            Self::Instead(refusal, plan) => write!(f, "refused ({}): {refusal}\ninstead:\n{plan}", refusal.code),
+        }
+    }
+}
+
+/// Decides.
+pub fn decide(config: &Config, facts: &Facts) -> Decision {
+    if config.upper.value == Upper::Off && !config.misunderstood() {
+        return Decision::Off;
+    }
+    let Some(root) = &facts.root else {
+        return Decision::NotYet;
+    };
+    match plan(config, facts, root) {
+        Ok(plan) => Decision::Do(plan),
+        Err(refusal) => {
+            let instead = fallback(config, facts, Some(&refusal));
+            Decision::Instead(refusal, instead)
+        }
+    }
+}
+
+fn plan(config: &Config, facts: &Facts, root: &Root) -> Result<Plan, Refusal> {
+    if config.misunderstood() {
+        return Err(refusal::mistakes(&config.issues));
+    }
+    refusal::machine(facts)?;
+    if config.fallback.value.strict() && !config.issues.is_empty() {
+        return Err(refusal::mistakes(&config.issues));
+    }
+    match &config.upper.value {
+        Upper::Crypt(spec) => Err(refusal::crypt(spec)),
+        Upper::Device(asked) => device_plan(config, facts, root, refusal::device(asked, facts)?),
+        Upper::Tmpfs(tmpfs) => tmpfs_plan(config, facts, root, tmpfs),
+        Upper::Off => Err(refusal::mistakes(&config.issues)),
+    }
+}
+
+/// What the policy says where the plan was refused (`why`) or its execution failed (`None`).
+pub fn fallback(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
+    let policy = config.fallback.value;
+    if why.is_some_and(|refusal| refusal.stand_aside) {
+        // Somebody's overlay is there, or will be: touch nothing.
+        let root = if policy == Fallback::Halt { RootKind::None } else { RootKind::Foreign };
+        return Plan::keep(root);
+    }
+    let mut plan = match policy {
+        Fallback::Halt => Plan::keep(RootKind::None),
+        Fallback::None => Plan::keep(RootKind::Plain),
+        Fallback::Ro => Plan {
+            steps: vec![Step::RootReadOnly { at: paths::SYSROOT.to_owned() }, host::for_read_only()],
+            ..Plan::keep(RootKind::Ro)
+        },
+        Fallback::Tmpfs => return ram_instead(config, facts, why),
+    };
+    // The stock hooks know no policy: left alone they would make an overlay of their own.
+    plan.steps.splice(0..0, stand_down(facts));
+    plan
+}
+
+fn ram_instead(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
+    let wanted_ram = matches!(config.upper.value, Upper::Tmpfs(_));
+    let possible = facts.kernel.overlay && !config.misunderstood();
+    match &facts.root {
+        // A RAM overlay that failed would fail again, unless only its limits were at fault.
+        Some(root) if possible && (why.is_some() || !wanted_ram) => {
+            let plan = tmpfs_plan(config, facts, root, &Tmpfs::default());
+            plan.unwrap_or_else(|_| Plan::keep(RootKind::Plain))
+        }
+        _ => Plan::keep(RootKind::Plain),
+    }
+}
+
+fn tmpfs_plan(config: &Config, facts: &Facts, root: &Root, tmpfs: &Tmpfs) -> Result<Plan, Refusal> {
+    let places = layout::tmpfs(&config.names);
+    let mut steps = prologue(facts);
+    steps.extend(ram_upper(&places, tmpfs, paths::SYSROOT));
+    let effective = Effective {
+        upper: UpperKind::Tmpfs,
+        options: tmpfs.options(),
+        ..Effective::overlay(&places)
+    };
+    let lowers = vec![places.lower.clone()];
+    finish(config, root, &places, lowers, Vec::new(), steps, effective)
+}
+
+fn ram_upper(places: &Places, tmpfs: &Tmpfs, like: &str) -> Vec<Step> {
+    vec![
+        Step::MountTmpfs {
+            at: places.upper_fs.clone(),
+            source: places.tmpfs_source.to_owned(),
+            options: tmpfs.options(),
+        },
+        Step::MakeUpper {
+            store: places.store.clone(),
+            like: like.to_owned(),
+        },
+    ]
+}
+
+fn device_plan(config: &Config, facts: &Facts, root: &Root, device: &Device) -> Result<Plan, Refusal> {
+    let places = layout::device(&config.names);
+    let readonly = config.readonly.value || device.read_only;
+    let reset = config.reset.value && !readonly;
+    let mut steps = prologue(facts);
+    steps.extend(open_device(device, &places, readonly, reset));
+    let mut effective = Effective {
+        upper: UpperKind::Device,
+        device: Some(device.path.clone()),
+        options: device.fstype.clone(),
+        ..Effective::overlay(&places)
+    };
+    if readonly {
+        return readonly_plan(config, root, &places, steps, effective);
+    }
+    if reset {
+        steps.push(Step::Reset { store: places.store.clone() });
+    }
+    steps.push(Step::MakeUpper {
+        store: places.store.clone(),
+        like: paths::SYSROOT.to_owned(),
+    });
+    steps.push(Step::Remember {
+        path: places.store.fingerprint.clone(),
+        fingerprint: root.fingerprint.clone(),
+    });
+    effective.reset = reset;
+    // A kept upper must survive changes of the lower: no feature that ties it to one.
+    let options = facts.kernel.on_by_default.iter().map(|feature| format!("{feature}=off")).collect();
+    let lowers = vec![places.lower.clone()];
+    finish(config, root, &places, lowers, options, steps, effective)
+}
+
+fn open_device(device: &Device, places: &Places, readonly: bool, reset: bool) -> Vec<Step> {
+    let (path, fstype) = (device.path.clone(), device.fstype.clone());
+    let looked = Store {
+        // The same directories, seen at the place of the look.
+        upper: places.store.upper.replacen(&places.upper_fs, paths::LOOK, 1),
+        work: places.store.work.replacen(&places.upper_fs, paths::LOOK, 1),
+        trash: places.store.trash.replacen(&places.upper_fs, paths::LOOK, 1),
+        fingerprint: places.store.fingerprint.replacen(&places.upper_fs, paths::LOOK, 1),
+    };
+    let mut steps = vec![Step::Look {
+        device: path.clone(),
+        fstype: fstype.clone(),
+        store: looked,
+        base: paths::LOOK.to_owned(),
+        need_room: !readonly && !reset,
+    }];
+    if !readonly && fstype.starts_with("ext") {
+        steps.push(Step::Check { device: path.clone(), fstype: fstype.clone() });
+    }
+    steps.push(Step::MountDevice {
+        device: path,
+        fstype,
+        at: places.upper_fs.clone(),
+        read_only: readonly,
+    });
+    steps.push(Step::Bind {
+        from: places.upper_fs.clone(),
+        to: paths::BACKING_KEPT.to_owned(),
+    });
+    steps
+}
+
+/// The device's upper as a read-only layer between the lower and a RAM upper.
+fn readonly_plan(
+    config: &Config,
+    root: &Root,
+    device: &Places,
+    mut steps: Vec<Step>,
+    mut effective: Effective,
+) -> Result<Plan, Refusal> {
+    let places = layout::tmpfs(&crate::config::Names::Dracut);
+    let tmpfs = Tmpfs::default();
+    steps.push(Step::Link {
+        at: paths::READONLY_LINK.to_owned(),
+        to: device.store.upper.clone(),
+    });
+    steps.extend(ram_upper(&places, &tmpfs, &device.store.upper));
+    effective.upper = UpperKind::Tmpfs;
+    effective.options = tmpfs.options();
+    effective.upper_fs = Some(places.upper_fs.clone());
+    let lowers = vec![paths::READONLY_LINK.to_owned(), places.lower.clone()];
+    effective.lowers = lowers.clone();
+    finish(config, root, &places, lowers, Vec::new(), steps, effective)
+}
+
+fn stand_down(facts: &Facts) -> Vec<Step> {
+    let hooks = facts.stock_hooks.clone();
+    if hooks.is_empty() { Vec::new() } else { vec![Step::StandDown { hooks }] }
+}
+
+fn prologue(facts: &Facts) -> Vec<Step> {
+    let clear = facts.premade.iter().map(|premade| Step::Clear { path: premade.path.clone() });
+    stand_down(facts).into_iter().chain(clear).collect()
+}
+
+/// From a ready upper to a merged root that the booted system is content with.
+fn finish(
+    config: &Config,
+    root: &Root,
+    places: &Places,
+    lowers: Vec<String>,
+    options: Vec<String>,
+    mut steps: Vec<Step>,
+    effective: Effective,
+) -> Result<Plan, Refusal> {
+    let sysroot = paths::SYSROOT.to_owned();
+    let overlay = Overlay {
+        at: sysroot.clone(),
+        source: places.source.to_owned(),
+        lowers,
+        upper: places.upperdir.clone(),
+        work: places.workdir.clone(),
+        options,
+    };
+    if overlay.data().len() > Overlay::MOST {
+        return Err(Refusal {
+            code: "options-too-long",
+            text: format!("the overlay's options take {} bytes, the kernel reads {}", overlay.data().len(), Overlay::MOST),
+            stand_aside: false,
+        });
+    }
+    let links = places.links.iter().map(|(at, to)| Step::Link { at: at.clone(), to: to.clone() });
+    steps.extend(links);
+    let mounts = root.submounts.clone();
+    if !mounts.is_empty() {
+        let at = paths::PARKED.to_owned();
+        steps.push(Step::Park { root: sysroot.clone(), mounts: mounts.clone(), at });
+    }
+    steps.push(Step::BindLower { from: sysroot.clone(), to: places.lower.clone() });
+    steps.push(Step::LowerReadOnly { at: places.lower.clone() });
+    if root.writable {
+        steps.push(Step::LowerFsReadOnly { at: places.lower.clone() });
+    }
+    steps.push(Step::UnmountRoot { at: sysroot.clone(), lower: places.lower.clone() });
+    steps.push(Step::MountOverlay(overlay.clone()));
+    steps.push(Step::Verify(overlay));
+    if !mounts.is_empty() {
+        steps.push(Step::Unpark { root: sysroot, mounts, at: paths::PARKED.to_owned() });
+    }
+    for (from, to) in &places.visible {
+        steps.push(Step::Bind { from: from.clone(), to: to.clone() });
+    }
+    let (host_steps, mut notes) = host::for_overlay(config, root);
+    steps.extend(host_steps);
+    notes.splice(0..0, config.notes.iter().cloned());
+    Ok(Plan { steps, effective, notes })
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The record of one boot: what was asked for, what runs, how it came about
+//! (docs/state-record.md). Versioned; readers refuse a schema they do not know.
+
+use crate::config::Config;
+use crate::issue::Issue;
+use crate::layout::Places;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Version of the record's form; raised when a field changes its meaning or goes.
+pub const SCHEMA: u32 = 1;
+
+/// How the boot ended, as far as the root is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// What was asked for runs.
+    Applied,
+    /// Something else runs, as the policy says, or a mistake in the configuration was passed over.
+    Degraded,
+    /// No overlay was asked for, and none was made.
+    Off,
+    /// Another party's overlay is there; nothing was touched.
+    Refused,
+    /// No overlay could be made; the plain root was restored, or the boot was halted.
+    Failed,
+}
+
+impl Outcome {
+    /// Its word in the record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Degraded => "degraded",
+            Self::Off => "off",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The outcome, from what runs and whether anything stood against what was asked for.
+    /// `plain_is_policy`: a plain root is what the user's policy or mistake led to, not a failure.
+    pub fn of(root: RootKind, blemished: bool, plain_is_policy: bool) -> Self {
+        match root {
+            RootKind::None => Self::Failed,
+            RootKind::Foreign => Self::Refused,
+            RootKind::Plain if !plain_is_policy => Self::Failed,
+            _ if blemished => Self::Degraded,
+            _ => Self::Applied,
+        }
+    }
+
+    /// Whether what runs is what was asked for.
+    pub fn as_asked(self) -> bool {
+        matches!(self, Self::Applied | Self::Off)
+    }
+}
+
+/// What the root is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootKind {
+    /// Our overlay.
+    Overlay,
+    /// The root as it would be without us.
+    Plain,
+    /// The root, read-only.
+    Ro,
+    /// Another party's overlay.
+    Foreign,
+    /// None: the boot was halted.
+    None,
+}
+
+/// What the upper is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpperKind {
+    /// In RAM.
+    Tmpfs,
+    /// On a block device.
+    Device,
+    /// No overlay.
+    None,
+}
+
+/// What runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effective {
+    /// What the root is.
+    pub root: RootKind,
+    /// What the upper is.
+    pub upper: UpperKind,
+    /// Block device of the upper, or of the read-only layer.
+    pub device: Option<String>,
+    /// Limits of a tmpfs upper, file system type of a device upper.
+    pub options: String,
+    /// Mount point of the upper's file system; its fill is the upper's.
+    pub upper_fs: Option<String>,
+    /// Lowers, topmost first.
+    pub lowers: Vec<String>,
+    /// Whether the upper was emptied at this boot.
+    pub reset: bool,
+}
+
+impl Effective {
+    /// No overlay of ours.
+    pub fn plain(root: RootKind) -> Self {
+        Self {
+            root,
+            upper: UpperKind::None,
+            device: None,
+            options: String::new(),
+            upper_fs: None,
+            lowers: Vec::new(),
+            reset: false,
+        }
+    }
+
+    /// Our overlay at these places.
+    pub fn overlay(places: &Places) -> Self {
+        Self {
+            upper_fs: Some(places.upper_fs.clone()),
+            lowers: vec![places.lower.clone()],
+            ..Self::plain(RootKind::Overlay)
+        }
+    }
+}
+
+impl fmt::Display for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let device = self.device.as_deref().unwrap_or_default();
+        match (self.root, self.upper) {
+            (RootKind::Plain, _) => write!(f, "plain root, no overlay"),
+            (RootKind::Ro, _) => write!(f, "root read-only, no overlay"),
+            (RootKind::Foreign, _) => write!(f, "another party's overlay"),
+            (RootKind::None, _) => write!(f, "no root, emergency shell"),
+            (RootKind::Overlay, UpperKind::Device) => write!(f, "overlay, upper on {device} ({})", self.options),
+            (RootKind::Overlay, _) => {
+                write!(f, "overlay, upper in RAM ({})", self.options)?;
+                if device.is_empty() { Ok(()) } else { write!(f, ", over the upper on {device}") }
+            }
+        }
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requested {
+    /// `off`, `tmpfs`, `device` or `crypt`.
+    pub upper: String,
+    /// The upper in words.
+    pub spec: String,
+    /// Where it was asked for.
+    pub origin: String,
+    /// `rd.overlay.reset`.
+    pub reset: bool,
+    /// `rd.overlay.readonly`.
+    pub readonly: bool,
+    /// `rd.overlay.fallback`.
+    pub fallback: String,
+    /// `rd.overlay.timeout`, seconds.
+    pub timeout: u32,
+}
+
+impl Requested {
+    /// The part of a configuration that the record keeps.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            upper: config.upper.value.kind().to_owned(),
+            spec: config.upper.value.to_string(),
+            origin: config.upper.origin.to_string(),
+            reset: config.reset.value,
+            readonly: config.readonly.value,
+            fallback: config.fallback.value.word().to_owned(),
+            timeout: config.timeout.value,
+        }
+    }
+}
+
+/// Why what runs is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Stable word for scripts.
+    pub code: String,
+    /// One line for a person.
+    pub text: String,
+    /// What the kernel's log said meanwhile.
+    pub kernel: Vec<String>,
+}
+
+/// One step as it went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Its short name.
+    pub step: String,
+    /// Its sentence.
+    pub text: String,
+    /// `done`, `failed` or `undone`.
+    pub result: String,
+    /// Milliseconds it took.
+    pub ms: f64,
+}
+
+/// The whole record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Version of the program that wrote it.
+    pub version: String,
+    /// The boot it belongs to (`/proc/sys/kernel/random/boot_id`).
+    pub boot_id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was asked for.
+    pub requested: Requested,
+    /// What runs.
+    pub effective: Effective,
+    /// Why they differ; empty where they do not.
+    pub reasons: Vec<Reason>,
+    /// Unknown keys and bad values.
+    pub issues: Vec<Issue>,
+    /// What is worth saying but changes nothing.
+    pub notes: Vec<String>,
+    /// What was done, in order, undone attempts included.
+    pub steps: Vec<StepRecord>,
+    /// Who ran it: `unit`, `hook` or `hand`.
+    pub by: String,
+    /// Seconds since boot when it started.
+    pub started: f64,
+    /// Milliseconds from there to the record.
+    pub took_ms: f64,
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Why what was asked for will not be done, known before anything is done.
+
+use crate::facts::{Device, Facts, Lookup};
+use crate::grammar;
+use crate::issue::Issue;
+use crate::upper;
+use std::fmt;
+
+/// File systems that can hold an upper, and can be looked at without writing: trusted xattrs,
+/// d_type and rename with whiteout (kernel: filesystems/overlayfs.rst).
+pub const UPPER_FILE_SYSTEMS: [&str; 6] = ["ext4", "xfs", "btrfs", "f2fs", "ext3", "ext2"];
+
+/// A reason known before the first step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stable word for scripts.
+    pub code: &'static str,
+    /// One line for a person.
+    pub text: String,
+    /// Another party makes the root an overlay: leave everything alone, whatever the fallback.
+    pub stand_aside: bool,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn refuse<T>(code: &'static str, text: String) -> Result<T, Refusal> {
+    let stand_aside = false;
+    Err(Refusal { code, text, stand_aside })
+}
+
+/// Mistakes in the configuration, under a policy that takes none.
+pub fn mistakes(issues: &[Issue]) -> Refusal {
+    let first = issues.first().map(ToString::to_string).unwrap_or_default();
+    let more = match issues.len() {
+        0 | 1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    Refusal {
+        code: "mistakes",
+        text: format!("the configuration has mistakes: {first}{more}"),
+        stand_aside: false,
+    }
+}
+
+/// A crypt upper was asked for.
+pub fn crypt(spec: &str) -> Refusal {
+    let key = grammar::CRYPT.name;
+    Refusal {
+        code: "crypt",
+        text: format!("an encrypted upper ('{spec}', {key} or overlayroot=crypt:) is not in this version"),
+        stand_aside: false,
+    }
+}
+
+/// Rivals, and a kernel without overlayfs.
+pub fn machine(facts: &Facts) -> Result<(), Refusal> {
+    if let Some(rival) = facts.rivals.first() {
+        return Err(Refusal {
+            code: "rival",
+            text: format!("{} already makes the root an overlay ({}), standing aside", rival.name, rival.evidence),
+            stand_aside: true,
+        });
+    }
+    if !facts.kernel.overlay {
+        let text = format!("kernel {} has no overlayfs: its module is not in this initramfs", facts.kernel.release);
+        return refuse("no-overlayfs", text);
+    }
+    Ok(())
+}
+
+/// The device, if it is there and can be used.
+pub fn device<'a>(asked: &upper::Device, facts: &'a Facts) -> Result<&'a Device, Refusal> {
+    let device = match &facts.device {
+        Some(Lookup::Found(device)) => device,
+        Some(Lookup::Ambiguous(paths)) => {
+            return refuse("device-ambiguous", format!("{asked} is on several devices: {}", paths.join(", ")));
+        }
+        Some(Lookup::NotBlock(path)) => {
+            return refuse("not-a-block-device", format!("{asked}: {path} is not a block device"));
+        }
+        Some(Lookup::Missing { waited_ms }) => return refuse("device-missing", missing(asked, *waited_ms)),
+        None => return refuse("device-missing", missing(asked, 0)),
+    };
+    usable(asked, device)?;
+    Ok(device)
+}
+
+fn missing(asked: &upper::Device, waited_ms: u64) -> String {
+    format!("{asked} did not appear within {:.1} s", waited_ms as f64 / 1000.0)
+}
+
+fn usable(asked: &upper::Device, device: &Device) -> Result<(), Refusal> {
+    let name = format!("{asked} ({})", device.path);
+    if !device.mounted_at.is_empty() {
+        return refuse("device-in-use", format!("{name} is mounted already, on {}", device.mounted_at.join(", ")));
+    }
+    if !device.held_by.is_empty() {
+        return refuse("device-in-use", format!("{name} is in use by {}", device.held_by.join(", ")));
+    }
+    match device.fstype.as_str() {
+        "" => refuse("no-file-system", format!("{name} has no file system that can be recognised")),
+        fstype if UPPER_FILE_SYSTEMS.contains(&fstype) => Ok(()),
+        fstype => refuse(
+            "foreign-file-system",
+            format!("{name} holds {fstype}, which is no place for an upper ({})", UPPER_FILE_SYSTEMS.join(", ")),
+        ),
+    }
+}

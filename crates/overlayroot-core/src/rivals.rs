@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Others that make the root an overlay, recognised from the command line and the root's mount.
+
+use crate::cmdline::Arg;
+use crate::facts::Rival;
+
+/// Everybody else who acts, or has acted, on this root.
+pub fn find(args: &[Arg], root_fstype: &str, root_source: &str) -> Vec<Rival> {
+    let mut found: Vec<Rival> = args.iter().filter_map(from_arg).collect();
+    if root_fstype == "overlay" {
+        found.push(Rival {
+            name: "another module".into(),
+            evidence: format!("the root is an overlay of source '{root_source}'"),
+        });
+    }
+    found
+}
+
+fn from_arg(arg: &Arg) -> Option<Rival> {
+    let value = String::from_utf8_lossy(arg.value.as_deref().unwrap_or_default()).into_owned();
+    let name = match (arg.key.as_slice(), value.as_str()) {
+        (b"systemd.volatile", "0" | "no" | "off" | "false" | "state") => return None,
+        (b"systemd.volatile", _) => "systemd-volatile-root",
+        (b"root", root) if root.starts_with("live:") => "dmsquash-live",
+        (b"root", root) if root.starts_with("overlay:") => "kiwi",
+        // Debian's dracut 051 to 106 ships 90overlay-root, which acts on this word.
+        (b"rootovl", _) => "Debian's overlay-root module",
+        (b"ostree", _) => "ostree",
+        _ => return None,
+    };
+    Some(Rival {
+        name: name.into(),
+        evidence: arg.text(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmdline::{Source, lex};
+
+    #[test]
+    fn who_counts() {
+        let names = |text: &str| {
+            let args = lex(&[Source::new("c", text)]);
+            find(&args, "ext4", "/dev/vda").into_iter().map(|r| r.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("root=LABEL=root systemd.volatile=no quiet"), Vec::<String>::new());
+        assert_eq!(names("systemd.volatile=overlay"), ["systemd-volatile-root"]);
+        assert_eq!(names("root=live:http://x/y rootovl ostree=/z").len(), 3);
+        assert_eq!(find(&[], "overlay", "LiveOS_rootfs").len(), 1);
+    }
+}

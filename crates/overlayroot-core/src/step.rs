@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One thing to do. Steps carry every path and option; executing one takes no decision.
+
+use crate::facts::Fingerprint;
+use crate::layout::Store;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One thing to do, in the order of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are the words of the sentence that Display prints")]
+pub enum Step {
+    /// Remove dracut's stock overlayfs hooks from the running initramfs: two must not act.
+    StandDown { hooks: Vec<String> },
+    /// Remove what those hooks left where our mounts and links go.
+    Clear { path: String },
+    /// Mount the upper's tmpfs.
+    MountTmpfs { at: String, source: String, options: String },
+    /// Mount the device read-only without replaying its journal, and look: room, plain directories.
+    Look { device: String, fstype: String, store: Store, base: String, need_room: bool },
+    /// Check and repair the file system, unmounted.
+    Check { device: String, fstype: String },
+    /// Mount the device.
+    MountDevice { device: String, fstype: String, at: String, read_only: bool },
+    /// Make one mount visible at a second place.
+    Bind { from: String, to: String },
+    /// Move upper and work aside, and empty what was moved.
+    Reset { store: Store },
+    /// Make upper and work, the upper with the attributes of the lower's root.
+    MakeUpper { store: Store, like: String },
+    /// Store the fingerprint of the lower beside the upper, where none is stored yet.
+    Remember { path: String, fingerprint: Fingerprint },
+    /// Make a symbolic link.
+    Link { at: String, to: String },
+    /// Bind the root to where it stays as the lower.
+    BindLower { from: String, to: String },
+    /// Make the mount of the lower read-only.
+    LowerReadOnly { at: String },
+    /// Make the file system under the lower read-only, so that no other mount of it writes either.
+    LowerFsReadOnly { at: String },
+    /// Put mounts found below the root aside.
+    Park { root: String, mounts: Vec<String>, at: String },
+    /// Unmount the root, of which the lower is a second mount.
+    UnmountRoot { at: String, lower: String },
+    /// Mount the overlay.
+    MountOverlay(Overlay),
+    /// Check what the kernel made of it: type, layers, writable.
+    Verify(Overlay),
+    /// Put the parked mounts back, over the merged root.
+    Unpark { root: String, mounts: Vec<String>, at: String },
+    /// Make the root read-only where no overlay protects it.
+    RootReadOnly { at: String },
+    /// Write a file for the booted system.
+    WriteRun { path: String, text: String, why: String },
+    /// Make a symbolic link for the booted system, unless one is there.
+    LinkRun { path: String, to: String, why: String },
+}
+
+/// An overlay mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Where.
+    pub at: String,
+    /// Source in mountinfo.
+    pub source: String,
+    /// Lowers, topmost first.
+    pub lowers: Vec<String>,
+    /// Upper directory.
+    pub upper: String,
+    /// Work directory.
+    pub work: String,
+    /// Further options.
+    pub options: Vec<String>,
+}
+
+impl Overlay {
+    /// mount(2)'s data. The kernel cuts it at one page, see [`Overlay::MOST`].
+    pub fn data(&self) -> String {
+        let lowers: Vec<String> = self.lowers.iter().map(|path| escape(path, true)).collect();
+        let mut out = vec![
+            format!("lowerdir={}", lowers.join(":")),
+            format!("upperdir={}", escape(&self.upper, false)),
+            format!("workdir={}", escape(&self.work, false)),
+        ];
+        out.extend(self.options.iter().cloned());
+        out.join(",")
+    }
+
+    /// Most bytes of [`Overlay::data`] that the kernel reads (fs/namespace.c, copy_mount_options: a
+    /// page with its last byte set to NUL); what is longer is cut in silence.
+    pub const MOST: usize = 4095;
+}
+
+/// overlayfs reads `\`, `,` and, in `lowerdir`, `:` only behind a backslash.
+fn escape(path: &str, lower: bool) -> String {
+    let mut out = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c == '\\' || c == ',' || (lower && c == ':') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+impl Step {
+    /// Short name, as in the record and the golden plans.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::StandDown { .. } => "stand-down",
+            Self::Clear { .. } => "clear",
+            Self::MountTmpfs { .. } => "mount-tmpfs",
+            Self::Look { .. } => "look",
+            Self::Check { .. } => "check",
+            Self::MountDevice { .. } => "mount-device",
+            Self::Bind { .. } => "bind",
+            Self::Reset { .. } => "reset",
+            Self::MakeUpper { .. } => "make-upper",
+            Self::Remember { .. } => "remember",
+            Self::Link { .. } => "link",
+            Self::BindLower { .. } => "bind-lower",
+            Self::LowerReadOnly { .. } => "lower-read-only",
+            Self::LowerFsReadOnly { .. } => "lower-fs-read-only",
+            Self::Park { .. } => "park",
+            Self::UnmountRoot { .. } => "unmount-root",
+            Self::MountOverlay(_) => "mount-overlay",
+            Self::Verify(_) => "verify",
+            Self::Unpark { .. } => "unpark",
+            Self::RootReadOnly { .. } => "root-read-only",
+            Self::WriteRun { .. } => "write",
+            Self::LinkRun { .. } => "link-run",
+        }
+    }
+}
+
+impl Step {
+    /// Whether the overlay stands without it: a failure is a reason in the record, not an end.
+    pub fn optional(&self) -> bool {
+        matches!(
+            self,
+            Self::LowerFsReadOnly { .. } | Self::Remember { .. } | Self::WriteRun { .. } | Self::LinkRun { .. }
+        )
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<18} ", self.name())?;
+        match self {
+            Self::StandDown { hooks } => write!(f, "remove {}", hooks.join(" ")),
+            Self::Clear { path } => write!(f, "remove what stands at {path}"),
+            Self::MountTmpfs { at, source, options } => write!(f, "tmpfs '{source}' on {at} ({options})"),
+            Self::Look { device, fstype, base, need_room, .. } => {
+                let room = if *need_room { ", with room" } else { "" };
+                write!(f, "{device} is a sound {fstype}{room} (read-only on {base})")
+            }
+            Self::Check { device, fstype } => write!(f, "fsck {fstype} on {device}"),
+            Self::MountDevice { device, fstype, at, read_only } => {
+                let mode = if *read_only { "ro" } else { "rw" };
+                write!(f, "{fstype} of {device} on {at} ({mode})")
+            }
+            Self::Bind { from, to } => write!(f, "{from} also on {to}"),
+            Self::Reset { store } => write!(f, "{} and {} by way of {}", store.upper, store.work, store.trash),
+            Self::MakeUpper { store, like } => write!(f, "{} (like {like}) and {}", store.upper, store.work),
+            Self::Remember { path, .. } => write!(f, "the lower's fingerprint in {path}"),
+            Self::Link { at, to } => write!(f, "{at} -> {to}"),
+            Self::BindLower { from, to } => write!(f, "{from} on {to}"),
+            Self::LowerReadOnly { at } => write!(f, "the mount {at}"),
+            Self::LowerFsReadOnly { at } => write!(f, "the file system under {at}"),
+            Self::Park { mounts, at, .. } => write!(f, "{} below {at}", mounts.join(" ")),
+            Self::UnmountRoot { at, .. } => write!(f, "{at}"),
+            Self::MountOverlay(o) => write!(f, "'{}' on {} ({})", o.source, o.at, o.data()),
+            Self::Verify(o) => write!(f, "{} has these layers and can be written", o.at),
+            Self::Unpark { root, mounts, .. } => write!(f, "{} over {root}, not overlaid", mounts.join(" ")),
+            Self::RootReadOnly { at } => write!(f, "{at}"),
+            Self::WriteRun { path, why, .. } => write!(f, "{path}: {why}"),
+            Self::LinkRun { path, to, why } => write!(f, "{path} -> {to}: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separators_in_paths_are_escaped() {
+        let overlay = Overlay {
+            at: "/sysroot".into(),
+            source: "x".into(),
+            lowers: vec!["/a:b,c\\d".into(), "/e".into()],
+            upper: "/u:,".into(),
+            work: "/w".into(),
+            options: vec!["index=off".into()],
+        };
+        assert_eq!(overlay.data(), r"lowerdir=/a\:b\,c\\d:/e,upperdir=/u:\,,workdir=/w,index=off");
+    }
+}

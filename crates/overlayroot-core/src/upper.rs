@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What `rd.overlay=` may say: the kinds of upper and their parameters (docs/compatibility.md).
+
+use crate::issue::nearest;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The upper that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upper {
+    /// No overlay: the root stays as it is.
+    Off,
+    /// In RAM, gone at the next boot.
+    Tmpfs(Tmpfs),
+    /// On a block device, kept.
+    Device(Device),
+    /// `rd.overlay.crypt=` or `overlayroot=crypt:`; understood, and refused in this version.
+    Crypt(String),
+}
+
+impl Upper {
+    /// The word for this kind in the record.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Tmpfs(_) => "tmpfs",
+            Self::Device(_) => "device",
+            Self::Crypt(_) => "crypt",
+        }
+    }
+}
+
+impl fmt::Display for Upper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => write!(f, "off"),
+            Self::Tmpfs(tmpfs) => write!(f, "tmpfs {}", tmpfs.options()),
+            Self::Device(device) => write!(f, "device {device}"),
+            Self::Crypt(spec) => write!(f, "crypt {spec}"),
+        }
+    }
+}
+
+/// Limits of a tmpfs upper, each checked to be something the kernel takes (tmpfs(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tmpfs {
+    /// Bytes with an optional suffix k, m, g, t, p or e, or percent of RAM (`50%`).
+    pub size: Option<String>,
+    /// Limit in pages instead of bytes.
+    pub nr_blocks: Option<String>,
+    /// Limit on the number of files.
+    pub nr_inodes: Option<String>,
+}
+
+impl Tmpfs {
+    /// The size used where none is asked for; the kernel's own default, made visible.
+    pub const DEFAULT_SIZE: &str = "50%";
+
+    /// Mount options; the size is always said.
+    pub fn options(&self) -> String {
+        let default = self.nr_blocks.is_none().then_some(Self::DEFAULT_SIZE);
+        let mut out = Vec::new();
+        let sizes = [
+            ("size", self.size.as_deref().or(default)),
+            ("nr_blocks", self.nr_blocks.as_deref()),
+            ("nr_inodes", self.nr_inodes.as_deref()),
+        ];
+        for (key, value) in sizes {
+            out.extend(value.map(|value| format!("{key}={value}")));
+        }
+        // The upper's mode becomes that of `/`; a tmpfs starts as 1777.
+        out.push("mode=0755".to_owned());
+        out.join(",")
+    }
+}
+
+/// How a block device is named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Device {
+    /// `LABEL=`: the file system's label.
+    Label(String),
+    /// `UUID=`: the file system's UUID.
+    Uuid(String),
+    /// `PARTLABEL=`: the partition's name in a GPT.
+    PartLabel(String),
+    /// `PARTUUID=`: the partition's identity in its table.
+    PartUuid(String),
+    /// A path below `/dev`.
+    Path(String),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Label(text) => write!(f, "LABEL={text}"),
+            Self::Uuid(text) => write!(f, "UUID={text}"),
+            Self::PartLabel(text) => write!(f, "PARTLABEL={text}"),
+            Self::PartUuid(text) => write!(f, "PARTUUID={text}"),
+            Self::Path(text) => write!(f, "{text}"),
+        }
+    }
+}
+
+/// What is wrong with a value, and what may have been meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// In words.
+    pub text: String,
+    /// The nearest right spelling.
+    pub nearest: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(text: impl Into<String>, nearest: Option<String>) -> Self {
+        Self {
+            text: text.into(),
+            nearest,
+        }
+    }
+}
+
+type Constructor = fn(String) -> Device;
+const TAGS: [(&str, Constructor); 4] = [
+    ("LABEL=", Device::Label),
+    ("UUID=", Device::Uuid),
+    ("PARTLABEL=", Device::PartLabel),
+    ("PARTUUID=", Device::PartUuid),
+];
+
+/// A device as `LABEL=`, `UUID=`, `PARTLABEL=`, `PARTUUID=` or `/dev/…`; `None` if it is none of these.
+pub fn parse_device(text: &str) -> Option<Result<Device, Problem>> {
+    for (tag, make) in TAGS {
+        if let Some(name) = text.strip_prefix(tag) {
+            return Some(match name {
+                "" => Err(Problem::new(format!("{tag} without a name"), None)),
+                name => Ok(make(name.to_owned())),
+            });
+        }
+    }
+    let path = text.strip_prefix("/dev/")?;
+    let climbs = path.split('/').any(|part| part == "..");
+    Some(match (path, climbs) {
+        ("", _) => Err(Problem::new("/dev/ is a directory", None)),
+        (_, true) => Err(Problem::new("a device path must stay below /dev", None)),
+        (path, false) => Ok(Device::Path(format!("/dev/{path}"))),
+    })
+}
+
+/// The value of `rd.overlay=` once it is known to enable; dracut-ng 111's table, and louder.
+///
+/// dracut-ng takes every value it does not know as a tmpfs upper, and so do we, but it is said.
+pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
+    if let Some(device) = parse_device(value) {
+        return match device {
+            Ok(device) => (Upper::Device(device), Vec::new()),
+            Err(problem) => (Upper::Tmpfs(Tmpfs::default()), vec![problem]),
+        };
+    }
+    if let Some(params) = value.strip_prefix("tmpfs:") {
+        let (tmpfs, problems) = parse_tmpfs(params);
+        return (Upper::Tmpfs(tmpfs), problems);
+    }
+    let problem = match value {
+        "" | "1" | "yes" | "on" | "true" | "tmpfs" => Vec::new(),
+        other => {
+            let tags = TAGS.iter().map(|(tag, _)| *tag);
+            let words = tags.chain(["tmpfs", "tmpfs:", "0", "no", "off"]);
+            let head = other.find(['=', ':']).map_or(other, |at| other.get(..=at).unwrap_or(other));
+            vec![Problem::new("no kind of upper, taken as tmpfs", nearest(head, words))]
+        }
+    };
+    (Upper::Tmpfs(Tmpfs::default()), problem)
+}
+
+/// The parameters behind `tmpfs:`, comma separated; what is wrong is left out and said.
+pub fn parse_tmpfs(params: &str) -> (Tmpfs, Vec<Problem>) {
+    const KEYS: [&str; 3] = ["size", "nr_blocks", "nr_inodes"];
+    let mut tmpfs = Tmpfs::default();
+    let mut problems = Vec::new();
+    for param in params.split(',').filter(|param| !param.is_empty()) {
+        let (key, value) = param.split_once('=').unwrap_or((param, ""));
+        let (slot, percent) = match key {
+            "size" => (&mut tmpfs.size, true),
+            "nr_blocks" => (&mut tmpfs.nr_blocks, false),
+            "nr_inodes" => (&mut tmpfs.nr_inodes, false),
+            _ => {
+                let text = format!("unknown tmpfs parameter '{key}', left out");
+                problems.push(Problem::new(text, nearest(key, KEYS)));
+                continue;
+            }
+        };
+        match is_size(value, percent) {
+            true => *slot = Some(value.to_owned()),
+            false => {
+                let forms = if percent { "a number with k, m, g or t, or percent" } else { "a number" };
+                problems.push(Problem::new(format!("{key}={value} is not {forms}, left out"), None));
+            }
+        }
+    }
+    (tmpfs, problems)
+}
+
+/// The kernel's memparse without its hexadecimal and octal forms, and percent of 1 to 100.
+fn is_size(text: &str, percent: bool) -> bool {
+    if let Some(number) = text.strip_suffix('%') {
+        return percent && number.parse::<u8>().is_ok_and(|n| (1..=100).contains(&n));
+    }
+    bytes_of(text).is_some()
+}
+
+/// A number with an optional suffix k, m, g, t, p or e (powers of 1024), in bytes.
+pub fn bytes_of(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, suffix) = text.split_at_checked(split)?;
+    let shift = match suffix.to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        "p" => 50,
+        "e" => 60,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_dracut_ng() {
+        let plain = Upper::Tmpfs(Tmpfs::default());
+        let device = |d| (Upper::Device(d), 0);
+        let table = [
+            ("", (plain.clone(), 0)),
+            ("1", (plain.clone(), 0)),
+            ("yes", (plain.clone(), 0)),
+            ("vdb", (plain.clone(), 1)),
+            ("none", (plain.clone(), 1)),
+            ("LABEL=", (plain.clone(), 1)),
+            ("/dev/../etc/shadow", (plain.clone(), 1)),
+            ("LABEL=a b,c", device(Device::Label("a b,c".into()))),
+            ("UUID=1-2", device(Device::Uuid("1-2".into()))),
+            ("PARTLABEL=x", device(Device::PartLabel("x".into()))),
+            ("PARTUUID=y", device(Device::PartUuid("y".into()))),
+            ("/dev/vdb", device(Device::Path("/dev/vdb".into()))),
+            ("/dev/a:/b", device(Device::Path("/dev/a:/b".into()))),
+        ];
+        for (value, (upper, problems)) in table {
+            let got = parse_upper(value);
+            assert_eq!((got.0, got.1.len()), (upper, problems), "rd.overlay={value}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_kind_names_the_right_one() {
+        let (_, problems) = parse_upper("LABLE=persist");
+        assert_eq!(problems[0].nearest.as_deref(), Some("LABEL="));
+        let (_, problems) = parse_upper("tmpsf:size=1G");
+        assert_eq!(problems[0].nearest.as_deref(), Some("tmpfs:"));
+    }
+
+    #[test]
+    fn tmpfs_parameters_are_checked_one_by_one() {
+        let (tmpfs, problems) = parse_tmpfs("size=32M,nr_inodes=100000,,foo=1,nr_blocks=,sise=1");
+        assert_eq!(tmpfs.options(), "size=32M,nr_inodes=100000,mode=0755");
+        assert_eq!(problems.len(), 3);
+        assert_eq!(problems[2].nearest.as_deref(), Some("size"));
+    }
+
+    #[test]
+    fn sizes() {
+        for good in ["0", "512", "32M", "1g", "100%", "7%"] {
+            assert!(is_size(good, true), "{good}");
+        }
+        for bad in ["", "%", "0%", "101%", "1.5G", "0x10", "-1", "1GB", "M", "99999999999T", "1é"] {
+            assert!(!is_size(bad, true), "{bad}");
+        }
+        assert!(!is_size("50%", false));
+    }
+}

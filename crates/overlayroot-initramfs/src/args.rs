@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The tools' command lines. lexopt, not clap: 70 KB less in every initramfs (docs/dependencies.md).
+
+use anyhow::{Context, Result, bail};
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use std::path::Path;
+
+/// Which tool was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// The whole boot.
+    Assemble,
+    /// Only the upper's device.
+    Upper,
+    /// Only the upper's loop file.
+    Loop,
+}
+
+/// What was asked of it.
+#[derive(Debug)]
+pub struct Args {
+    /// The tool.
+    pub tool: Tool,
+    /// Print the plan, change nothing.
+    pub dry_run: bool,
+    /// Say every step.
+    pub verbose: bool,
+    /// Who started it: `unit`, `hook` or `hand`.
+    pub by: String,
+    /// A device in place of the configured one (overlay-upper).
+    pub device: Option<String>,
+    help: bool,
+    version: bool,
+}
+
+impl Args {
+    /// Reads this process's arguments.
+    pub fn parse() -> Result<Self> {
+        let mut parser = lexopt::Parser::from_env();
+        let name = parser.bin_name().unwrap_or_default().to_owned();
+        let base = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let tool = match base {
+            "overlay-upper" => Tool::Upper,
+            "overlay-loop" => Tool::Loop,
+            _ => Tool::Assemble,
+        };
+        let mut args = Self {
+            tool,
+            dry_run: false,
+            verbose: false,
+            by: "hand".to_owned(),
+            device: None,
+            help: false,
+            version: false,
+        };
+        while let Some(arg) = parser.next().context("reading the arguments")? {
+            match arg {
+                Long("dry-run") | Short('n') => args.dry_run = true,
+                Long("verbose") | Short('v') => args.verbose = true,
+                Long("help") | Short('h') => args.help = true,
+                Long("version") | Short('V') => args.version = true,
+                Long("by") if tool == Tool::Assemble => args.by = by(parser.value()?.string()?)?,
+                Value(value) if tool == Tool::Upper && args.device.is_none() => args.device = Some(value.string()?),
+                other => bail!("{base}: {} (see {base} --help)", other.unexpected()),
+            }
+        }
+        Ok(args)
+    }
+
+    /// The text to print instead of doing anything.
+    pub fn answer(&self) -> Option<String> {
+        match (self.help, self.version) {
+            (true, _) => Some(help(self.tool)),
+            (_, true) => Some(format!("overlayroot-rs {}\n", env!("CARGO_PKG_VERSION"))),
+            _ => None,
+        }
+    }
+}
+
+fn by(value: String) -> Result<String> {
+    match value.as_str() {
+        "unit" | "hook" | "hand" => Ok(value),
+        other => bail!("--by takes unit, hook or hand, not '{other}'"),
+    }
+}
+
+fn help(tool: Tool) -> String {
+    let (usage, does) = match tool {
+        Tool::Assemble => (
+            "overlay-assemble [--dry-run] [--verbose] [--by unit|hook|hand]",
+            "Makes the root at /sysroot an overlay, as the kernel command line and\n\
+             /etc/overlayroot-rs.conf say, and writes /run/overlayroot/state.json.\n\
+             Does nothing where that record exists.",
+        ),
+        Tool::Upper => (
+            "overlay-upper [--dry-run] [--verbose] [DEVICE]",
+            "Finds, waits for, looks at, checks and mounts the upper's device on\n\
+             /run/overlayfs-backing. DEVICE (LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=…,\n\
+             /dev/…) stands in for the configured one.",
+        ),
+        Tool::Loop => ("overlay-loop", "Not in this version."),
+    };
+    format!(
+        "Usage: {usage}\n\n{does}\n\n\
+         \x20 -n, --dry-run   print the plan, change nothing\n\
+         \x20 -v, --verbose   say every step\n\
+         \x20 -h, --help      this text\n\
+         \x20 -V, --version   the version\n\n\
+         Exit: 0 go on booting, 1 failed or fallback=halt, 64 wrong arguments.\n\
+         Keys: overlayroot-rs(7).\n"
+    )
+}

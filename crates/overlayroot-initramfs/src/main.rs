@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One ELF, three names: which tool runs is the name it was started under.
+
+mod args;
+mod assemble;
+mod upper;
+
+use args::{Args, Tool};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match Args::parse() {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("{error:#}");
+            return ExitCode::from(64);
+        }
+    };
+    if let Some(text) = args.answer() {
+        print!("{text}");
+        return ExitCode::SUCCESS;
+    }
+    let most = if args.verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
+    overlayroot_linux::log::start(most, args.by != "hand");
+    let result = match args.tool {
+        Tool::Assemble => assemble::run(&args),
+        Tool::Upper => upper::run(&args),
+        Tool::Loop => Err(anyhow::anyhow!("overlay-loop is not in this version: a loop-file upper can't be made yet")),
+    };
+    result.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::FAILURE
+    })
+}

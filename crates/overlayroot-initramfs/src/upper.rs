@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlay-upper`: the device's part of the plan alone, for the emergency shell.
+
+use crate::args::Args;
+use anyhow::{Context, Result, anyhow};
+use overlayroot_core::cmdline::{Source, lex};
+use overlayroot_core::config::{Config, Inputs};
+use overlayroot_core::facts::{Facts, Kernel, Root};
+use overlayroot_core::plan::{self, Decision};
+use overlayroot_core::step::Step;
+use overlayroot_linux::{execute, probe, sources};
+use std::process::ExitCode;
+
+/// Finds and mounts the upper's device.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let mut inputs = sources::read(None);
+    if let Some(device) = &args.device {
+        inputs = asked_by_hand(device);
+    }
+    let config = Config::read(&inputs);
+    let probed = probe::initramfs(&config, &lex(&inputs.cmdline))?;
+    // In the emergency shell the root may not be there; the upper's part does not need it.
+    let facts = Facts {
+        root: Some(Root::default()),
+        kernel: Kernel { overlay: true, ..Kernel::default() },
+        device: probed.device.or_else(|| probe::device_of(&config, true)),
+        ..Facts::default()
+    };
+    let plan = match plan::decide(&config, &facts) {
+        Decision::Do(plan) => plan,
+        Decision::Instead(refusal, _) => return Err(anyhow!("{refusal}")),
+        other => return Err(anyhow!("no device upper is asked for ({})", other.to_string().trim())),
+    };
+    let about_device = |step: &Step| matches!(step.name(), "look" | "check" | "mount-device" | "bind");
+    let steps: Vec<Step> = plan.steps.into_iter().filter(about_device).collect();
+    if steps.is_empty() {
+        return Err(anyhow!("{} has no device", plan.effective));
+    }
+    for step in &steps {
+        println!("{step}");
+    }
+    if !args.dry_run {
+        let mut log = Vec::new();
+        execute::run(&steps, &mut log).map_err(|reason| anyhow!("{}", reason.text)).context("mounting the upper")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As if the device had been given on the command line, and nothing else.
+fn asked_by_hand(device: &str) -> Inputs {
+    Inputs {
+        cmdline: vec![Source::new("the arguments", format!("rd.overlay=\"{device}\""))],
+        ..Inputs::default()
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The whole way of one boot: read, probe, decide, execute, record.
+
+use crate::{execute, probe, recordfile, sources};
+use anyhow::Result;
+use overlayroot_core::cmdline::lex;
+use overlayroot_core::config::Config;
+use overlayroot_core::facts::Facts;
+use overlayroot_core::grammar::Fallback;
+use overlayroot_core::paths;
+use overlayroot_core::plan::{self, Decision, Plan};
+use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA, StepRecord};
+use std::path::Path;
+use std::time::Instant;
+
+/// What the caller does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on booting.
+    Boot,
+    /// The policy is `halt`: stop and give the emergency shell.
+    Halt,
+    /// The root is not mounted yet; ask again later.
+    NotYet,
+}
+
+/// Configuration and facts of this initramfs.
+pub fn read_machine() -> Result<(Config, Facts)> {
+    let root = Path::new(paths::SYSROOT).exists().then_some(paths::SYSROOT);
+    let inputs = sources::read(root);
+    let config = Config::read(&inputs);
+    let facts = match plan::decide(&config, &Facts::default()) {
+        // Nothing to do, so nothing to look at: an ordinary boot pays nothing.
+        Decision::Off => Facts::default(),
+        _ => probe::initramfs(&config, &lex(&inputs.cmdline))?,
+    };
+    Ok((config, facts))
+}
+
+/// Makes the root an overlay, or what the policy says instead, and records it.
+///
+/// Idempotent: a record of this boot ends it.
+///
+/// # Errors
+/// Where the machine can't even be looked at; the root is untouched then.
+pub fn assemble(by: &str) -> Result<Verdict> {
+    let boot_id = recordfile::boot_id();
+    if let Ok(Some(record)) = recordfile::read(paths::RECORD) {
+        if record.boot_id == boot_id {
+            return Ok(verdict(record.effective.root));
+        }
+    }
+    let started = (uptime(), Instant::now());
+    let (config, facts) = read_machine()?;
+    let decision = plan::decide(&config, &facts);
+    if decision == Decision::NotYet {
+        return Ok(Verdict::NotYet);
+    }
+    let mut run = Run::default();
+    let (effective, outcome) = run.decide(&config, &facts, decision);
+    let record = Record {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot_id,
+        outcome,
+        requested: Requested::of(&config),
+        effective,
+        reasons: run.reasons,
+        issues: config.issues,
+        notes: run.notes,
+        steps: run.steps,
+        by: by.to_owned(),
+        started: started.0,
+        took_ms: (started.1.elapsed().as_secs_f64() * 1e6).round() / 1000.0,
+    };
+    tell(&record);
+    if let Err(error) = recordfile::write(&record) {
+        tracing::error!("the record could not be written: {error:#}");
+    }
+    Ok(verdict(record.effective.root))
+}
+
+fn verdict(root: RootKind) -> Verdict {
+    match root {
+        RootKind::None => Verdict::Halt,
+        _ => Verdict::Boot,
+    }
+}
+
+#[derive(Default)]
+struct Run {
+    steps: Vec<StepRecord>,
+    reasons: Vec<Reason>,
+    notes: Vec<String>,
+}
+
+impl Run {
+    fn decide(&mut self, config: &Config, facts: &Facts, decision: Decision) -> (Effective, Outcome) {
+        let plan = match decision {
+            Decision::Off | Decision::NotYet => return (Effective::plain(RootKind::Plain), Outcome::Off),
+            Decision::Do(plan) => plan,
+            Decision::Instead(refusal, plan) => {
+                self.reasons.push(Reason {
+                    code: refusal.code.to_owned(),
+                    text: refusal.text,
+                    kernel: Vec::new(),
+                });
+                plan
+            }
+        };
+        let mut done = self.execute(&plan);
+        if done.is_none() {
+            done = self.execute(&plan::fallback(config, facts, None));
+        }
+        let effective = done.unwrap_or_else(|| Effective::plain(RootKind::Plain));
+        let blemished = !self.reasons.is_empty() || !config.issues.is_empty();
+        let plain_is_policy = config.fallback.value == Fallback::None || config.misunderstood();
+        let outcome = Outcome::of(effective.root, blemished, plain_is_policy);
+        (effective, outcome)
+    }
+
+    /// What runs after the plan, or `None` where it failed and was undone.
+    fn execute(&mut self, plan: &Plan) -> Option<Effective> {
+        match execute::run(&plan.steps, &mut self.steps) {
+            Ok(soft) => {
+                self.reasons.extend(soft);
+                self.notes.clone_from(&plan.notes);
+                Some(plan.effective.clone())
+            }
+            Err(reason) => {
+                self.reasons.push(reason);
+                None
+            }
+        }
+    }
+}
+
+/// One line for what runs, one for each thing that is not as it was asked for.
+fn tell(record: &Record) {
+    for issue in &record.issues {
+        tracing::warn!("{issue}");
+    }
+    for reason in &record.reasons {
+        tracing::error!("{}", reason.text);
+        for line in &reason.kernel {
+            tracing::error!("kernel: {line}");
+        }
+    }
+    let (word, now) = (record.outcome.word(), &record.effective);
+    match record.outcome {
+        Outcome::Off => tracing::debug!("{word}: no overlay is asked for"),
+        Outcome::Applied => tracing::info!("{word}: {now}, {:.0} ms", record.took_ms),
+        _ => tracing::error!("{word}: asked for {} ({}); running: {now}", record.requested.spec, record.requested.origin),
+    }
+}
+
+/// Seconds since boot.
+fn uptime() -> f64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    text.split(' ').next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0.0)
+}

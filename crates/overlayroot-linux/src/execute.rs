@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Performs the steps of a plan, each timed and recorded; takes all of them back where one fails.
+
+use crate::kmsg::Kmsg;
+use crate::undo::{self, Undo};
+use crate::{fsck, look, mounts, store, verify};
+use anyhow::{Context, Result};
+use nix::mount::MsFlags;
+use overlayroot_core::paths;
+use overlayroot_core::record::{Reason, StepRecord};
+use overlayroot_core::step::Step;
+use std::fs;
+use std::io::ErrorKind;
+use std::time::Instant;
+
+/// Where e2fsck keeps what it changes until it has succeeded.
+const FSCK_UNDO: &str = "/run/initramfs/overlayroot/e2fsck.undo";
+
+/// Runs the steps; what optional steps failed at comes back as reasons.
+///
+/// # Errors
+/// The reason why a step failed, after everything before it was undone.
+pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Reason> {
+    let mut undos = Vec::new();
+    let mut soft = Vec::new();
+    let mut kmsg = Kmsg::open();
+    let first = log.len();
+    for step in steps {
+        let started = Instant::now();
+        let result = perform(step, &mut undos);
+        let ms = started.elapsed().as_secs_f64() * 1000.0;
+        tracing::debug!("{step}");
+        let word = if result.is_ok() { "done" } else { "failed" };
+        log.push(StepRecord {
+            step: step.name().to_owned(),
+            text: step.to_string(),
+            result: word.to_owned(),
+            ms: (ms * 1000.0).round() / 1000.0,
+        });
+        let Err(error) = result else {
+            continue;
+        };
+        let reason = Reason {
+            code: step.name().to_owned(),
+            text: format!("{error:#}"),
+            kernel: kmsg.drain(),
+        };
+        if step.optional() {
+            soft.push(reason);
+            continue;
+        }
+        undo::all(undos);
+        for done in log.iter_mut().skip(first).filter(|entry| entry.result == "done") {
+            done.result = "undone".to_owned();
+        }
+        return Err(reason);
+    }
+    Ok(soft)
+}
+
+fn perform(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
+    match step {
+        Step::StandDown { hooks } => hooks.iter().try_for_each(|path| remove(path)),
+        Step::Clear { path } => clear(path),
+        Step::MountTmpfs { at, source, options } => {
+            mounts::mount_fs(source, at, "tmpfs", MsFlags::empty(), options)?;
+            undos.push(Undo::Unmount(at.clone()));
+            Ok(())
+        }
+        Step::Look { device, fstype, store, base, need_room } => look::look(device, fstype, base, store, *need_room),
+        Step::Check { device, .. } => {
+            mounts::make_dir("/run/initramfs/overlayroot")?;
+            fsck::check(device, FSCK_UNDO)
+        }
+        Step::MountDevice { device, fstype, at, read_only } => {
+            let mut flags = MsFlags::empty();
+            flags.set(MsFlags::MS_RDONLY, *read_only);
+            mounts::mount_fs(device, at, fstype, flags, "")?;
+            undos.push(Undo::Unmount(at.clone()));
+            Ok(())
+        }
+        Step::Bind { from, to } => {
+            mounts::bind(from, to)?;
+            undos.push(Undo::Unmount(to.clone()));
+            Ok(())
+        }
+        Step::Reset { store } => store::reset(store),
+        Step::MakeUpper { store, like } => store::make(store, like),
+        Step::Remember { path, fingerprint } => store::remember(path, fingerprint),
+        Step::Link { at, to } => {
+            link(at, to)?;
+            undos.push(Undo::Remove(at.clone()));
+            Ok(())
+        }
+        Step::WriteRun { path, text, .. } => write_run(path, text, undos),
+        Step::LinkRun { path, to, .. } => link_run(path, to, undos),
+        other => exchange_root(other, undos),
+    }
+}
+
+/// The steps that touch the root itself.
+fn exchange_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
+    match step {
+        Step::Park { root, mounts, at } => park(root, mounts, at, undos),
+        Step::BindLower { from, to } => {
+            mounts::bind(from, to)?;
+            undos.push(Undo::Unmount(to.clone()));
+            Ok(())
+        }
+        Step::LowerReadOnly { at } => mounts::remount_bind(at, true),
+        Step::LowerFsReadOnly { at } => {
+            mounts::remount_super(at, true)?;
+            undos.push(Undo::SuperWritable(at.clone()));
+            Ok(())
+        }
+        Step::UnmountRoot { at, lower } => {
+            let read_only = mounts::is_bind_read_only(at)?;
+            mounts::unmount(at)?;
+            let (lower, at) = (lower.clone(), at.clone());
+            undos.push(Undo::RootBack { lower, at, read_only });
+            Ok(())
+        }
+        Step::MountOverlay(overlay) => {
+            mounts::mount_fs(&overlay.source, &overlay.at, "overlay", MsFlags::empty(), &overlay.data())?;
+            undos.push(Undo::Unmount(overlay.at.clone()));
+            Ok(())
+        }
+        Step::Verify(overlay) => verify::verify(overlay),
+        Step::Unpark { root, mounts, at } => mounts.iter().enumerate().try_for_each(|(number, mount)| {
+            let (from, to) = (format!("{at}/{number}"), format!("{root}{mount}"));
+            mounts::bind(&from, &to)?;
+            undos.push(Undo::Unmount(to));
+            mounts::unmount(&from)
+        }),
+        Step::RootReadOnly { at } => {
+            mounts::remount_super(at, true)?;
+            undos.push(Undo::SuperWritable(at.clone()));
+            mounts::remount_bind(at, true)
+        }
+        other => anyhow::bail!("no way to perform {}", other.name()),
+    }
+}
+
+/// Innermost mounts go first, and come back last.
+fn park(root: &str, parked: &[String], at: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    for (number, mount) in parked.iter().enumerate().rev() {
+        let (from, to) = (format!("{root}{mount}"), format!("{at}/{number}"));
+        mounts::bind(&from, &to)?;
+        undos.push(Undo::Unmount(to.clone()));
+        mounts::unmount(&from)?;
+        undos.pop();
+        undos.push(Undo::Unpark { from: to, to: from });
+    }
+    Ok(())
+}
+
+fn remove(path: &str) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("removing {path}")),
+    }
+}
+
+/// Clears a place of ours. An unmount uncovers what is below, so it is looked at again.
+fn clear(path: &str) -> Result<()> {
+    let mounts = mounts::read()?;
+    if overlayroot_core::mountinfo::at(&mounts, path).is_some() {
+        mounts::unmount(path)?;
+    }
+    match fs::symlink_metadata(path) {
+        Err(_) => Ok(()),
+        Ok(metadata) if metadata.is_dir() => {
+            // Never recursive: what is not empty is somebody's, and the step fails.
+            fs::remove_dir(path).with_context(|| format!("removing the directory {path}"))
+        }
+        Ok(_) => remove(path),
+    }
+}
+
+fn link(at: &str, to: &str) -> Result<()> {
+    remove(at)?;
+    std::os::unix::fs::symlink(to, at).with_context(|| format!("linking {at} to {to}"))
+}
+
+fn parent(path: &str) -> Result<()> {
+    let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
+    mounts::make_dir(parent)
+}
+
+fn write_run(path: &str, text: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    parent(path)?;
+    fs::write(path, text).with_context(|| format!("writing {path}"))?;
+    undos.push(Undo::Remove(path.to_owned()));
+    Ok(())
+}
+
+/// Somebody else's file of that name stays.
+fn link_run(path: &str, to: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    parent(path)?;
+    match std::os::unix::fs::symlink(to, path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path == paths::VOLATILE_ROOT => Ok(()),
+        Ok(()) => {
+            undos.push(Undo::Remove(path.to_owned()));
+            Ok(())
+        }
+        result => result.with_context(|| format!("linking {path} to {to}")),
+    }
+}

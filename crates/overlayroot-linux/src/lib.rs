@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Does what `overlayroot-core` decides. Each file holds one kind of system call; none of them
+//! takes a decision that the plan has not taken.
+
+pub mod assemble;
+pub mod blkid;
+pub mod device;
+pub mod execute;
+pub mod fsck;
+pub mod kmsg;
+pub mod log;
+pub mod look;
+pub mod mounts;
+pub mod probe;
+pub mod recordfile;
+pub mod sources;
+pub mod store;
+pub mod undo;
+pub mod verify;

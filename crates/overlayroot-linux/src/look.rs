@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Looks at a device upper without writing a byte of it: mounted read-only, its journal left alone.
+
+use crate::mounts;
+use anyhow::{Context, Result, bail};
+use nix::mount::MsFlags;
+use nix::sys::statvfs::statvfs;
+use overlayroot_core::layout::Store;
+use std::path::Path;
+
+/// Least room for an upper to start with: whiteouts, a copied-up directory, the work directory.
+const LEAST_BYTES: u64 = 1 << 20;
+const LEAST_INODES: u64 = 16;
+
+/// Options that keep a read-only mount from replaying the journal, in the order to try them.
+fn options(fstype: &str) -> &'static [&'static str] {
+    match fstype {
+        "ext3" | "ext4" => &["noload"],
+        // `nologreplay` was renamed in Linux 5.9.
+        "btrfs" => &["rescue=nologreplay", "nologreplay"],
+        "xfs" => &["norecovery"],
+        "f2fs" => &["disable_roll_forward"],
+        _ => &[""],
+    }
+}
+
+/// Mounts, looks and unmounts.
+///
+/// # Errors
+/// Where the file system can't be mounted, its upper or work is no plain directory, or (with
+/// `need_room`) it is full.
+pub fn look(device: &str, fstype: &str, base: &str, store: &Store, need_room: bool) -> Result<()> {
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let tries = options(fstype).iter();
+    let mounted = tries.map(|options| mounts::mount_fs(device, base, fstype, flags, options));
+    let mut last = None;
+    for result in mounted {
+        match result {
+            Ok(()) => {
+                let seen = inside(base, store, need_room);
+                mounts::unmount(base)?;
+                return seen;
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.with_context(|| format!("looking at {device}"))?)
+}
+
+fn inside(base: &str, store: &Store, need_room: bool) -> Result<()> {
+    for path in [&store.upper, &store.work, &store.trash, &store.fingerprint] {
+        plain(base, path)?;
+    }
+    let stat = statvfs(base).context("asking for the room on the upper's file system")?;
+    let free = u64::from(stat.blocks_free()) * u64::from(stat.fragment_size());
+    // btrfs has no inode table and reports none.
+    let inodes_low = stat.files() > 0 && u64::from(stat.files_free()) < LEAST_INODES;
+    if need_room && (free < LEAST_BYTES || inodes_low) {
+        bail!("the upper's file system is full: {} KiB and {} inodes free", free >> 10, stat.files_free());
+    }
+    Ok(())
+}
+
+/// Every part of the path below `base` is a directory or not there (the last may be a file's name):
+/// a symbolic link would lead the upper out of its file system.
+fn plain(base: &str, path: &str) -> Result<()> {
+    let below = path.strip_prefix(base).unwrap_or(path).trim_start_matches('/');
+    let mut at = Path::new(base).to_path_buf();
+    for part in below.split('/') {
+        at.push(part);
+        let Ok(metadata) = at.symlink_metadata() else {
+            return Ok(());
+        };
+        let file = metadata.is_file() && part.ends_with(".json");
+        if !metadata.is_dir() && !file {
+            bail!("'{below}' on the upper's file system is not a plain directory");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_on_the_way_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().to_str().unwrap();
+        let store = Store::named(base, "overlay");
+        assert!(inside(base, &store, false).is_ok());
+        std::os::unix::fs::symlink("/etc", dir.path().join("overlay")).unwrap();
+        assert!(inside(base, &store, false).unwrap_err().to_string().contains("'overlay'"));
+        let deep = Store::named(&format!("{base}/overlay"), "x");
+        assert!(inside(base, &deep, false).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! mount(2) and umount2(2). The classic calls: they are there from Linux 4.18 (RHEL 8) on, and
+//! their reasons are in the kernel log as with the new ones (docs/dependencies.md).
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use overlayroot_core::mountinfo::{self, Mount};
+use std::time::Duration;
+
+const NO: Option<&str> = None;
+
+/// The mounts of this process's namespace.
+pub fn read() -> Result<Vec<Mount>> {
+    // thread-self, not self: a thread may be in a mount namespace of its own.
+    let text = std::fs::read("/proc/thread-self/mountinfo").context("reading mountinfo")?;
+    Ok(mountinfo::parse(&String::from_utf8_lossy(&text)))
+}
+
+/// Makes a mount point, with its parents.
+pub fn make_dir(at: &str) -> Result<()> {
+    std::fs::create_dir_all(at).with_context(|| format!("making the directory {at}"))
+}
+
+/// Mounts a file system.
+pub fn mount_fs(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str) -> Result<()> {
+    make_dir(at)?;
+    let data = (!data.is_empty()).then_some(data);
+    mount(Some(source), at, Some(fstype), flags, data)
+        .with_context(|| format!("mounting {fstype} '{source}' on {at}"))
+}
+
+/// Makes `from` visible at `to` too, without the mounts below it.
+pub fn bind(from: &str, to: &str) -> Result<()> {
+    make_dir(to)?;
+    mount(Some(from), to, NO, MsFlags::MS_BIND, NO).with_context(|| format!("binding {from} to {to}"))
+}
+
+/// Unmounts; waits up to half a second for whoever still looks at it.
+pub fn unmount(at: &str) -> Result<()> {
+    const TRIES: u32 = 10;
+    for attempt in 1.. {
+        match umount2(at, MntFlags::UMOUNT_NOFOLLOW) {
+            Err(Errno::EBUSY) if attempt < TRIES => std::thread::sleep(Duration::from_millis(50)),
+            result => return result.with_context(|| format!("unmounting {at}")),
+        }
+    }
+    Ok(())
+}
+
+/// Makes this one mount read-only, or writable again.
+pub fn remount_bind(at: &str, read_only: bool) -> Result<()> {
+    let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
+    flags.set(MsFlags::MS_RDONLY, read_only);
+    mount(NO, at, NO, flags, NO).with_context(|| format!("making the mount {at} {}", word(read_only)))
+}
+
+fn word(read_only: bool) -> &'static str {
+    if read_only { "read-only" } else { "writable" }
+}
+
+/// Makes the whole file system mounted at `at` read-only, or writable again.
+pub fn remount_super(at: &str, read_only: bool) -> Result<()> {
+    let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT;
+    flags.set(MsFlags::MS_RDONLY, read_only);
+    mount(NO, at, NO, flags, NO).with_context(|| format!("making the file system of {at} {}", word(read_only)))
+}
+
+/// Whether this mount, apart from its file system, is read-only.
+pub fn is_bind_read_only(at: &str) -> Result<bool> {
+    let mounts = read()?;
+    let found = mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?;
+    Ok(found.options.split(',').any(|option| option == "ro"))
+}
+
+/// A remount sets every per-mount flag anew, so those that hold must be said again.
+fn flags_at(at: &str) -> Result<MsFlags> {
+    let mounts = read()?;
+    let found = mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?;
+    let table = [
+        ("nosuid", MsFlags::MS_NOSUID),
+        ("nodev", MsFlags::MS_NODEV),
+        ("noexec", MsFlags::MS_NOEXEC),
+        ("noatime", MsFlags::MS_NOATIME),
+        ("nodiratime", MsFlags::MS_NODIRATIME),
+        ("relatime", MsFlags::MS_RELATIME),
+    ];
+    let held = |word: &str| found.options.split(',').any(|option| option == word);
+    Ok(table.iter().filter(|(word, _)| held(word)).fold(MsFlags::empty(), |all, (_, flag)| all | *flag))
+}

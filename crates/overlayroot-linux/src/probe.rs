@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Fills [`Facts`]: what the machine looks like. Changes nothing but for loading overlayfs.
+
+use crate::sources::read_in_root;
+use crate::{blkid, device, mounts};
+use anyhow::Result;
+use overlayroot_core::cmdline::Arg;
+use overlayroot_core::config::Config;
+use overlayroot_core::facts::{Facts, Fingerprint, Kernel, Premade, PremadeKind, Root};
+use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::upper::Upper;
+use overlayroot_core::{paths, rivals};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Hook directories of dracut 049 to 111.
+const HOOK_DIRS: [&str; 4] = ["/var/lib/dracut/hooks", "/lib/dracut/hooks", "/usr/lib/dracut/hooks", "/etc/dracut/hooks"];
+
+/// Looks at the machine from the initramfs, waiting for the upper's device where one is asked for.
+pub fn initramfs(config: &Config, args: &[Arg]) -> Result<Facts> {
+    let mounts = mounts::read()?;
+    let Some(mount) = mountinfo::at(&mounts, paths::SYSROOT) else {
+        return Ok(Facts::default());
+    };
+    let prefix = paths::SYSROOT.len();
+    let below = mountinfo::below(&mounts, paths::SYSROOT).into_iter();
+    let submounts = below.filter_map(|below| below.at.get(prefix..).map(str::to_owned)).collect();
+    Ok(Facts {
+        root: Some(root(mount, paths::SYSROOT, submounts)),
+        kernel: kernel(load_overlay()),
+        device: device_of(config, true),
+        rivals: rivals::find(args, &mount.fstype, &mount.source),
+        stock_hooks: stock_hooks(),
+        premade: premade(&mounts),
+    })
+}
+
+/// Looks at the running host, as far as it tells what the next boot will find. Waits for nothing.
+pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
+    let mounts = mounts::read()?;
+    let top = mountinfo::at(&mounts, "/");
+    // On an overlay of ours the lower is the root that the next boot will find.
+    let lower = [paths::LOWER, "/media/root-ro"].into_iter().find_map(|at| mountinfo::at(&mounts, at));
+    let ours = top.is_some_and(|top| top.fstype == "overlay") && lower.is_some();
+    let found = if ours { lower } else { top };
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let modules = fs::read_to_string(format!("/lib/modules/{}/modules.dep", release.trim())).unwrap_or_default();
+    let overlay = has_overlay() || modules.contains("/overlay.ko");
+    Ok(Facts {
+        root: found.map(|mount| root(mount, &mount.at, Vec::new())),
+        kernel: kernel(overlay),
+        device: device_of(config, false),
+        rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
+        stock_hooks: Vec::new(),
+        premade: Vec::new(),
+    })
+}
+
+/// The device that the configuration asks for, waited for if `wait`; `None` where it asks for none.
+pub fn device_of(config: &Config, wait: bool) -> Option<overlayroot_core::facts::Lookup> {
+    let Upper::Device(asked) = &config.upper.value else {
+        return None;
+    };
+    let seconds = if wait { config.timeout.value } else { 0 };
+    Some(device::resolve(asked, Duration::from_secs(seconds.into()), || {
+        if wait && seconds > 0 {
+            tracing::warn!("waiting up to {seconds} s for {asked}");
+        }
+    }))
+}
+
+fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
+    let text = |name: &str| read_in_root(at, name).map(|text| String::from_utf8_lossy(&text).into_owned());
+    let os = text("/etc/os-release").or_else(|_| text("/usr/lib/os-release")).unwrap_or_default();
+    Root {
+        source: mount.source.clone(),
+        fstype: mount.fstype.clone(),
+        devno: mount.devno.clone(),
+        writable: !mount.super_read_only(),
+        submounts,
+        fstab: text("/etc/fstab").unwrap_or_default(),
+        fingerprint: Fingerprint {
+            uuid: uuid(mount),
+            fstype: mount.fstype.clone(),
+            os: os_identity(&os),
+            packages: packages(at),
+        },
+    }
+}
+
+fn uuid(mount: &Mount) -> String {
+    let local = mount.source.starts_with("/dev/");
+    let probe = local.then(|| blkid::probe(&mount.source).ok()).flatten();
+    probe.map(|probe| probe.uuid).unwrap_or_default()
+}
+
+fn os_identity(os_release: &str) -> String {
+    let value = |key: &str| {
+        let mut lines = os_release.lines();
+        let found = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        found.map(|value| value.trim_matches(['"', '\'']).to_owned())
+    };
+    let values = ["ID", "VERSION_ID", "BUILD_ID"].into_iter().filter_map(value);
+    values.collect::<Vec<_>>().join(" ")
+}
+
+/// When the package database last changed, seconds since 1970.
+fn packages(at: &str) -> i64 {
+    const DATABASES: [&str; 5] = [
+        "var/lib/dpkg/status",
+        "var/lib/rpm/rpmdb.sqlite",
+        "usr/lib/sysimage/rpm/rpmdb.sqlite",
+        "var/lib/rpm/Packages",
+        "var/lib/pacman/local",
+    ];
+    let stamps = DATABASES.iter().filter_map(|name| fs::symlink_metadata(Path::new(at).join(name)).ok());
+    stamps.map(|metadata| metadata.mtime()).max().unwrap_or(0)
+}
+
+fn has_overlay() -> bool {
+    let list = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    list.lines().any(|line| line.split_whitespace().last() == Some("overlay"))
+}
+
+fn load_overlay() -> bool {
+    if !has_overlay() {
+        // Its failure shows in /proc/filesystems, which is asked again.
+        let _ = Command::new("modprobe").args(["-q", "overlay"]).status();
+    }
+    has_overlay()
+}
+
+fn kernel(overlay: bool) -> Kernel {
+    const FEATURES: [(&str, &str); 5] = [
+        ("index", "index"),
+        ("metacopy", "metacopy"),
+        ("nfs_export", "nfs_export"),
+        ("redirect_dir", "redirect_dir"),
+        ("xino_auto", "xino"),
+    ];
+    let on = |parameter: &str| {
+        let value = fs::read_to_string(format!("/sys/module/overlay/parameters/{parameter}"));
+        value.is_ok_and(|value| value.trim() == "Y")
+    };
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Kernel {
+        release: release.trim().to_owned(),
+        overlay,
+        on_by_default: FEATURES.iter().filter(|(name, _)| on(name)).map(|(_, option)| (*option).to_owned()).collect(),
+    }
+}
+
+/// Hooks of dracut's stock overlayfs module (`70overlayfs`, `90overlayfs`) in this initramfs.
+pub fn stock_hooks() -> Vec<String> {
+    let stages = HOOK_DIRS.iter().flat_map(|dir| ["pre-mount", "mount", "pre-pivot"].map(|stage| format!("{dir}/{stage}")));
+    let files = stages.filter_map(|dir| fs::read_dir(dir).ok()).flatten();
+    let paths = files.filter_map(|entry| entry.ok()?.path().to_str().map(str::to_owned));
+    let ends = ["-prepare-overlayfs.sh", "-mount-overlayfs.sh"];
+    let mut found: Vec<String> = paths.filter(|path| ends.iter().any(|end| path.ends_with(end))).collect();
+    // /lib/dracut/hooks may be a link to /var/lib/dracut/hooks: the second name of a file is gone with the first.
+    found.sort();
+    found
+}
+
+fn premade(mounts: &[Mount]) -> Vec<Premade> {
+    let places = [paths::LOWER, paths::UPPER_LINK, paths::WORK_LINK, paths::READONLY_LINK];
+    places.into_iter().filter_map(|path| premade_at(mounts, path)).collect()
+}
+
+fn premade_at(mounts: &[Mount], path: &str) -> Option<Premade> {
+    let kind = match (mountinfo::at(mounts, path), fs::symlink_metadata(path)) {
+        (Some(_), _) => PremadeKind::Mount,
+        (None, Ok(metadata)) if metadata.is_dir() => PremadeKind::Directory,
+        (None, Ok(_)) => PremadeKind::Link,
+        (None, Err(_)) => return None,
+    };
+    Some(Premade { path: path.to_owned(), kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identity_of_an_os() {
+        let text = "NAME=\"Debian\"\nVERSION_ID=\"12\"\nID=debian\nBUILD_ID='x 1'\n";
+        assert_eq!(os_identity(text), "debian 12 x 1");
+        assert_eq!(os_identity(""), "");
+    }
+}

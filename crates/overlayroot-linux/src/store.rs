@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Directories of an upper on its file system: making, resetting, remembering.
+
+use anyhow::{Context, Result};
+use overlayroot_core::facts::Fingerprint;
+use overlayroot_core::layout::Store;
+use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Makes upper and work. A new or empty upper gets the attributes of `like`, for the merged root
+/// shows the upper's (kernel: overlayfs.rst); one with content keeps its own.
+pub fn make(store: &Store, like: &str) -> Result<()> {
+    fs::create_dir_all(&store.upper).with_context(|| format!("making the upper {}", store.upper))?;
+    fs::create_dir_all(&store.work).with_context(|| format!("making the work directory {}", store.work))?;
+    // The kernel cleans its own leftovers only two levels deep; what is deeper makes the mount
+    // read-only while mount(2) reports success, and a `volatile` marker refuses it.
+    empty(&store.work)?;
+    if fs::read_dir(&store.upper)?.next().is_none() {
+        copy_attributes(like, &store.upper)?;
+    }
+    Ok(())
+}
+
+/// Mode, owner, times and extended attributes (ACL and label among them) of a directory.
+pub fn copy_attributes(from: &str, to: &str) -> Result<()> {
+    let context = || format!("giving {to} the attributes of {from}");
+    let metadata = fs::metadata(from).with_context(context)?;
+    let (uid, gid) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
+    rustix::fs::chown(to, Some(uid), Some(gid)).with_context(context)?;
+    rustix::fs::chmod(to, Mode::from_raw_mode(metadata.mode() & 0o7777)).with_context(context)?;
+    for name in xattrs(from).with_context(context)? {
+        // overlayfs's own marks describe the layer they are on, not the one to come.
+        if name.starts_with("trusted.overlay.") {
+            continue;
+        }
+        let mut value = vec![0; 65_536];
+        let len = rustix::fs::getxattr(from, &name, &mut value).with_context(context)?;
+        let value = value.get(..len).unwrap_or_default();
+        if let Err(error) = rustix::fs::setxattr(to, &name, value, XattrFlags::empty()) {
+            // tmpfs has no user.* before Linux 6.6.
+            tracing::warn!("{to} can't have the attribute {name} of {from}: {error}");
+        }
+    }
+    copy_times(&metadata, to)
+}
+
+/// Gives a directory times taken before.
+pub fn copy_times(metadata: &fs::Metadata, to: &str) -> Result<()> {
+    let time = |seconds, nanoseconds| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds,
+    };
+    let times = Timestamps {
+        last_access: time(metadata.atime(), metadata.atime_nsec()),
+        last_modification: time(metadata.mtime(), metadata.mtime_nsec()),
+    };
+    rustix::fs::utimensat(CWD, to, &times, AtFlags::empty()).with_context(|| format!("setting the times of {to}"))
+}
+
+fn xattrs(path: &str) -> Result<Vec<String>> {
+    let mut names = vec![0_u8; 65_536];
+    let len = match rustix::fs::listxattr(path, &mut names) {
+        Err(rustix::io::Errno::NOTSUP) => 0,
+        other => other?,
+    };
+    let names = names.get(..len).unwrap_or_default().split(|byte| *byte == 0);
+    Ok(names.filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
+/// Removes what is in a directory, not the directory. Links are removed, never followed.
+fn empty(directory: &str) -> Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| format!("reading {directory}"))? {
+        let path = entry?.path();
+        let removed = match path.symlink_metadata()?.is_dir() {
+            true => fs::remove_dir_all(&path),
+            false => fs::remove_file(&path),
+        };
+        removed.with_context(|| format!("removing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Moves upper and work into the trash in one step each, then empties the trash.
+///
+/// A crash in between leaves an upper that is whole or gone, never half of one.
+pub fn reset(store: &Store) -> Result<()> {
+    match fs::create_dir_all(&store.trash) {
+        // A full file system has no room for the trash either; room is what the reset is for.
+        Err(error) if error.kind() == ErrorKind::StorageFull => {
+            empty(&store.upper)?;
+            empty(&store.work)?;
+        }
+        result => result.with_context(|| format!("making {}", store.trash))?,
+    }
+    fs::create_dir_all(&store.trash).with_context(|| format!("making {}", store.trash))?;
+    for (directory, name) in [(&store.upper, "upper"), (&store.work, "work")] {
+        let aside = unused(&store.trash, name);
+        match fs::rename(directory, &aside) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            result => result.with_context(|| format!("moving {directory} to {aside}"))?,
+        }
+    }
+    let _ = fs::remove_file(&store.fingerprint);
+    sync_parent(&store.upper)?;
+    empty(&store.trash)
+}
+
+fn unused(trash: &str, name: &str) -> String {
+    let candidates = (0_u32..).map(|number| format!("{trash}/{name}.{number}"));
+    let mut free = candidates.filter(|path| Path::new(path).symlink_metadata().is_err());
+    free.next().unwrap_or_else(|| format!("{trash}/{name}"))
+}
+
+fn sync_parent(path: &str) -> Result<()> {
+    let parent = Path::new(path).parent().unwrap_or(Path::new("/"));
+    let directory = File::open(parent).with_context(|| format!("opening {}", parent.display()))?;
+    directory.sync_all().with_context(|| format!("syncing {}", parent.display()))
+}
+
+/// Stores the lower's fingerprint, unless one is there: it tells on which lower the upper was begun.
+pub fn remember(path: &str, fingerprint: &Fingerprint) -> Result<()> {
+    if Path::new(path).exists() {
+        return Ok(());
+    }
+    if let Some(parent) = Path::new(path).parent() {
+        fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+    }
+    let text = serde_json::to_string(fingerprint).context("writing the fingerprint as JSON")?;
+    write_atomic(path, &text)
+}
+
+/// Writes a file so that a reader sees the old one or the new one, never a part.
+pub fn write_atomic(path: &str, text: &str) -> Result<()> {
+    let new = format!("{path}.new");
+    let mut file = File::create(&new).with_context(|| format!("making {new}"))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("writing {new}"))?;
+    fs::rename(&new, path).with_context(|| format!("renaming {new} to {path}"))
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

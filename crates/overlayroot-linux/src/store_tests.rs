@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What happens to an upper's directories, on a real file system.
+use super::*;
+use std::os::unix::fs::PermissionsExt;
+
+fn fresh() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::named(dir.path().to_str().unwrap(), "overlay");
+    (dir, store)
+}
+
+#[test]
+fn a_new_upper_looks_like_the_lowers_root() {
+    let (dir, store) = fresh();
+    let like = dir.path().join("like");
+    fs::create_dir(&like).unwrap();
+    fs::set_permissions(&like, fs::Permissions::from_mode(0o1750)).unwrap();
+    make(&store, like.to_str().unwrap()).unwrap();
+    let (got, want) = (fs::metadata(&store.upper).unwrap(), fs::metadata(&like).unwrap());
+    assert_eq!((got.mode(), got.uid(), got.mtime()), (want.mode(), want.uid(), want.mtime()));
+}
+
+#[test]
+fn an_upper_with_content_keeps_its_own_and_work_is_emptied() {
+    let (dir, store) = fresh();
+    fs::create_dir_all(format!("{}/etc", store.upper)).unwrap();
+    fs::set_permissions(&store.upper, fs::Permissions::from_mode(0o711)).unwrap();
+    fs::create_dir_all(format!("{}/work/a/b/c/d", store.work)).unwrap();
+    make(&store, dir.path().to_str().unwrap()).unwrap();
+    assert_eq!(fs::metadata(&store.upper).unwrap().mode() & 0o7777, 0o711);
+    assert!(fs::read_dir(&store.work).unwrap().next().is_none());
+}
+
+#[test]
+fn reset_empties_upper_and_work_and_nothing_else() {
+    let (dir, store) = fresh();
+    fs::create_dir_all(format!("{}/etc", store.upper)).unwrap();
+    fs::create_dir_all(format!("{}/work", store.work)).unwrap();
+    fs::write(dir.path().join("mine"), "keep").unwrap();
+    std::os::unix::fs::symlink(dir.path(), format!("{}/link", store.upper)).unwrap();
+    reset(&store).unwrap();
+    assert!(!Path::new(&store.upper).exists() && !Path::new(&store.work).exists());
+    assert_eq!(fs::read_to_string(dir.path().join("mine")).unwrap(), "keep");
+    assert_eq!(fs::read_dir(&store.trash).unwrap().count(), 0);
+    reset(&store).unwrap();
+}
+
+#[test]
+fn the_first_lower_is_remembered() {
+    let (_dir, store) = fresh();
+    let lower = |os: &str| Fingerprint {
+        os: os.into(),
+        ..Fingerprint::default()
+    };
+    remember(&store.fingerprint, &lower("debian 12")).unwrap();
+    remember(&store.fingerprint, &lower("debian 13")).unwrap();
+    assert!(fs::read_to_string(&store.fingerprint).unwrap().contains("debian 12"));
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What takes a step back. A plan that fails half way leaves the machine as it found it.
+
+use crate::mounts;
+use anyhow::Result;
+
+/// Takes one step back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undo {
+    /// Unmount.
+    Unmount(String),
+    /// Remove a link or file that the step made.
+    Remove(String),
+    /// Make the file system mounted here writable again.
+    SuperWritable(String),
+    /// Put the root back from its second mount.
+    RootBack {
+        /// Where the root is still mounted.
+        lower: String,
+        /// Where it belongs.
+        at: String,
+        /// Whether that mount was read-only.
+        read_only: bool,
+    },
+    /// Put a parked mount back.
+    Unpark {
+        /// Where it waits.
+        from: String,
+        /// Where it belongs.
+        to: String,
+    },
+}
+
+impl Undo {
+    fn run(&self) -> Result<()> {
+        match self {
+            Self::Unmount(at) => mounts::unmount(at),
+            Self::Remove(path) => Ok(std::fs::remove_file(path)?),
+            Self::SuperWritable(at) => mounts::remount_super(at, false),
+            Self::RootBack { lower, at, read_only } => {
+                mounts::bind(lower, at)?;
+                // A bind inherits the read-only flag of what it was made from.
+                if mounts::is_bind_read_only(at)? != *read_only {
+                    mounts::remount_bind(at, *read_only)?;
+                }
+                Ok(())
+            }
+            Self::Unpark { from, to } => {
+                mounts::bind(from, to)?;
+                mounts::unmount(from)
+            }
+        }
+    }
+}
+
+/// Takes all steps back, the last first; goes on past what can't be taken back.
+pub fn all(undos: Vec<Undo>) {
+    for undo in undos.iter().rev() {
+        if let Err(error) = undo.run() {
+            tracing::error!("taking back {undo:?}: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Sourced at pre-pivot. Decides nothing: overlay-assemble knows whether it has run already.
+
+if ! overlay-assemble --by hook; then
+    # dracut ignores a hook's exit status. rd.shell=0 must not turn fallback=halt into a boot.
+    die "overlayroot-rs: rd.overlay.fallback=halt, see /run/overlayroot/state.json"
+fi
+return 0

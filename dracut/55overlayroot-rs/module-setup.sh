@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# dracut module overlayroot-rs: makes the root an overlay before switch-root.
+# Works with dracut 049 to 111; only functions that all of them have.
+
+check() {
+    require_binaries overlay-assemble || return 1
+    # opt-in: dracut --add overlayroot-rs, or the shipped dracut.conf.d file
+    return 255
+}
+
+depends() {
+    echo base
+}
+
+installkernel() {
+    # The upper's file system may not be the root's, and hostonly looks only at what is mounted now.
+    hostonly='' instmods overlay ext4 xfs btrfs f2fs
+}
+
+install() {
+    local _file
+
+    inst_multiple overlay-assemble overlay-upper overlay-loop modprobe
+    # e2undo takes back a repair that e2fsck gave up
+    inst_multiple -o e2fsck e2undo btrfs
+
+    for _file in /etc/overlayroot-rs.conf /etc/overlayroot-rs.conf.d/*.conf; do
+        # inst_simple takes the host's copy; dracut without --sysroot has an empty $dracutsysrootdir
+        [[ -f "${dracutsysrootdir-}$_file" ]] && inst_simple "$_file"
+    done
+
+    # Shell initrds, and systemd initrds whose root is mounted late. 05: before /usr (50) and before
+    # anything writes into the root; the stock overlayfs module, where present, has 00 and 10.
+    inst_hook pre-pivot 05 "$moddir/assemble.sh"
+    # Before the stock module's pre-mount hook, in both kinds of initrd.
+    inst_hook cmdline 05 "$moddir/stand-down.sh"
+
+    if dracut_module_included "systemd"; then
+        inst_simple "$moddir/overlayroot-rs.service" \
+            "${systemdsystemunitdir:-/usr/lib/systemd/system}/overlayroot-rs.service"
+        $SYSTEMCTL -q --root "$initdir" add-wants initrd-root-fs.target overlayroot-rs.service
+    fi
+    dracut_need_initqueue
+}

@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# the test agent in the initramfs, for boots which end in its emergency shell
+
+check() {
+    return 255
+}
+
+depends() {
+    echo base
+}
+
+installkernel() {
+    hostonly='' instmods virtio_console virtio_blk
+}
+
+install() {
+    local dir=/usr/lib/overlayroot-vm
+    inst_simple "$dir/agent.sh"
+    inst_simple "$dir/lib.sh"
+    # away from PATH: tools here must not hide that a hook needs them
+    inst_binary "$(command -v jq)" "$dir/bin/jq"
+    inst_binary "$(command -v busybox)" "$dir/bin/busybox"
+    # shellcheck disable=SC2154 # dracut sets it
+    inst_hook emergency 00 "$moddir/emergency.sh"
+}

@@ -1,0 +1,73 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# agent.sh STAGE: runs the lines the harness left on a disk, writes what failed
+# and the verdict to a virtio port, and powers off. STAGE is host, emergency
+# (before the initramfs's emergency shell) or host-emergency.
+set -u
+stage=$1
+home=/usr/lib/overlayroot-vm
+export LC_ALL=C
+temporary=/run/overlayroot-vm
+if [ -x $home/bin/busybox ]; then
+    # links in /run: systemd keeps the rest of its initramfs read-only; links work
+    # even where /run is noexec
+    $home/bin/busybox mkdir -p $temporary/bin
+    $home/bin/busybox --install -s $temporary/bin
+    PATH=$temporary/bin:$home/bin:$PATH
+fi
+# a hook of a shell initrd may have a PATH which is not exported
+export PATH
+mkdir -p $temporary
+
+# by sysfs: in an emergency udev may be gone
+by_sysfs() { # GLOB ATTRIBUTE VALUE: prints the device's name
+    for dir in $1; do
+        if [ "$(cat "$dir/$2" 2>/dev/null)" = "$3" ]; then
+            echo "${dir##*/}"
+            return 0
+        fi
+    done
+    return 1
+}
+
+port=$(by_sysfs '/sys/class/virtio-ports/*' name verdict)
+if [ ! -c "/dev/$port" ]; then
+    echo "overlayroot-vm: no virtio port: no verdict" >/dev/kmsg
+    exit 1
+fi
+exec 4>"/dev/$port"
+disk=$(by_sysfs '/sys/block/vd*' serial holds)
+tr -d '\000' <"/dev/$disk" >$temporary/plan
+exec 3<$temporary/plan
+read -r wanted <&3
+
+echo "STAGE $stage" >&4
+failed=0
+if [ "$stage" = "$wanted" ]; then
+    [ "$stage" != host ] || timeout 120 systemctl is-system-running --wait >$temporary/state 2>&1
+    echo "READY $(cut -d ' ' -f 1 /proc/uptime)" >&4
+    while IFS= read -r line <&3; do
+        case $line in '' | '#'*) continue ;; esac
+        # shellcheck disable=SC2016 # expanded by the shell which runs the line
+        timeout 150 sh -c '. "$0" && eval "$1"' $home/lib.sh "$line" \
+            >$temporary/out 2>&1 3<&- 4>&- </dev/null
+        status=$?
+        [ $status -ne 0 ] || continue
+        failed=$((failed + 1))
+        { echo "FAILED $line (exit status $status)" && head -c 6000 $temporary/out | sed 's/^/| /'; } >&4
+    done
+else
+    failed=1
+    echo "FAILED the boot was to reach stage $wanted" >&4
+    if [ "$stage" = host-emergency ]; then
+        systemctl --failed --no-legend --plain | sed 's/^/| /' >&4
+        journalctl -b -p warning -n 30 --no-pager | sed 's/^/| /' >&4
+    fi
+fi
+if [ $failed -eq 0 ]; then echo "VERDICT PASS" >&4; else echo "VERDICT FAIL $failed" >&4; fi
+exec 4>&-
+case $stage in
+host) systemctl poweroff --no-block ;;
+emergency) sync && busybox poweroff -f ;;
+*) systemctl poweroff --force ;;
+esac

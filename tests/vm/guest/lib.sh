@@ -1,0 +1,186 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the lines of `holds` may call. Everything is read from the kernel and from
+# systemd, not from the project's own tools. A function which fails says why.
+
+RECORD=/run/overlayroot/state.json
+
+fail() {
+    printf '%s\n' "$*"
+    return 1
+}
+
+# mounts TARGET: "FSTYPE SOURCE SUPER-OPTIONS OPTIONS" of each mount on it
+mounts() {
+    TARGET=$1 awk '{ for (i = 7; $i != "-"; i++);
+        if ($5 == ENVIRON["TARGET"]) print $(i + 1), $(i + 2), $(i + 3), $6 }' /proc/self/mountinfo
+}
+
+# the same for the one which is visible, the last
+mount_of() {
+    mounts "$1" | tail -n 1
+}
+
+has_option() { # LIST OPTION
+    case ",$1," in *",$2,"*) return 0 ;; esac
+    return 1
+}
+
+is_ro() { # DIRECTORY: a write is refused as on a read-only file system
+    if (: >"$1/.overlayroot-vm") 2>/run/overlayroot-vm/ro; then
+        rm -f "$1/.overlayroot-vm"
+        return 1
+    fi
+    grep -q 'Read-only file system' /run/overlayroot-vm/ro
+}
+
+is_rw() {
+    : >"$1/.overlayroot-vm" && rm "$1/.overlayroot-vm"
+}
+
+# overlay_root [SOURCE]: / is one writable overlay, named as asked
+overlay_root() {
+    want=${1:-LiveOS_rootfs}
+    # shellcheck disable=SC2046 # four words
+    set -- $(mount_of /)
+    [ "${1-}" = overlay ] || fail "/ is ${1-no mount}, not an overlay" || return 1
+    [ "$2" = "$want" ] || fail "the source is $2, not $want" || return 1
+    [ "$(mounts / | grep -c '^overlay ')" = 1 ] || fail "more than one overlay on /" || return 1
+    if [ "$want" = LiveOS_rootfs ]; then
+        for option in lowerdir=/run/rootfsbase upperdir=/run/overlayfs workdir=/run/ovlwork; do
+            has_option "$3" $option || fail "no $option in $3" || return 1
+        done
+    fi
+    is_rw / || fail "/ is not writable"
+}
+
+# plain_root: / is no overlay, and writable
+plain_root() {
+    no_overlay && { is_rw / || fail "/ is not writable"; }
+}
+
+# ro_root: / is no overlay, and read-only
+ro_root() {
+    no_overlay && { is_ro / || fail "/ is writable"; }
+}
+
+no_overlay() {
+    ! mounts / | grep '^overlay '
+}
+
+# mount TARGET FSTYPE [OPTION...]: what is mounted there, and with what
+mount() {
+    target=$1 type=$2
+    shift 2
+    all=$(mount_of "$target")
+    [ "${all%% *}" = "$type" ] || fail "on $target: ${all:-nothing}" || return 1
+    options=$(echo "$all" | cut -d ' ' -f 3-4 | tr ' ' ,)
+    for option in "$@"; do
+        has_option "$options" "$option" || fail "$target has no $option: $options" || return 1
+    done
+}
+
+not_mounted() {
+    ! mounts "$1" | grep .
+}
+
+# mounted_from TARGET DEVICE: the file system there is that block device's
+mounted_from() {
+    want=$(cat "/sys/class/block/$(basename "$(readlink -f "$2")")/dev")
+    TARGET=$1 awk '$5 == ENVIRON["TARGET"] { print $3 }' /proc/self/mountinfo | grep -qx "$want" ||
+        fail "$1 is not on $2 ($want): $(mounts "$1")"
+}
+
+# no_double_mounts: no mount point twice; autofs has what it triggers on top
+no_double_mounts() {
+    twice=$(awk '!/ - autofs / { print $5 }' /proc/self/mountinfo | sort | uniq -d)
+    [ -z "$twice" ] || fail "mounted twice: $twice"
+}
+
+# running: systemd is content with every unit
+running() {
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+        state=$(systemctl is-system-running)
+        case $state in starting | initializing) sleep 2 ;; *) break ;; esac
+    done
+    [ "$state" = running ] && return
+    echo "system state: $state"
+    systemctl list-jobs --no-legend
+    for unit in $(failed_units); do
+        systemctl status -n 8 --no-pager -l "$unit"
+    done
+    return 1
+}
+
+failed_units() {
+    systemctl --failed --no-legend --plain | cut -d ' ' -f 1
+}
+
+# failed_unit NAME: this unit failed, and no other
+failed_unit() {
+    failed=$(failed_units)
+    [ "$failed" = "$1" ] || fail "failed units: ${failed:-none}"
+}
+
+# record JQPATH VALUE: the record has the value there; with .issues[].x, in one of them
+record() {
+    jq -r "$1 | tostring" $RECORD | grep -qxF -- "$2" ||
+        fail "$1 is $(jq -c "$1" $RECORD | tr '\n' ' ')"
+}
+
+record_has() {
+    grep -qF -- "$1" $RECORD || { cat $RECORD && return 1; }
+}
+
+file_has() { # PATH TEXT
+    grep -qF -- "$2" "$1"
+}
+
+# absent PATH...: not there, not even as a dangling link
+absent() {
+    for path in "$@"; do
+        if [ -e "$path" ] || [ -L "$path" ]; then
+            ls -ld "$path"
+            return 1
+        fi
+    done
+}
+
+# link_to PATH TARGET: a symbolic link with exactly that text
+link_to() {
+    [ "$(readlink "$1")" = "$2" ] || { ls -ld "$1" && return 1; }
+}
+
+# lower_ro [DIRECTORY]: the lower refuses writes, and so does its superblock
+lower_ro() {
+    lower=${1:-/run/rootfsbase}
+    is_ro "$lower" || fail "$lower takes writes" || return 1
+    super=$(mount_of "$lower" | cut -d ' ' -f 3)
+    has_option "$super" ro || fail "the superblock is $super"
+}
+
+# root_attrs_like_lower: mode, owner and extended attributes of / are the lower's
+root_attrs_like_lower() {
+    for dir in / "${1:-/run/rootfsbase}"; do
+        stat -c '%a %u %g' "$dir"
+        getfattr --absolute-names -d -m - "$dir" | grep -v '^#'
+    done >/run/overlayroot-vm/attrs
+    lines=$(wc -l </run/overlayroot-vm/attrs)
+    half=$((lines / 2))
+    upper=$(head -n $half /run/overlayroot-vm/attrs)
+    [ "$upper" = "$(tail -n $half /run/overlayroot-vm/attrs)" ] || {
+        cat /run/overlayroot-vm/attrs
+        return 1
+    }
+}
+
+# journal_has TEXT: in the journal of this boot, initramfs included
+journal_has() {
+    journalctl -b --no-pager | grep -qF -- "$1" || fail "the journal has no such line"
+}
+
+# counts FILE NUMBER: appends a line; the file then has that many
+counts() {
+    echo line >>"$1"
+    [ "$(wc -l <"$1")" = "$2" ] || fail "$1 has $(wc -l <"$1") lines"
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A test case: what is booted, on what, and what must hold afterwards.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::cell::{Cell, Initrd, Suite, Variant};
+
+/// The file system layout of the lower root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootKind {
+    /// One ext4 file system, `LABEL=root`.
+    #[default]
+    Ext4,
+    /// One xfs file system.
+    Xfs,
+    /// One btrfs file system.
+    Btrfs,
+    /// ext4, with /usr on a file system of its own, `LABEL=usr`.
+    SplitUsr,
+}
+
+/// Where the lines of `holds` are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// In the booted system.
+    #[default]
+    Host,
+    /// Before the initramfs's emergency shell, which the boot must reach.
+    Emergency,
+}
+
+/// What the root is mounted with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootOpts {
+    /// `ro` on the command line.
+    #[default]
+    Ro,
+    /// `rw` on the command line.
+    Rw,
+}
+
+/// The file system made on a case's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FsKind {
+    /// ext4 without reserved blocks.
+    Ext4,
+    /// xfs; at least 300M.
+    Xfs,
+    /// btrfs; at least 120M.
+    Btrfs,
+    /// FAT.
+    Vfat,
+    /// A swap signature.
+    Swap,
+    /// Nothing: zeroes.
+    None,
+}
+
+/// A disk of the case. The first is /dev/vdb, the second /dev/vdc.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// Also the serial: /dev/disk/by-id/virtio-NAME.
+    pub name: String,
+    /// As truncate(1) takes it.
+    pub size: String,
+    /// What is made on it.
+    pub fs: FsKind,
+    /// File system label.
+    pub label: Option<String>,
+    /// File system UUID.
+    pub uuid: Option<String>,
+    /// Name of the partition; the disk gets a partition table.
+    pub partlabel: Option<String>,
+    /// UUID of the partition; the disk gets a partition table.
+    pub partuuid: Option<String>,
+    /// Plugged in that many seconds after `wait_for` was seen on the console.
+    pub late: Option<u64>,
+    /// Text on the console after which `late` counts.
+    #[serde(default = "default_wait")]
+    pub wait_for: String,
+    /// Shell lines run on the host over `$IMG` before the first boot.
+    pub prepare: Option<String>,
+    /// Files put on it: path to text.
+    #[serde(default)]
+    pub populate: BTreeMap<String, String>,
+    /// No boot may change a byte of it.
+    #[serde(default)]
+    pub unchanged: bool,
+    /// Its file system must be cleanly unmounted after each boot.
+    #[serde(default)]
+    pub clean: bool,
+    /// Shell lines run on the host over `$IMG` after the last boot.
+    pub after: Option<String>,
+}
+
+/// One of several boots over the same disks; what is left out comes from the case.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootSpec {
+    /// Kernel arguments.
+    pub cmdline: Option<String>,
+    /// What must hold.
+    pub holds: Option<String>,
+    /// Where it must hold.
+    pub stage: Option<Stage>,
+    /// Boot so that many times.
+    pub repeat: Option<u32>,
+}
+
+/// A case file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// The file's name without `.toml`.
+    #[serde(skip)]
+    pub name: String,
+    /// What is shown, in one sentence.
+    pub summary: String,
+    /// Kernel arguments beside the harness's own.
+    #[serde(default)]
+    pub cmdline: String,
+    /// Shell lines for the guest, see guest/lib.sh; each must succeed.
+    #[serde(default)]
+    pub holds: String,
+    /// Where `holds` is run.
+    #[serde(default)]
+    pub stage: Stage,
+    /// Suites it applies to; all by default.
+    pub suites: Option<Vec<Suite>>,
+    /// Initrd kinds it applies to; both by default.
+    pub initrds: Option<Vec<Initrd>>,
+    /// The image it needs.
+    #[serde(default)]
+    pub variant: Variant,
+    /// The lower root.
+    #[serde(default)]
+    pub root: RootKind,
+    /// `ro` or `rw`.
+    #[serde(default)]
+    pub rootopts: RootOpts,
+    /// Replaces the root's /etc/fstab.
+    pub fstab: Option<String>,
+    /// /etc/overlayroot-rs.conf, in the initramfs and in the root.
+    pub conf: Option<String>,
+    /// The same, each character one byte: for text which is not UTF-8.
+    pub conf_latin1: Option<String>,
+    /// More files in the initramfs: path to text.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Puts the initramfs into the root's /boot, where dracut's shutdown looks for it.
+    #[serde(default)]
+    pub boot_initrd: bool,
+    /// No boot may change a byte of the root's disk, which is attached writable.
+    #[serde(default)]
+    pub lower_unchanged: bool,
+    /// Cells of the short run, instead of the one chosen by rule.
+    pub cut: Option<Vec<String>>,
+    /// Seconds for one boot.
+    #[serde(default = "default_timeout")]
+    pub timeout: u64,
+    /// Disks.
+    #[serde(default)]
+    pub disk: Vec<Disk>,
+    /// Boots in a row; one by default.
+    #[serde(default)]
+    pub boot: Vec<BootSpec>,
+}
+
+/// A boot with everything filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedBoot {
+    /// Kernel arguments.
+    pub cmdline: String,
+    /// What must hold.
+    pub holds: String,
+    /// Where.
+    pub stage: Stage,
+}
+
+fn default_timeout() -> u64 {
+    300
+}
+
+fn default_wait() -> String {
+    "overlayroot-rs: waiting".to_owned()
+}
+
+impl Case {
+    /// Reads a case from its text.
+    ///
+    /// # Errors
+    /// Unknown keys, wrong types, and keys which contradict each other.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let mut case: Self = toml::from_str(text).with_context(|| format!("case {name}"))?;
+        name.clone_into(&mut case.name);
+        case.validate().with_context(|| format!("case {name}"))?;
+        Ok(case)
+    }
+
+    fn validate(&self) -> Result<()> {
+        ensure!(self.number().is_some(), "the file's name must begin with a number and a dash");
+        ensure!(!self.cells().is_empty(), "no cell is left");
+        ensure!(self.conf.is_none() || self.conf_latin1.is_none(), "both conf and conf_latin1");
+        self.cut_cells()?;
+        let edits = self.edits_root();
+        if edits && matches!(self.root, RootKind::Xfs | RootKind::Btrfs) {
+            bail!("fstab, conf and boot_initrd need an ext4 root: the image is edited by debugfs");
+        }
+        for boot in self.boots() {
+            ensure!(!boot.holds.trim().is_empty(), "a boot without `holds` shows nothing");
+        }
+        for disk in &self.disk {
+            let word = disk.name.chars().all(|c| c.is_ascii_alphanumeric());
+            ensure!(word && disk.name != "holds" && disk.name.len() <= 20, "disk name {:?}", disk.name);
+            let part = disk.partlabel.is_some() || disk.partuuid.is_some();
+            ensure!(!(part && disk.prepare.is_some()), "prepare works on a disk without partitions only");
+        }
+        Ok(())
+    }
+
+    /// The number its file name begins with.
+    #[must_use]
+    pub fn number(&self) -> Option<usize> {
+        self.name.split_once('-').and_then(|(digits, _)| digits.parse().ok())
+    }
+
+    /// Whether the root's image must be edited for this case.
+    #[must_use]
+    pub fn edits_root(&self) -> bool {
+        self.fstab.is_some() || self.conf_bytes().is_some() || self.boot_initrd
+    }
+
+    /// The configuration file's bytes.
+    #[must_use]
+    pub fn conf_bytes(&self) -> Option<Vec<u8>> {
+        let latin1 = |text: &String| text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
+        self.conf.as_ref().map(|t| t.clone().into_bytes()).or(self.conf_latin1.as_ref().map(latin1))
+    }
+
+    /// All cells the case applies to.
+    #[must_use]
+    pub fn cells(&self) -> Vec<Cell> {
+        let suites = self.suites.clone().unwrap_or(Suite::ALL.to_vec());
+        let initrds = self.initrds.clone().unwrap_or(Initrd::ALL.to_vec());
+        let fits = |cell: &Cell| suites.contains(&cell.suite) && initrds.contains(&cell.initrd);
+        Cell::ALL.into_iter().filter(fits).collect()
+    }
+
+    /// The cells of the short run: those named, or one by the case's number.
+    ///
+    /// # Errors
+    /// A name which is no cell of this case.
+    pub fn cut_cells(&self) -> Result<Vec<Cell>> {
+        let cells = self.cells();
+        let Some(names) = &self.cut else {
+            let index = self.number().unwrap_or(0) % cells.len().max(1);
+            return Ok(cells.into_iter().skip(index).take(1).collect());
+        };
+        let mut cut = Vec::new();
+        for name in names {
+            let cell: Cell = name.parse()?;
+            ensure!(cells.contains(&cell), "the cut names {cell}, which the case excludes");
+            cut.push(cell);
+        }
+        Ok(cut)
+    }
+
+    /// The boots, repeats written out.
+    #[must_use]
+    pub fn boots(&self) -> Vec<PlannedBoot> {
+        let one = [BootSpec::default()];
+        let specs = if self.boot.is_empty() { &one[..] } else { &self.boot };
+        let mut boots = Vec::new();
+        for spec in specs {
+            let boot = PlannedBoot {
+                cmdline: spec.cmdline.clone().unwrap_or_else(|| self.cmdline.clone()),
+                holds: spec.holds.clone().unwrap_or_else(|| self.holds.clone()),
+                stage: spec.stage.unwrap_or(self.stage),
+            };
+            boots.extend(std::iter::repeat_n(boot, spec.repeat.unwrap_or(1) as usize));
+        }
+        boots
+    }
+}
+
+/// Reads all cases of a directory, in the order of their names.
+///
+/// # Errors
+/// An unreadable directory, or a case which does not parse.
+pub fn load_all(dir: &Path) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            cases.push(Case::parse(&name, &fs::read_to_string(&path)?)?);
+        }
+    }
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(cases)
+}

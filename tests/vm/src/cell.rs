@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a case is run on: a suite, a kind of initrd, and the variant of the image.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde::Deserialize;
+
+/// A Debian release whose dracut, systemd and kernel the guest runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Suite {
+    /// Debian 12: dracut 059, systemd 252, kernel 6.1.
+    Bookworm,
+    /// Debian 13: dracut 106, systemd 257, kernel 6.12.
+    Trixie,
+}
+
+/// What is PID 1 in the initramfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Initrd {
+    /// systemd, as distributions build it.
+    Systemd,
+    /// dracut's own init script.
+    Shell,
+}
+
+/// Which dracut modules the initramfs holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// overlayroot-rs.
+    #[default]
+    Plain,
+    /// overlayroot-rs beside dracut's own overlayfs module.
+    Stock,
+    /// overlayroot-rs beside dmsquash-live (and so overlayfs).
+    Live,
+    /// dracut's overlayfs module alone, on a root without this project.
+    Stockonly,
+}
+
+impl Suite {
+    /// All suites.
+    pub const ALL: [Self; 2] = [Self::Bookworm, Self::Trixie];
+}
+
+impl Initrd {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Systemd, Self::Shell];
+}
+
+impl Variant {
+    /// Whether this project's files are in the root and in the initramfs.
+    #[must_use]
+    pub fn has_project(self) -> bool {
+        self != Self::Stockonly
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        })
+    }
+}
+
+impl fmt::Display for Initrd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Systemd => "systemd",
+            Self::Shell => "shell",
+        })
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "plain",
+            Self::Stock => "stock",
+            Self::Live => "live",
+            Self::Stockonly => "stockonly",
+        })
+    }
+}
+
+/// A place a case can run: `bookworm/systemd`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// The release.
+    pub suite: Suite,
+    /// The kind of initrd.
+    pub initrd: Initrd,
+}
+
+impl Cell {
+    /// All cells, in the order in which the cut hands them out: neighbours differ
+    /// in both coordinates, so that any few cases in a row meet all of them.
+    pub const ALL: [Self; 4] = [
+        Self { suite: Suite::Bookworm, initrd: Initrd::Systemd },
+        Self { suite: Suite::Trixie, initrd: Initrd::Shell },
+        Self { suite: Suite::Trixie, initrd: Initrd::Systemd },
+        Self { suite: Suite::Bookworm, initrd: Initrd::Shell },
+    ];
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.suite, self.initrd)
+    }
+}
+
+impl FromStr for Cell {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|cell| cell.to_string() == text);
+        if found.is_none() {
+            bail!("`{text}` is no cell: they are {}", Self::ALL.map(|c| c.to_string()).join(", "));
+        }
+        found.context("unreachable")
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Boot tests of overlayroot-rs: roots, initramfs images and disks are made on
+//! the host, booted in QEMU, and judged by an agent inside the guest.
+//!
+//! [`images`] makes what a guest boots from, [`machine`] boots it once,
+//! [`runner`] runs a case (which may be several boots over the same disks).
+
+pub mod case;
+pub mod cell;
+pub mod cpio;
+pub mod disk;
+pub mod fsimage;
+pub mod host;
+pub mod images;
+pub mod machine;
+pub mod payload;
+pub mod plan;
+pub mod qmp;
+pub mod report;
+pub mod roots;
+pub mod runner;

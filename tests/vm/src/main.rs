@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `vm`: boot tests of overlayroot-rs in virtual machines.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+use overlayroot_vm::case::{self, Case};
+use overlayroot_vm::cell::{Initrd, Suite};
+use overlayroot_vm::host::{self, Host, say};
+use overlayroot_vm::plan::{self, Selection};
+use overlayroot_vm::{report, roots, runner};
+
+#[derive(Parser)]
+#[command(about = "Boot tests of overlayroot-rs in virtual machines", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Sub,
+}
+
+#[derive(Subcommand)]
+enum Sub {
+    /// Make the Debian roots which are not in the cache
+    Roots,
+    /// Print the cases
+    List,
+    /// Run cases: each in the cells of its short run, unless told otherwise
+    Run(RunArgs),
+}
+
+#[derive(clap::Args)]
+struct RunArgs {
+    /// Names of cases, or the numbers they begin with
+    case: Vec<String>,
+    /// Every cell of each case
+    #[arg(long)]
+    all: bool,
+    /// Guests at once
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Every cell with this suite
+    #[arg(long)]
+    suite: Option<Suite>,
+    /// Every cell with this initrd
+    #[arg(long)]
+    initrd: Option<Initrd>,
+    /// Keep the logs of cases which pass, too
+    #[arg(long)]
+    keep: bool,
+    /// Write the results to a Markdown file
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Sub::List => list(),
+        Sub::Roots => with_host(make_roots),
+        Sub::Run(args) => with_host(|host| run(host, &args)),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("vm: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Where the machine cannot run guests, a developer's run is skipped and CI's fails.
+fn with_host(work: impl FnOnce(&Host) -> Result<bool>) -> Result<bool> {
+    match Host::find() {
+        Ok(host) => work(&host),
+        Err(error) if env::var_os("CI").is_some_and(|value| value == "true") => Err(error),
+        Err(error) => {
+            say(&format!("SKIP vm: {error:#}"));
+            Ok(true)
+        }
+    }
+}
+
+fn cases() -> Result<Vec<Case>> {
+    case::load_all(&host::find_repo()?.join("tests/vm/cases"))
+}
+
+fn list() -> Result<bool> {
+    for case in cases()? {
+        let cut: Vec<_> = case.cut_cells()?.iter().map(ToString::to_string).collect();
+        let (cut, count) = (cut.join(" "), case.cells().len());
+        say(&format!("{:<34} {cut:<17} of {count}  {}", case.name, case.summary));
+    }
+    Ok(true)
+}
+
+fn make_roots(host: &Host) -> Result<bool> {
+    std::thread::scope(|scope| {
+        let threads = Suite::ALL.map(|suite| scope.spawn(move || roots::archive(host, suite)));
+        for thread in threads {
+            let path = thread.join().map_err(|_| anyhow::anyhow!("a builder panicked"))??;
+            say(&format!("{}", path.display()));
+        }
+        Ok(true)
+    })
+}
+
+fn run(host: &Host, args: &RunArgs) -> Result<bool> {
+    let selection =
+        Selection { names: args.case.clone(), all: args.all, suite: args.suite, initrd: args.initrd };
+    let jobs = plan::jobs(&cases()?, &selection)?;
+    let needs: Vec<_> = jobs.iter().map(runner::need).collect();
+    let sets = plan::prepare(host, &needs)?;
+    let finished = runner::run_all(host, &sets, jobs, args.jobs, args.keep);
+    ensure!(!finished.is_empty(), "no case ran");
+    if let Some(path) = &args.report {
+        report::write(path, &finished)?;
+    }
+    say(&report::summary(&finished));
+    Ok(finished.iter().all(|one| one.failure.is_none()))
+}

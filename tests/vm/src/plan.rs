@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which cases run where, and which images that needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow, ensure};
+
+use crate::case::{Case, RootKind};
+use crate::cell::{Cell, Initrd, Suite, Variant};
+use crate::host::Host;
+use crate::images::{ImageSet, Wanted};
+use crate::payload::{self, Payload};
+
+/// What the user asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Names or beginnings of names; all cases when empty.
+    pub names: Vec<String>,
+    /// Every cell instead of the short run's.
+    pub all: bool,
+    /// Only this suite, in every cell which has it.
+    pub suite: Option<Suite>,
+    /// Only this initrd, in every cell which has it.
+    pub initrd: Option<Initrd>,
+}
+
+/// A case in a cell.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The case.
+    pub case: Case,
+    /// The cell.
+    pub cell: Cell,
+}
+
+impl Job {
+    /// About how long it takes, to begin with the longest.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let late = if self.case.disk.iter().any(|disk| disk.late.is_some()) { 2 } else { 0 };
+        let suite = if self.cell.suite == Suite::Trixie { 4 } else { 3 };
+        self.case.boots().len() * suite + late
+    }
+}
+
+/// The jobs of a selection, the longest first.
+///
+/// # Errors
+/// A name which fits no case; nothing left to run.
+pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
+    for name in &selection.names {
+        ensure!(cases.iter().any(|case| fits(case, name)), "no case is called {name}");
+    }
+    let mut jobs = Vec::new();
+    for case in cases {
+        if !selection.names.is_empty() && !selection.names.iter().any(|name| fits(case, name)) {
+            continue;
+        }
+        let every = selection.all || selection.suite.is_some() || selection.initrd.is_some();
+        let cells = if every { case.cells() } else { case.cut_cells()? };
+        let wanted = cells.into_iter().filter(|cell| {
+            selection.suite.is_none_or(|s| s == cell.suite) && selection.initrd.is_none_or(|i| i == cell.initrd)
+        });
+        jobs.extend(wanted.map(|cell| Job { case: case.clone(), cell }));
+    }
+    ensure!(!jobs.is_empty(), "nothing to run: no cell fits the selection");
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.weight()));
+    Ok(jobs)
+}
+
+fn fits(case: &Case, name: &str) -> bool {
+    case.name == name || case.name.starts_with(&format!("{name}-"))
+}
+
+/// A suite, with this project in it or without.
+pub type SetKey = (Suite, bool);
+
+/// Opened image sets.
+pub type Sets = BTreeMap<SetKey, ImageSet>;
+
+/// An initramfs and a root disk which one boot needs.
+pub type Need = (Cell, Variant, RootKind);
+
+/// Opens the image sets which the jobs need, suites side by side.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
+    let mut wanted: BTreeMap<SetKey, (BTreeSet<_>, BTreeSet<_>)> = BTreeMap::new();
+    for &(cell, variant, root) in needs {
+        let (initrds, roots) = wanted.entry((cell.suite, variant.has_project())).or_default();
+        initrds.insert((cell.initrd, variant));
+        roots.insert(root);
+    }
+    let project = wanted.keys().any(|(_, project)| *project);
+    let payload = project.then(|| payload::install(host)).transpose()?;
+    let mut sets = Sets::new();
+    let opened: Vec<Result<Vec<(SetKey, ImageSet)>>> = thread::scope(|scope| {
+        let threads: Vec<_> = Suite::ALL
+            .into_iter()
+            .map(|suite| {
+                let (wanted, payload) = (&wanted, payload.as_ref());
+                scope.spawn(move || open(host, suite, wanted, payload))
+            })
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|result| result.unwrap_or_else(|_| Err(anyhow!("a builder panicked")))).collect()
+    });
+    for result in opened {
+        sets.extend(result?);
+    }
+    Ok(sets)
+}
+
+fn open(
+    host: &Host,
+    suite: Suite,
+    wanted: &BTreeMap<SetKey, (BTreeSet<(Initrd, Variant)>, BTreeSet<RootKind>)>,
+    payload: Option<&Payload>,
+) -> Result<Vec<(SetKey, ImageSet)>> {
+    let mut sets = Vec::new();
+    for (&key, (initrds, roots)) in wanted.iter().filter(|((of, _), _)| *of == suite) {
+        let wanted = Wanted { initrds: initrds.iter().copied().collect(), roots: roots.iter().copied().collect() };
+        let payload = if key.1 { Some(payload.context("no payload")?) } else { None };
+        sets.push((key, ImageSet::open(host, suite, payload, &wanted)?));
+    }
+    Ok(sets)
+}

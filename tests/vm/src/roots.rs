@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The Debian roots: made once, kept as archives.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::cell::Suite;
+use crate::host::{self, Host};
+
+const PACKAGES: &str = "systemd-sysv,udev,kmod,dbus,linux-image-cloud-amd64,dracut,dracut-network,\
+dracut-live,iproute2,procps,busybox-static,squashfs-tools,zstd,e2fsprogs,netbase,jq,xfsprogs,\
+btrfs-progs,dosfstools,util-linux,mount,libblkid1,attr,fdisk";
+
+/// Units which cost time at boot and show nothing here.
+const MASKED: [&str; 12] = [
+    "getty@tty1.service",
+    "serial-getty@ttyS0.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "man-db.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+    "systemd-firstboot.service",
+    "systemd-timesyncd.service",
+    "systemd-networkd-wait-online.service",
+];
+
+/// What a suite's root is made from: changes with this file.
+#[must_use]
+pub fn key(suite: Suite) -> String {
+    let mut hash = Sha256::new();
+    hash.update(suite.to_string());
+    hash.update(include_str!("roots.rs"));
+    short(hash)
+}
+
+/// A hash, short enough for a file name.
+#[must_use]
+pub fn short(hash: Sha256) -> String {
+    let text = format!("{:x}", hash.finalize());
+    text.chars().take(16).collect()
+}
+
+/// The archive of a suite's root, made if it is not there.
+///
+/// # Errors
+/// When mmdebstrap fails.
+pub fn archive(host: &Host, suite: Suite) -> Result<PathBuf> {
+    let path = host.cache.join(format!("root-{suite}-{}.tar.zst", key(suite)));
+    let _lock = host::lock(&host.cache.join(format!("root-{suite}.lock")))?;
+    if path.exists() {
+        return Ok(path);
+    }
+    let dir = host.work.join(format!("root-{suite}-{}", std::process::id()));
+    let built = host::step(&format!("root of {suite} (mmdebstrap)"), || build(host, suite, &dir));
+    let packed = built.and_then(|()| host::step(&format!("archive of {suite}"), || pack(&dir, &path)));
+    fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    packed.map(|()| path)
+}
+
+fn build(host: &Host, suite: Suite, dir: &Path) -> Result<()> {
+    let debs = host.cache.join(format!("debs-{suite}"));
+    fs::create_dir_all(&debs)?;
+    let mut command = host::tied(Path::new("mmdebstrap"));
+    // the kernel package must not build an initramfs: each variant gets its own
+    command.env("INITRD", "No").env("TMPDIR", &host.work);
+    command.args(["--mode=root", "--variant=apt", "--quiet"]);
+    command.arg(format!("--include={PACKAGES}"));
+    command.arg("--aptopt=APT::Install-Recommends \"false\"");
+    command.arg("--aptopt=Acquire::Languages \"none\"");
+    for path in ["man", "doc", "locale", "info", "bug"] {
+        command.arg(format!("--dpkgopt=path-exclude=/usr/share/{path}/*"));
+    }
+    command.arg("--dpkgopt=force-unsafe-io");
+    keep_debs(&mut command, &debs);
+    command.arg(format!("--customize-hook={}", customise()));
+    command.arg(suite.to_string()).arg(dir);
+    command.args(env::var_os("OVERLAYROOT_MIRROR"));
+    host::run(&mut command).map(drop)
+}
+
+/// Packages already here are not fetched again.
+fn keep_debs(command: &mut Command, debs: &Path) {
+    let archives = "/var/cache/apt/archives";
+    command.arg("--skip=download/empty,essential/unlink");
+    command.arg(format!("--setup-hook=mkdir -p \"$1\"{archives}"));
+    command.arg(format!("--setup-hook=sync-in {} {archives}", debs.display()));
+    command.arg(format!("--customize-hook=sync-out {archives} {}", debs.display()));
+}
+
+fn customise() -> String {
+    let mut lines = String::from("set -eu; cd \"$1\"; ");
+    for unit in MASKED {
+        lines.push_str(&format!("ln -sf /dev/null etc/systemd/system/{unit}; "));
+    }
+    // no passwd in the newer suite; a fixed identity: without one every boot over a tmpfs is a first boot
+    lines.push_str("echo 0123456789abcdef0123456789abcdef > etc/machine-id; echo vm > etc/hostname; ");
+    lines.push_str("sed -i s/^root:[^:]*:/root::/ etc/shadow");
+    lines
+}
+
+fn pack(dir: &Path, path: &Path) -> Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut command = Command::new("tar");
+    command.args(["--use-compress-program=zstd -T0 -3", "--xattrs", "--numeric-owner", "--one-file-system"]);
+    command.arg("-cf").arg(&temporary).arg("-C").arg(dir).arg(".");
+    host::run(&mut command)?;
+    fs::rename(&temporary, path)?;
+    Ok(())
+}
+
+/// Unpacks a root.
+///
+/// # Errors
+/// Those of tar(1).
+pub fn unpack(archive: &Path, dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    let mut command = Command::new("tar");
+    command.args(["--use-compress-program=zstd", "--xattrs", "--numeric-owner", "-xpf"]);
+    host::run(command.arg(archive).arg("-C").arg(dir)).map(drop)
+}

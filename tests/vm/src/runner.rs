@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Runs cases: a few guests at once, and what they leave on their disks.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::case::{Case, PlannedBoot, RootKind, RootOpts};
+use crate::cell::Cell;
+use crate::cpio;
+use crate::disk::{self, CaseDisk};
+use crate::host::{self, Host};
+use crate::images::ImageSet;
+use crate::machine::{self, Attach, Boot, Machine};
+use crate::plan::{Job, Sets};
+
+/// What came of a case in a cell.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The case's name.
+    pub name: String,
+    /// Its cell.
+    pub cell: Cell,
+    /// From begin to end.
+    pub elapsed: Duration,
+    /// The longest shutdown of its boots.
+    pub shutdown: Duration,
+    /// Why it failed.
+    pub failure: Option<String>,
+}
+
+/// Runs jobs, so many at once, and prints a line for each when it ends.
+#[must_use]
+pub fn run_all(host: &Host, sets: &Sets, jobs: Vec<Job>, at_once: usize, keep: bool) -> Vec<Finished> {
+    let queue = Mutex::new(VecDeque::from(jobs));
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..at_once.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(job) = job else { return };
+                    let finished = run_job(host, sets, &job, keep);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by(|a, b| (&a.name, a.cell).cmp(&(&b.name, b.cell)));
+    done
+}
+
+fn run_job(host: &Host, sets: &Sets, job: &Job, keep: bool) -> Finished {
+    let number = job.case.number().unwrap_or(0);
+    let name = format!("{number:02}-{}-{}", job.cell.suite, job.cell.initrd);
+    let dir = host.work.join(format!("run-{}", std::process::id())).join(name);
+    let start = Instant::now();
+    let mut run = Run { host, job, dir: &dir, shutdown: Duration::ZERO, evidence: String::new() };
+    let failure = run.run(sets).err().map(|error| format!("{error:#}"));
+    let elapsed = start.elapsed();
+    let mut report = line(job, elapsed, run.shutdown, failure.as_deref());
+    if failure.is_some() || keep {
+        let logs = keep_logs(host, job, &dir);
+        if failure.is_some() {
+            report.push_str(&run.evidence);
+        }
+        report.push_str(&format!("\n     logs: {}", logs.display()));
+    }
+    host::say(&report);
+    // the next run makes its own; what is of use was kept
+    let _ = fs::remove_dir_all(&dir);
+    Finished { name: job.case.name.clone(), cell: job.cell, elapsed, shutdown: run.shutdown, failure }
+}
+
+fn line(job: &Job, elapsed: Duration, shutdown: Duration, failure: Option<&str>) -> String {
+    let word = if failure.is_some() { "FAIL" } else { "ok  " };
+    let seconds = elapsed.as_secs_f32();
+    let shutdown = shutdown.as_secs_f32();
+    let mut text = format!(
+        "{word} {:<34} {:<17} {seconds:6.1} s (shutdown {shutdown:.1})",
+        job.case.name,
+        job.cell.to_string()
+    );
+    if let Some(failure) = failure {
+        text.push_str(&format!("\n     {}", failure.replace('\n', "\n     ")));
+    }
+    text
+}
+
+fn keep_logs(host: &Host, job: &Job, dir: &Path) -> PathBuf {
+    let name = format!("{}-{}-{}", job.case.name, job.cell.suite, job.cell.initrd);
+    let logs = host.work.join("logs").join(name);
+    // logs of an earlier run of the same cell would only mislead
+    let _ = fs::remove_dir_all(&logs);
+    let _ = fs::create_dir_all(&logs);
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let log = path.extension().is_some_and(|e| e == "log") || path.ends_with("channel");
+        if log {
+            let _ = fs::copy(&path, logs.join(entry.file_name()));
+        }
+    }
+    logs
+}
+
+struct Run<'a> {
+    host: &'a Host,
+    job: &'a Job,
+    dir: &'a Path,
+    shutdown: Duration,
+    evidence: String,
+}
+
+impl Run<'_> {
+    fn run(&mut self, sets: &Sets) -> Result<()> {
+        let (case, cell) = (&self.job.case, self.job.cell);
+        let set = sets.get(&(cell.suite, case.variant.has_project())).context("no images")?;
+        let machine = Machine::new(self.host, self.dir)?;
+        let initrd = self.initrd(set)?;
+        let (root, pristine) = self.root(set, &initrd)?;
+        let mut disks = Vec::new();
+        for spec in &case.disk {
+            disks.push(CaseDisk::make(self.host, self.dir, spec)?);
+        }
+        let boots = case.boots();
+        for (index, planned) in boots.iter().enumerate() {
+            let what = format!("boot {} of {}", index + 1, boots.len());
+            let boot = self.boot(set, planned, &initrd, &root, &disks);
+            self.one(&machine, &boot).with_context(|| what.clone())?;
+            if let Some(before) = &pristine {
+                disk::same(before, &root).context("the lower's disk changed").with_context(|| what.clone())?;
+            }
+            for disk in &disks {
+                disk.check(self.dir).with_context(|| what.clone())?;
+            }
+        }
+        disks.iter().try_for_each(|disk| disk.after(self.dir))
+    }
+
+    fn one(&mut self, machine: &Machine<'_>, boot: &Boot) -> Result<()> {
+        let outcome = machine.boot(boot)?;
+        self.shutdown = self.shutdown.max(outcome.shutdown);
+        let Some(failure) = outcome.failure else { return Ok(()) };
+        let serial = host::tail(&machine::read(&outcome.serial), 25);
+        for (title, text) in [("lines which failed", &outcome.failed), ("end of the console", &serial)] {
+            let text = text.replace('\r', "").replace('\n', "\n     ");
+            self.evidence.push_str(&format!("\n     -- {title}:\n     {text}"));
+        }
+        ensure!(false, "{failure}");
+        Ok(())
+    }
+
+    /// The initramfs, with the case's files behind it.
+    fn initrd(&self, set: &ImageSet) -> Result<PathBuf> {
+        let case = &self.job.case;
+        let base = set.initrd(self.job.cell.initrd, case.variant);
+        let mut files: BTreeMap<String, Vec<u8>> =
+            case.files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).collect();
+        if let Some(conf) = case.conf_bytes() {
+            files.insert("/etc/overlayroot-rs.conf".to_owned(), conf);
+        }
+        if files.is_empty() {
+            return Ok(base);
+        }
+        let path = self.dir.join("initrd.img");
+        fs::write(&path, cpio::join(&fs::read(base)?, &cpio::pack(&files)))?;
+        Ok(path)
+    }
+
+    /// The root's disk, and a copy from before where it must stay as it is.
+    fn root(&self, set: &ImageSet, initrd: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
+        let case = &self.job.case;
+        let shared = set.root_disks(case.root).into_iter().next().context("no root disk")?;
+        if !case.edits_root() && !case.lower_unchanged {
+            return Ok((shared, None));
+        }
+        let own = self.dir.join("root.img");
+        host::copy_sparse(&shared, &own)?;
+        let target = format!("/boot/initrd.img-{}", set.kernel_version()?);
+        disk::edit_root(case, &own, self.dir, case.boot_initrd.then_some((initrd, target)))?;
+        if !case.lower_unchanged {
+            return Ok((own, None));
+        }
+        let pristine = self.dir.join("root.before");
+        host::copy_sparse(&own, &pristine)?;
+        Ok((own, Some(pristine)))
+    }
+
+    fn boot(&self, set: &ImageSet, planned: &PlannedBoot, initrd: &Path, root: &Path, disks: &[CaseDisk]) -> Boot {
+        let case = &self.job.case;
+        let opts = match case.rootopts {
+            RootOpts::Ro => "ro",
+            RootOpts::Rw => "rw",
+        };
+        let attach = |path: &Path, serial: &str, writable| Attach {
+            path: path.to_path_buf(),
+            serial: serial.to_owned(),
+            writable,
+            late: None,
+        };
+        let mut attached = vec![attach(root, "root", case.lower_unchanged)];
+        for disk in disks {
+            let late = disk.spec.late.map(|s| (Duration::from_secs(s), disk.spec.wait_for.clone()));
+            attached.push(Attach { late, ..attach(&disk.img, &disk.spec.name, true) });
+        }
+        if case.root == RootKind::SplitUsr {
+            let usr = set.root_disks(case.root);
+            attached.extend(usr.iter().skip(1).map(|usr| attach(usr, "usr", false)));
+        }
+        Boot {
+            suite: self.job.cell.suite,
+            kernel: set.kernel(),
+            initrd: initrd.to_path_buf(),
+            cmdline: format!("root=LABEL=root {opts} {}", planned.cmdline),
+            disks: attached,
+            holds: planned.holds.clone(),
+            stage: planned.stage,
+            timeout: Duration::from_secs(case.timeout),
+        }
+    }
+}
+
+/// The case's images, as a job needs them.
+#[must_use]
+pub fn need(job: &Job) -> crate::plan::Need {
+    let case: &Case = &job.case;
+    (job.cell, case.variant, case.root)
+}
