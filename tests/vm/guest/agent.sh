@@ -64,6 +64,11 @@ else
         journalctl -b -p warning -n 30 --no-pager | sed 's/^/| /' >&4
     fi
 fi
+if [ $failed -ne 0 ]; then
+    # for the log which is kept
+    { cat /proc/self/mountinfo /run/overlayroot/state.json && journalctl -b --no-pager | grep -i overlay; } \
+        2>&1 | sed 's/^/LOG /' >&4
+fi
 if [ $failed -eq 0 ]; then echo "VERDICT PASS" >&4; else echo "VERDICT FAIL $failed" >&4; fi
 exec 4>&-
 case $stage in

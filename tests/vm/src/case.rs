@@ -192,7 +192,7 @@ fn default_timeout() -> u64 {
 }
 
 fn default_wait() -> String {
-    "overlayroot-rs: waiting".to_owned()
+    "waiting up to".to_owned()
 }
 
 impl Case {
@@ -208,22 +208,38 @@ impl Case {
     }
 
     fn validate(&self) -> Result<()> {
-        ensure!(self.number().is_some(), "the file's name must begin with a number and a dash");
+        ensure!(
+            self.number().is_some(),
+            "the file's name must begin with a number and a dash"
+        );
         ensure!(!self.cells().is_empty(), "no cell is left");
-        ensure!(self.conf.is_none() || self.conf_latin1.is_none(), "both conf and conf_latin1");
+        ensure!(
+            self.conf.is_none() || self.conf_latin1.is_none(),
+            "both conf and conf_latin1"
+        );
         self.cut_cells()?;
         let edits = self.edits_root();
         if edits && matches!(self.root, RootKind::Xfs | RootKind::Btrfs) {
             bail!("fstab, conf and boot_initrd need an ext4 root: the image is edited by debugfs");
         }
         for boot in self.boots() {
-            ensure!(!boot.holds.trim().is_empty(), "a boot without `holds` shows nothing");
+            ensure!(
+                !boot.holds.trim().is_empty(),
+                "a boot without `holds` shows nothing"
+            );
         }
         for disk in &self.disk {
             let word = disk.name.chars().all(|c| c.is_ascii_alphanumeric());
-            ensure!(word && disk.name != "holds" && disk.name.len() <= 20, "disk name {:?}", disk.name);
+            ensure!(
+                word && disk.name != "holds" && disk.name.len() <= 20,
+                "disk name {:?}",
+                disk.name
+            );
             let part = disk.partlabel.is_some() || disk.partuuid.is_some();
-            ensure!(!(part && disk.prepare.is_some()), "prepare works on a disk without partitions only");
+            ensure!(
+                !(part && disk.prepare.is_some()),
+                "prepare works on a disk without partitions only"
+            );
         }
         Ok(())
     }
@@ -231,7 +247,9 @@ impl Case {
     /// The number its file name begins with.
     #[must_use]
     pub fn number(&self) -> Option<usize> {
-        self.name.split_once('-').and_then(|(digits, _)| digits.parse().ok())
+        self.name
+            .split_once('-')
+            .and_then(|(digits, _)| digits.parse().ok())
     }
 
     /// Whether the root's image must be edited for this case.
@@ -243,8 +261,15 @@ impl Case {
     /// The configuration file's bytes.
     #[must_use]
     pub fn conf_bytes(&self) -> Option<Vec<u8>> {
-        let latin1 = |text: &String| text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
-        self.conf.as_ref().map(|t| t.clone().into_bytes()).or(self.conf_latin1.as_ref().map(latin1))
+        let latin1 = |text: &String| {
+            text.chars()
+                .map(|c| u8::try_from(c).unwrap_or(b'?'))
+                .collect()
+        };
+        self.conf
+            .as_ref()
+            .map(|t| t.clone().into_bytes())
+            .or(self.conf_latin1.as_ref().map(latin1))
     }
 
     /// All cells the case applies to.
@@ -269,7 +294,10 @@ impl Case {
         let mut cut = Vec::new();
         for name in names {
             let cell: Cell = name.parse()?;
-            ensure!(cells.contains(&cell), "the cut names {cell}, which the case excludes");
+            ensure!(
+                cells.contains(&cell),
+                "the cut names {cell}, which the case excludes"
+            );
             cut.push(cell);
         }
         Ok(cut)
@@ -279,7 +307,11 @@ impl Case {
     #[must_use]
     pub fn boots(&self) -> Vec<PlannedBoot> {
         let one = [BootSpec::default()];
-        let specs = if self.boot.is_empty() { &one[..] } else { &self.boot };
+        let specs = if self.boot.is_empty() {
+            &one[..]
+        } else {
+            &self.boot
+        };
         let mut boots = Vec::new();
         for spec in specs {
             let boot = PlannedBoot {
@@ -302,7 +334,11 @@ pub fn load_all(dir: &Path) -> Result<Vec<Case>> {
     for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == "toml") {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             cases.push(Case::parse(&name, &fs::read_to_string(&path)?)?);
         }
     }

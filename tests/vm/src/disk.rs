@@ -41,7 +41,10 @@ impl CaseDisk {
             fs::write(file, text)?;
         }
         let bytes = fsimage::size(&spec.size)?;
-        let id = Identity { label: spec.label.as_deref(), uuid: spec.uuid.as_deref() };
+        let id = Identity {
+            label: spec.label.as_deref(),
+            uuid: spec.uuid.as_deref(),
+        };
         if spec.partlabel.is_some() || spec.partuuid.is_some() {
             let fs_img = dir.join(format!("{}.part", spec.name));
             fsimage::make(host, &fs_img, bytes - 2 * PART_START, spec.fs, id, &content)?;
@@ -54,11 +57,17 @@ impl CaseDisk {
         if let Some(lines) = &spec.prepare {
             host::shell(lines, &[("IMG", &img), ("TMP", dir)]).context("prepare")?;
         }
-        let pristine = spec.unchanged.then(|| dir.join(format!("{}.before", spec.name)));
+        let pristine = spec
+            .unchanged
+            .then(|| dir.join(format!("{}.before", spec.name)));
         if let Some(copy) = &pristine {
             host::copy_sparse(&img, copy)?;
         }
-        Ok(Self { spec: spec.clone(), img, pristine })
+        Ok(Self {
+            spec: spec.clone(),
+            img,
+            pristine,
+        })
     }
 
     /// Checks what the case says of the disk after a boot.
@@ -70,7 +79,8 @@ impl CaseDisk {
             same(before, &self.img).with_context(|| format!("disk {} changed", self.spec.name))?;
         }
         if self.spec.clean {
-            self.check_clean(dir).with_context(|| format!("disk {} is not clean", self.spec.name))?;
+            self.check_clean(dir)
+                .with_context(|| format!("disk {} is not clean", self.spec.name))?;
         }
         Ok(())
     }
@@ -93,7 +103,9 @@ impl CaseDisk {
     /// # Errors
     /// When a line fails.
     pub fn after(&self, dir: &Path) -> Result<()> {
-        let Some(lines) = &self.spec.after else { return Ok(()) };
+        let Some(lines) = &self.spec.after else {
+            return Ok(());
+        };
         let what = || format!("`after` of disk {}", self.spec.name);
         host::shell(lines, &[("IMG", &self.img), ("TMP", dir)]).with_context(what)
     }
@@ -101,7 +113,11 @@ impl CaseDisk {
 
 fn partition(img: &Path, bytes: u64, spec: &Disk) -> Result<()> {
     File::create(img)?.set_len(bytes)?;
-    let mut line = format!("start={}, size={}, type=linux", PART_START / 512, (bytes - 2 * PART_START) / 512);
+    let mut line = format!(
+        "start={}, size={}, type=linux",
+        PART_START / 512,
+        (bytes - 2 * PART_START) / 512
+    );
     if let Some(name) = &spec.partlabel {
         line.push_str(&format!(", name=\"{name}\""));
     }
@@ -109,7 +125,11 @@ fn partition(img: &Path, bytes: u64, spec: &Disk) -> Result<()> {
         line.push_str(&format!(", uuid={uuid}"));
     }
     let mut sfdisk = Command::new("sfdisk");
-    let mut child = sfdisk.arg("--quiet").arg(img).stdin(Stdio::piped()).spawn()?;
+    let mut child = sfdisk
+        .arg("--quiet")
+        .arg(img)
+        .stdin(Stdio::piped())
+        .spawn()?;
     let mut input = child.stdin.take().context("no pipe")?;
     input.write_all(format!("label: gpt\n{line}\n").as_bytes())?;
     drop(input);
@@ -143,7 +163,10 @@ fn insert(part: &Path, img: &Path) -> Result<()> {
 /// Where the first difference lies.
 pub fn same(before: &Path, after: &Path) -> Result<()> {
     let (mut a, mut b) = (File::open(before)?, File::open(after)?);
-    ensure!(a.metadata()?.len() == b.metadata()?.len(), "the size changed");
+    ensure!(
+        a.metadata()?.len() == b.metadata()?.len(),
+        "the size changed"
+    );
     let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     let mut at = 0_u64;
     loop {
@@ -165,7 +188,12 @@ pub fn same(before: &Path, after: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When debugfs did not write what it was given.
-pub fn edit_root(case: &Case, img: &Path, dir: &Path, boot_initrd: Option<(&Path, String)>) -> Result<()> {
+pub fn edit_root(
+    case: &Case,
+    img: &Path,
+    dir: &Path,
+    boot_initrd: Option<(&Path, String)>,
+) -> Result<()> {
     if let Some(text) = &case.fstab {
         put(img, dir, "/etc/fstab", text.as_bytes())?;
     }
@@ -183,12 +211,20 @@ fn put(img: &Path, dir: &Path, target: &str, data: &[u8]) -> Result<()> {
     fs::write(&file, data)?;
     let lines = format!("rm {target}\nwrite {} {target}\n", file.display());
     fs::write(&script, lines)?;
-    host::run(Command::new("debugfs").args(["-w", "-f"]).arg(&script).arg(img))?;
+    host::run(
+        Command::new("debugfs")
+            .args(["-w", "-f"])
+            .arg(&script)
+            .arg(img),
+    )?;
     // debugfs succeeds whatever happened
     let dumped = dir.join("put.back");
     let request = format!("dump {target} {}", dumped.display());
     host::run(Command::new("debugfs").args(["-R", &request]).arg(img))?;
-    ensure!(fs::read(&dumped)? == data, "{target} could not be put into the root");
+    ensure!(
+        fs::read(&dumped)? == data,
+        "{target} could not be put into the root"
+    );
     Ok(())
 }
 
@@ -201,4 +237,3 @@ pub fn make_holds(path: &Path, stage: &str, holds: &str) -> Result<()> {
     text.resize(text.len().next_multiple_of(64 << 10), 0);
     fs::write(path, text).with_context(|| path.display().to_string())
 }
-

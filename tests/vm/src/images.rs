@@ -20,18 +20,39 @@ use crate::roots;
 const FSTAB: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\n";
 const FSTAB_XFS: &str = "LABEL=root / xfs defaults 0 0\n";
 const FSTAB_BTRFS: &str = "LABEL=root / btrfs defaults 0 0\n";
-const FSTAB_SPLIT: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\nLABEL=usr /usr ext4 defaults 0 2\n";
+const FSTAB_SPLIT: &str =
+    "LABEL=root / ext4 defaults,errors=remount-ro 0 1\nLABEL=usr /usr ext4 defaults 0 2\n";
 const ROOT_SIZE: u64 = 1200 << 20;
 
 /// The harness's part of the guest: source below tests/vm/guest, mode, target.
 const GUEST: [(&str, u32, &str); 7] = [
     ("agent.sh", 0o755, "usr/lib/overlayroot-vm/agent.sh"),
     ("lib.sh", 0o644, "usr/lib/overlayroot-vm/lib.sh"),
-    ("overlayroot-vm.service", 0o644, "etc/systemd/system/overlayroot-vm.service"),
-    ("emergency.conf", 0o644, "etc/systemd/system/emergency.service.d/vm.conf"),
-    ("sulogin.conf", 0o644, "etc/systemd/system/rescue.service.d/vm.conf"),
-    ("99vm-probe/module-setup.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/module-setup.sh"),
-    ("99vm-probe/emergency.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/emergency.sh"),
+    (
+        "overlayroot-vm.service",
+        0o644,
+        "etc/systemd/system/overlayroot-vm.service",
+    ),
+    (
+        "emergency.conf",
+        0o644,
+        "etc/systemd/system/emergency.service.d/vm.conf",
+    ),
+    (
+        "sulogin.conf",
+        0o644,
+        "etc/systemd/system/rescue.service.d/vm.conf",
+    ),
+    (
+        "99vm-probe/module-setup.sh",
+        0o755,
+        "usr/lib/dracut/modules.d/99vm-probe/module-setup.sh",
+    ),
+    (
+        "99vm-probe/emergency.sh",
+        0o755,
+        "usr/lib/dracut/modules.d/99vm-probe/emergency.sh",
+    ),
 ];
 
 /// Modules left out: none is tested, and building is quicker without them. Debian
@@ -68,7 +89,12 @@ impl ImageSet {
     ///
     /// # Errors
     /// When a root, an initramfs or a disk cannot be made.
-    pub fn open(host: &Host, suite: Suite, payload: Option<&Payload>, wanted: &Wanted) -> Result<Self> {
+    pub fn open(
+        host: &Host,
+        suite: Suite,
+        payload: Option<&Payload>,
+        wanted: &Wanted,
+    ) -> Result<Self> {
         let kind = if payload.is_some() { "project" } else { "bare" };
         let name = format!("{suite}-{kind}-{}", key(host, suite, payload)?);
         let images = host.work.join("images");
@@ -76,7 +102,12 @@ impl ImageSet {
         fs::create_dir_all(&dir)?;
         remove_older(&images, &format!("{suite}-{kind}-"), &name)?;
         let lock = host::lock(&dir.join("lock"))?;
-        let builder = Builder { host, suite, payload, dir: &dir };
+        let builder = Builder {
+            host,
+            suite,
+            payload,
+            dir: &dir,
+        };
         builder.make(wanted)?;
         flock(&lock, FlockOperation::LockShared)?;
         Ok(Self { dir, _used: lock })
@@ -105,7 +136,10 @@ impl ImageSet {
     /// The root's disks: the root, and /usr where it is separate.
     #[must_use]
     pub fn root_disks(&self, kind: RootKind) -> Vec<PathBuf> {
-        root_names(kind).iter().map(|name| self.dir.join(name)).collect()
+        root_names(kind)
+            .iter()
+            .map(|name| self.dir.join(name))
+            .collect()
     }
 }
 
@@ -143,7 +177,9 @@ fn remove_older(images: &Path, prefix: &str, keep: &str) -> Result<()> {
         if !name.starts_with(prefix) || name == keep {
             continue;
         }
-        let Ok(lock) = File::open(entry.path().join("lock")) else { continue };
+        let Ok(lock) = File::open(entry.path().join("lock")) else {
+            continue;
+        };
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
             fs::remove_dir_all(entry.path())?;
         }
@@ -153,7 +189,9 @@ fn remove_older(images: &Path, prefix: &str, keep: &str) -> Result<()> {
 
 fn kernel_version(tree: &Path) -> Result<String> {
     let modules = tree.join("usr/lib/modules");
-    let first = fs::read_dir(&modules)?.next().context("no kernel in the root")??;
+    let first = fs::read_dir(&modules)?
+        .next()
+        .context("no kernel in the root")??;
     Ok(first.file_name().to_string_lossy().into_owned())
 }
 
@@ -169,12 +207,16 @@ impl Builder<'_> {
         let tree = self.dir.join("tree");
         if !tree.exists() {
             let archive = roots::archive(self.host, self.suite)?;
-            host::step(&format!("tree of {}", self.suite), || self.tree(&archive, &tree))?;
+            host::step(&format!("tree of {}", self.suite), || {
+                self.tree(&archive, &tree)
+            })?;
         }
         for &(initrd, variant) in &wanted.initrds {
             let name = initrd_name(initrd, variant);
             let what = format!("initramfs {}/{initrd} {variant}", self.suite);
-            self.once(&name, &what, |path| self.initrd(&tree, initrd, variant, path))?;
+            self.once(&name, &what, |path| {
+                self.initrd(&tree, initrd, variant, path)
+            })?;
         }
         for &kind in &wanted.roots {
             for name in root_names(kind) {
@@ -211,7 +253,10 @@ impl Builder<'_> {
         }
         let wants = temporary.join("etc/systemd/system/multi-user.target.wants");
         fs::create_dir_all(&wants)?;
-        std::os::unix::fs::symlink("../overlayroot-vm.service", wants.join("overlayroot-vm.service"))?;
+        std::os::unix::fs::symlink(
+            "../overlayroot-vm.service",
+            wants.join("overlayroot-vm.service"),
+        )?;
         if let Some(payload) = self.payload {
             payload.apply(&temporary)?;
         }
@@ -242,7 +287,13 @@ impl Builder<'_> {
             Variant::Stockonly => add.push_str("overlayfs"),
         }
         let mut command = self.in_root(tree);
-        command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);
+        command.args([
+            "dracut",
+            "--force",
+            "--no-hostonly",
+            "--no-hostonly-cmdline",
+            "--no-early-microcode",
+        ]);
         command.args(["--zstd", "--kver", &kernel_version(tree)?]);
         command.args(["--add", &add, "--omit", &omit]);
         command.args(["--add-drivers", DRIVERS, "--filesystems", FILESYSTEMS]);
@@ -253,15 +304,27 @@ impl Builder<'_> {
 
     fn in_root(&self, tree: &Path) -> Command {
         let mut command = host::tied(Path::new("unshare"));
-        command.args(["--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]);
-        command.arg(self.host.vm_dir().join("host/in-root.sh")).arg(tree).arg(self.dir);
+        command.args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--propagation=private",
+        ]);
+        command
+            .arg(self.host.vm_dir().join("host/in-root.sh"))
+            .arg(tree)
+            .arg(self.dir);
         command
     }
 
     fn disk(&self, tree: &Path, kind: RootKind, name: &str, path: &Path) -> Result<()> {
         let usr = tree.join("usr");
         if name == "root-split-usr.img" {
-            let id = Identity { label: Some("usr"), uuid: None };
+            let id = Identity {
+                label: Some("usr"),
+                uuid: None,
+            };
             return fsimage::make(self.host, path, ROOT_SIZE, FsKind::Ext4, id, &usr);
         }
         let (fs_kind, fstab) = match kind {
@@ -271,7 +334,10 @@ impl Builder<'_> {
             RootKind::SplitUsr => (FsKind::Ext4, FSTAB_SPLIT),
         };
         fs::write(tree.join("etc/fstab"), fstab)?;
-        let id = Identity { label: Some("root"), uuid: None };
+        let id = Identity {
+            label: Some("root"),
+            uuid: None,
+        };
         if kind != RootKind::SplitUsr {
             return fsimage::make(self.host, path, ROOT_SIZE, fs_kind, id, tree);
         }

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use sha2::{Digest, Sha256};
 
 use crate::host::{self, Host};
@@ -33,43 +33,38 @@ pub fn install(host: &Host) -> Result<Payload> {
         let _lock = host::lock(&host.work.join("payload.lock"))?;
         fs::create_dir_all(&dir)?;
         let mut make = host::tied(Path::new("make"));
-        make.arg("-C").arg(&host.repo).arg("install").arg(format!("DESTDIR={}", dir.display()));
+        make.arg("-C")
+            .arg(&host.repo)
+            .arg("install")
+            .arg(format!("DESTDIR={}", dir.display()));
         // a caller's own DESTDIR or job server is not meant for this
         host::run(make.env_remove("MAKEFLAGS").env_remove("DESTDIR")).map(drop)
     })?;
     let mut hash = Sha256::new();
     hash_tree(&dir, &dir, &mut hash)?;
-    Ok(Payload { dir, key: roots::short(hash) })
+    Ok(Payload {
+        dir,
+        key: roots::short(hash),
+    })
 }
 
 impl Payload {
-    /// Lays the files over a root and switches on what a package would.
+    /// Lays the files over a root.
     ///
     /// # Errors
     /// When copying fails, or the program does not run in that root.
     pub fn apply(&self, root: &Path) -> Result<()> {
         let from = self.dir.join(".");
-        host::run(Command::new("cp").args(["-a", "--no-preserve=ownership"]).arg(from).arg(root))?;
-        for unit in self.units_to_enable()? {
-            let at = format!("--root={}", root.display());
-            host::run(Command::new("systemctl").args([&at, "enable", &unit]))?;
-        }
+        host::run(
+            Command::new("cp")
+                .args(["-a", "--no-preserve=ownership"])
+                .arg(from)
+                .arg(root),
+        )?;
         let mut probe = Command::new("chroot");
         probe.arg(root).args(["/usr/bin/overlayctl", "--version"]);
         let why = "the program does not run in the guest: was it built against a newer libc?";
         host::run(&mut probe).context(why).map(drop)
-    }
-
-    fn units_to_enable(&self) -> Result<Vec<String>> {
-        let dir = self.dir.join("usr/lib/systemd/system");
-        let mut units = Vec::new();
-        for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
-            let path = entry?.path();
-            let unit = path.is_file() && fs::read_to_string(&path)?.contains("[Install]");
-            units.extend(path.file_name().filter(|_| unit).map(|n| n.to_string_lossy().into_owned()));
-        }
-        units.sort();
-        Ok(units)
     }
 }
 

@@ -38,8 +38,16 @@ impl Job {
     /// About how long it takes, to begin with the longest.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let late = if self.case.disk.iter().any(|disk| disk.late.is_some()) { 2 } else { 0 };
-        let suite = if self.cell.suite == Suite::Trixie { 4 } else { 3 };
+        let late = if self.case.disk.iter().any(|disk| disk.late.is_some()) {
+            2
+        } else {
+            0
+        };
+        let suite = if self.cell.suite == Suite::Trixie {
+            4
+        } else {
+            3
+        };
         self.case.boots().len() * suite + late
     }
 }
@@ -50,7 +58,10 @@ impl Job {
 /// A name which fits no case; nothing left to run.
 pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
     for name in &selection.names {
-        ensure!(cases.iter().any(|case| fits(case, name)), "no case is called {name}");
+        ensure!(
+            cases.iter().any(|case| fits(case, name)),
+            "no case is called {name}"
+        );
     }
     let mut jobs = Vec::new();
     for case in cases {
@@ -58,13 +69,24 @@ pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
             continue;
         }
         let every = selection.all || selection.suite.is_some() || selection.initrd.is_some();
-        let cells = if every { case.cells() } else { case.cut_cells()? };
+        let cells = if every {
+            case.cells()
+        } else {
+            case.cut_cells()?
+        };
         let wanted = cells.into_iter().filter(|cell| {
-            selection.suite.is_none_or(|s| s == cell.suite) && selection.initrd.is_none_or(|i| i == cell.initrd)
+            selection.suite.is_none_or(|s| s == cell.suite)
+                && selection.initrd.is_none_or(|i| i == cell.initrd)
         });
-        jobs.extend(wanted.map(|cell| Job { case: case.clone(), cell }));
+        jobs.extend(wanted.map(|cell| Job {
+            case: case.clone(),
+            cell,
+        }));
     }
-    ensure!(!jobs.is_empty(), "nothing to run: no cell fits the selection");
+    ensure!(
+        !jobs.is_empty(),
+        "nothing to run: no cell fits the selection"
+    );
     jobs.sort_by_key(|job| std::cmp::Reverse(job.weight()));
     Ok(jobs)
 }
@@ -79,6 +101,8 @@ pub type SetKey = (Suite, bool);
 /// Opened image sets.
 pub type Sets = BTreeMap<SetKey, ImageSet>;
 
+type Needs = BTreeMap<SetKey, (BTreeSet<(Initrd, Variant)>, BTreeSet<RootKind>)>;
+
 /// An initramfs and a root disk which one boot needs.
 pub type Need = (Cell, Variant, RootKind);
 
@@ -87,9 +111,11 @@ pub type Need = (Cell, Variant, RootKind);
 /// # Errors
 /// When one cannot be made.
 pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
-    let mut wanted: BTreeMap<SetKey, (BTreeSet<_>, BTreeSet<_>)> = BTreeMap::new();
+    let mut wanted = Needs::new();
     for &(cell, variant, root) in needs {
-        let (initrds, roots) = wanted.entry((cell.suite, variant.has_project())).or_default();
+        let (initrds, roots) = wanted
+            .entry((cell.suite, variant.has_project()))
+            .or_default();
         initrds.insert((cell.initrd, variant));
         roots.insert(root);
     }
@@ -105,7 +131,9 @@ pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
             })
             .collect();
         let joined = threads.into_iter().map(|thread| thread.join());
-        joined.map(|result| result.unwrap_or_else(|_| Err(anyhow!("a builder panicked")))).collect()
+        joined
+            .map(|result| result.unwrap_or_else(|_| Err(anyhow!("a builder panicked"))))
+            .collect()
     });
     for result in opened {
         sets.extend(result?);
@@ -116,13 +144,20 @@ pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
 fn open(
     host: &Host,
     suite: Suite,
-    wanted: &BTreeMap<SetKey, (BTreeSet<(Initrd, Variant)>, BTreeSet<RootKind>)>,
+    wanted: &Needs,
     payload: Option<&Payload>,
 ) -> Result<Vec<(SetKey, ImageSet)>> {
     let mut sets = Vec::new();
     for (&key, (initrds, roots)) in wanted.iter().filter(|((of, _), _)| *of == suite) {
-        let wanted = Wanted { initrds: initrds.iter().copied().collect(), roots: roots.iter().copied().collect() };
-        let payload = if key.1 { Some(payload.context("no payload")?) } else { None };
+        let wanted = Wanted {
+            initrds: initrds.iter().copied().collect(),
+            roots: roots.iter().copied().collect(),
+        };
+        let payload = if key.1 {
+            Some(payload.context("no payload")?)
+        } else {
+            None
+        };
         sets.push((key, ImageSet::open(host, suite, payload, &wanted)?));
     }
     Ok(sets)

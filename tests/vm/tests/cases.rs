@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The case files and their parser.
+
+#![allow(clippy::unwrap_used)] // clippy.toml reaches test functions only, not their helpers
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use overlayroot_vm::case::{Case, RootKind, Stage, load_all};
+use overlayroot_vm::cell::{Cell, Variant};
+use overlayroot_vm::plan::{Selection, jobs};
+
+fn cases() -> Vec<Case> {
+    load_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases")).unwrap()
+}
+
+fn refused(text: &str, why: &str) {
+    let error = Case::parse("01-x", text).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains(why), "{error:?} does not say {why:?}");
+}
+
+#[test]
+fn every_case_parses_and_has_a_number_of_its_own() {
+    let cases = cases();
+    assert!(cases.len() > 40);
+    let numbers: std::collections::BTreeSet<_> = cases.iter().map(Case::number).collect();
+    assert_eq!(numbers.len(), cases.len());
+}
+
+#[test]
+fn the_short_run_meets_each_case_and_every_cell() {
+    let cases = cases();
+    let jobs = jobs(&cases, &Selection::default()).unwrap();
+    let mut count: BTreeMap<Cell, usize> = BTreeMap::new();
+    for job in &jobs {
+        *count.entry(job.cell).or_default() += 1;
+    }
+    assert!(jobs.len() >= cases.len());
+    for cell in Cell::ALL {
+        assert!(
+            count.get(&cell).is_some_and(|n| *n * 6 > jobs.len()),
+            "{cell}: {count:?}"
+        );
+    }
+    assert!(jobs.is_sorted_by_key(|job| std::cmp::Reverse(job.weight())));
+}
+
+#[test]
+fn unknown_keys_and_values_are_errors() {
+    refused(
+        "summary = 's'\nholds = 'true'\ncmdlin = 'x'",
+        "unknown field `cmdlin`",
+    );
+    refused(
+        "summary = 's'\nholds = 'true'\nvariant = 'stok'",
+        "unknown variant `stok`",
+    );
+    let disk = "[[disk]]\nname = 'a'\nsize = '1M'\nfs = 'ext4'\n";
+    refused(
+        &format!("summary = 's'\nholds = 'true'\n{disk}lable = 'x'"),
+        "unknown field `lable`",
+    );
+    refused(
+        "summary = 's'\n[[boot]]\nholds = 'true'\ntimes = 3",
+        "unknown field `times`",
+    );
+}
+
+#[test]
+fn what_shows_nothing_or_contradicts_itself_is_an_error() {
+    refused("summary = 's'", "shows nothing");
+    refused("holds = 'true'", "missing field `summary`");
+    refused(
+        "summary = 's'\nholds = 'true'\ncut = ['sid/systemd']",
+        "no cell",
+    );
+    refused(
+        "summary = 's'\nholds = 'true'\nsuites = ['trixie']\ncut = ['bookworm/shell']",
+        "excludes",
+    );
+    refused(
+        "summary = 's'\nholds = 'true'\nroot = 'xfs'\nfstab = ''",
+        "debugfs",
+    );
+    assert!(Case::parse("x", "summary = 's'\nholds = 'true'").is_err());
+}
+
+#[test]
+fn boots_inherit_and_repeat() {
+    let text = "summary = 's'\ncmdline = 'a'\nholds = 'h'\nroot = 'split-usr'\nvariant = 'stock'\n\
+                [[boot]]\nrepeat = 2\n[[boot]]\ncmdline = 'b'\nstage = 'emergency'";
+    let case = Case::parse("07-x", text).unwrap();
+    let boots = case.boots();
+    let seen: Vec<_> = boots
+        .iter()
+        .map(|b| (b.cmdline.as_str(), b.stage))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("a", Stage::Host),
+            ("a", Stage::Host),
+            ("b", Stage::Emergency)
+        ]
+    );
+    assert_eq!(
+        (case.root, case.variant),
+        (RootKind::SplitUsr, Variant::Stock)
+    );
+    assert_eq!(case.cut_cells().unwrap(), [Cell::ALL[3]]);
+}
+
+#[test]
+fn text_in_latin1_is_one_byte_a_character() {
+    let case = Case::parse(
+        "01-x",
+        "summary = 's'\nholds = 'true'\nconf_latin1 = \"a\\u00ff\"",
+    )
+    .unwrap();
+    assert_eq!(case.conf_bytes().unwrap(), b"a\xff");
+}
+
+#[test]
+fn a_name_which_fits_no_case_is_an_error() {
+    let selection = Selection {
+        names: vec!["nope".into()],
+        ..Selection::default()
+    };
+    assert!(jobs(&cases(), &selection).is_err());
+}
