@@ -14,8 +14,11 @@ depends() {
 }
 
 installkernel() {
-    # The upper's file system may not be the root's, and hostonly looks only at what is mounted now.
-    hostonly='' instmods overlay ext4 xfs btrfs f2fs
+    # The upper may lie on a file system that is not mounted now, which hostonly would leave out.
+    local _kinds=''
+    [[ $hostonly ]] && _kinds=$(overlay-assemble --file-systems)
+    # shellcheck disable=SC2086  # a list of words
+    hostonly='' instmods overlay $_kinds
 }
 
 install() {

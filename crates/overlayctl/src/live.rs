@@ -60,8 +60,12 @@ pub struct Live {
 pub fn read(record: Option<&Record>) -> Result<Live> {
     let mounts = mounts::read()?;
     let root = mountinfo::at(&mounts, "/").cloned().unwrap_or_default();
-    let lower = record.and_then(|record| record.effective.lowers.last()).and_then(|at| mountinfo::at(&mounts, at));
-    let upper = record.and_then(|record| record.effective.upper_fs.as_deref()).and_then(|at| mountinfo::at(&mounts, at));
+    let lower = record
+        .and_then(|record| record.effective.lowers.last())
+        .and_then(|at| mountinfo::at(&mounts, at));
+    let upper = record
+        .and_then(|record| record.effective.upper_fs.as_deref())
+        .and_then(|at| mountinfo::at(&mounts, at));
     Ok(Live {
         root_writable: !root.read_only(),
         root_fstype: root.fstype,
@@ -104,18 +108,28 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
     let mut found = from_record(record);
     if record.effective.root == RootKind::Overlay {
         if live.root_fstype != "overlay" {
-            let text = format!("the record says overlay, the kernel says / is {}", live.root_fstype);
+            let text = format!(
+                "the record says overlay, the kernel says / is {}",
+                live.root_fstype
+            );
             found.push((Level::Critical, text));
         } else if !live.root_writable {
             found.push((Level::Critical, "/ is read-only".to_owned()));
         }
         if live.lower.is_some() && !live.lower_read_only {
-            found.push((Level::Warning, "the file system under the lower can be written".to_owned()));
+            found.push((
+                Level::Warning,
+                "the file system under the lower can be written".to_owned(),
+            ));
         }
     }
     match live.upper.as_ref().map(|fill| fill.percent) {
-        Some(percent) if percent >= 95 => found.push((Level::Critical, format!("the upper is {percent} % full"))),
-        Some(percent) if percent >= 80 => found.push((Level::Warning, format!("the upper is {percent} % full"))),
+        Some(percent) if percent >= 95 => {
+            found.push((Level::Critical, format!("the upper is {percent} % full")))
+        }
+        Some(percent) if percent >= 80 => {
+            found.push((Level::Warning, format!("the upper is {percent} % full")))
+        }
         _ => {}
     }
     found.sort_by_key(|(level, _)| std::cmp::Reverse(*level));

@@ -59,10 +59,16 @@ pub fn lex(sources: &[Source]) -> Vec<Arg> {
     for source in sources {
         starts.push((joined.len(), source.name.as_str()));
         // The shell that reads the files drops NUL and turns line ends into spaces.
-        joined.extend(source.text.iter().filter(|&&byte| byte != 0).map(|&byte| match byte {
-            b'\n' => b' ',
-            other => other,
-        }));
+        joined.extend(
+            source
+                .text
+                .iter()
+                .filter(|&&byte| byte != 0)
+                .map(|&byte| match byte {
+                    b'\n' => b' ',
+                    other => other,
+                }),
+        );
         joined.push(b' ');
     }
     let name_at = |offset: usize| {
@@ -90,7 +96,11 @@ pub fn lex(sources: &[Source]) -> Vec<Arg> {
 /// One token: how many bytes it takes, its key and its value.
 fn next_arg(text: &[u8]) -> (usize, Vec<u8>, Option<Vec<u8>>) {
     let quoted = text.first() == Some(&b'"');
-    let body = if quoted { text.get(1..).unwrap_or_default() } else { text };
+    let body = if quoted {
+        text.get(1..).unwrap_or_default()
+    } else {
+        text
+    };
     let mut in_quote = quoted;
     let mut equals = None;
     let mut end = body.len();
@@ -120,7 +130,11 @@ fn next_arg(text: &[u8]) -> (usize, Vec<u8>, Option<Vec<u8>>) {
         Some(eq) => {
             let key = token.get(..eq).unwrap_or_default().to_vec();
             let from = eq + 1 + usize::from(value_quoted);
-            (taken, key, Some(token.get(from..).unwrap_or_default().to_vec()))
+            (
+                taken,
+                key,
+                Some(token.get(from..).unwrap_or_default().to_vec()),
+            )
         }
     }
 }
@@ -163,11 +177,14 @@ mod tests {
 
     #[test]
     fn bare_and_empty_differ() {
-        assert_eq!(pairs("a a= =x"), [
-            ("a".into(), None),
-            ("a".into(), Some(String::new())),
-            ("=x".into(), None)
-        ]);
+        assert_eq!(
+            pairs("a a= =x"),
+            [
+                ("a".into(), None),
+                ("a".into(), Some(String::new())),
+                ("=x".into(), None)
+            ]
+        );
     }
 
     #[test]
@@ -182,11 +199,14 @@ mod tests {
             Source::new("/proc/cmdline", "quiet rd.overlay"),
         ]);
         let got: Vec<_> = args.iter().map(|a| (a.text(), a.source.as_str())).collect();
-        assert_eq!(got, [
-            ("rd.overlay=0".to_owned(), "/etc/cmdline"),
-            ("quiet".to_owned(), "/proc/cmdline"),
-            ("rd.overlay".to_owned(), "/proc/cmdline")
-        ]);
+        assert_eq!(
+            got,
+            [
+                ("rd.overlay=0".to_owned(), "/etc/cmdline"),
+                ("quiet".to_owned(), "/proc/cmdline"),
+                ("rd.overlay".to_owned(), "/proc/cmdline")
+            ]
+        );
     }
 
     #[test]

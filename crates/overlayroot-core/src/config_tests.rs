@@ -40,9 +40,15 @@ fn the_table_of_dracut_ng_111() {
         ("rd.overlay=yes rd.live.overlay=LABEL=X", tmpfs()),
         ("rd.live.overlay=LABEL=X", Upper::Off),
         ("rd.live.overlay.overlayfs", tmpfs()),
-        ("rd.live.overlay.overlayfs=1 rd.live.overlay=LABEL=X", label("X")),
+        (
+            "rd.live.overlay.overlayfs=1 rd.live.overlay=LABEL=X",
+            label("X"),
+        ),
         ("rd.overlay.crypt=LABEL=C", Upper::Crypt("LABEL=C".into())),
-        ("rd.overlay rd.overlay.crypt=LABEL=C", Upper::Crypt("LABEL=C".into())),
+        (
+            "rd.overlay rd.overlay.crypt=LABEL=C",
+            Upper::Crypt("LABEL=C".into()),
+        ),
         ("rd.overlay=LABEL=X rd.overlay.crypt=LABEL=C", label("X")),
         ("rd.overlay=0 rd.overlay.crypt=LABEL=C", Upper::Off),
         ("rd.overlay overlayroot=disabled", tmpfs()),
@@ -60,9 +66,15 @@ fn the_command_line_beats_the_file_key_by_key() {
     let config = read("rd.overlay=tmpfs:size=1G", conf);
     assert_eq!(config.upper.value.to_string(), "tmpfs size=1G,mode=0755");
     assert_eq!(config.timeout.value, 5);
-    assert_eq!(config.timeout.origin.to_string(), "rd.overlay.timeout=5 in /etc/overlayroot-rs.conf:3");
+    assert_eq!(
+        config.timeout.origin.to_string(),
+        "rd.overlay.timeout=5 in /etc/overlayroot-rs.conf:3"
+    );
     assert_eq!(read("", conf).upper.value, label("disk"));
-    assert_eq!(read("rd.live.overlay.overlayfs=0", conf).upper.value, Upper::Off);
+    assert_eq!(
+        read("rd.live.overlay.overlayfs=0", conf).upper.value,
+        Upper::Off
+    );
 }
 
 #[test]
@@ -75,14 +87,20 @@ fn both_spellings_of_the_old_readonly_count() {
 
 #[test]
 fn a_mistake_is_one_issue_with_its_source() {
-    let config = read("rd.overlay rd.overlay.rest rd.overlay.fallback=hatl", "rd.overlay.timout=1\nfoo");
+    let config = read(
+        "rd.overlay rd.overlay.rest rd.overlay.fallback=hatl",
+        "rd.overlay.timout=1\nfoo",
+    );
     let lines: Vec<String> = config.issues.iter().map(ToString::to_string).collect();
-    assert_eq!(lines, [
-        "rd.overlay.rest in /proc/cmdline: unknown key; did you mean rd.overlay.reset?",
-        "rd.overlay.timout=1 in /etc/overlayroot-rs.conf:1: unknown key; did you mean rd.overlay.timeout?",
-        "foo in /etc/overlayroot-rs.conf:2: unknown key",
-        "rd.overlay.fallback=hatl in /proc/cmdline: not one of tmpfs, ro, none, halt; the default tmpfs holds; did you mean halt?",
-    ]);
+    assert_eq!(
+        lines,
+        [
+            "rd.overlay.rest in /proc/cmdline: unknown key; did you mean rd.overlay.reset?",
+            "rd.overlay.timout=1 in /etc/overlayroot-rs.conf:1: unknown key; did you mean rd.overlay.timeout?",
+            "foo in /etc/overlayroot-rs.conf:2: unknown key",
+            "rd.overlay.fallback=hatl in /proc/cmdline: not one of tmpfs, ro, none, halt; the default tmpfs holds; did you mean halt?",
+        ]
+    );
 }
 
 #[test]
@@ -96,8 +114,14 @@ fn a_mistyped_switch_is_not_silence() {
 #[test]
 fn bytes_that_are_not_utf8_are_an_issue_not_a_crash() {
     let config = Config::read(&Inputs {
-        conf: vec![Source::new("c", b"rd.overlay=LABEL=\xff\nrd.overlay.reset\n".to_vec())],
-        cmdline: vec![Source::new("/proc/cmdline", b"rd.overlay=LABEL=\xff\xfe".to_vec())],
+        conf: vec![Source::new(
+            "c",
+            b"rd.overlay=LABEL=\xff\nrd.overlay.reset\n".to_vec(),
+        )],
+        cmdline: vec![Source::new(
+            "/proc/cmdline",
+            b"rd.overlay=LABEL=\xff\xfe".to_vec(),
+        )],
         ubuntu: Vec::new(),
     });
     assert_eq!(config.upper.value, tmpfs());
@@ -108,7 +132,10 @@ fn bytes_that_are_not_utf8_are_an_issue_not_a_crash() {
 #[test]
 fn ubuntus_files_are_data_and_come_last() {
     let mut inputs = Inputs {
-        ubuntu: vec![Source::new("/etc/overlayroot.conf", "overlayroot_cfgdisk=\"disabled\"\noverlayroot=\"tmpfs:swap=1\" # on\n")],
+        ubuntu: vec![Source::new(
+            "/etc/overlayroot.conf",
+            "overlayroot_cfgdisk=\"disabled\"\noverlayroot=\"tmpfs:swap=1\" # on\n",
+        )],
         ..Inputs::default()
     };
     let config = Config::read(&inputs);

@@ -67,7 +67,9 @@ impl fmt::Display for Decision {
             Self::Off => writeln!(f, "off: no overlay is asked for"),
             Self::NotYet => writeln!(f, "not yet: the root is not mounted"),
             Self::Do(plan) => write!(f, "{plan}"),
-            Self::Instead(refusal, plan) => write!(f, "refused ({}): {refusal}\ninstead:\n{plan}", refusal.code),
+            Self::Instead(refusal, plan) => {
+                write!(f, "refused ({}): {refusal}\ninstead:\n{plan}", refusal.code)
+            }
         }
     }
 }
@@ -110,14 +112,23 @@ pub fn fallback(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
     let policy = config.fallback.value;
     if why.is_some_and(|refusal| refusal.stand_aside) {
         // Somebody's overlay is there, or will be: touch nothing.
-        let root = if policy == Fallback::Halt { RootKind::None } else { RootKind::Foreign };
+        let root = if policy == Fallback::Halt {
+            RootKind::None
+        } else {
+            RootKind::Foreign
+        };
         return Plan::keep(root);
     }
     let mut plan = match policy {
         Fallback::Halt => Plan::keep(RootKind::None),
         Fallback::None => Plan::keep(RootKind::Plain),
         Fallback::Ro => Plan {
-            steps: vec![Step::RootReadOnly { at: paths::SYSROOT.to_owned() }, host::for_read_only()],
+            steps: vec![
+                Step::RootReadOnly {
+                    at: paths::SYSROOT.to_owned(),
+                },
+                host::for_read_only(),
+            ],
             ..Plan::keep(RootKind::Ro)
         },
         Fallback::Tmpfs => return ram_instead(config, facts, why),
@@ -167,7 +178,12 @@ fn ram_upper(places: &Places, tmpfs: &Tmpfs, like: &str) -> Vec<Step> {
     ]
 }
 
-fn device_plan(config: &Config, facts: &Facts, root: &Root, device: &Device) -> Result<Plan, Refusal> {
+fn device_plan(
+    config: &Config,
+    facts: &Facts,
+    root: &Root,
+    device: &Device,
+) -> Result<Plan, Refusal> {
     let places = layout::device(&config.names);
     let readonly = config.readonly.value || device.read_only;
     let reset = config.reset.value && !readonly;
@@ -183,7 +199,9 @@ fn device_plan(config: &Config, facts: &Facts, root: &Root, device: &Device) -> 
         return readonly_plan(config, root, &places, steps, effective);
     }
     if reset {
-        steps.push(Step::Reset { store: places.store.clone() });
+        steps.push(Step::Reset {
+            store: places.store.clone(),
+        });
     }
     steps.push(Step::MakeUpper {
         store: places.store.clone(),
@@ -195,7 +213,12 @@ fn device_plan(config: &Config, facts: &Facts, root: &Root, device: &Device) -> 
     });
     effective.reset = reset;
     // A kept upper must survive changes of the lower: no feature that ties it to one.
-    let options = facts.kernel.on_by_default.iter().map(|feature| format!("{feature}=off")).collect();
+    let options = facts
+        .kernel
+        .on_by_default
+        .iter()
+        .map(|feature| format!("{feature}=off"))
+        .collect();
     let lowers = vec![places.lower.clone()];
     finish(config, root, &places, lowers, options, steps, effective)
 }
@@ -204,10 +227,19 @@ fn open_device(device: &Device, places: &Places, readonly: bool, reset: bool) ->
     let (path, fstype) = (device.path.clone(), device.fstype.clone());
     let looked = Store {
         // The same directories, seen at the place of the look.
-        upper: places.store.upper.replacen(&places.upper_fs, paths::LOOK, 1),
+        upper: places
+            .store
+            .upper
+            .replacen(&places.upper_fs, paths::LOOK, 1),
         work: places.store.work.replacen(&places.upper_fs, paths::LOOK, 1),
-        trash: places.store.trash.replacen(&places.upper_fs, paths::LOOK, 1),
-        fingerprint: places.store.fingerprint.replacen(&places.upper_fs, paths::LOOK, 1),
+        trash: places
+            .store
+            .trash
+            .replacen(&places.upper_fs, paths::LOOK, 1),
+        fingerprint: places
+            .store
+            .fingerprint
+            .replacen(&places.upper_fs, paths::LOOK, 1),
     };
     let mut steps = vec![Step::Look {
         device: path.clone(),
@@ -217,7 +249,10 @@ fn open_device(device: &Device, places: &Places, readonly: bool, reset: bool) ->
         need_room: !readonly && !reset,
     }];
     if !readonly && fstype.starts_with("ext") {
-        steps.push(Step::Check { device: path.clone(), fstype: fstype.clone() });
+        steps.push(Step::Check {
+            device: path.clone(),
+            fstype: fstype.clone(),
+        });
     }
     steps.push(Step::MountDevice {
         device: path,
@@ -257,11 +292,17 @@ fn readonly_plan(
 
 fn stand_down(facts: &Facts) -> Vec<Step> {
     let hooks = facts.stock_hooks.clone();
-    if hooks.is_empty() { Vec::new() } else { vec![Step::StandDown { hooks }] }
+    if hooks.is_empty() {
+        Vec::new()
+    } else {
+        vec![Step::StandDown { hooks }]
+    }
 }
 
 fn prologue(facts: &Facts) -> Vec<Step> {
-    let clear = facts.premade.iter().map(|premade| Step::Clear { path: premade.path.clone() });
+    let clear = facts.premade.iter().map(|premade| Step::Clear {
+        path: premade.path.clone(),
+    });
     stand_down(facts).into_iter().chain(clear).collect()
 }
 
@@ -287,35 +328,67 @@ fn finish(
     if overlay.data().len() > Overlay::MOST {
         return Err(Refusal {
             code: "options-too-long",
-            text: format!("the overlay's options take {} bytes, the kernel reads {}", overlay.data().len(), Overlay::MOST),
+            text: format!(
+                "the overlay's options take {} bytes, the kernel reads {}",
+                overlay.data().len(),
+                Overlay::MOST
+            ),
             stand_aside: false,
         });
     }
-    let links = places.links.iter().map(|(at, to)| Step::Link { at: at.clone(), to: to.clone() });
+    let links = places.links.iter().map(|(at, to)| Step::Link {
+        at: at.clone(),
+        to: to.clone(),
+    });
     steps.extend(links);
     let mounts = root.submounts.clone();
     if !mounts.is_empty() {
         let at = paths::PARKED.to_owned();
-        steps.push(Step::Park { root: sysroot.clone(), mounts: mounts.clone(), at });
+        steps.push(Step::Park {
+            root: sysroot.clone(),
+            mounts: mounts.clone(),
+            at,
+        });
     }
-    steps.push(Step::BindLower { from: sysroot.clone(), to: places.lower.clone() });
-    steps.push(Step::LowerReadOnly { at: places.lower.clone() });
+    steps.push(Step::BindLower {
+        from: sysroot.clone(),
+        to: places.lower.clone(),
+    });
+    steps.push(Step::LowerReadOnly {
+        at: places.lower.clone(),
+    });
     if root.writable {
-        steps.push(Step::LowerFsReadOnly { at: places.lower.clone() });
+        steps.push(Step::LowerFsReadOnly {
+            at: places.lower.clone(),
+        });
     }
-    steps.push(Step::UnmountRoot { at: sysroot.clone(), lower: places.lower.clone() });
+    steps.push(Step::UnmountRoot {
+        at: sysroot.clone(),
+        lower: places.lower.clone(),
+    });
     steps.push(Step::MountOverlay(overlay.clone()));
     steps.push(Step::Verify(overlay));
     if !mounts.is_empty() {
-        steps.push(Step::Unpark { root: sysroot, mounts, at: paths::PARKED.to_owned() });
+        steps.push(Step::Unpark {
+            root: sysroot,
+            mounts,
+            at: paths::PARKED.to_owned(),
+        });
     }
     for (from, to) in &places.visible {
-        steps.push(Step::Bind { from: from.clone(), to: to.clone() });
+        steps.push(Step::Bind {
+            from: from.clone(),
+            to: to.clone(),
+        });
     }
     let (host_steps, mut notes) = host::for_overlay(config, root);
     steps.extend(host_steps);
     notes.splice(0..0, config.notes.iter().cloned());
-    Ok(Plan { steps, effective, notes })
+    Ok(Plan {
+        steps,
+        effective,
+        notes,
+    })
 }
 
 #[cfg(test)]

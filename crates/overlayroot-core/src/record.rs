@@ -136,10 +136,16 @@ impl fmt::Display for Effective {
             (RootKind::Ro, _) => write!(f, "root read-only, no overlay"),
             (RootKind::Foreign, _) => write!(f, "another party's overlay"),
             (RootKind::None, _) => write!(f, "no root, emergency shell"),
-            (RootKind::Overlay, UpperKind::Device) => write!(f, "overlay, upper on {device} ({})", self.options),
+            (RootKind::Overlay, UpperKind::Device) => {
+                write!(f, "overlay, upper on {device} ({})", self.options)
+            }
             (RootKind::Overlay, _) => {
                 write!(f, "overlay, upper in RAM ({})", self.options)?;
-                if device.is_empty() { Ok(()) } else { write!(f, ", over the upper on {device}") }
+                if device.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, ", over the upper on {device}")
+                }
             }
         }
     }
@@ -191,7 +197,7 @@ pub struct Reason {
 }
 
 /// One step as it went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Its short name.
     pub step: String,
@@ -199,12 +205,12 @@ pub struct StepRecord {
     pub text: String,
     /// `done`, `failed` or `undone`.
     pub result: String,
-    /// Milliseconds it took.
-    pub ms: f64,
+    /// Microseconds it took.
+    pub us: u64,
 }
 
 /// The whole record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -228,8 +234,8 @@ pub struct Record {
     pub steps: Vec<StepRecord>,
     /// Who ran it: `unit`, `hook` or `hand`.
     pub by: String,
-    /// Seconds since boot when it started.
-    pub started: f64,
-    /// Milliseconds from there to the record.
-    pub took_ms: f64,
+    /// Milliseconds after the kernel's start at which it began.
+    pub started_ms: u64,
+    /// Microseconds from there to the record, waiting included.
+    pub took_us: u64,
 }

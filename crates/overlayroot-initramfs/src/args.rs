@@ -25,6 +25,10 @@ pub struct Args {
     pub dry_run: bool,
     /// Say every step.
     pub verbose: bool,
+    /// Only take dracut's stock overlayfs hooks out of the way, early in the boot.
+    pub stand_down: bool,
+    /// Only list the file systems of this machine that may hold an upper, for module-setup.sh.
+    pub file_systems: bool,
     /// Who started it: `unit`, `hook` or `hand`.
     pub by: String,
     /// A device in place of the configured one (overlay-upper).
@@ -38,7 +42,10 @@ impl Args {
     pub fn parse() -> Result<Self> {
         let mut parser = lexopt::Parser::from_env();
         let name = parser.bin_name().unwrap_or_default().to_owned();
-        let base = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let base = Path::new(&name)
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         let tool = match base {
             "overlay-upper" => Tool::Upper,
             "overlay-loop" => Tool::Loop,
@@ -48,6 +55,8 @@ impl Args {
             tool,
             dry_run: false,
             verbose: false,
+            stand_down: false,
+            file_systems: false,
             by: "hand".to_owned(),
             device: None,
             help: false,
@@ -59,8 +68,12 @@ impl Args {
                 Long("verbose") | Short('v') => args.verbose = true,
                 Long("help") | Short('h') => args.help = true,
                 Long("version") | Short('V') => args.version = true,
+                Long("stand-down") if tool == Tool::Assemble => args.stand_down = true,
+                Long("file-systems") if tool == Tool::Assemble => args.file_systems = true,
                 Long("by") if tool == Tool::Assemble => args.by = by(parser.value()?.string()?)?,
-                Value(value) if tool == Tool::Upper && args.device.is_none() => args.device = Some(value.string()?),
+                Value(value) if tool == Tool::Upper && args.device.is_none() => {
+                    args.device = Some(value.string()?)
+                }
                 other => bail!("{base}: {} (see {base} --help)", other.unexpected()),
             }
         }
@@ -87,10 +100,13 @@ fn by(value: String) -> Result<String> {
 fn help(tool: Tool) -> String {
     let (usage, does) = match tool {
         Tool::Assemble => (
-            "overlay-assemble [--dry-run] [--verbose] [--by unit|hook|hand]",
+            "overlay-assemble [--dry-run] [--verbose] [--by unit|hook|hand]\n\
+             \x20      overlay-assemble --stand-down | --file-systems",
             "Makes the root at /sysroot an overlay, as the kernel command line and\n\
              /etc/overlayroot-rs.conf say, and writes /run/overlayroot/state.json.\n\
-             Does nothing where that record exists.",
+             Does nothing where that record exists. --stand-down only removes the hooks of\n\
+             dracut's own overlayfs module where an overlay is asked for; --file-systems\n\
+             lists the kinds of file system on this machine that can hold an upper.",
         ),
         Tool::Upper => (
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",

@@ -4,11 +4,20 @@
 use crate::args::Args;
 use anyhow::Result;
 use overlayroot_core::plan;
-use overlayroot_linux::assemble::{Verdict, assemble, read_machine};
+use overlayroot_linux::assemble::{Verdict, assemble, read_machine, stand_down};
+use overlayroot_linux::device;
 use std::process::ExitCode;
 
 /// Assembles, or prints what would be done.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.stand_down {
+        stand_down()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.file_systems {
+        println!("{}", device::upper_file_systems().join(" "));
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.dry_run {
         let (config, facts) = read_machine()?;
         for issue in &config.issues {

@@ -22,16 +22,25 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // In the emergency shell the root may not be there; the upper's part does not need it.
     let facts = Facts {
         root: Some(Root::default()),
-        kernel: Kernel { overlay: true, ..Kernel::default() },
+        kernel: Kernel {
+            overlay: true,
+            ..Kernel::default()
+        },
         device: probed.device.or_else(|| probe::device_of(&config, true)),
         ..Facts::default()
     };
     let plan = match plan::decide(&config, &facts) {
         Decision::Do(plan) => plan,
         Decision::Instead(refusal, _) => return Err(anyhow!("{refusal}")),
-        other => return Err(anyhow!("no device upper is asked for ({})", other.to_string().trim())),
+        other => {
+            return Err(anyhow!(
+                "no device upper is asked for ({})",
+                other.to_string().trim()
+            ));
+        }
     };
-    let about_device = |step: &Step| matches!(step.name(), "look" | "check" | "mount-device" | "bind");
+    let about_device =
+        |step: &Step| matches!(step.name(), "look" | "check" | "mount-device" | "bind");
     let steps: Vec<Step> = plan.steps.into_iter().filter(about_device).collect();
     if steps.is_empty() {
         return Err(anyhow!("{} has no device", plan.effective));
@@ -41,7 +50,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if !args.dry_run {
         let mut log = Vec::new();
-        execute::run(&steps, &mut log).map_err(|reason| anyhow!("{}", reason.text)).context("mounting the upper")?;
+        execute::run(&steps, &mut log)
+            .map_err(|reason| anyhow!("{}", reason.text))
+            .context("mounting the upper")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -49,7 +60,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// As if the device had been given on the command line, and nothing else.
 fn asked_by_hand(device: &str) -> Inputs {
     Inputs {
-        cmdline: vec![Source::new("the arguments", format!("rd.overlay=\"{device}\""))],
+        cmdline: vec![Source::new(
+            "the arguments",
+            format!("rd.overlay=\"{device}\""),
+        )],
         ..Inputs::default()
     }
 }

@@ -9,7 +9,10 @@ use overlayroot_core::facts::Facts;
 use overlayroot_core::grammar::Fallback;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
-use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA, StepRecord};
+use overlayroot_core::record::{
+    Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA, StepRecord,
+};
+use overlayroot_core::rivals;
 use std::path::Path;
 use std::time::Instant;
 
@@ -37,6 +40,19 @@ pub fn read_machine() -> Result<(Config, Facts)> {
     Ok((config, facts))
 }
 
+/// Takes the stock overlayfs module's hooks away before its first one runs, where we will act.
+/// A boot that is another party's keeps them.
+pub fn stand_down() -> Result<()> {
+    let inputs = sources::read(None);
+    let ours = plan::decide(&Config::read(&inputs), &Facts::default()) != Decision::Off;
+    if ours && rivals::find(&lex(&inputs.cmdline), "", "").is_empty() {
+        for hook in probe::stock_hooks() {
+            execute::remove(&hook)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the root an overlay, or what the policy says instead, and records it.
 ///
 /// Idempotent: a record of this boot ends it.
@@ -44,13 +60,12 @@ pub fn read_machine() -> Result<(Config, Facts)> {
 /// # Errors
 /// Where the machine can't even be looked at; the root is untouched then.
 pub fn assemble(by: &str) -> Result<Verdict> {
-    let boot_id = recordfile::boot_id();
-    if let Ok(Some(record)) = recordfile::read(paths::RECORD) {
-        if record.boot_id == boot_id {
-            return Ok(verdict(record.effective.root));
-        }
+    // /run begins empty at every boot. After `halt` too the second call boots: whoever leaves the
+    // emergency shell wants to go on.
+    if Path::new(paths::RECORD).exists() {
+        return Ok(Verdict::Boot);
     }
-    let started = (uptime(), Instant::now());
+    let (started_ms, started) = (uptime_ms(), Instant::now());
     let (config, facts) = read_machine()?;
     let decision = plan::decide(&config, &facts);
     if decision == Decision::NotYet {
@@ -61,7 +76,7 @@ pub fn assemble(by: &str) -> Result<Verdict> {
     let record = Record {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        boot_id,
+        boot_id: recordfile::boot_id(),
         outcome,
         requested: Requested::of(&config),
         effective,
@@ -70,8 +85,8 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         notes: run.notes,
         steps: run.steps,
         by: by.to_owned(),
-        started: started.0,
-        took_ms: (started.1.elapsed().as_secs_f64() * 1e6).round() / 1000.0,
+        started_ms,
+        took_us: execute::micros(started),
     };
     tell(&record);
     if let Err(error) = recordfile::write(&record) {
@@ -95,9 +110,16 @@ struct Run {
 }
 
 impl Run {
-    fn decide(&mut self, config: &Config, facts: &Facts, decision: Decision) -> (Effective, Outcome) {
+    fn decide(
+        &mut self,
+        config: &Config,
+        facts: &Facts,
+        decision: Decision,
+    ) -> (Effective, Outcome) {
         let plan = match decision {
-            Decision::Off | Decision::NotYet => return (Effective::plain(RootKind::Plain), Outcome::Off),
+            Decision::Off | Decision::NotYet => {
+                return (Effective::plain(RootKind::Plain), Outcome::Off);
+            }
             Decision::Do(plan) => plan,
             Decision::Instead(refusal, plan) => {
                 self.reasons.push(Reason {
@@ -149,13 +171,22 @@ fn tell(record: &Record) {
     let (word, now) = (record.outcome.word(), &record.effective);
     match record.outcome {
         Outcome::Off => tracing::debug!("{word}: no overlay is asked for"),
-        Outcome::Applied => tracing::info!("{word}: {now}, {:.0} ms", record.took_ms),
-        _ => tracing::error!("{word}: asked for {} ({}); running: {now}", record.requested.spec, record.requested.origin),
+        Outcome::Applied => tracing::info!("{word}: {now}, {} ms", record.took_us / 1000),
+        _ => tracing::error!(
+            "{word}: asked for {} ({}); running: {now}",
+            record.requested.spec,
+            record.requested.origin
+        ),
     }
 }
 
-/// Seconds since boot.
-fn uptime() -> f64 {
+/// Milliseconds since the kernel's start; /proc/uptime has hundredths of a second.
+fn uptime_ms() -> u64 {
     let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-    text.split(' ').next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0.0)
+    let digits: String = text
+        .chars()
+        .take_while(|c| *c != ' ')
+        .filter(char::is_ascii_digit)
+        .collect();
+    digits.parse::<u64>().unwrap_or(0).saturating_mul(10)
 }

@@ -28,14 +28,14 @@ pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Rea
     for step in steps {
         let started = Instant::now();
         let result = perform(step, &mut undos);
-        let ms = started.elapsed().as_secs_f64() * 1000.0;
+        let us = micros(started);
         tracing::debug!("{step}");
         let word = if result.is_ok() { "done" } else { "failed" };
         log.push(StepRecord {
             step: step.name().to_owned(),
             text: step.to_string(),
             result: word.to_owned(),
-            ms: (ms * 1000.0).round() / 1000.0,
+            us,
         });
         let Err(error) = result else {
             continue;
@@ -50,7 +50,11 @@ pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Rea
             continue;
         }
         undo::all(undos);
-        for done in log.iter_mut().skip(first).filter(|entry| entry.result == "done") {
+        for done in log
+            .iter_mut()
+            .skip(first)
+            .filter(|entry| entry.result == "done")
+        {
             done.result = "undone".to_owned();
         }
         return Err(reason);
@@ -58,21 +62,41 @@ pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Rea
     Ok(soft)
 }
 
+/// Microseconds since `started`.
+pub fn micros(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
 fn perform(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
     match step {
         Step::StandDown { hooks } => hooks.iter().try_for_each(|path| remove(path)),
         Step::Clear { path } => clear(path),
-        Step::MountTmpfs { at, source, options } => {
+        Step::MountTmpfs {
+            at,
+            source,
+            options,
+        } => {
             mounts::mount_fs(source, at, "tmpfs", MsFlags::empty(), options)?;
             undos.push(Undo::Unmount(at.clone()));
             Ok(())
         }
-        Step::Look { device, fstype, store, base, need_room } => look::look(device, fstype, base, store, *need_room),
+        Step::Look {
+            device,
+            fstype,
+            store,
+            base,
+            need_room,
+        } => look::look(device, fstype, base, store, *need_room),
         Step::Check { device, .. } => {
             mounts::make_dir("/run/initramfs/overlayroot")?;
             fsck::check(device, FSCK_UNDO)
         }
-        Step::MountDevice { device, fstype, at, read_only } => {
+        Step::MountDevice {
+            device,
+            fstype,
+            at,
+            read_only,
+        } => {
             let mut flags = MsFlags::empty();
             flags.set(MsFlags::MS_RDONLY, *read_only);
             mounts::mount_fs(device, at, fstype, flags, "")?;
@@ -117,21 +141,33 @@ fn exchange_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             let read_only = mounts::is_bind_read_only(at)?;
             mounts::unmount(at)?;
             let (lower, at) = (lower.clone(), at.clone());
-            undos.push(Undo::RootBack { lower, at, read_only });
+            undos.push(Undo::RootBack {
+                lower,
+                at,
+                read_only,
+            });
             Ok(())
         }
         Step::MountOverlay(overlay) => {
-            mounts::mount_fs(&overlay.source, &overlay.at, "overlay", MsFlags::empty(), &overlay.data())?;
+            mounts::mount_fs(
+                &overlay.source,
+                &overlay.at,
+                "overlay",
+                MsFlags::empty(),
+                &overlay.data(),
+            )?;
             undos.push(Undo::Unmount(overlay.at.clone()));
             Ok(())
         }
         Step::Verify(overlay) => verify::verify(overlay),
-        Step::Unpark { root, mounts, at } => mounts.iter().enumerate().try_for_each(|(number, mount)| {
-            let (from, to) = (format!("{at}/{number}"), format!("{root}{mount}"));
-            mounts::bind(&from, &to)?;
-            undos.push(Undo::Unmount(to));
-            mounts::unmount(&from)
-        }),
+        Step::Unpark { root, mounts, at } => {
+            mounts.iter().enumerate().try_for_each(|(number, mount)| {
+                let (from, to) = (format!("{at}/{number}"), format!("{root}{mount}"));
+                mounts::bind(&from, &to)?;
+                undos.push(Undo::Unmount(to));
+                mounts::unmount(&from)
+            })
+        }
         Step::RootReadOnly { at } => {
             mounts::remount_super(at, true)?;
             undos.push(Undo::SuperWritable(at.clone()));
@@ -154,7 +190,8 @@ fn park(root: &str, parked: &[String], at: &str, undos: &mut Vec<Undo>) -> Resul
     Ok(())
 }
 
-fn remove(path: &str) -> Result<()> {
+/// Removes a file or link; one that is not there is as good.
+pub fn remove(path: &str) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result.with_context(|| format!("removing {path}")),
@@ -198,7 +235,9 @@ fn write_run(path: &str, text: &str, undos: &mut Vec<Undo>) -> Result<()> {
 fn link_run(path: &str, to: &str, undos: &mut Vec<Undo>) -> Result<()> {
     parent(path)?;
     match std::os::unix::fs::symlink(to, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && path == paths::VOLATILE_ROOT => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path == paths::VOLATILE_ROOT => {
+            Ok(())
+        }
         Ok(()) => {
             undos.push(Undo::Remove(path.to_owned()));
             Ok(())

@@ -33,7 +33,8 @@ pub fn mount_fs(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str
 /// Makes `from` visible at `to` too, without the mounts below it.
 pub fn bind(from: &str, to: &str) -> Result<()> {
     make_dir(to)?;
-    mount(Some(from), to, NO, MsFlags::MS_BIND, NO).with_context(|| format!("binding {from} to {to}"))
+    mount(Some(from), to, NO, MsFlags::MS_BIND, NO)
+        .with_context(|| format!("binding {from} to {to}"))
 }
 
 /// Unmounts; waits up to half a second for whoever still looks at it.
@@ -52,7 +53,8 @@ pub fn unmount(at: &str) -> Result<()> {
 pub fn remount_bind(at: &str, read_only: bool) -> Result<()> {
     let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
     flags.set(MsFlags::MS_RDONLY, read_only);
-    mount(NO, at, NO, flags, NO).with_context(|| format!("making the mount {at} {}", word(read_only)))
+    mount(NO, at, NO, flags, NO)
+        .with_context(|| format!("making the mount {at} {}", word(read_only)))
 }
 
 fn word(read_only: bool) -> &'static str {
@@ -63,7 +65,8 @@ fn word(read_only: bool) -> &'static str {
 pub fn remount_super(at: &str, read_only: bool) -> Result<()> {
     let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT;
     flags.set(MsFlags::MS_RDONLY, read_only);
-    mount(NO, at, NO, flags, NO).with_context(|| format!("making the file system of {at} {}", word(read_only)))
+    mount(NO, at, NO, flags, NO)
+        .with_context(|| format!("making the file system of {at} {}", word(read_only)))
 }
 
 /// Whether this mount, apart from its file system, is read-only.
@@ -86,5 +89,8 @@ fn flags_at(at: &str) -> Result<MsFlags> {
         ("relatime", MsFlags::MS_RELATIME),
     ];
     let held = |word: &str| found.options.split(',').any(|option| option == word);
-    Ok(table.iter().filter(|(word, _)| held(word)).fold(MsFlags::empty(), |all, (_, flag)| all | *flag))
+    Ok(table
+        .iter()
+        .filter(|(word, _)| held(word))
+        .fold(MsFlags::empty(), |all, (_, flag)| all | *flag))
 }

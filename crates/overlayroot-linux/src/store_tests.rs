@@ -16,8 +16,14 @@ fn a_new_upper_looks_like_the_lowers_root() {
     fs::create_dir(&like).unwrap();
     fs::set_permissions(&like, fs::Permissions::from_mode(0o1750)).unwrap();
     make(&store, like.to_str().unwrap()).unwrap();
-    let (got, want) = (fs::metadata(&store.upper).unwrap(), fs::metadata(&like).unwrap());
-    assert_eq!((got.mode(), got.uid(), got.mtime()), (want.mode(), want.uid(), want.mtime()));
+    let (got, want) = (
+        fs::metadata(&store.upper).unwrap(),
+        fs::metadata(&like).unwrap(),
+    );
+    assert_eq!(
+        (got.mode(), got.uid(), got.mtime()),
+        (want.mode(), want.uid(), want.mtime())
+    );
 }
 
 #[test]
@@ -54,5 +60,9 @@ fn the_first_lower_is_remembered() {
     };
     remember(&store.fingerprint, &lower("debian 12")).unwrap();
     remember(&store.fingerprint, &lower("debian 13")).unwrap();
-    assert!(fs::read_to_string(&store.fingerprint).unwrap().contains("debian 12"));
+    assert!(
+        fs::read_to_string(&store.fingerprint)
+            .unwrap()
+            .contains("debian 12")
+    );
 }
