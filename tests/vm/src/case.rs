@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::cell::{Cell, Initrd, Suite, Variant};
+pub use crate::disk_spec::{Disk, FsKind};
 
 /// The file system layout of the lower root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -45,62 +46,6 @@ pub enum RootOpts {
     Ro,
     /// `rw` on the command line.
     Rw,
-}
-
-/// The file system made on a case's disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FsKind {
-    /// ext4 without reserved blocks.
-    Ext4,
-    /// xfs; at least 300M.
-    Xfs,
-    /// btrfs; at least 120M.
-    Btrfs,
-    /// FAT.
-    Vfat,
-    /// A swap signature.
-    Swap,
-    /// Nothing: zeroes.
-    None,
-}
-
-/// A disk of the case. The first is /dev/vdb, the second /dev/vdc.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Disk {
-    /// Also the serial: /dev/disk/by-id/virtio-NAME.
-    pub name: String,
-    /// As truncate(1) takes it.
-    pub size: String,
-    /// What is made on it.
-    pub fs: FsKind,
-    /// File system label.
-    pub label: Option<String>,
-    /// File system UUID.
-    pub uuid: Option<String>,
-    /// Name of the partition; the disk gets a partition table.
-    pub partlabel: Option<String>,
-    /// UUID of the partition; the disk gets a partition table.
-    pub partuuid: Option<String>,
-    /// Plugged in that many seconds after `wait_for` was seen on the console.
-    pub late: Option<u64>,
-    /// Text on the console after which `late` counts.
-    #[serde(default = "default_wait")]
-    pub wait_for: String,
-    /// Shell lines run on the host over `$IMG` before the first boot.
-    pub prepare: Option<String>,
-    /// Files put on it: path to text.
-    #[serde(default)]
-    pub populate: BTreeMap<String, String>,
-    /// No boot may change a byte of it.
-    #[serde(default)]
-    pub unchanged: bool,
-    /// Its file system must be cleanly unmounted after each boot.
-    #[serde(default)]
-    pub clean: bool,
-    /// Shell lines run on the host over `$IMG` after the last boot.
-    pub after: Option<String>,
 }
 
 /// One of several boots over the same disks; what is left out comes from the case.
@@ -191,10 +136,6 @@ fn default_timeout() -> u64 {
     300
 }
 
-fn default_wait() -> String {
-    "waiting up to".to_owned()
-}
-
 impl Case {
     /// Reads a case from its text.
     ///
@@ -208,48 +149,24 @@ impl Case {
     }
 
     fn validate(&self) -> Result<()> {
-        ensure!(
-            self.number().is_some(),
-            "the file's name must begin with a number and a dash"
-        );
+        ensure!(self.number().is_some(), "the file's name must begin with a number and a dash");
         ensure!(!self.cells().is_empty(), "no cell is left");
-        ensure!(
-            self.conf.is_none() || self.conf_latin1.is_none(),
-            "both conf and conf_latin1"
-        );
+        ensure!(self.conf.is_none() || self.conf_latin1.is_none(), "both conf and conf_latin1");
         self.cut_cells()?;
         let edits = self.edits_root();
         if edits && matches!(self.root, RootKind::Xfs | RootKind::Btrfs) {
             bail!("fstab, conf and boot_initrd need an ext4 root: the image is edited by debugfs");
         }
         for boot in self.boots() {
-            ensure!(
-                !boot.holds.trim().is_empty(),
-                "a boot without `holds` shows nothing"
-            );
+            ensure!(!boot.holds.trim().is_empty(), "a boot without `holds` shows nothing");
         }
-        for disk in &self.disk {
-            let word = disk.name.chars().all(|c| c.is_ascii_alphanumeric());
-            ensure!(
-                word && disk.name != "holds" && disk.name.len() <= 20,
-                "disk name {:?}",
-                disk.name
-            );
-            let part = disk.partlabel.is_some() || disk.partuuid.is_some();
-            ensure!(
-                !(part && disk.prepare.is_some()),
-                "prepare works on a disk without partitions only"
-            );
-        }
-        Ok(())
+        self.disk.iter().try_for_each(Disk::validate)
     }
 
     /// The number its file name begins with.
     #[must_use]
     pub fn number(&self) -> Option<usize> {
-        self.name
-            .split_once('-')
-            .and_then(|(digits, _)| digits.parse().ok())
+        self.name.split_once('-').and_then(|(digits, _)| digits.parse().ok())
     }
 
     /// Whether the root's image must be edited for this case.
@@ -261,15 +178,8 @@ impl Case {
     /// The configuration file's bytes.
     #[must_use]
     pub fn conf_bytes(&self) -> Option<Vec<u8>> {
-        let latin1 = |text: &String| {
-            text.chars()
-                .map(|c| u8::try_from(c).unwrap_or(b'?'))
-                .collect()
-        };
-        self.conf
-            .as_ref()
-            .map(|t| t.clone().into_bytes())
-            .or(self.conf_latin1.as_ref().map(latin1))
+        let latin1 = |text: &String| text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
+        self.conf.as_ref().map(|t| t.clone().into_bytes()).or(self.conf_latin1.as_ref().map(latin1))
     }
 
     /// All cells the case applies to.
@@ -294,10 +204,7 @@ impl Case {
         let mut cut = Vec::new();
         for name in names {
             let cell: Cell = name.parse()?;
-            ensure!(
-                cells.contains(&cell),
-                "the cut names {cell}, which the case excludes"
-            );
+            ensure!(cells.contains(&cell), "the cut names {cell}, which the case excludes");
             cut.push(cell);
         }
         Ok(cut)
@@ -307,11 +214,7 @@ impl Case {
     #[must_use]
     pub fn boots(&self) -> Vec<PlannedBoot> {
         let one = [BootSpec::default()];
-        let specs = if self.boot.is_empty() {
-            &one[..]
-        } else {
-            &self.boot
-        };
+        let specs = if self.boot.is_empty() { &one[..] } else { &self.boot };
         let mut boots = Vec::new();
         for spec in specs {
             let boot = PlannedBoot {
@@ -334,11 +237,7 @@ pub fn load_all(dir: &Path) -> Result<Vec<Case>> {
     for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == "toml") {
-            let name = path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             cases.push(Case::parse(&name, &fs::read_to_string(&path)?)?);
         }
     }

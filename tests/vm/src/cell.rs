@@ -103,22 +103,10 @@ impl Cell {
     /// All cells, in the order in which the cut hands them out: neighbours differ
     /// in both coordinates, so that any few cases in a row meet all of them.
     pub const ALL: [Self; 4] = [
-        Self {
-            suite: Suite::Bookworm,
-            initrd: Initrd::Systemd,
-        },
-        Self {
-            suite: Suite::Trixie,
-            initrd: Initrd::Shell,
-        },
-        Self {
-            suite: Suite::Trixie,
-            initrd: Initrd::Systemd,
-        },
-        Self {
-            suite: Suite::Bookworm,
-            initrd: Initrd::Shell,
-        },
+        Self { suite: Suite::Bookworm, initrd: Initrd::Systemd },
+        Self { suite: Suite::Trixie, initrd: Initrd::Shell },
+        Self { suite: Suite::Trixie, initrd: Initrd::Systemd },
+        Self { suite: Suite::Bookworm, initrd: Initrd::Shell },
     ];
 }
 
@@ -134,10 +122,7 @@ impl FromStr for Cell {
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|cell| cell.to_string() == text);
         if found.is_none() {
-            bail!(
-                "`{text}` is no cell: they are {}",
-                Self::ALL.map(|c| c.to_string()).join(", ")
-            );
+            bail!("`{text}` is no cell: they are {}", Self::ALL.map(|c| c.to_string()).join(", "));
         }
         found.context("unreachable")
     }

@@ -14,10 +14,7 @@ pub fn pack(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut dirs = BTreeSet::new();
     for path in files.keys() {
         let path = path.trim_start_matches('/');
-        dirs.extend(
-            path.match_indices('/')
-                .map(|(at, _)| path.split_at(at).0.to_owned()),
-        );
+        dirs.extend(path.match_indices('/').map(|(at, _)| path.split_at(at).0.to_owned()));
     }
     for dir in &dirs {
         entry(&mut out, dir, DIRECTORY, b"");
@@ -82,9 +79,7 @@ mod tests {
         let archive = pack(&files);
         assert_eq!(archive.len() % 4, 0);
         let text = String::from_utf8_lossy(&archive);
-        assert!(
-            text.contains("etc\0") && text.contains("etc/a.conf\0") && text.contains("TRAILER!!!")
-        );
+        assert!(text.contains("etc\0") && text.contains("etc/a.conf\0") && text.contains("TRAILER!!!"));
         assert_eq!(join(b"12345", &archive).len(), 8 + archive.len());
     }
 }

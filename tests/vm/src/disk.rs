@@ -41,11 +41,8 @@ impl CaseDisk {
             fs::write(file, text)?;
         }
         let bytes = fsimage::size(&spec.size)?;
-        let id = Identity {
-            label: spec.label.as_deref(),
-            uuid: spec.uuid.as_deref(),
-        };
-        if spec.partlabel.is_some() || spec.partuuid.is_some() {
+        let id = Identity { label: spec.label.as_deref(), uuid: spec.uuid.as_deref() };
+        if spec.is_partitioned() {
             let fs_img = dir.join(format!("{}.part", spec.name));
             fsimage::make(host, &fs_img, bytes - 2 * PART_START, spec.fs, id, &content)?;
             partition(&img, bytes, spec)?;
@@ -57,17 +54,11 @@ impl CaseDisk {
         if let Some(lines) = &spec.prepare {
             host::shell(lines, &[("IMG", &img), ("TMP", dir)]).context("prepare")?;
         }
-        let pristine = spec
-            .unchanged
-            .then(|| dir.join(format!("{}.before", spec.name)));
+        let pristine = spec.unchanged.then(|| dir.join(format!("{}.before", spec.name)));
         if let Some(copy) = &pristine {
             host::copy_sparse(&img, copy)?;
         }
-        Ok(Self {
-            spec: spec.clone(),
-            img,
-            pristine,
-        })
+        Ok(Self { spec: spec.clone(), img, pristine })
     }
 
     /// Checks what the case says of the disk after a boot.
@@ -79,14 +70,13 @@ impl CaseDisk {
             same(before, &self.img).with_context(|| format!("disk {} changed", self.spec.name))?;
         }
         if self.spec.clean {
-            self.check_clean(dir)
-                .with_context(|| format!("disk {} is not clean", self.spec.name))?;
+            self.check_clean(dir).with_context(|| format!("disk {} is not clean", self.spec.name))?;
         }
         Ok(())
     }
 
     fn check_clean(&self, dir: &Path) -> Result<()> {
-        if self.spec.partlabel.is_none() && self.spec.partuuid.is_none() {
+        if !self.spec.is_partitioned() {
             return fsimage::check_clean(self.spec.fs, &self.img);
         }
         let part = dir.join(format!("{}.part", self.spec.name));
@@ -113,11 +103,7 @@ impl CaseDisk {
 
 fn partition(img: &Path, bytes: u64, spec: &Disk) -> Result<()> {
     File::create(img)?.set_len(bytes)?;
-    let mut line = format!(
-        "start={}, size={}, type=linux",
-        PART_START / 512,
-        (bytes - 2 * PART_START) / 512
-    );
+    let mut line = format!("start={}, size={}, type=linux", PART_START / 512, (bytes - 2 * PART_START) / 512);
     if let Some(name) = &spec.partlabel {
         line.push_str(&format!(", name=\"{name}\""));
     }
@@ -125,11 +111,7 @@ fn partition(img: &Path, bytes: u64, spec: &Disk) -> Result<()> {
         line.push_str(&format!(", uuid={uuid}"));
     }
     let mut sfdisk = Command::new("sfdisk");
-    let mut child = sfdisk
-        .arg("--quiet")
-        .arg(img)
-        .stdin(Stdio::piped())
-        .spawn()?;
+    let mut child = sfdisk.arg("--quiet").arg(img).stdin(Stdio::piped()).spawn()?;
     let mut input = child.stdin.take().context("no pipe")?;
     input.write_all(format!("label: gpt\n{line}\n").as_bytes())?;
     drop(input);
@@ -163,10 +145,7 @@ fn insert(part: &Path, img: &Path) -> Result<()> {
 /// Where the first difference lies.
 pub fn same(before: &Path, after: &Path) -> Result<()> {
     let (mut a, mut b) = (File::open(before)?, File::open(after)?);
-    ensure!(
-        a.metadata()?.len() == b.metadata()?.len(),
-        "the size changed"
-    );
+    ensure!(a.metadata()?.len() == b.metadata()?.len(), "the size changed");
     let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     let mut at = 0_u64;
     loop {
@@ -188,12 +167,7 @@ pub fn same(before: &Path, after: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When debugfs did not write what it was given.
-pub fn edit_root(
-    case: &Case,
-    img: &Path,
-    dir: &Path,
-    boot_initrd: Option<(&Path, String)>,
-) -> Result<()> {
+pub fn edit_root(case: &Case, img: &Path, dir: &Path, boot_initrd: Option<(&Path, String)>) -> Result<()> {
     if let Some(text) = &case.fstab {
         put(img, dir, "/etc/fstab", text.as_bytes())?;
     }
@@ -211,20 +185,12 @@ fn put(img: &Path, dir: &Path, target: &str, data: &[u8]) -> Result<()> {
     fs::write(&file, data)?;
     let lines = format!("rm {target}\nwrite {} {target}\n", file.display());
     fs::write(&script, lines)?;
-    host::run(
-        Command::new("debugfs")
-            .args(["-w", "-f"])
-            .arg(&script)
-            .arg(img),
-    )?;
+    host::run(Command::new("debugfs").args(["-w", "-f"]).arg(&script).arg(img))?;
     // debugfs succeeds whatever happened
     let dumped = dir.join("put.back");
     let request = format!("dump {target} {}", dumped.display());
     host::run(Command::new("debugfs").args(["-R", &request]).arg(img))?;
-    ensure!(
-        fs::read(&dumped)? == data,
-        "{target} could not be put into the root"
-    );
+    ensure!(fs::read(&dumped)? == data, "{target} could not be put into the root");
     Ok(())
 }
 

@@ -38,32 +38,14 @@ pub fn size(text: &str) -> Result<u64> {
 ///
 /// # Errors
 /// Those of mkfs; content for a kind which cannot take any.
-pub fn make(
-    host: &Host,
-    img: &Path,
-    bytes: u64,
-    kind: FsKind,
-    id: Identity<'_>,
-    content: &Path,
-) -> Result<()> {
+pub fn make(host: &Host, img: &Path, bytes: u64, kind: FsKind, id: Identity<'_>, content: &Path) -> Result<()> {
     File::create(img)?.set_len(bytes)?;
     let (label, uuid) = (id.label.unwrap_or(""), id.uuid);
     match kind {
         FsKind::None => return Ok(()),
         FsKind::Ext4 => {
             let mut mkfs = Command::new("mke2fs");
-            mkfs.args([
-                "-q",
-                "-F",
-                "-t",
-                "ext4",
-                "-m",
-                "0",
-                "-E",
-                "lazy_itable_init=1",
-                "-L",
-                label,
-            ]);
+            mkfs.args(["-q", "-F", "-t", "ext4", "-m", "0", "-E", "lazy_itable_init=1", "-L", label]);
             mkfs.args(uuid.iter().flat_map(|uuid| ["-U", uuid]));
             host::run(mkfs.arg("-d").arg(content).arg(img))?;
         }
@@ -81,10 +63,7 @@ pub fn make(
             host::run(mkfs.arg("--rootdir").arg(content).arg(img))?;
         }
         FsKind::Vfat => {
-            ensure!(
-                is_empty(content)?,
-                "vfat cannot be populated without mounting"
-            );
+            ensure!(is_empty(content)?, "vfat cannot be populated without mounting");
             let mut mkfs = Command::new("mkfs.vfat");
             mkfs.args(id.label.iter().flat_map(|label| ["-n", label]));
             mkfs.args(uuid.iter().flat_map(|uuid| ["-i", uuid]));
@@ -109,9 +88,7 @@ fn populate(host: &Host, img: &Path, content: &Path) -> Result<()> {
         return Ok(());
     }
     let mut unshare = Command::new("unshare");
-    unshare
-        .args(["--mount", "--propagation=private"])
-        .arg(host.vm_dir().join("host/populate.sh"));
+    unshare.args(["--mount", "--propagation=private"]).arg(host.vm_dir().join("host/populate.sh"));
     host::run(unshare.arg(img).arg(content)).map(drop)
 }
 
@@ -123,26 +100,14 @@ pub fn check_clean(kind: FsKind, img: &Path) -> Result<()> {
     match kind {
         FsKind::Ext4 => {
             let text = output("dumpe2fs", &["-h"], img)?;
-            let state = text
-                .lines()
-                .find(|line| line.starts_with("Filesystem state:"));
-            let state = state
-                .unwrap_or("no state")
-                .trim_start_matches("Filesystem state:")
-                .trim();
+            let state = text.lines().find(|line| line.starts_with("Filesystem state:"));
+            let state = state.unwrap_or("no state").trim_start_matches("Filesystem state:").trim();
             ensure!(state == "clean", "ext4 state: {state}");
-            ensure!(
-                !text.contains("needs_recovery"),
-                "the ext4 journal needs recovery"
-            );
+            ensure!(!text.contains("needs_recovery"), "the ext4 journal needs recovery");
         }
         FsKind::Xfs => {
             let text = output("xfs_logprint", &["-t"], img)?;
-            ensure!(
-                text.contains("<CLEAN>"),
-                "the xfs log is not clean:\n{}",
-                host::tail(&text, 3)
-            );
+            ensure!(text.contains("<CLEAN>"), "the xfs log is not clean:\n{}", host::tail(&text, 3));
         }
         FsKind::Btrfs => {
             output("btrfs", &["check", "--readonly", "--force"], img)?;

@@ -52,42 +52,22 @@ impl Host {
     /// # Errors
     /// What is missing, in words for the user.
     pub fn find() -> Result<Self> {
-        ensure!(
-            cfg!(target_arch = "x86_64"),
-            "the guests are x86-64 and emulated only there"
-        );
-        ensure!(
-            rustix::process::geteuid().is_root(),
-            "root is needed (chroot, mounts, namespaces)"
-        );
-        let missing: Vec<_> = TOOLS
-            .into_iter()
-            .filter(|tool| which(tool).is_none())
-            .collect();
-        ensure!(
-            missing.is_empty(),
-            "programs are missing: {}",
-            missing.join(", ")
-        );
-        let qemu = which("qemu-system-x86_64")
-            .or_else(|| which("qemu-kvm"))
-            .or_else(|| {
-                let path = PathBuf::from("/usr/libexec/qemu-kvm");
-                path.exists().then_some(path)
-            });
+        ensure!(cfg!(target_arch = "x86_64"), "the guests are x86-64 and emulated only there");
+        ensure!(rustix::process::geteuid().is_root(), "root is needed (chroot, mounts, namespaces)");
+        let missing: Vec<_> = TOOLS.into_iter().filter(|tool| which(tool).is_none()).collect();
+        ensure!(missing.is_empty(), "programs are missing: {}", missing.join(", "));
+        let qemu = which("qemu-system-x86_64").or_else(|| which("qemu-kvm")).or_else(|| {
+            let path = PathBuf::from("/usr/libexec/qemu-kvm");
+            path.exists().then_some(path)
+        });
         let qemu = qemu.context("no QEMU: qemu-system-x86_64 or qemu-kvm")?;
         let cache = cache_dir()?;
-        let work =
-            env::var_os("OVERLAYROOT_WORK").map_or_else(|| default_work(&cache), PathBuf::from);
+        let work = env::var_os("OVERLAYROOT_WORK").map_or_else(|| default_work(&cache), PathBuf::from);
         for dir in [&cache, &work] {
             fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         }
-        Ok(Self {
-            repo: find_repo()?,
-            cache,
-            work,
-            qemu,
-        })
+        sweep(&work)?;
+        Ok(Self { repo: find_repo()?, cache, work, qemu })
     }
 
     /// The harness's own directory in the repository.
@@ -97,32 +77,40 @@ impl Host {
     }
 }
 
+/// Removes what runs which were killed left in the work directory.
+///
+/// # Errors
+/// When the directory cannot be read, or a leftover not be removed.
+pub fn sweep(work: &Path) -> Result<()> {
+    for entry in fs::read_dir(work)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some((kind, pid)) = name.rsplit_once('-') else { continue };
+        let ours = kind == "run" || kind == "payload" || kind.starts_with("root-");
+        let number = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
+        if ours && number && !Path::new("/proc").join(pid).exists() {
+            fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
 fn cache_dir() -> Result<PathBuf> {
     if let Some(dir) = env::var_os("OVERLAYROOT_CACHE") {
         return Ok(dir.into());
     }
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let base = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(home);
-    Ok(base
-        .context("neither OVERLAYROOT_CACHE nor HOME is set")?
-        .join("overlayroot-rs"))
+    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    Ok(base.context("neither OVERLAYROOT_CACHE nor HOME is set")?.join("overlayroot-rs"))
 }
 
 fn default_work(cache: &Path) -> PathBuf {
     let shm = Path::new("/dev/shm");
     let roomy = rustix::fs::statfs(shm).is_ok_and(|fs| {
-        let free = u64::try_from(fs.f_bsize)
-            .unwrap_or(0)
-            .saturating_mul(fs.f_bavail);
+        let free = u64::try_from(fs.f_bsize).unwrap_or(0).saturating_mul(fs.f_bavail);
         u64::try_from(fs.f_type) == Ok(TMPFS_MAGIC) && free >= ROOM
     });
-    if roomy {
-        shm.join("overlayroot-rs")
-    } else {
-        cache.join("work")
-    }
+    if roomy { shm.join("overlayroot-rs") } else { cache.join("work") }
 }
 
 /// The repository: from the working directory upwards, else where this was built.
@@ -158,15 +146,8 @@ pub fn tied(program: &Path) -> Command {
 /// # Errors
 /// When it cannot be started or fails: with the last lines it wrote.
 pub fn run(command: &mut Command) -> Result<Vec<u8>> {
-    let name = format!(
-        "{} {}",
-        command.get_program().to_string_lossy(),
-        args_of(command)
-    );
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| name.clone())?;
+    let name = format!("{} {}", command.get_program().to_string_lossy(), args_of(command));
+    let output = command.stdin(Stdio::null()).output().with_context(|| name.clone())?;
     if !output.status.success() {
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
@@ -176,25 +157,16 @@ pub fn run(command: &mut Command) -> Result<Vec<u8>> {
 }
 
 fn args_of(command: &Command) -> String {
-    let args: Vec<_> = command
-        .get_args()
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
+    let args: Vec<_> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
     let text = args.join(" ");
-    if text.chars().count() > 160 {
-        text.chars().take(160).collect::<String>() + "…"
-    } else {
-        text
-    }
+    if text.chars().count() > 160 { text.chars().take(160).collect::<String>() + "…" } else { text }
 }
 
 /// The last lines of a text.
 #[must_use]
 pub fn tail(text: &str, lines: usize) -> String {
     let all: Vec<_> = text.lines().collect();
-    all.get(all.len().saturating_sub(lines)..)
-        .unwrap_or_default()
-        .join("\n")
+    all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
 }
 
 /// Runs shell lines on the host with variables set.
@@ -215,10 +187,7 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     say(&format!("...  {what}"));
     let result = work().with_context(|| what.to_owned())?;
-    say(&format!(
-        "done {what}  {:.1} s",
-        start.elapsed().as_secs_f32()
-    ));
+    say(&format!("done {what}  {:.1} s", start.elapsed().as_secs_f32()));
     Ok(result)
 }
 
@@ -243,9 +212,5 @@ pub fn lock(path: &Path) -> Result<File> {
 /// # Errors
 /// Those of cp(1).
 pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
-    run(Command::new("cp")
-        .args(["--sparse=always", "--reflink=auto"])
-        .arg(from)
-        .arg(to))
-    .map(drop)
+    run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(to)).map(drop)
 }

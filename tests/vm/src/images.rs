@@ -4,68 +4,17 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
-use crate::case::{FsKind, RootKind};
+use crate::case::RootKind;
 use crate::cell::{Initrd, Suite, Variant};
-use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::payload::Payload;
+use crate::recipe::{Builder, GUEST, initrd_name, kernel_version, root_names};
 use crate::roots;
-
-const FSTAB: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\n";
-const FSTAB_XFS: &str = "LABEL=root / xfs defaults 0 0\n";
-const FSTAB_BTRFS: &str = "LABEL=root / btrfs defaults 0 0\n";
-const FSTAB_SPLIT: &str =
-    "LABEL=root / ext4 defaults,errors=remount-ro 0 1\nLABEL=usr /usr ext4 defaults 0 2\n";
-const ROOT_SIZE: u64 = 1200 << 20;
-
-/// The harness's part of the guest: source below tests/vm/guest, mode, target.
-const GUEST: [(&str, u32, &str); 7] = [
-    ("agent.sh", 0o755, "usr/lib/overlayroot-vm/agent.sh"),
-    ("lib.sh", 0o644, "usr/lib/overlayroot-vm/lib.sh"),
-    (
-        "overlayroot-vm.service",
-        0o644,
-        "etc/systemd/system/overlayroot-vm.service",
-    ),
-    (
-        "emergency.conf",
-        0o644,
-        "etc/systemd/system/emergency.service.d/vm.conf",
-    ),
-    (
-        "sulogin.conf",
-        0o644,
-        "etc/systemd/system/rescue.service.d/vm.conf",
-    ),
-    (
-        "99vm-probe/module-setup.sh",
-        0o755,
-        "usr/lib/dracut/modules.d/99vm-probe/module-setup.sh",
-    ),
-    (
-        "99vm-probe/emergency.sh",
-        0o755,
-        "usr/lib/dracut/modules.d/99vm-probe/emergency.sh",
-    ),
-];
-
-/// Modules left out: none is tested, and building is quicker without them. Debian
-/// 12 forces ifcfg, which pulls the network and systemd into a shell initrd.
-const OMIT: &str = "plymouth crypt lvm mdraid multipath iscsi dmraid nfs nbd network network-legacy \
-network-manager systemd-networkd systemd-network-management ifcfg bluetooth lunmask cifs fcoe \
-fcoe-uefi biosdevname i18n resume qemu-net drm rngd nvmf livenet connman url-lib \
-kernel-network-modules nvdimm virtiofs virtfs terminfo hwdb";
-const OMIT_SYSTEMD: &str = "systemd systemd-initrd dracut-systemd systemd-udevd systemd-journald \
-systemd-sysctl systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-ask-password dbus \
-dbus-daemon dbus-broker";
-const DRIVERS: &str = "virtio_blk virtio_pci virtio_console loop";
-const FILESYSTEMS: &str = "ext4 xfs btrfs squashfs overlay vfat nls_ascii nls_cp437";
 
 /// Images of one suite, with the project or without.
 #[derive(Debug)]
@@ -89,12 +38,7 @@ impl ImageSet {
     ///
     /// # Errors
     /// When a root, an initramfs or a disk cannot be made.
-    pub fn open(
-        host: &Host,
-        suite: Suite,
-        payload: Option<&Payload>,
-        wanted: &Wanted,
-    ) -> Result<Self> {
+    pub fn open(host: &Host, suite: Suite, payload: Option<&Payload>, wanted: &Wanted) -> Result<Self> {
         let kind = if payload.is_some() { "project" } else { "bare" };
         let name = format!("{suite}-{kind}-{}", key(host, suite, payload)?);
         let images = host.work.join("images");
@@ -102,12 +46,7 @@ impl ImageSet {
         fs::create_dir_all(&dir)?;
         remove_older(&images, &format!("{suite}-{kind}-"), &name)?;
         let lock = host::lock(&dir.join("lock"))?;
-        let builder = Builder {
-            host,
-            suite,
-            payload,
-            dir: &dir,
-        };
+        let builder = Builder { host, suite, payload, dir: &dir };
         builder.make(wanted)?;
         flock(&lock, FlockOperation::LockShared)?;
         Ok(Self { dir, _used: lock })
@@ -136,23 +75,7 @@ impl ImageSet {
     /// The root's disks: the root, and /usr where it is separate.
     #[must_use]
     pub fn root_disks(&self, kind: RootKind) -> Vec<PathBuf> {
-        root_names(kind)
-            .iter()
-            .map(|name| self.dir.join(name))
-            .collect()
-    }
-}
-
-fn initrd_name(initrd: Initrd, variant: Variant) -> String {
-    format!("initrd-{initrd}-{variant}.img")
-}
-
-fn root_names(kind: RootKind) -> &'static [&'static str] {
-    match kind {
-        RootKind::Ext4 => &["root-ext4.img"],
-        RootKind::Xfs => &["root-xfs.img"],
-        RootKind::Btrfs => &["root-btrfs.img"],
-        RootKind::SplitUsr => &["root-split.img", "root-split-usr.img"],
+        root_names(kind).iter().map(|name| self.dir.join(name)).collect()
     }
 }
 
@@ -160,7 +83,7 @@ fn key(host: &Host, suite: Suite, payload: Option<&Payload>) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(roots::key(suite));
     hash.update(payload.map_or("", |p| p.key.as_str()));
-    hash.update(include_str!("images.rs"));
+    hash.update(include_str!("recipe.rs"));
     hash.update(include_str!("fsimage.rs"));
     hash.update(include_str!("../host/in-root.sh"));
     for (source, ..) in GUEST {
@@ -185,168 +108,4 @@ fn remove_older(images: &Path, prefix: &str, keep: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn kernel_version(tree: &Path) -> Result<String> {
-    let modules = tree.join("usr/lib/modules");
-    let first = fs::read_dir(&modules)?
-        .next()
-        .context("no kernel in the root")??;
-    Ok(first.file_name().to_string_lossy().into_owned())
-}
-
-struct Builder<'a> {
-    host: &'a Host,
-    suite: Suite,
-    payload: Option<&'a Payload>,
-    dir: &'a Path,
-}
-
-impl Builder<'_> {
-    fn make(&self, wanted: &Wanted) -> Result<()> {
-        let tree = self.dir.join("tree");
-        if !tree.exists() {
-            let archive = roots::archive(self.host, self.suite)?;
-            host::step(&format!("tree of {}", self.suite), || {
-                self.tree(&archive, &tree)
-            })?;
-        }
-        for &(initrd, variant) in &wanted.initrds {
-            let name = initrd_name(initrd, variant);
-            let what = format!("initramfs {}/{initrd} {variant}", self.suite);
-            self.once(&name, &what, |path| {
-                self.initrd(&tree, initrd, variant, path)
-            })?;
-        }
-        for &kind in &wanted.roots {
-            for name in root_names(kind) {
-                let what = format!("disk {}/{name}", self.suite);
-                self.once(name, &what, |path| self.disk(&tree, kind, name, path))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a file under another name first: what is there is whole.
-    fn once(&self, name: &str, what: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let path = self.dir.join(name);
-        if path.exists() {
-            return Ok(());
-        }
-        let temporary = self.dir.join(format!("{name}.tmp"));
-        host::step(what, || make(&temporary))?;
-        fs::rename(temporary, path)?;
-        Ok(())
-    }
-
-    fn tree(&self, archive: &Path, tree: &Path) -> Result<()> {
-        let temporary = self.dir.join("tree.tmp");
-        if temporary.exists() {
-            fs::remove_dir_all(&temporary)?;
-        }
-        roots::unpack(archive, &temporary)?;
-        let guest = self.host.vm_dir().join("guest");
-        for (source, mode, target) in GUEST {
-            let mut install = Command::new("install");
-            install.args(["-D", "-m", &format!("{mode:o}")]);
-            host::run(install.arg(guest.join(source)).arg(temporary.join(target)))?;
-        }
-        let wants = temporary.join("etc/systemd/system/multi-user.target.wants");
-        fs::create_dir_all(&wants)?;
-        std::os::unix::fs::symlink(
-            "../overlayroot-vm.service",
-            wants.join("overlayroot-vm.service"),
-        )?;
-        if let Some(payload) = self.payload {
-            payload.apply(&temporary)?;
-        }
-        let kernel = format!("boot/vmlinuz-{}", kernel_version(&temporary)?);
-        fs::copy(temporary.join(kernel), self.dir.join("vmlinuz"))?;
-        fs::rename(&temporary, tree)?;
-        Ok(())
-    }
-
-    fn initrd(&self, tree: &Path, initrd: Initrd, variant: Variant, path: &Path) -> Result<()> {
-        let name = path.file_name().context("no name")?;
-        let mut omit = OMIT.to_owned();
-        if initrd == Initrd::Shell {
-            omit.push_str(&format!(" {OMIT_SYSTEMD}"));
-        }
-        let mut add = String::from("vm-probe ");
-        if initrd == Initrd::Systemd && self.suite == Suite::Trixie {
-            // sulogin's wrapper, which emergency.service needs from dracut 106 on
-            add.push_str("systemd-emergency ");
-        }
-        match variant {
-            Variant::Plain => {
-                add.push_str("overlayroot-rs");
-                omit.push_str(" overlayfs");
-            }
-            Variant::Stock => add.push_str("overlayroot-rs overlayfs"),
-            Variant::Live => add.push_str("overlayroot-rs overlayfs dmsquash-live"),
-            Variant::Stockonly => add.push_str("overlayfs"),
-        }
-        let mut command = self.in_root(tree);
-        command.args([
-            "dracut",
-            "--force",
-            "--no-hostonly",
-            "--no-hostonly-cmdline",
-            "--no-early-microcode",
-        ]);
-        command.args(["--zstd", "--kver", &kernel_version(tree)?]);
-        command.args(["--add", &add, "--omit", &omit]);
-        command.args(["--add-drivers", DRIVERS, "--filesystems", FILESYSTEMS]);
-        let log = host::run(command.arg(Path::new("/run/out").join(name)))?;
-        fs::write(path.with_extension("log"), log)?;
-        Ok(())
-    }
-
-    fn in_root(&self, tree: &Path) -> Command {
-        let mut command = host::tied(Path::new("unshare"));
-        command.args([
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--propagation=private",
-        ]);
-        command
-            .arg(self.host.vm_dir().join("host/in-root.sh"))
-            .arg(tree)
-            .arg(self.dir);
-        command
-    }
-
-    fn disk(&self, tree: &Path, kind: RootKind, name: &str, path: &Path) -> Result<()> {
-        let usr = tree.join("usr");
-        if name == "root-split-usr.img" {
-            let id = Identity {
-                label: Some("usr"),
-                uuid: None,
-            };
-            return fsimage::make(self.host, path, ROOT_SIZE, FsKind::Ext4, id, &usr);
-        }
-        let (fs_kind, fstab) = match kind {
-            RootKind::Ext4 => (FsKind::Ext4, FSTAB),
-            RootKind::Xfs => (FsKind::Xfs, FSTAB_XFS),
-            RootKind::Btrfs => (FsKind::Btrfs, FSTAB_BTRFS),
-            RootKind::SplitUsr => (FsKind::Ext4, FSTAB_SPLIT),
-        };
-        fs::write(tree.join("etc/fstab"), fstab)?;
-        let id = Identity {
-            label: Some("root"),
-            uuid: None,
-        };
-        if kind != RootKind::SplitUsr {
-            return fsimage::make(self.host, path, ROOT_SIZE, fs_kind, id, tree);
-        }
-        let aside = self.dir.join("usr-aside");
-        fs::rename(&usr, &aside)?;
-        fs::create_dir(&usr)?;
-        let made = fsimage::make(self.host, path, ROOT_SIZE, fs_kind, id, tree);
-        fs::remove_dir(&usr)?;
-        fs::rename(&aside, &usr)?;
-        made
-    }
 }

@@ -2,10 +2,8 @@
 //! One boot of one guest.
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -14,13 +12,10 @@ use crate::case::Stage;
 use crate::cell::Suite;
 use crate::disk;
 use crate::host::{self, Host};
-use crate::qmp;
+use crate::watch::Watch;
 
-/// A clean shutdown takes seconds; one which takes longer waits for something.
-pub const SHUTDOWN: Duration = Duration::from_secs(60);
 /// Address randomisation costs this emulation half of its time; the rest is not tested.
 const ALWAYS: &str = "console=ttyS0 nokaslr norandmaps mitigations=off audit=0 panic=-1 loglevel=6";
-const POLL: Duration = Duration::from_millis(150);
 
 /// A disk of the guest.
 #[derive(Clone, Debug)]
@@ -89,10 +84,7 @@ impl<'a> Machine<'a> {
     /// When it cannot be made.
     pub fn new(host: &'a Host, dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        Ok(Self {
-            host,
-            dir: dir.to_path_buf(),
-        })
+        Ok(Self { host, dir: dir.to_path_buf() })
     }
 
     /// Boots, and waits for the end. A panic before init is this emulation's and is
@@ -125,18 +117,9 @@ impl<'a> Machine<'a> {
         disk::make_holds(&self.dir.join("holds.img"), stage, &boot.holds)?;
         let log = fs::File::create(self.dir.join("qemu.log"))?;
         let mut command = self.command(boot);
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("QEMU")?;
-        Watch {
-            dir: &self.dir,
-            boot,
-            child,
-            start: Instant::now(),
-        }
-        .until_end()
+        Watch { dir: &self.dir, boot, child, start: Instant::now() }.until_end()
     }
 
     fn command(&self, boot: &Boot) -> Command {
@@ -146,62 +129,28 @@ impl<'a> Machine<'a> {
         command.env("TMPDIR", &self.dir);
         // nested KVM hangs on many machines although /dev/kvm opens
         command.args(["-accel", "tcg", "-smp", "1", "-m", "1024", "-no-reboot"]);
-        command.args([
-            "-cpu",
-            if boot.suite == Suite::Trixie {
-                "max,-cx16"
-            } else {
-                "max"
-            },
-        ]);
-        command.args([
-            "-nodefaults",
-            "-display",
-            "none",
-            "-device",
-            "virtio-rng-pci",
-        ]);
-        command
-            .arg("-kernel")
-            .arg(&boot.kernel)
-            .arg("-initrd")
-            .arg(&boot.initrd);
-        command
-            .arg("-append")
-            .arg(format!("{ALWAYS} {}", boot.cmdline));
-        command
-            .arg("-serial")
-            .arg(format!("file:{}", self.file("serial.log")));
-        command
-            .arg("-chardev")
-            .arg(format!("file,id=verdict,path={}", self.file("channel")));
+        command.args(["-cpu", if boot.suite == Suite::Trixie { "max,-cx16" } else { "max" }]);
+        command.args(["-nodefaults", "-display", "none", "-device", "virtio-rng-pci"]);
+        command.arg("-kernel").arg(&boot.kernel).arg("-initrd").arg(&boot.initrd);
+        command.arg("-append").arg(format!("{ALWAYS} {}", boot.cmdline));
+        command.arg("-serial").arg(format!("file:{}", self.file("serial.log")));
+        command.arg("-chardev").arg(format!("file,id=verdict,path={}", self.file("channel")));
         command.args(["-device", "virtio-serial-pci"]);
         command.args(["-device", "virtserialport,chardev=verdict,name=verdict"]);
-        let holds = Attach {
-            path: self.dir.join("holds.img"),
-            serial: "holds".to_owned(),
-            writable: false,
-            late: None,
-        };
+        let holds =
+            Attach { path: self.dir.join("holds.img"), serial: "holds".to_owned(), writable: false, late: None };
         for (index, attach) in boot.disks.iter().chain([&holds]).enumerate() {
             let snapshot = if attach.writable { "off" } else { "on" };
             let path = attach.path.display();
             // unsafe: what QEMU has written survives its end, and the host stays up
-            let drive = format!(
-                "if=none,id=d{index},format=raw,cache=unsafe,snapshot={snapshot},file={path}"
-            );
+            let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot={snapshot},file={path}");
             command.args(["-drive", &drive]);
             if attach.late.is_none() {
-                command.args([
-                    "-device",
-                    &format!("virtio-blk-pci,drive=d{index},serial={}", attach.serial),
-                ]);
+                command.args(["-device", &format!("virtio-blk-pci,drive=d{index},serial={}", attach.serial)]);
             }
         }
         if boot.disks.iter().any(|attach| attach.late.is_some()) {
-            command
-                .arg("-qmp")
-                .arg(format!("unix:{},server=on,wait=off", self.file("qmp")));
+            command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", self.file("qmp")));
         }
         command
     }
@@ -211,150 +160,8 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A guest which runs.
-struct Watch<'a> {
-    dir: &'a Path,
-    boot: &'a Boot,
-    child: Child,
-    start: Instant,
-}
-
-impl Watch<'_> {
-    fn until_end(mut self) -> Result<Outcome> {
-        let mut verdict = None;
-        let mut before = None;
-        let mut late: Vec<_> = self
-            .boot
-            .disks
-            .iter()
-            .enumerate()
-            .filter(|(_, a)| a.late.is_some())
-            .collect();
-        let mut seen = vec![None; self.boot.disks.len()];
-        let mut failure = None;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                failure = failure.or(status
-                    .signal()
-                    .map(|signal| format!("QEMU died of signal {signal}")));
-                break;
-            }
-            if verdict.is_none()
-                && self
-                    .channel()
-                    .lines()
-                    .any(|line| line.starts_with("VERDICT "))
-            {
-                verdict = Some(self.start.elapsed());
-                before = Some(read(&self.dir.join("serial.log")));
-            }
-            let over = match verdict {
-                None if self.start.elapsed() > self.boot.timeout => {
-                    Some("hung: no verdict in time".to_owned())
-                }
-                Some(at) if self.start.elapsed() > at + SHUTDOWN => {
-                    Some("the shutdown takes too long".to_owned())
-                }
-                _ => None,
-            };
-            let plugged = self
-                .plug_in(&mut late, &mut seen)
-                .err()
-                .map(|error| format!("{error:#}"));
-            failure = failure.or(over).or(plugged);
-            if failure.is_some() {
-                self.child.kill()?;
-                self.child.wait()?;
-                break;
-            }
-            sleep(POLL);
-        }
-        let all = before
-            .filter(|_| failure.is_none())
-            .unwrap_or_else(|| read(&self.dir.join("serial.log")));
-        Ok(Outcome {
-            console: host::tail(&plain(&all), 25),
-            ..self.outcome(failure, verdict)
-        })
-    }
-
-    fn plug_in(
-        &self,
-        late: &mut Vec<(usize, &Attach)>,
-        seen: &mut [Option<Instant>],
-    ) -> Result<()> {
-        if late.is_empty() {
-            return Ok(());
-        }
-        let log = read(&self.dir.join("serial.log"));
-        for &(index, attach) in late.iter() {
-            let Some((after, text)) = &attach.late else {
-                continue;
-            };
-            let at = seen.get_mut(index).context("a disk without a place")?;
-            if at.is_none() && log.contains(text.as_str()) {
-                *at = Some(Instant::now());
-            }
-            if at.is_some_and(|at| at.elapsed() >= *after) {
-                qmp::add_disk(&self.dir.join("qmp"), &format!("d{index}"), &attach.serial)?;
-                late.retain(|(other, _)| *other != index);
-                // the list changed: the others get their turn at the next poll
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn channel(&self) -> String {
-        read(&self.dir.join("channel"))
-    }
-
-    fn outcome(&self, failure: Option<String>, verdict: Option<Duration>) -> Outcome {
-        let text = self.channel();
-        let line = text.lines().find(|line| line.starts_with("VERDICT "));
-        let said = match line {
-            Some("VERDICT PASS") => None,
-            Some(line) => Some(format!(
-                "{} lines failed",
-                line.trim_start_matches("VERDICT FAIL ")
-            )),
-            None => Some("the guest ended without a verdict".to_owned()),
-        };
-        let total = self.start.elapsed();
-        let verdict = verdict.or(line.map(|_| total));
-        let ready = text.lines().find_map(|line| line.strip_prefix("READY "));
-        let shown = |line: &&str| line.starts_with("FAILED ") || line.starts_with("| ");
-        Outcome {
-            failure: failure.or(said),
-            failed: text.lines().filter(shown).collect::<Vec<_>>().join("\n"),
-            verdict,
-            ready: ready.and_then(|text| text.parse().ok()),
-            shutdown: verdict.map_or(Duration::ZERO, |at| total.saturating_sub(at)),
-            serial: self.dir.join("serial.log"),
-            console: String::new(),
-        }
-    }
-}
-
-/// Text without carriage returns and colours.
-fn plain(text: &str) -> String {
-    let mut out = String::new();
-    let mut parts = text.split('\u{1b}');
-    out.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        // the escape ends with its first letter
-        out.push_str(
-            part.split_once(|c: char| c.is_ascii_alphabetic())
-                .map_or("", |(_, rest)| rest),
-        );
-    }
-    out.replace('\r', "")
-}
-
 /// A file's text, whatever bytes are in it; nothing when it is not there yet.
 #[must_use]
 pub fn read(path: &Path) -> String {
-    fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -90,10 +90,7 @@ fn list() -> Result<bool> {
     for case in cases()? {
         let cut: Vec<_> = case.cut_cells()?.iter().map(ToString::to_string).collect();
         let (cut, count) = (cut.join(" "), case.cells().len());
-        say(&format!(
-            "{:<34} {cut:<17} of {count}  {}",
-            case.name, case.summary
-        ));
+        say(&format!("{:<34} {cut:<17} of {count}  {}", case.name, case.summary));
     }
     Ok(true)
 }
@@ -102,9 +99,7 @@ fn make_roots(host: &Host) -> Result<bool> {
     std::thread::scope(|scope| {
         let threads = Suite::ALL.map(|suite| scope.spawn(move || roots::archive(host, suite)));
         for thread in threads {
-            let path = thread
-                .join()
-                .map_err(|_| anyhow::anyhow!("a builder panicked"))??;
+            let path = thread.join().map_err(|_| anyhow::anyhow!("a builder panicked"))??;
             say(&format!("{}", path.display()));
         }
         Ok(true)
@@ -112,12 +107,7 @@ fn make_roots(host: &Host) -> Result<bool> {
 }
 
 fn run(host: &Host, args: &RunArgs) -> Result<bool> {
-    let selection = Selection {
-        names: args.case.clone(),
-        all: args.all,
-        suite: args.suite,
-        initrd: args.initrd,
-    };
+    let selection = Selection { names: args.case.clone(), all: args.all, suite: args.suite, initrd: args.initrd };
     let jobs = plan::jobs(&cases()?, &selection)?;
     let needs: Vec<_> = jobs.iter().map(runner::need).collect();
     let sets = plan::prepare(host, &needs)?;

@@ -33,19 +33,13 @@ pub fn install(host: &Host) -> Result<Payload> {
         let _lock = host::lock(&host.work.join("payload.lock"))?;
         fs::create_dir_all(&dir)?;
         let mut make = host::tied(Path::new("make"));
-        make.arg("-C")
-            .arg(&host.repo)
-            .arg("install")
-            .arg(format!("DESTDIR={}", dir.display()));
+        make.arg("-C").arg(&host.repo).arg("install").arg(format!("DESTDIR={}", dir.display()));
         // a caller's own DESTDIR or job server is not meant for this
         host::run(make.env_remove("MAKEFLAGS").env_remove("DESTDIR")).map(drop)
     })?;
     let mut hash = Sha256::new();
     hash_tree(&dir, &dir, &mut hash)?;
-    Ok(Payload {
-        dir,
-        key: roots::short(hash),
-    })
+    Ok(Payload { dir, key: roots::short(hash) })
 }
 
 impl Payload {
@@ -55,12 +49,7 @@ impl Payload {
     /// When copying fails, or the program does not run in that root.
     pub fn apply(&self, root: &Path) -> Result<()> {
         let from = self.dir.join(".");
-        host::run(
-            Command::new("cp")
-                .args(["-a", "--no-preserve=ownership"])
-                .arg(from)
-                .arg(root),
-        )?;
+        host::run(Command::new("cp").args(["-a", "--no-preserve=ownership"]).arg(from).arg(root))?;
         let mut probe = Command::new("chroot");
         probe.arg(root).args(["/usr/bin/overlayctl", "--version"]);
         let why = "the program does not run in the guest: was it built against a newer libc?";

@@ -15,7 +15,7 @@ use crate::payload::{self, Payload};
 /// What the user asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Names or beginnings of names; all cases when empty.
+    /// Names or numbers; all cases when empty.
     pub names: Vec<String>,
     /// Every cell instead of the short run's.
     pub all: bool,
@@ -38,16 +38,8 @@ impl Job {
     /// About how long it takes, to begin with the longest.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let late = if self.case.disk.iter().any(|disk| disk.late.is_some()) {
-            2
-        } else {
-            0
-        };
-        let suite = if self.cell.suite == Suite::Trixie {
-            4
-        } else {
-            3
-        };
+        let late = if self.case.disk.iter().any(|disk| disk.late.is_some()) { 2 } else { 0 };
+        let suite = if self.cell.suite == Suite::Trixie { 4 } else { 3 };
         self.case.boots().len() * suite + late
     }
 }
@@ -58,10 +50,7 @@ impl Job {
 /// A name which fits no case; nothing left to run.
 pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
     for name in &selection.names {
-        ensure!(
-            cases.iter().any(|case| fits(case, name)),
-            "no case is called {name}"
-        );
+        ensure!(cases.iter().any(|case| fits(case, name)), "no case is called {name}");
     }
     let mut jobs = Vec::new();
     for case in cases {
@@ -69,30 +58,20 @@ pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
             continue;
         }
         let every = selection.all || selection.suite.is_some() || selection.initrd.is_some();
-        let cells = if every {
-            case.cells()
-        } else {
-            case.cut_cells()?
-        };
+        let cells = if every { case.cells() } else { case.cut_cells()? };
         let wanted = cells.into_iter().filter(|cell| {
-            selection.suite.is_none_or(|s| s == cell.suite)
-                && selection.initrd.is_none_or(|i| i == cell.initrd)
+            selection.suite.is_none_or(|s| s == cell.suite) && selection.initrd.is_none_or(|i| i == cell.initrd)
         });
-        jobs.extend(wanted.map(|cell| Job {
-            case: case.clone(),
-            cell,
-        }));
+        jobs.extend(wanted.map(|cell| Job { case: case.clone(), cell }));
     }
-    ensure!(
-        !jobs.is_empty(),
-        "nothing to run: no cell fits the selection"
-    );
+    ensure!(!jobs.is_empty(), "nothing to run: no cell fits the selection");
     jobs.sort_by_key(|job| std::cmp::Reverse(job.weight()));
     Ok(jobs)
 }
 
 fn fits(case: &Case, name: &str) -> bool {
-    case.name == name || case.name.starts_with(&format!("{name}-"))
+    let number = name.parse().ok();
+    case.name == name || (number.is_some() && case.number() == number)
 }
 
 /// A suite, with this project in it or without.
@@ -113,9 +92,7 @@ pub type Need = (Cell, Variant, RootKind);
 pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
     let mut wanted = Needs::new();
     for &(cell, variant, root) in needs {
-        let (initrds, roots) = wanted
-            .entry((cell.suite, variant.has_project()))
-            .or_default();
+        let (initrds, roots) = wanted.entry((cell.suite, variant.has_project())).or_default();
         initrds.insert((cell.initrd, variant));
         roots.insert(root);
     }
@@ -131,9 +108,7 @@ pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
             })
             .collect();
         let joined = threads.into_iter().map(|thread| thread.join());
-        joined
-            .map(|result| result.unwrap_or_else(|_| Err(anyhow!("a builder panicked"))))
-            .collect()
+        joined.map(|result| result.unwrap_or_else(|_| Err(anyhow!("a builder panicked")))).collect()
     });
     for result in opened {
         sets.extend(result?);
@@ -141,23 +116,11 @@ pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
     Ok(sets)
 }
 
-fn open(
-    host: &Host,
-    suite: Suite,
-    wanted: &Needs,
-    payload: Option<&Payload>,
-) -> Result<Vec<(SetKey, ImageSet)>> {
+fn open(host: &Host, suite: Suite, wanted: &Needs, payload: Option<&Payload>) -> Result<Vec<(SetKey, ImageSet)>> {
     let mut sets = Vec::new();
     for (&key, (initrds, roots)) in wanted.iter().filter(|((of, _), _)| *of == suite) {
-        let wanted = Wanted {
-            initrds: initrds.iter().copied().collect(),
-            roots: roots.iter().copied().collect(),
-        };
-        let payload = if key.1 {
-            Some(payload.context("no payload")?)
-        } else {
-            None
-        };
+        let wanted = Wanted { initrds: initrds.iter().copied().collect(), roots: roots.iter().copied().collect() };
+        let payload = if key.1 { Some(payload.context("no payload")?) } else { None };
         sets.push((key, ImageSet::open(host, suite, payload, &wanted)?));
     }
     Ok(sets)

@@ -53,23 +53,30 @@ pub fn short(hash: Sha256) -> String {
 /// # Errors
 /// When mmdebstrap fails.
 pub fn archive(host: &Host, suite: Suite) -> Result<PathBuf> {
-    let path = host
-        .cache
-        .join(format!("root-{suite}-{}.tar.zst", key(suite)));
+    let path = host.cache.join(format!("root-{suite}-{}.tar.zst", key(suite)));
     let _lock = host::lock(&host.cache.join(format!("root-{suite}.lock")))?;
     if path.exists() {
         return Ok(path);
     }
-    let dir = host
-        .work
-        .join(format!("root-{suite}-{}", std::process::id()));
-    let built = host::step(&format!("root of {suite} (mmdebstrap)"), || {
-        build(host, suite, &dir)
-    });
-    let packed =
-        built.and_then(|()| host::step(&format!("archive of {suite}"), || pack(&dir, &path)));
+    let dir = host.work.join(format!("root-{suite}-{}", std::process::id()));
+    let built = host::step(&format!("root of {suite} (mmdebstrap)"), || build(host, suite, &dir));
+    let packed = built.and_then(|()| host::step(&format!("archive of {suite}"), || pack(&dir, &path)));
     fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
-    packed.map(|()| path)
+    packed?;
+    remove_older(&host.cache, suite, &path)?;
+    Ok(path)
+}
+
+/// Archives of older recipes are of no use, and large.
+fn remove_older(cache: &Path, suite: Suite, keep: &Path) -> Result<()> {
+    for entry in fs::read_dir(cache)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with(&format!("root-{suite}-")) && name.ends_with(".tar.zst") && path != keep {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn build(host: &Host, suite: Suite, dir: &Path) -> Result<()> {
@@ -98,14 +105,8 @@ fn keep_debs(command: &mut Command, debs: &Path) {
     let archives = "/var/cache/apt/archives";
     command.arg("--skip=download/empty,essential/unlink");
     command.arg(format!("--setup-hook=mkdir -p \"$1\"{archives}"));
-    command.arg(format!(
-        "--setup-hook=sync-in {} {archives}",
-        debs.display()
-    ));
-    command.arg(format!(
-        "--customize-hook=sync-out {archives} {}",
-        debs.display()
-    ));
+    command.arg(format!("--setup-hook=sync-in {} {archives}", debs.display()));
+    command.arg(format!("--customize-hook=sync-out {archives} {}", debs.display()));
 }
 
 fn customise() -> String {
@@ -114,9 +115,7 @@ fn customise() -> String {
         lines.push_str(&format!("ln -sf /dev/null etc/systemd/system/{unit}; "));
     }
     // no passwd in the newer suite; a fixed identity: without one every boot over a tmpfs is a first boot
-    lines.push_str(
-        "echo 0123456789abcdef0123456789abcdef > etc/machine-id; echo vm > etc/hostname; ",
-    );
+    lines.push_str("echo 0123456789abcdef0123456789abcdef > etc/machine-id; echo vm > etc/hostname; ");
     lines.push_str("sed -i s/^root:[^:]*:/root::/ etc/shadow");
     lines
 }
@@ -124,18 +123,8 @@ fn customise() -> String {
 fn pack(dir: &Path, path: &Path) -> Result<()> {
     let temporary = path.with_extension("tmp");
     let mut command = Command::new("tar");
-    command.args([
-        "--use-compress-program=zstd -T0 -3",
-        "--xattrs",
-        "--numeric-owner",
-        "--one-file-system",
-    ]);
-    command
-        .arg("-cf")
-        .arg(&temporary)
-        .arg("-C")
-        .arg(dir)
-        .arg(".");
+    command.args(["--use-compress-program=zstd -T0 -3", "--xattrs", "--numeric-owner", "--one-file-system"]);
+    command.arg("-cf").arg(&temporary).arg("-C").arg(dir).arg(".");
     host::run(&mut command)?;
     fs::rename(&temporary, path)?;
     Ok(())
@@ -148,11 +137,6 @@ fn pack(dir: &Path, path: &Path) -> Result<()> {
 pub fn unpack(archive: &Path, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     let mut command = Command::new("tar");
-    command.args([
-        "--use-compress-program=zstd",
-        "--xattrs",
-        "--numeric-owner",
-        "-xpf",
-    ]);
+    command.args(["--use-compress-program=zstd", "--xattrs", "--numeric-owner", "-xpf"]);
     host::run(command.arg(archive).arg("-C").arg(dir)).map(drop)
 }

@@ -36,52 +36,38 @@ pub struct Finished {
 
 /// Runs jobs, so many at once, and prints a line for each when it ends.
 #[must_use]
-pub fn run_all(
-    host: &Host,
-    sets: &Sets,
-    jobs: Vec<Job>,
-    at_once: usize,
-    keep: bool,
-) -> Vec<Finished> {
+pub fn run_all(host: &Host, sets: &Sets, jobs: Vec<Job>, at_once: usize, keep: bool) -> Vec<Finished> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..at_once.max(1) {
             scope.spawn(|| {
                 loop {
-                    let job = queue
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .pop_front();
+                    let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(job) = job else { return };
                     let finished = run_job(host, sets, &job, keep);
-                    done.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(finished);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
                 }
             });
         }
     });
+    // empty now, or of use to nobody
+    let _ = fs::remove_dir_all(run_dir(host));
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by(|a, b| (&a.name, a.cell).cmp(&(&b.name, b.cell)));
     done
 }
 
+fn run_dir(host: &Host) -> PathBuf {
+    host.work.join(format!("run-{}", std::process::id()))
+}
+
 fn run_job(host: &Host, sets: &Sets, job: &Job, keep: bool) -> Finished {
     let number = job.case.number().unwrap_or(0);
     let name = format!("{number:02}-{}-{}", job.cell.suite, job.cell.initrd);
-    let dir = host
-        .work
-        .join(format!("run-{}", std::process::id()))
-        .join(name);
+    let dir = run_dir(host).join(name);
     let start = Instant::now();
-    let mut run = Run {
-        host,
-        job,
-        dir: &dir,
-        shutdown: Duration::ZERO,
-        evidence: String::new(),
-    };
+    let mut run = Run { host, job, dir: &dir, shutdown: Duration::ZERO, evidence: String::new() };
     let failure = run.run(sets).err().map(|error| format!("{error:#}"));
     let elapsed = start.elapsed();
     let mut report = line(job, elapsed, run.shutdown, failure.as_deref());
@@ -95,24 +81,15 @@ fn run_job(host: &Host, sets: &Sets, job: &Job, keep: bool) -> Finished {
     host::say(&report);
     // the next run makes its own; what is of use was kept
     let _ = fs::remove_dir_all(&dir);
-    Finished {
-        name: job.case.name.clone(),
-        cell: job.cell,
-        elapsed,
-        shutdown: run.shutdown,
-        failure,
-    }
+    Finished { name: job.case.name.clone(), cell: job.cell, elapsed, shutdown: run.shutdown, failure }
 }
 
 fn line(job: &Job, elapsed: Duration, shutdown: Duration, failure: Option<&str>) -> String {
     let word = if failure.is_some() { "FAIL" } else { "ok  " };
     let seconds = elapsed.as_secs_f32();
     let shutdown = shutdown.as_secs_f32();
-    let mut text = format!(
-        "{word} {:<34} {:<17} {seconds:6.1} s (shutdown {shutdown:.1})",
-        job.case.name,
-        job.cell.to_string()
-    );
+    let mut text =
+        format!("{word} {:<34} {:<17} {seconds:6.1} s (shutdown {shutdown:.1})", job.case.name, job.cell.to_string());
     if let Some(failure) = failure {
         text.push_str(&format!("\n     {}", failure.replace('\n', "\n     ")));
     }
@@ -146,9 +123,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(&mut self, sets: &Sets) -> Result<()> {
         let (case, cell) = (&self.job.case, self.job.cell);
-        let set = sets
-            .get(&(cell.suite, case.variant.has_project()))
-            .context("no images")?;
+        let set = sets.get(&(cell.suite, case.variant.has_project())).context("no images")?;
         let machine = Machine::new(self.host, self.dir)?;
         let initrd = self.initrd(set)?;
         let (root, pristine) = self.root(set, &initrd)?;
@@ -162,9 +137,7 @@ impl Run<'_> {
             let boot = self.boot(set, planned, &initrd, &root, &disks);
             self.one(&machine, &boot).with_context(|| what.clone())?;
             if let Some(before) = &pristine {
-                disk::same(before, &root)
-                    .context("the lower's disk changed")
-                    .with_context(|| what.clone())?;
+                disk::same(before, &root).context("the lower's disk changed").with_context(|| what.clone())?;
             }
             for disk in &disks {
                 disk.check(self.dir).with_context(|| what.clone())?;
@@ -179,13 +152,9 @@ impl Run<'_> {
         let Some(failure) = outcome.failure else {
             return Ok(());
         };
-        for (title, text) in [
-            ("lines which failed", &outcome.failed),
-            ("end of the console", &outcome.console),
-        ] {
+        for (title, text) in [("lines which failed", &outcome.failed), ("end of the console", &outcome.console)] {
             let text = text.replace('\n', "\n     ");
-            self.evidence
-                .push_str(&format!("\n     -- {title}:\n     {text}"));
+            self.evidence.push_str(&format!("\n     -- {title}:\n     {text}"));
         }
         ensure!(false, "{failure}");
         Ok(())
@@ -195,11 +164,8 @@ impl Run<'_> {
     fn initrd(&self, set: &ImageSet) -> Result<PathBuf> {
         let case = &self.job.case;
         let base = set.initrd(self.job.cell.initrd, case.variant);
-        let mut files: BTreeMap<String, Vec<u8>> = case
-            .files
-            .iter()
-            .map(|(path, text)| (path.clone(), text.clone().into_bytes()))
-            .collect();
+        let mut files: BTreeMap<String, Vec<u8>> =
+            case.files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).collect();
         if let Some(conf) = case.conf_bytes() {
             files.insert("/etc/overlayroot-rs.conf".to_owned(), conf);
         }
@@ -214,23 +180,14 @@ impl Run<'_> {
     /// The root's disk, and a copy from before where it must stay as it is.
     fn root(&self, set: &ImageSet, initrd: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
         let case = &self.job.case;
-        let shared = set
-            .root_disks(case.root)
-            .into_iter()
-            .next()
-            .context("no root disk")?;
+        let shared = set.root_disks(case.root).into_iter().next().context("no root disk")?;
         if !case.edits_root() && !case.lower_unchanged {
             return Ok((shared, None));
         }
         let own = self.dir.join("root.img");
         host::copy_sparse(&shared, &own)?;
         let target = format!("/boot/initrd.img-{}", set.kernel_version()?);
-        disk::edit_root(
-            case,
-            &own,
-            self.dir,
-            case.boot_initrd.then_some((initrd, target)),
-        )?;
+        disk::edit_root(case, &own, self.dir, case.boot_initrd.then_some((initrd, target)))?;
         if !case.lower_unchanged {
             return Ok((own, None));
         }
@@ -239,14 +196,7 @@ impl Run<'_> {
         Ok((own, Some(pristine)))
     }
 
-    fn boot(
-        &self,
-        set: &ImageSet,
-        planned: &PlannedBoot,
-        initrd: &Path,
-        root: &Path,
-        disks: &[CaseDisk],
-    ) -> Boot {
+    fn boot(&self, set: &ImageSet, planned: &PlannedBoot, initrd: &Path, root: &Path, disks: &[CaseDisk]) -> Boot {
         let case = &self.job.case;
         let opts = match case.rootopts {
             RootOpts::Ro => "ro",
@@ -260,25 +210,15 @@ impl Run<'_> {
         };
         let mut attached = vec![attach(root, "root", case.lower_unchanged)];
         for disk in disks {
-            let late = disk
-                .spec
-                .late
-                .map(|s| (Duration::from_secs(s), disk.spec.wait_for.clone()));
-            attached.push(Attach {
-                late,
-                ..attach(&disk.img, &disk.spec.name, true)
-            });
+            let late = disk.spec.late.map(|s| (Duration::from_secs(s), disk.spec.wait_for.clone()));
+            attached.push(Attach { late, ..attach(&disk.img, &disk.spec.name, true) });
         }
         if case.root == RootKind::SplitUsr {
             let usr = set.root_disks(case.root);
             attached.extend(usr.iter().skip(1).map(|usr| attach(usr, "usr", false)));
         }
         // e2fsck writes into the superblock of a clean file system, too
-        let fsck = if case.lower_unchanged {
-            "fsck.mode=skip rd.skipfsck "
-        } else {
-            ""
-        };
+        let fsck = if case.lower_unchanged { "fsck.mode=skip rd.skipfsck " } else { "" };
         Boot {
             suite: self.job.cell.suite,
             kernel: set.kernel(),

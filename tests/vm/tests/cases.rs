@@ -38,51 +38,27 @@ fn the_short_run_meets_each_case_and_every_cell() {
     }
     assert!(jobs.len() >= cases.len());
     for cell in Cell::ALL {
-        assert!(
-            count.get(&cell).is_some_and(|n| *n * 6 > jobs.len()),
-            "{cell}: {count:?}"
-        );
+        assert!(count.get(&cell).is_some_and(|n| *n * 6 > jobs.len()), "{cell}: {count:?}");
     }
     assert!(jobs.is_sorted_by_key(|job| std::cmp::Reverse(job.weight())));
 }
 
 #[test]
 fn unknown_keys_and_values_are_errors() {
-    refused(
-        "summary = 's'\nholds = 'true'\ncmdlin = 'x'",
-        "unknown field `cmdlin`",
-    );
-    refused(
-        "summary = 's'\nholds = 'true'\nvariant = 'stok'",
-        "unknown variant `stok`",
-    );
+    refused("summary = 's'\nholds = 'true'\ncmdlin = 'x'", "unknown field `cmdlin`");
+    refused("summary = 's'\nholds = 'true'\nvariant = 'stok'", "unknown variant `stok`");
     let disk = "[[disk]]\nname = 'a'\nsize = '1M'\nfs = 'ext4'\n";
-    refused(
-        &format!("summary = 's'\nholds = 'true'\n{disk}lable = 'x'"),
-        "unknown field `lable`",
-    );
-    refused(
-        "summary = 's'\n[[boot]]\nholds = 'true'\ntimes = 3",
-        "unknown field `times`",
-    );
+    refused(&format!("summary = 's'\nholds = 'true'\n{disk}lable = 'x'"), "unknown field `lable`");
+    refused("summary = 's'\n[[boot]]\nholds = 'true'\ntimes = 3", "unknown field `times`");
 }
 
 #[test]
 fn what_shows_nothing_or_contradicts_itself_is_an_error() {
     refused("summary = 's'", "shows nothing");
     refused("holds = 'true'", "missing field `summary`");
-    refused(
-        "summary = 's'\nholds = 'true'\ncut = ['sid/systemd']",
-        "no cell",
-    );
-    refused(
-        "summary = 's'\nholds = 'true'\nsuites = ['trixie']\ncut = ['bookworm/shell']",
-        "excludes",
-    );
-    refused(
-        "summary = 's'\nholds = 'true'\nroot = 'xfs'\nfstab = ''",
-        "debugfs",
-    );
+    refused("summary = 's'\nholds = 'true'\ncut = ['sid/systemd']", "no cell");
+    refused("summary = 's'\nholds = 'true'\nsuites = ['trixie']\ncut = ['bookworm/shell']", "excludes");
+    refused("summary = 's'\nholds = 'true'\nroot = 'xfs'\nfstab = ''", "debugfs");
     assert!(Case::parse("x", "summary = 's'\nholds = 'true'").is_err());
 }
 
@@ -92,40 +68,20 @@ fn boots_inherit_and_repeat() {
                 [[boot]]\nrepeat = 2\n[[boot]]\ncmdline = 'b'\nstage = 'emergency'";
     let case = Case::parse("07-x", text).unwrap();
     let boots = case.boots();
-    let seen: Vec<_> = boots
-        .iter()
-        .map(|b| (b.cmdline.as_str(), b.stage))
-        .collect();
-    assert_eq!(
-        seen,
-        [
-            ("a", Stage::Host),
-            ("a", Stage::Host),
-            ("b", Stage::Emergency)
-        ]
-    );
-    assert_eq!(
-        (case.root, case.variant),
-        (RootKind::SplitUsr, Variant::Stock)
-    );
+    let seen: Vec<_> = boots.iter().map(|b| (b.cmdline.as_str(), b.stage)).collect();
+    assert_eq!(seen, [("a", Stage::Host), ("a", Stage::Host), ("b", Stage::Emergency)]);
+    assert_eq!((case.root, case.variant), (RootKind::SplitUsr, Variant::Stock));
     assert_eq!(case.cut_cells().unwrap(), [Cell::ALL[3]]);
 }
 
 #[test]
 fn text_in_latin1_is_one_byte_a_character() {
-    let case = Case::parse(
-        "01-x",
-        "summary = 's'\nholds = 'true'\nconf_latin1 = \"a\\u00ff\"",
-    )
-    .unwrap();
+    let case = Case::parse("01-x", "summary = 's'\nholds = 'true'\nconf_latin1 = \"a\\u00ff\"").unwrap();
     assert_eq!(case.conf_bytes().unwrap(), b"a\xff");
 }
 
 #[test]
 fn a_name_which_fits_no_case_is_an_error() {
-    let selection = Selection {
-        names: vec!["nope".into()],
-        ..Selection::default()
-    };
+    let selection = Selection { names: vec!["nope".into()], ..Selection::default() };
     assert!(jobs(&cases(), &selection).is_err());
 }
