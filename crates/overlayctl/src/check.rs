@@ -15,23 +15,13 @@ pub fn run() -> Result<ExitCode> {
     let mut live = live::read(record.as_ref())?;
     live.upper = None;
     let problems = live::problems(record.as_ref(), asked_for(), &live);
-    let bad: Vec<_> = problems
-        .into_iter()
-        .filter(|(level, _)| *level != Level::Unknown)
-        .collect();
+    let bad: Vec<_> = problems.into_iter().filter(|(level, _)| *level != Level::Unknown).collect();
     if bad.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(record) = &record {
-        eprintln!(
-            "asked for: {} ({})",
-            record.requested.spec, record.requested.origin
-        );
-        eprintln!(
-            "running:   {} ({})",
-            record.effective,
-            record.outcome.word()
-        );
+        eprintln!("asked for: {} ({})", record.requested.spec, record.requested.origin);
+        eprintln!("running:   {} ({})", record.effective, record.outcome.word());
     }
     for (_, text) in bad {
         eprintln!("because:   {text}");

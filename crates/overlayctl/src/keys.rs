@@ -10,11 +10,7 @@ pub fn run() -> Result<ExitCode> {
     for key in KEYS {
         anstream::println!("{}={}", key.name, key.syntax);
         anstream::println!("    {}", key.help);
-        let default = if key.default.is_empty() {
-            "none"
-        } else {
-            key.default
-        };
+        let default = if key.default.is_empty() { "none" } else { key.default };
         anstream::println!("    default: {default}");
         if !key.deprecated.is_empty() {
             anstream::println!("    also (deprecated): {}", key.deprecated.join(", "));

@@ -2,10 +2,10 @@
 //! What the kernel says now, held against the record: a record alone proves nothing.
 
 use anyhow::Result;
-use nix::sys::statvfs::statvfs;
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::record::{Outcome, Record, RootKind};
 use overlayroot_linux::mounts;
+use overlayroot_linux::room::room;
 use serde::Serialize;
 
 /// How bad it is; the number is the exit code.
@@ -60,12 +60,9 @@ pub struct Live {
 pub fn read(record: Option<&Record>) -> Result<Live> {
     let mounts = mounts::read()?;
     let root = mountinfo::at(&mounts, "/").cloned().unwrap_or_default();
-    let lower = record
-        .and_then(|record| record.effective.lowers.last())
-        .and_then(|at| mountinfo::at(&mounts, at));
-    let upper = record
-        .and_then(|record| record.effective.upper_fs.as_deref())
-        .and_then(|at| mountinfo::at(&mounts, at));
+    let lower = record.and_then(|record| record.effective.lowers.last()).and_then(|at| mountinfo::at(&mounts, at));
+    let upper =
+        record.and_then(|record| record.effective.upper_fs.as_deref()).and_then(|at| mountinfo::at(&mounts, at));
     Ok(Live {
         root_writable: !root.read_only(),
         root_fstype: root.fstype,
@@ -77,19 +74,16 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
 }
 
 fn fill(mount: &Mount) -> Option<Fill> {
-    let stat = statvfs(mount.at.as_str()).ok()?;
-    let unit = u64::from(stat.fragment_size());
-    let bytes = u64::from(stat.blocks()) * unit;
-    let used = bytes.saturating_sub(u64::from(stat.blocks_free()) * unit);
-    let inodes = u64::from(stat.files());
-    let inodes_used = inodes.saturating_sub(u64::from(stat.files_free()));
+    let room = room(&mount.at).ok()?;
+    let used = room.bytes.saturating_sub(room.free);
+    let inodes_used = room.inodes.saturating_sub(room.inodes_free);
     let percent = |used: u64, all: u64| (used * 100).checked_div(all).unwrap_or(0);
     Some(Fill {
         at: mount.at.clone(),
         fstype: mount.fstype.clone(),
         source: mount.source.clone(),
-        percent: percent(used, bytes).max(percent(inodes_used, inodes)),
-        bytes,
+        percent: percent(used, room.bytes).max(percent(inodes_used, room.inodes)),
+        bytes: room.bytes,
         used,
     })
 }
@@ -108,28 +102,18 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
     let mut found = from_record(record);
     if record.effective.root == RootKind::Overlay {
         if live.root_fstype != "overlay" {
-            let text = format!(
-                "the record says overlay, the kernel says / is {}",
-                live.root_fstype
-            );
+            let text = format!("the record says overlay, the kernel says / is {}", live.root_fstype);
             found.push((Level::Critical, text));
         } else if !live.root_writable {
             found.push((Level::Critical, "/ is read-only".to_owned()));
         }
         if live.lower.is_some() && !live.lower_read_only {
-            found.push((
-                Level::Warning,
-                "the file system under the lower can be written".to_owned(),
-            ));
+            found.push((Level::Warning, "the file system under the lower can be written".to_owned()));
         }
     }
     match live.upper.as_ref().map(|fill| fill.percent) {
-        Some(percent) if percent >= 95 => {
-            found.push((Level::Critical, format!("the upper is {percent} % full")))
-        }
-        Some(percent) if percent >= 80 => {
-            found.push((Level::Warning, format!("the upper is {percent} % full")))
-        }
+        Some(percent) if percent >= 95 => found.push((Level::Critical, format!("the upper is {percent} % full"))),
+        Some(percent) if percent >= 80 => found.push((Level::Warning, format!("the upper is {percent} % full"))),
         _ => {}
     }
     found.sort_by_key(|(level, _)| std::cmp::Reverse(*level));

@@ -20,10 +20,7 @@ pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
     let facts = probe::host(&config, &lex(&inputs.cmdline))?;
     let decision = decide(&config, &facts);
     match as_json {
-        true => println!(
-            "{}",
-            serde_json::to_string_pretty(&as_value(&config, &decision))?
-        ),
+        true => println!("{}", serde_json::to_string_pretty(&as_value(&config, &decision))?),
         false => show(&config, &decision),
     }
     Ok(match decision {
@@ -34,15 +31,8 @@ pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
 }
 
 fn show(config: &Config, decision: &Decision) {
-    println!(
-        "asked for: {}  [{}]",
-        config.upper.value, config.upper.origin
-    );
-    println!(
-        "fallback:  {}  [{}]",
-        config.fallback.value.word(),
-        config.fallback.origin
-    );
+    println!("asked for: {}  [{}]", config.upper.value, config.upper.origin);
+    println!("fallback:  {}  [{}]", config.fallback.value.word(), config.fallback.origin);
     for issue in &config.issues {
         println!("issue:     {issue}");
     }
@@ -54,11 +44,9 @@ fn as_value(config: &Config, decision: &Decision) -> Value {
         Decision::Off => ("off", Value::Null, None),
         Decision::NotYet => ("not-yet", Value::Null, None),
         Decision::Do(plan) => ("do", Value::Null, Some(plan)),
-        Decision::Instead(refusal, plan) => (
-            "instead",
-            json!({"code": refusal.code, "text": refusal.text}),
-            Some(plan),
-        ),
+        Decision::Instead(refusal, plan) => {
+            ("instead", json!({"code": refusal.code, "text": refusal.text}), Some(plan))
+        }
     };
     json!({
         "decision": word,
@@ -72,8 +60,5 @@ fn as_value(config: &Config, decision: &Decision) -> Value {
 }
 
 fn steps(plan: &Plan) -> Vec<Value> {
-    plan.steps
-        .iter()
-        .map(|step| json!({"step": step.name(), "text": step.to_string()}))
-        .collect()
+    plan.steps.iter().map(|step| json!({"step": step.name(), "text": step.to_string()})).collect()
 }

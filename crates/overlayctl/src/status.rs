@@ -32,11 +32,7 @@ pub fn run(json: bool) -> Result<ExitCode> {
     let record = recordfile::read(paths::RECORD)?;
     let live = live::read(record.as_ref())?;
     let problems = live::problems(record.as_ref(), asked_for(), &live);
-    let level = problems
-        .iter()
-        .map(|(level, _)| *level)
-        .max()
-        .unwrap_or(Level::Ok);
+    let level = problems.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);
     if json {
         let status = Status {
             level,
@@ -66,58 +62,23 @@ fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], leve
     let word = record.map_or("no record", |record| record.outcome.word());
     anstream::println!("{style}● overlay root: {word}{plain:#}{style:#}");
     if let Some(record) = record {
-        row(
-            "asked for",
-            &format!("{}  [{}]", record.requested.spec, record.requested.origin),
-        );
+        row("asked for", &format!("{}  [{}]", record.requested.spec, record.requested.origin));
         row("running", &record.effective.to_string());
-        row(
-            "policy",
-            &format!(
-                "fallback {}, timeout {} s",
-                record.requested.fallback, record.requested.timeout
-            ),
-        );
+        row("policy", &format!("fallback {}, timeout {} s", record.requested.fallback, record.requested.timeout));
     }
-    let mode = if live.root_writable {
-        "writable"
-    } else {
-        "read-only"
-    };
-    row(
-        "root",
-        &format!("{} {} on /, {mode}", live.root_fstype, live.root_source),
-    );
+    let mode = if live.root_writable { "writable" } else { "read-only" };
+    row("root", &format!("{} {} on /, {mode}", live.root_fstype, live.root_source));
     if let Some(lower) = &live.lower {
-        row(
-            "lower",
-            &format!(
-                "{lower}, {}",
-                if live.lower_read_only {
-                    "read-only"
-                } else {
-                    "WRITABLE underneath"
-                }
-            ),
-        );
+        row("lower", &format!("{lower}, {}", if live.lower_read_only { "read-only" } else { "WRITABLE underneath" }));
     }
     if let Some(fill) = &live.upper {
-        row(
-            "upper",
-            &format!("{} {} on {}", fill.fstype, fill.source, fill.at),
-        );
+        row("upper", &format!("{} {} on {}", fill.fstype, fill.source, fill.at));
         row("", &bar(fill));
     }
     if let Some(record) = record {
         let count = record.steps.len();
         let (took, start) = (record.took_us / 1000, record.started_ms as f64 / 1000.0);
-        row(
-            "boot",
-            &format!(
-                "{count} steps in {took} ms, {start:.1} s after the kernel, by the {}",
-                record.by
-            ),
-        );
+        row("boot", &format!("{count} steps in {took} ms, {start:.1} s after the kernel, by the {}", record.by));
         for note in &record.notes {
             row("note", note);
         }
@@ -127,11 +88,7 @@ fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], leve
         let word = format!("{level:?}").to_lowercase();
         anstream::println!("{style}{word:>10}{style:#}  {text}");
     }
-    for line in record
-        .iter()
-        .flat_map(|record| &record.reasons)
-        .flat_map(|reason| &reason.kernel)
-    {
+    for line in record.iter().flat_map(|record| &record.reasons).flat_map(|reason| &reason.kernel) {
         row("kernel", line);
     }
 }
@@ -143,15 +100,8 @@ fn row(name: &str, text: &str) {
 fn bar(fill: &Fill) -> String {
     const WIDTH: u64 = 24;
     let full = (fill.percent * WIDTH / 100).min(WIDTH);
-    let cells: String = (0..WIDTH)
-        .map(|cell| if cell < full { '█' } else { '░' })
-        .collect();
-    format!(
-        "{cells} {} %  {} of {}",
-        fill.percent,
-        human(fill.used),
-        human(fill.bytes)
-    )
+    let cells: String = (0..WIDTH).map(|cell| if cell < full { '█' } else { '░' }).collect();
+    format!("{cells} {} %  {} of {}", fill.percent, human(fill.used), human(fill.bytes))
 }
 
 /// Bytes with one decimal and a binary unit.
@@ -163,10 +113,7 @@ fn human(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    format!(
-        "{value:.1} {}",
-        UNITS.get(unit).copied().unwrap_or_default()
-    )
+    format!("{value:.1} {}", UNITS.get(unit).copied().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -18,10 +18,7 @@ pub struct Source {
 impl Source {
     /// A source from anything that is bytes.
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
-        Self {
-            name: name.into(),
-            text: text.into(),
-        }
+        Self { name: name.into(), text: text.into() }
     }
 }
 
@@ -59,16 +56,10 @@ pub fn lex(sources: &[Source]) -> Vec<Arg> {
     for source in sources {
         starts.push((joined.len(), source.name.as_str()));
         // The shell that reads the files drops NUL and turns line ends into spaces.
-        joined.extend(
-            source
-                .text
-                .iter()
-                .filter(|&&byte| byte != 0)
-                .map(|&byte| match byte {
-                    b'\n' => b' ',
-                    other => other,
-                }),
-        );
+        joined.extend(source.text.iter().filter(|&&byte| byte != 0).map(|&byte| match byte {
+            b'\n' => b' ',
+            other => other,
+        }));
         joined.push(b' ');
     }
     let name_at = |offset: usize| {
@@ -83,11 +74,7 @@ pub fn lex(sources: &[Source]) -> Vec<Arg> {
         };
         at += skip;
         let (len, key, value) = next_arg(joined.get(at..).unwrap_or_default());
-        args.push(Arg {
-            key,
-            value,
-            source: name_at(at),
-        });
+        args.push(Arg { key, value, source: name_at(at) });
         at += len.max(1);
     }
     args
@@ -96,11 +83,7 @@ pub fn lex(sources: &[Source]) -> Vec<Arg> {
 /// One token: how many bytes it takes, its key and its value.
 fn next_arg(text: &[u8]) -> (usize, Vec<u8>, Option<Vec<u8>>) {
     let quoted = text.first() == Some(&b'"');
-    let body = if quoted {
-        text.get(1..).unwrap_or_default()
-    } else {
-        text
-    };
+    let body = if quoted { text.get(1..).unwrap_or_default() } else { text };
     let mut in_quote = quoted;
     let mut equals = None;
     let mut end = body.len();
@@ -130,11 +113,7 @@ fn next_arg(text: &[u8]) -> (usize, Vec<u8>, Option<Vec<u8>>) {
         Some(eq) => {
             let key = token.get(..eq).unwrap_or_default().to_vec();
             let from = eq + 1 + usize::from(value_quoted);
-            (
-                taken,
-                key,
-                Some(token.get(from..).unwrap_or_default().to_vec()),
-            )
+            (taken, key, Some(token.get(from..).unwrap_or_default().to_vec()))
         }
     }
 }
@@ -177,14 +156,7 @@ mod tests {
 
     #[test]
     fn bare_and_empty_differ() {
-        assert_eq!(
-            pairs("a a= =x"),
-            [
-                ("a".into(), None),
-                ("a".into(), Some(String::new())),
-                ("=x".into(), None)
-            ]
-        );
+        assert_eq!(pairs("a a= =x"), [("a".into(), None), ("a".into(), Some(String::new())), ("=x".into(), None)]);
     }
 
     #[test]
@@ -194,10 +166,8 @@ mod tests {
 
     #[test]
     fn every_source_counts_and_is_named() {
-        let args = lex(&[
-            Source::new("/etc/cmdline", "rd.overlay=0\n"),
-            Source::new("/proc/cmdline", "quiet rd.overlay"),
-        ]);
+        let args =
+            lex(&[Source::new("/etc/cmdline", "rd.overlay=0\n"), Source::new("/proc/cmdline", "quiet rd.overlay")]);
         let got: Vec<_> = args.iter().map(|a| (a.text(), a.source.as_str())).collect();
         assert_eq!(
             got,

@@ -2,6 +2,7 @@
 //! Default < configuration files < command line, merged key by key; every field knows its origin.
 
 use crate::cmdline::{Arg, Source, lex};
+use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
 use crate::grammar::{self, Fallback, Key};
 use crate::issue::{Issue, nearest, shown};
 use crate::ubuntu;
@@ -53,10 +54,7 @@ pub struct Field<T> {
 
 impl<T> Field<T> {
     fn default(value: T) -> Self {
-        Self {
-            value,
-            origin: Origin::Default,
-        }
+        Self { value, origin: Origin::Default }
     }
 }
 
@@ -135,103 +133,29 @@ impl Config {
     }
 
     fn take_ubuntu(&mut self, inputs: &Inputs) {
-        let files = inputs
-            .ubuntu
-            .iter()
-            .filter_map(|file| Some((ubuntu_file(file)?, &file.name)));
-        let proc_cmdline = inputs
-            .cmdline
-            .iter()
-            .filter(|source| source.name == "/proc/cmdline");
-        let args =
-            proc_cmdline.filter_map(|source| Some((ubuntu::last_value(source)?, &source.name)));
+        let files = inputs.ubuntu.iter().filter_map(|file| Some((ubuntu_file(file)?, &file.name)));
+        let proc_cmdline = inputs.cmdline.iter().filter(|source| source.name == "/proc/cmdline");
+        let args = proc_cmdline.filter_map(|source| Some((ubuntu::last_value(source)?, &source.name)));
         let Some((value, source)) = files.chain(args).last() else {
             return;
         };
-        let origin = Origin::Given {
-            text: format!("{}={value}", grammar::UBUNTU),
-            source: source.clone(),
-        };
-        let issue = |problem: Problem| make_issue(grammar::UBUNTU, &value, source, problem);
+        let told = redacted(&value);
+        let origin = Origin::Given { text: format!("{}={told}", grammar::UBUNTU), source: source.clone() };
+        let issue = |problem: Problem| make_issue(grammar::UBUNTU, &told, source, problem);
         match ubuntu::parse(&value) {
             Err(problem) => self.issues.push(issue(problem)),
             Ok(parsed) => {
                 self.issues.extend(parsed.problems.into_iter().map(issue));
                 if let Some(seconds) = parsed.timeout {
-                    self.timeout = Field {
-                        value: seconds,
-                        origin: origin.clone(),
-                    };
+                    self.timeout = Field { value: seconds, origin: origin.clone() };
                 }
                 self.swap_off = !parsed.swap && parsed.upper != Upper::Off;
                 self.recurse = parsed.recurse;
                 self.names = Names::Ubuntu { dir: parsed.dir };
-                self.upper = Field {
-                    value: parsed.upper,
-                    origin,
-                };
+                self.upper = Field { value: parsed.upper, origin };
             }
         }
     }
-}
-
-fn make_issue(key: &str, value: &str, source: &str, problem: Problem) -> Issue {
-    Issue {
-        key: key.to_owned(),
-        value: value.to_owned(),
-        source: source.to_owned(),
-        text: problem.text,
-        nearest: problem.nearest,
-    }
-}
-
-/// `overlayroot=` of an `/etc/overlayroot.conf`, read as data; the original runs it as shell.
-fn ubuntu_file(file: &Source) -> Option<String> {
-    let text = String::from_utf8_lossy(&file.text);
-    let values = text.lines().filter_map(|line| {
-        let value = line.trim().strip_prefix("overlayroot=")?;
-        Some(unquoted(value.split(" #").next().unwrap_or(value).trim()).to_owned())
-    });
-    values.last().filter(|value| !value.is_empty())
-}
-
-/// Takes one pair of matching quotes off.
-fn unquoted(text: &str) -> &str {
-    let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
-    inner('"').or_else(|| inner('\'')).unwrap_or(text)
-}
-
-/// The lines of the native configuration files, as if they had been arguments.
-fn conf_args(files: &[Source], issues: &mut Vec<Issue>) -> Vec<Arg> {
-    let mut args = Vec::new();
-    for file in files {
-        for (number, line) in file.text.split(|&byte| byte == b'\n').enumerate() {
-            let source = format!("{}:{}", file.name, number + 1);
-            let Ok(line) = std::str::from_utf8(line).map(str::trim) else {
-                let line = String::from_utf8_lossy(line).into_owned();
-                issues.push(make_issue(
-                    &line,
-                    "",
-                    &source,
-                    Problem::new("the line is not UTF-8, left out", None),
-                ));
-                continue;
-            };
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (key, value) = match line.split_once('=') {
-                Some((key, value)) => (key.trim(), Some(unquoted(value.trim()))),
-                None => (line, None),
-            };
-            args.push(Arg {
-                key: key.as_bytes().to_vec(),
-                value: value.map(|value| value.as_bytes().to_vec()),
-                source,
-            });
-        }
-    }
-    args
 }
 
 struct Reader<'a> {
@@ -250,17 +174,8 @@ impl Reader<'_> {
                     continue;
                 }
                 let near = nearest(&key, grammar::KEYS.iter().map(|row| row.name));
-                let value = arg
-                    .value
-                    .as_deref()
-                    .map(String::from_utf8_lossy)
-                    .unwrap_or_default();
-                self.issues.push(make_issue(
-                    &key,
-                    &value,
-                    &arg.source,
-                    Problem::new("unknown key", near),
-                ));
+                let value = arg.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                self.issues.push(make_issue(&key, &value, &arg.source, Problem::new("unknown key", near)));
             }
         }
     }
@@ -273,8 +188,7 @@ impl Reader<'_> {
             for name in names {
                 if let Some(arg) = last(args, name) {
                     if name != key.name {
-                        self.notes
-                            .push(format!("{name} is deprecated, use {}", key.name));
+                        self.notes.push(format!("{name} is deprecated, use {}", key.name));
                     }
                     return Some((level, arg.clone()));
                 }
@@ -297,26 +211,17 @@ impl Reader<'_> {
 
     fn problem(&mut self, arg: &Arg, value: &str, problem: Problem) {
         let key = String::from_utf8_lossy(&arg.key);
-        self.issues
-            .push(make_issue(&key, value, &arg.source, problem));
+        self.issues.push(make_issue(&key, value, &arg.source, problem));
     }
 
     fn boolean(&mut self, key: &Key) -> Field<bool> {
         match self.find(key, key.deprecated) {
             None => Field::default(false),
-            Some((_, arg)) => Field {
-                value: is_true(&arg),
-                origin: origin(&arg),
-            },
+            Some((_, arg)) => Field { value: is_true(&arg), origin: origin(&arg) },
         }
     }
 
-    fn parsed<T>(
-        &mut self,
-        key: &Key,
-        default: T,
-        parse: fn(&str) -> Result<T, Problem>,
-    ) -> Field<T> {
+    fn parsed<T>(&mut self, key: &Key, default: T, parse: fn(&str) -> Result<T, Problem>) -> Field<T> {
         let Some((_, arg)) = self.find(key, key.deprecated) else {
             return Field::default(default);
         };
@@ -324,10 +229,7 @@ impl Reader<'_> {
             return Field::default(default);
         };
         match parse(&text) {
-            Ok(value) => Field {
-                value,
-                origin: origin(&arg),
-            },
+            Ok(value) => Field { value, origin: origin(&arg) },
             Err(problem) => {
                 self.problem(&arg, &text, problem);
                 Field::default(default)
@@ -340,18 +242,12 @@ impl Reader<'_> {
         let crypt = self.find(&grammar::CRYPT, &[]);
         let off = enable.as_ref().is_some_and(|(_, arg)| !is_true(arg));
         if let (Some((_, arg)), true) = (&enable, off) {
-            return Field {
-                value: Upper::Off,
-                origin: origin(arg),
-            };
+            return Field { value: Upper::Off, origin: origin(arg) };
         }
         // dracut-ng passes over these five for the *value* and looks at the deprecated name.
         let valued = enable.clone().map(|(level, arg)| {
             let plain = matches!(arg.value.as_deref(), None | Some(b"" | b"1"));
-            let old = self
-                .levels
-                .get(level)
-                .and_then(|args| last(args, "rd.live.overlay"));
+            let old = self.levels.get(level).and_then(|args| last(args, "rd.live.overlay"));
             match old.cloned() {
                 Some(old) if plain || arg.key != b"rd.overlay" => old,
                 _ => arg,
@@ -364,10 +260,7 @@ impl Reader<'_> {
             (Some(arg), Some(_)) if !plain(&arg) => self.parse_upper(&arg),
             (_, Some((_, arg))) => {
                 let spec = self.text(&arg).unwrap_or_default();
-                Field {
-                    value: Upper::Crypt(spec),
-                    origin: origin(&arg),
-                }
+                Field { value: Upper::Crypt(spec), origin: origin(&arg) }
             }
             (None, None) => Field::default(Upper::Off),
         }
@@ -376,19 +269,12 @@ impl Reader<'_> {
     fn parse_upper(&mut self, arg: &Arg) -> Field<Upper> {
         // The deprecated boolean carries no value of its own.
         let own = arg.key == b"rd.overlay" || arg.key == b"rd.live.overlay";
-        let text = if own {
-            self.text(arg).unwrap_or_default()
-        } else {
-            String::new()
-        };
+        let text = if own { self.text(arg).unwrap_or_default() } else { String::new() };
         let (value, problems) = parse_upper(&text);
         for problem in problems {
             self.problem(arg, &text, problem);
         }
-        Field {
-            value,
-            origin: origin(arg),
-        }
+        Field { value, origin: origin(arg) }
     }
 }
 
@@ -397,18 +283,11 @@ fn last<'a>(args: &'a [Arg], name: &str) -> Option<&'a Arg> {
 }
 
 fn is_true(arg: &Arg) -> bool {
-    grammar::parse_bool(
-        arg.value
-            .as_deref()
-            .and_then(|value| std::str::from_utf8(value).ok()),
-    )
+    grammar::parse_bool(arg.value.as_deref().and_then(|value| std::str::from_utf8(value).ok()))
 }
 
 fn origin(arg: &Arg) -> Origin {
-    Origin::Given {
-        text: arg.text(),
-        source: arg.source.clone(),
-    }
+    Origin::Given { text: arg.text(), source: arg.source.clone() }
 }
 
 #[cfg(test)]

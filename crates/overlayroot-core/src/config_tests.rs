@@ -40,15 +40,9 @@ fn the_table_of_dracut_ng_111() {
         ("rd.overlay=yes rd.live.overlay=LABEL=X", tmpfs()),
         ("rd.live.overlay=LABEL=X", Upper::Off),
         ("rd.live.overlay.overlayfs", tmpfs()),
-        (
-            "rd.live.overlay.overlayfs=1 rd.live.overlay=LABEL=X",
-            label("X"),
-        ),
+        ("rd.live.overlay.overlayfs=1 rd.live.overlay=LABEL=X", label("X")),
         ("rd.overlay.crypt=LABEL=C", Upper::Crypt("LABEL=C".into())),
-        (
-            "rd.overlay rd.overlay.crypt=LABEL=C",
-            Upper::Crypt("LABEL=C".into()),
-        ),
+        ("rd.overlay rd.overlay.crypt=LABEL=C", Upper::Crypt("LABEL=C".into())),
         ("rd.overlay=LABEL=X rd.overlay.crypt=LABEL=C", label("X")),
         ("rd.overlay=0 rd.overlay.crypt=LABEL=C", Upper::Off),
         ("rd.overlay overlayroot=disabled", tmpfs()),
@@ -66,15 +60,9 @@ fn the_command_line_beats_the_file_key_by_key() {
     let config = read("rd.overlay=tmpfs:size=1G", conf);
     assert_eq!(config.upper.value.to_string(), "tmpfs size=1G,mode=0755");
     assert_eq!(config.timeout.value, 5);
-    assert_eq!(
-        config.timeout.origin.to_string(),
-        "rd.overlay.timeout=5 in /etc/overlayroot-rs.conf:3"
-    );
+    assert_eq!(config.timeout.origin.to_string(), "rd.overlay.timeout=5 in /etc/overlayroot-rs.conf:3");
     assert_eq!(read("", conf).upper.value, label("disk"));
-    assert_eq!(
-        read("rd.live.overlay.overlayfs=0", conf).upper.value,
-        Upper::Off
-    );
+    assert_eq!(read("rd.live.overlay.overlayfs=0", conf).upper.value, Upper::Off);
 }
 
 #[test]
@@ -87,10 +75,7 @@ fn both_spellings_of_the_old_readonly_count() {
 
 #[test]
 fn a_mistake_is_one_issue_with_its_source() {
-    let config = read(
-        "rd.overlay rd.overlay.rest rd.overlay.fallback=hatl",
-        "rd.overlay.timout=1\nfoo",
-    );
+    let config = read("rd.overlay rd.overlay.rest rd.overlay.fallback=hatl", "rd.overlay.timout=1\nfoo");
     let lines: Vec<String> = config.issues.iter().map(ToString::to_string).collect();
     assert_eq!(
         lines,
@@ -114,19 +99,20 @@ fn a_mistyped_switch_is_not_silence() {
 #[test]
 fn bytes_that_are_not_utf8_are_an_issue_not_a_crash() {
     let config = Config::read(&Inputs {
-        conf: vec![Source::new(
-            "c",
-            b"rd.overlay=LABEL=\xff\nrd.overlay.reset\n".to_vec(),
-        )],
-        cmdline: vec![Source::new(
-            "/proc/cmdline",
-            b"rd.overlay=LABEL=\xff\xfe".to_vec(),
-        )],
+        conf: vec![Source::new("c", b"rd.overlay=LABEL=\xff\nrd.overlay.reset\n".to_vec())],
+        cmdline: vec![Source::new("/proc/cmdline", b"rd.overlay=LABEL=\xff\xfe".to_vec())],
         ubuntu: Vec::new(),
     });
     assert_eq!(config.upper.value, tmpfs());
     assert_eq!(config.issues.len(), 2);
     assert!(config.reset.value);
+}
+
+#[test]
+fn a_passphrase_is_not_told() {
+    let config = read("overlayroot=crypt:pass=secret,dev=vdb,mkfs=0,pass=secret", "");
+    let told = format!("{} {} {:?}", config.upper.value, config.upper.origin, config.issues);
+    assert!(!told.contains("secret") && told.contains("pass=***"), "{told}");
 }
 
 #[test]

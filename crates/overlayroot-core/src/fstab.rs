@@ -67,26 +67,16 @@ pub fn parse(text: &str) -> Vec<Entry> {
 /// (systemd.unit(5), string escaping; `LABEL=` and the like become `/dev/disk/by-…` first).
 pub fn unit_name(what: &str, suffix: &str) -> String {
     let path = match what.split_once('=') {
-        Some((tag, name)) => format!(
-            "/dev/disk/by-{}/{}",
-            tag.to_ascii_lowercase(),
-            udev_encode(name)
-        ),
+        Some((tag, name)) => format!("/dev/disk/by-{}/{}", tag.to_ascii_lowercase(), udev_encode(name)),
         None => what.to_owned(),
     };
-    let trimmed = path
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("/");
+    let trimmed = path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
     let mut out = String::new();
     for (i, byte) in trimmed.bytes().enumerate() {
         match byte {
             b'/' => out.push('-'),
             b'.' if i == 0 => out.push_str("\\x2e"),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => {
-                out.push(char::from(byte))
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => out.push(char::from(byte)),
             other => out.push_str(&format!("\\x{other:02x}")),
         }
     }
@@ -97,9 +87,7 @@ pub fn unit_name(what: &str, suffix: &str) -> String {
 pub fn udev_encode(name: &str) -> String {
     name.chars()
         .map(|c| match c {
-            c if c.is_ascii_alphanumeric() || "#+-.:=@_".contains(c) || !c.is_ascii() => {
-                c.to_string()
-            }
+            c if c.is_ascii_alphanumeric() || "#+-.:=@_".contains(c) || !c.is_ascii() => c.to_string(),
             c => format!("\\x{:02x}", u32::from(c)),
         })
         .collect()
@@ -125,10 +113,7 @@ mod tests {
     fn unit_names_as_systemd_escape_gives_them() {
         assert_eq!(unit_name("/swap file", "swap"), "swap\\x20file.swap");
         assert_eq!(unit_name("/var//swap-1", "swap"), "var-swap\\x2d1.swap");
-        assert_eq!(
-            unit_name("UUID=a-b", "swap"),
-            "dev-disk-by\\x2duuid-a\\x2db.swap"
-        );
+        assert_eq!(unit_name("UUID=a-b", "swap"), "dev-disk-by\\x2duuid-a\\x2db.swap");
     }
 
     #[test]

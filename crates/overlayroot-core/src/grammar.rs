@@ -95,12 +95,8 @@ pub enum Fallback {
 
 impl Fallback {
     /// Every value in the words of the grammar.
-    pub const ALL: [(&'static str, Fallback); 4] = [
-        ("tmpfs", Fallback::Tmpfs),
-        ("ro", Fallback::Ro),
-        ("none", Fallback::None),
-        ("halt", Fallback::Halt),
-    ];
+    pub const ALL: [(&'static str, Fallback); 4] =
+        [("tmpfs", Fallback::Tmpfs), ("ro", Fallback::Ro), ("none", Fallback::None), ("halt", Fallback::Halt)];
 
     /// Its word in the grammar.
     pub fn word(self) -> &'static str {
@@ -124,10 +120,7 @@ pub fn parse_fallback(value: &str) -> Result<Fallback, Problem> {
     let found = Fallback::ALL.iter().find(|(word, _)| *word == value);
     found.map(|(_, fallback)| *fallback).ok_or_else(|| {
         let near = nearest(value, Fallback::ALL.iter().map(|(word, _)| *word));
-        Problem::new(
-            "not one of tmpfs, ro, none, halt; the default tmpfs holds",
-            near,
-        )
+        Problem::new("not one of tmpfs, ro, none, halt; the default tmpfs holds", near)
     })
 }
 
@@ -137,10 +130,7 @@ pub fn parse_timeout(value: &str) -> Result<u32, Problem> {
     match value.parse::<u32>() {
         Ok(seconds) if digits && seconds <= MOST_TIMEOUT => Ok(seconds),
         _ => Err(Problem::new(
-            format!(
-                "not a number of seconds from 0 to {MOST_TIMEOUT}; the default {} holds",
-                TIMEOUT.default
-            ),
+            format!("not a number of seconds from 0 to {MOST_TIMEOUT}; the default {} holds", TIMEOUT.default),
             None,
         )),
     }
@@ -154,8 +144,7 @@ pub fn is_ours(key: &str) -> bool {
 
 /// Whether the table has this key, under its name or a deprecated one.
 pub fn is_known(key: &str) -> bool {
-    KEYS.iter()
-        .any(|row| row.name == key || row.deprecated.contains(&key))
+    KEYS.iter().any(|row| row.name == key || row.deprecated.contains(&key))
 }
 
 #[cfg(test)]
@@ -167,14 +156,7 @@ mod tests {
         for no in ["0", "no", "off"] {
             assert!(!parse_bool(Some(no)));
         }
-        for yes in [
-            None,
-            Some(""),
-            Some("1"),
-            Some("false"),
-            Some("No"),
-            Some("00"),
-        ] {
+        for yes in [None, Some(""), Some("1"), Some("false"), Some("No"), Some("00")] {
             assert!(parse_bool(yes), "{yes:?}");
         }
     }
@@ -182,10 +164,7 @@ mod tests {
     #[test]
     fn fallback_words_and_near_misses() {
         assert_eq!(parse_fallback("ro"), Ok(Fallback::Ro));
-        assert_eq!(
-            parse_fallback("hatl").unwrap_err().nearest.as_deref(),
-            Some("halt")
-        );
+        assert_eq!(parse_fallback("hatl").unwrap_err().nearest.as_deref(), Some("halt"));
         for (word, value) in Fallback::ALL {
             assert_eq!(value.word(), word);
         }
@@ -201,13 +180,7 @@ mod tests {
 
     #[test]
     fn names_that_were_meant_for_us() {
-        for ours in [
-            "rd.overlay.rest",
-            "rd.overlayfs",
-            "RD.Overlay",
-            "rd_overlay",
-            "rd-overlay.reset",
-        ] {
+        for ours in ["rd.overlay.rest", "rd.overlayfs", "RD.Overlay", "rd_overlay", "rd-overlay.reset"] {
             assert!(is_ours(ours) && !is_known(ours), "{ours}");
         }
         assert!(!is_ours("rd.live.overlay.size"));

@@ -26,11 +26,7 @@ fn remount(text: &str, why: &str) -> Step {
 }
 
 fn mask(unit: &str, why: &str) -> Step {
-    Step::LinkRun {
-        path: format!("{RUNTIME_UNITS}/{unit}"),
-        to: "/dev/null".to_owned(),
-        why: why.to_owned(),
-    }
+    Step::LinkRun { path: format!("{RUNTIME_UNITS}/{unit}"), to: "/dev/null".to_owned(), why: why.to_owned() }
 }
 
 /// Steps for a merged root, and the notes they deserve.
@@ -38,18 +34,12 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
     let entries = fstab::parse(&root.fstab);
     let slash = entries.iter().find(|entry| entry.at == "/");
     let mut steps = vec![match slash.is_some_and(|entry| entry.has("ro")) {
-        true => remount(
-            REMOUNT_RW,
-            "fstab's 'ro' is the lower's, the overlay stays writable",
-        ),
+        true => remount(REMOUNT_RW, "fstab's 'ro' is the lower's, the overlay stays writable"),
         false => remount(REMOUNT, "an overlay takes no options at remount"),
     }];
     let mut notes = Vec::new();
     if slash.is_some_and(|entry| entry.has("x-systemd.growfs")) {
-        steps.push(mask(
-            "systemd-growfs-root.service",
-            "an overlay has no block device to grow on",
-        ));
+        steps.push(mask("systemd-growfs-root.service", "an overlay has no block device to grow on"));
     }
     for entry in entries.iter().filter(|entry| entry.fstype == "swap") {
         let why = match (entry.swap_file(), config.swap_off) {
@@ -67,40 +57,24 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
             why: "the block device behind the root, for systemd".to_owned(),
         });
     }
-    let others: Vec<&Entry> = entries
-        .iter()
-        .filter(|entry| entry.not_overlaid())
-        .collect();
+    let others: Vec<&Entry> = entries.iter().filter(|entry| entry.not_overlaid()).collect();
     if !others.is_empty() {
         let list: Vec<&str> = others.iter().map(|entry| entry.at.as_str()).collect();
-        let asked = if config.recurse {
-            ", recurse=1 is not in this version"
-        } else {
-            ""
-        };
-        notes.push(format!(
-            "mounted as fstab says, not overlaid{asked}: {}",
-            list.join(" ")
-        ));
+        let asked = if config.recurse { ", recurse=1 is not in this version" } else { "" };
+        notes.push(format!("mounted as fstab says, not overlaid{asked}: {}", list.join(" ")));
     }
     (steps, notes)
 }
 
 /// The step that keeps a read-only root read-only: fstab's options must not undo it.
 pub fn for_read_only() -> Step {
-    remount(
-        REMOUNT_SKIP,
-        "the root stays read-only, whatever fstab says",
-    )
+    remount(REMOUNT_SKIP, "the root stays read-only, whatever fstab says")
 }
 
 /// The block device of the root; btrfs and network roots have an anonymous device number.
 fn block_device(root: &Root) -> Option<String> {
     match root.devno.split_once(':') {
         Some((major, _)) if major != "0" => Some(format!("/dev/block/{}", root.devno)),
-        _ => root
-            .source
-            .starts_with("/dev/")
-            .then(|| root.source.clone()),
+        _ => root.source.starts_with("/dev/").then(|| root.source.clone()),
     }
 }

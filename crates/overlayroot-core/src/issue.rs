@@ -74,10 +74,7 @@ mod tests {
             value: "1\n2".into(),
             source: "/proc/cmdline".into(),
             text: "unknown key".into(),
-            nearest: nearest(
-                "rd.overlay.rest",
-                ["rd.overlay.reset", "rd.overlay.timeout"],
-            ),
+            nearest: nearest("rd.overlay.rest", ["rd.overlay.reset", "rd.overlay.timeout"]),
         };
         assert_eq!(
             issue.to_string(),

@@ -124,9 +124,7 @@ fn ubuntu(dir: &str) -> Places {
         upperdir: store.upper.clone(),
         workdir: store.work.clone(),
         store,
-        visible: visible
-            .map(|path| (path.to_owned(), format!("{}{path}", paths::SYSROOT)))
-            .to_vec(),
+        visible: visible.map(|path| (path.to_owned(), format!("{}{path}", paths::SYSROOT))).to_vec(),
     }
 }
 
@@ -140,17 +138,12 @@ mod tests {
         assert_eq!(places.store.upper, "/run/overlayfs-backing/overlay");
         assert_eq!(places.store.work, "/run/overlayfs-backing/ovlwork");
         assert_eq!(places.upperdir, "/run/overlayfs");
-        assert_eq!(
-            tmpfs(&Names::Dracut).store.upper,
-            "/run/initramfs/overlay/overlayfs"
-        );
+        assert_eq!(tmpfs(&Names::Dracut).store.upper, "/run/initramfs/overlay/overlayfs");
     }
 
     #[test]
     fn ubuntus_upper_shares_the_directory_name() {
-        let places = device(&Names::Ubuntu {
-            dir: "overlay".into(),
-        });
+        let places = device(&Names::Ubuntu { dir: "overlay".into() });
         assert_eq!(places.store.upper, "/media/root-rw/overlay");
         assert_eq!(places.store.work, "/media/root-rw/overlay-workdir/_");
         assert_eq!(places.source, "overlayroot");
@@ -158,10 +151,7 @@ mod tests {
 
     #[test]
     fn other_uppers_never_share_a_directory() {
-        let (a, b) = (
-            Store::named("/x", "overlay"),
-            Store::named("/x", "overlay.1"),
-        );
+        let (a, b) = (Store::named("/x", "overlay"), Store::named("/x", "overlay.1"));
         assert!(a.upper != b.upper && a.work != b.work && a.fingerprint != b.fingerprint);
         assert_eq!(a.trash, b.trash);
     }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cmdline;
+mod conf;
 pub mod config;
 pub mod facts;
 pub mod fstab;

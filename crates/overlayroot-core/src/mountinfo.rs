@@ -56,10 +56,7 @@ pub fn at<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
 /// Mounts strictly below `path`, outermost first.
 pub fn below<'a>(mounts: &'a [Mount], path: &str) -> Vec<&'a Mount> {
     let prefix = format!("{}/", path.trim_end_matches('/'));
-    let mut found: Vec<&Mount> = mounts
-        .iter()
-        .filter(|mount| mount.at.starts_with(&prefix))
-        .collect();
+    let mut found: Vec<&Mount> = mounts.iter().filter(|mount| mount.at.starts_with(&prefix)).collect();
     found.sort_by_key(|mount| mount.at.matches('/').count());
     found
 }
@@ -86,13 +83,10 @@ fn unescape(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while let Some(&byte) = bytes.get(i) {
-        let octal = bytes
-            .get(i + 1..i + 4)
-            .filter(|_| byte == b'\\')
-            .and_then(|digits| {
-                let digits = std::str::from_utf8(digits).ok()?;
-                u8::from_str_radix(digits, 8).ok()
-            });
+        let octal = bytes.get(i + 1..i + 4).filter(|_| byte == b'\\').and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 8).ok()
+        });
         out.push(octal.unwrap_or(byte));
         i += if octal.is_some() { 4 } else { 1 };
     }
@@ -116,10 +110,7 @@ junk
         assert_eq!(mounts.len(), 3);
         assert_eq!(mounts[1].at, "/sys x");
         let root = at(&mounts, "/").unwrap();
-        assert_eq!(
-            (root.fstype.as_str(), root.source.as_str()),
-            ("overlay", "LiveOS_rootfs")
-        );
+        assert_eq!((root.fstype.as_str(), root.source.as_str()), ("overlay", "LiveOS_rootfs"));
         assert_eq!(root.super_option("upperdir").as_deref(), Some("/u"));
         assert_eq!(root.super_option("lowerdir").as_deref(), Some("/a,b:/c"));
         assert!(!root.read_only() && mounts[0].super_read_only());

@@ -27,11 +27,7 @@ pub struct Plan {
 
 impl Plan {
     fn keep(root: RootKind) -> Self {
-        Self {
-            steps: Vec::new(),
-            effective: Effective::plain(root),
-            notes: Vec::new(),
-        }
+        Self { steps: Vec::new(), effective: Effective::plain(root), notes: Vec::new() }
     }
 }
 
@@ -101,7 +97,10 @@ fn plan(config: &Config, facts: &Facts, root: &Root) -> Result<Plan, Refusal> {
     }
     match &config.upper.value {
         Upper::Crypt(spec) => Err(refusal::crypt(spec)),
-        Upper::Device(asked) => device_plan(config, facts, root, refusal::device(asked, facts)?),
+        Upper::Device(asked) => {
+            let device = refusal::device(asked, facts, config.readonly.value)?;
+            device_plan(config, facts, root, device)
+        }
         Upper::Tmpfs(tmpfs) => tmpfs_plan(config, facts, root, tmpfs),
         Upper::Off => Err(refusal::mistakes(&config.issues)),
     }
@@ -112,23 +111,14 @@ pub fn fallback(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
     let policy = config.fallback.value;
     if why.is_some_and(|refusal| refusal.stand_aside) {
         // Somebody's overlay is there, or will be: touch nothing.
-        let root = if policy == Fallback::Halt {
-            RootKind::None
-        } else {
-            RootKind::Foreign
-        };
+        let root = if policy == Fallback::Halt { RootKind::None } else { RootKind::Foreign };
         return Plan::keep(root);
     }
     let mut plan = match policy {
         Fallback::Halt => Plan::keep(RootKind::None),
         Fallback::None => Plan::keep(RootKind::Plain),
         Fallback::Ro => Plan {
-            steps: vec![
-                Step::RootReadOnly {
-                    at: paths::SYSROOT.to_owned(),
-                },
-                host::for_read_only(),
-            ],
+            steps: vec![Step::RootReadOnly { at: paths::SYSROOT.to_owned() }, host::for_read_only()],
             ..Plan::keep(RootKind::Ro)
         },
         Fallback::Tmpfs => return ram_instead(config, facts, why),
@@ -155,11 +145,7 @@ fn tmpfs_plan(config: &Config, facts: &Facts, root: &Root, tmpfs: &Tmpfs) -> Res
     let places = layout::tmpfs(&config.names);
     let mut steps = prologue(facts);
     steps.extend(ram_upper(&places, tmpfs, paths::SYSROOT));
-    let effective = Effective {
-        upper: UpperKind::Tmpfs,
-        options: tmpfs.options(),
-        ..Effective::overlay(&places)
-    };
+    let effective = Effective { upper: UpperKind::Tmpfs, options: tmpfs.options(), ..Effective::overlay(&places) };
     let lowers = vec![places.lower.clone()];
     finish(config, root, &places, lowers, Vec::new(), steps, effective)
 }
@@ -171,21 +157,13 @@ fn ram_upper(places: &Places, tmpfs: &Tmpfs, like: &str) -> Vec<Step> {
             source: places.tmpfs_source.to_owned(),
             options: tmpfs.options(),
         },
-        Step::MakeUpper {
-            store: places.store.clone(),
-            like: like.to_owned(),
-        },
+        Step::MakeUpper { store: places.store.clone(), like: like.to_owned() },
     ]
 }
 
-fn device_plan(
-    config: &Config,
-    facts: &Facts,
-    root: &Root,
-    device: &Device,
-) -> Result<Plan, Refusal> {
+fn device_plan(config: &Config, facts: &Facts, root: &Root, device: &Device) -> Result<Plan, Refusal> {
     let places = layout::device(&config.names);
-    let readonly = config.readonly.value || device.read_only;
+    let readonly = config.readonly.value;
     let reset = config.reset.value && !readonly;
     let mut steps = prologue(facts);
     steps.extend(open_device(device, &places, readonly, reset));
@@ -199,26 +177,13 @@ fn device_plan(
         return readonly_plan(config, root, &places, steps, effective);
     }
     if reset {
-        steps.push(Step::Reset {
-            store: places.store.clone(),
-        });
+        steps.push(Step::Reset { store: places.store.clone() });
     }
-    steps.push(Step::MakeUpper {
-        store: places.store.clone(),
-        like: paths::SYSROOT.to_owned(),
-    });
-    steps.push(Step::Remember {
-        path: places.store.fingerprint.clone(),
-        fingerprint: root.fingerprint.clone(),
-    });
+    steps.push(Step::MakeUpper { store: places.store.clone(), like: paths::SYSROOT.to_owned() });
+    steps.push(Step::Remember { path: places.store.fingerprint.clone(), fingerprint: root.fingerprint.clone() });
     effective.reset = reset;
     // A kept upper must survive changes of the lower: no feature that ties it to one.
-    let options = facts
-        .kernel
-        .on_by_default
-        .iter()
-        .map(|feature| format!("{feature}=off"))
-        .collect();
+    let options = facts.kernel.on_by_default.iter().map(|feature| format!("{feature}=off")).collect();
     let lowers = vec![places.lower.clone()];
     finish(config, root, &places, lowers, options, steps, effective)
 }
@@ -227,19 +192,10 @@ fn open_device(device: &Device, places: &Places, readonly: bool, reset: bool) ->
     let (path, fstype) = (device.path.clone(), device.fstype.clone());
     let looked = Store {
         // The same directories, seen at the place of the look.
-        upper: places
-            .store
-            .upper
-            .replacen(&places.upper_fs, paths::LOOK, 1),
+        upper: places.store.upper.replacen(&places.upper_fs, paths::LOOK, 1),
         work: places.store.work.replacen(&places.upper_fs, paths::LOOK, 1),
-        trash: places
-            .store
-            .trash
-            .replacen(&places.upper_fs, paths::LOOK, 1),
-        fingerprint: places
-            .store
-            .fingerprint
-            .replacen(&places.upper_fs, paths::LOOK, 1),
+        trash: places.store.trash.replacen(&places.upper_fs, paths::LOOK, 1),
+        fingerprint: places.store.fingerprint.replacen(&places.upper_fs, paths::LOOK, 1),
     };
     let mut steps = vec![Step::Look {
         device: path.clone(),
@@ -249,21 +205,10 @@ fn open_device(device: &Device, places: &Places, readonly: bool, reset: bool) ->
         need_room: !readonly && !reset,
     }];
     if !readonly && fstype.starts_with("ext") {
-        steps.push(Step::Check {
-            device: path.clone(),
-            fstype: fstype.clone(),
-        });
+        steps.push(Step::Check { device: path.clone(), fstype: fstype.clone() });
     }
-    steps.push(Step::MountDevice {
-        device: path,
-        fstype,
-        at: places.upper_fs.clone(),
-        read_only: readonly,
-    });
-    steps.push(Step::Bind {
-        from: places.upper_fs.clone(),
-        to: paths::BACKING_KEPT.to_owned(),
-    });
+    steps.push(Step::MountDevice { device: path, fstype, at: places.upper_fs.clone(), read_only: readonly });
+    steps.push(Step::Bind { from: places.upper_fs.clone(), to: paths::BACKING_KEPT.to_owned() });
     steps
 }
 
@@ -277,32 +222,27 @@ fn readonly_plan(
 ) -> Result<Plan, Refusal> {
     let places = layout::tmpfs(&crate::config::Names::Dracut);
     let tmpfs = Tmpfs::default();
-    steps.push(Step::Link {
-        at: paths::READONLY_LINK.to_owned(),
-        to: device.store.upper.clone(),
-    });
+    steps.push(Step::Link { at: paths::READONLY_LINK.to_owned(), to: device.store.upper.clone() });
     steps.extend(ram_upper(&places, &tmpfs, &device.store.upper));
     effective.upper = UpperKind::Tmpfs;
     effective.options = tmpfs.options();
     effective.upper_fs = Some(places.upper_fs.clone());
     let lowers = vec![paths::READONLY_LINK.to_owned(), places.lower.clone()];
     effective.lowers = lowers.clone();
-    finish(config, root, &places, lowers, Vec::new(), steps, effective)
+    let mut plan = finish(config, root, &places, lowers, Vec::new(), steps, effective)?;
+    if config.reset.value {
+        plan.notes.push("not reset: the upper is used read-only".to_owned());
+    }
+    Ok(plan)
 }
 
 fn stand_down(facts: &Facts) -> Vec<Step> {
     let hooks = facts.stock_hooks.clone();
-    if hooks.is_empty() {
-        Vec::new()
-    } else {
-        vec![Step::StandDown { hooks }]
-    }
+    if hooks.is_empty() { Vec::new() } else { vec![Step::StandDown { hooks }] }
 }
 
 fn prologue(facts: &Facts) -> Vec<Step> {
-    let clear = facts.premade.iter().map(|premade| Step::Clear {
-        path: premade.path.clone(),
-    });
+    let clear = facts.premade.iter().map(|premade| Step::Clear { path: premade.path.clone() });
     stand_down(facts).into_iter().chain(clear).collect()
 }
 
@@ -336,59 +276,31 @@ fn finish(
             stand_aside: false,
         });
     }
-    let links = places.links.iter().map(|(at, to)| Step::Link {
-        at: at.clone(),
-        to: to.clone(),
-    });
+    let links = places.links.iter().map(|(at, to)| Step::Link { at: at.clone(), to: to.clone() });
     steps.extend(links);
     let mounts = root.submounts.clone();
     if !mounts.is_empty() {
         let at = paths::PARKED.to_owned();
-        steps.push(Step::Park {
-            root: sysroot.clone(),
-            mounts: mounts.clone(),
-            at,
-        });
+        steps.push(Step::Park { root: sysroot.clone(), mounts: mounts.clone(), at });
     }
-    steps.push(Step::BindLower {
-        from: sysroot.clone(),
-        to: places.lower.clone(),
-    });
-    steps.push(Step::LowerReadOnly {
-        at: places.lower.clone(),
-    });
+    steps.push(Step::BindLower { from: sysroot.clone(), to: places.lower.clone() });
+    steps.push(Step::LowerReadOnly { at: places.lower.clone() });
     if root.writable {
-        steps.push(Step::LowerFsReadOnly {
-            at: places.lower.clone(),
-        });
+        steps.push(Step::LowerFsReadOnly { at: places.lower.clone() });
     }
-    steps.push(Step::UnmountRoot {
-        at: sysroot.clone(),
-        lower: places.lower.clone(),
-    });
+    steps.push(Step::UnmountRoot { at: sysroot.clone(), lower: places.lower.clone() });
     steps.push(Step::MountOverlay(overlay.clone()));
     steps.push(Step::Verify(overlay));
     if !mounts.is_empty() {
-        steps.push(Step::Unpark {
-            root: sysroot,
-            mounts,
-            at: paths::PARKED.to_owned(),
-        });
+        steps.push(Step::Unpark { root: sysroot, mounts, at: paths::PARKED.to_owned() });
     }
     for (from, to) in &places.visible {
-        steps.push(Step::Bind {
-            from: from.clone(),
-            to: to.clone(),
-        });
+        steps.push(Step::Bind { from: from.clone(), to: to.clone() });
     }
     let (host_steps, mut notes) = host::for_overlay(config, root);
     steps.extend(host_steps);
     notes.splice(0..0, config.notes.iter().cloned());
-    Ok(Plan {
-        steps,
-        effective,
-        notes,
-    })
+    Ok(Plan { steps, effective, notes })
 }
 
 #[cfg(test)]

@@ -6,46 +6,26 @@ use crate::config::Inputs;
 use crate::facts::{Kernel, Lookup, Rival};
 
 fn config(cmdline: &str) -> Config {
-    Config::read(&Inputs {
-        cmdline: vec![Source::new("/proc/cmdline", cmdline)],
-        ..Inputs::default()
-    })
+    Config::read(&Inputs { cmdline: vec![Source::new("/proc/cmdline", cmdline)], ..Inputs::default() })
 }
 
 fn facts() -> Facts {
     Facts {
-        root: Some(Root {
-            source: "/dev/vda".into(),
-            fstype: "ext4".into(),
-            devno: "254:0".into(),
-            ..Root::default()
-        }),
-        kernel: Kernel {
-            overlay: true,
-            ..Kernel::default()
-        },
+        root: Some(Root { source: "/dev/vda".into(), fstype: "ext4".into(), devno: "254:0".into(), ..Root::default() }),
+        kernel: Kernel { overlay: true, ..Kernel::default() },
         ..Facts::default()
     }
 }
 
 fn found(change: impl FnOnce(&mut Device)) -> Facts {
-    let mut device = Device {
-        path: "/dev/vdb".into(),
-        fstype: "ext4".into(),
-        ..Device::default()
-    };
+    let mut device = Device { path: "/dev/vdb".into(), fstype: "ext4".into(), ..Device::default() };
     change(&mut device);
-    Facts {
-        device: Some(Lookup::Found(device)),
-        ..facts()
-    }
+    Facts { device: Some(Lookup::Found(device)), ..facts() }
 }
 
 fn refused(cmdline: &str, facts: &Facts) -> (&'static str, RootKind, UpperKind) {
     match decide(&config(cmdline), facts) {
-        Decision::Instead(refusal, plan) => {
-            (refusal.code, plan.effective.root, plan.effective.upper)
-        }
+        Decision::Instead(refusal, plan) => (refusal.code, plan.effective.root, plan.effective.upper),
         other => panic!("{cmdline}: {other}"),
     }
 }
@@ -53,60 +33,31 @@ fn refused(cmdline: &str, facts: &Facts) -> (&'static str, RootKind, UpperKind) 
 #[test]
 fn off_and_not_yet() {
     assert_eq!(decide(&config(""), &Facts::default()), Decision::Off);
-    assert_eq!(
-        decide(&config("rd.overlay"), &Facts::default()),
-        Decision::NotYet
-    );
+    assert_eq!(decide(&config("rd.overlay"), &Facts::default()), Decision::NotYet);
 }
 
 #[test]
 fn every_policy_for_a_missing_device() {
-    let ask = |policy: &str| {
-        refused(
-            &format!("rd.overlay=LABEL=x rd.overlay.fallback={policy}"),
-            &facts(),
-        )
-    };
-    assert_eq!(
-        ask("tmpfs"),
-        ("device-missing", RootKind::Overlay, UpperKind::Tmpfs)
-    );
+    let ask = |policy: &str| refused(&format!("rd.overlay=LABEL=x rd.overlay.fallback={policy}"), &facts());
+    assert_eq!(ask("tmpfs"), ("device-missing", RootKind::Overlay, UpperKind::Tmpfs));
     assert_eq!(ask("ro"), ("device-missing", RootKind::Ro, UpperKind::None));
-    assert_eq!(
-        ask("none"),
-        ("device-missing", RootKind::Plain, UpperKind::None)
-    );
-    assert_eq!(
-        ask("halt"),
-        ("device-missing", RootKind::None, UpperKind::None)
-    );
+    assert_eq!(ask("none"), ("device-missing", RootKind::Plain, UpperKind::None));
+    assert_eq!(ask("halt"), ("device-missing", RootKind::None, UpperKind::None));
 }
 
 #[test]
 fn a_device_that_must_not_be_written_is_refused() {
     let code = |facts: &Facts| refused("rd.overlay=/dev/vdb", facts).0;
-    assert_eq!(
-        code(&found(|d| d.fstype = "vfat".into())),
-        "foreign-file-system"
-    );
+    assert_eq!(code(&found(|d| d.fstype = "vfat".into())), "foreign-file-system");
     assert_eq!(code(&found(|d| d.fstype = String::new())), "no-file-system");
-    assert_eq!(
-        code(&found(|d| d.mounted_at = vec!["/sysroot".into()])),
-        "device-in-use"
-    );
-    assert_eq!(
-        code(&found(|d| d.held_by = vec!["dm-0".into()])),
-        "device-in-use"
-    );
+    assert_eq!(code(&found(|d| d.mounted_at = vec!["/sysroot".into()])), "device-in-use");
+    assert_eq!(code(&found(|d| d.held_by = vec!["dm-0".into()])), "device-in-use");
 }
 
 #[test]
 fn strict_policies_take_no_mistakes() {
     assert_eq!(
-        refused(
-            "rd.overlay rd.overlay.rest rd.overlay.fallback=ro",
-            &facts()
-        ),
+        refused("rd.overlay rd.overlay.rest rd.overlay.fallback=ro", &facts()),
         ("mistakes", RootKind::Ro, UpperKind::None)
     );
     let lenient = decide(&config("rd.overlay rd.overlay.rest"), &facts());
@@ -115,39 +66,22 @@ fn strict_policies_take_no_mistakes() {
 
 #[test]
 fn a_mistyped_switch_keeps_the_plain_root() {
-    assert_eq!(
-        refused("rd.overlayroot=tmpfs", &facts()),
-        ("mistakes", RootKind::Plain, UpperKind::None)
-    );
+    assert_eq!(refused("rd.overlayroot=tmpfs", &facts()), ("mistakes", RootKind::Plain, UpperKind::None));
 }
 
 #[test]
 fn no_overlayfs_means_the_plain_root_not_a_second_try() {
-    let facts = Facts {
-        kernel: Kernel::default(),
-        ..facts()
-    };
-    assert_eq!(
-        refused("rd.overlay", &facts),
-        ("no-overlayfs", RootKind::Plain, UpperKind::None)
-    );
+    let facts = Facts { kernel: Kernel::default(), ..facts() };
+    assert_eq!(refused("rd.overlay", &facts), ("no-overlayfs", RootKind::Plain, UpperKind::None));
 }
 
 #[test]
 fn a_rival_is_left_alone() {
     let mut facts = facts();
-    facts.rivals = vec![Rival {
-        name: "systemd.volatile".into(),
-        evidence: "systemd.volatile=overlay".into(),
-    }];
+    facts.rivals = vec![Rival { name: "systemd.volatile".into(), evidence: "systemd.volatile=overlay".into() }];
     facts.stock_hooks = vec!["/x".into()];
-    let Decision::Instead(_, plan) = decide(&config("rd.overlay"), &facts) else {
-        panic!()
-    };
-    assert_eq!(
-        (plan.effective.root, plan.steps.len()),
-        (RootKind::Foreign, 0)
-    );
+    let Decision::Instead(_, plan) = decide(&config("rd.overlay"), &facts) else { panic!() };
+    assert_eq!((plan.effective.root, plan.steps.len()), (RootKind::Foreign, 0));
 }
 
 #[test]
@@ -156,9 +90,7 @@ fn the_stock_hooks_stand_down_whatever_the_policy() {
     facts.stock_hooks = vec!["/x".into()];
     for policy in ["tmpfs", "ro", "none", "halt"] {
         let asked = config(&format!("rd.overlay=LABEL=x rd.overlay.fallback={policy}"));
-        let Decision::Instead(_, plan) = decide(&asked, &facts) else {
-            panic!()
-        };
+        let Decision::Instead(_, plan) = decide(&asked, &facts) else { panic!() };
         assert_eq!(plan.steps[0].name(), "stand-down", "{policy}");
     }
 }
@@ -180,18 +112,9 @@ fn options_the_kernel_would_cut_are_refused() {
 
 #[test]
 fn nothing_is_written_before_the_look() {
-    let Decision::Do(plan) = decide(
-        &config("rd.overlay=/dev/vdb rd.overlay.reset"),
-        &found(|_| ()),
-    ) else {
-        panic!()
-    };
+    let Decision::Do(plan) = decide(&config("rd.overlay=/dev/vdb rd.overlay.reset"), &found(|_| ())) else { panic!() };
     let names: Vec<&str> = plan.steps.iter().map(Step::name).collect();
     let at = |name| names.iter().position(|n| *n == name).unwrap();
-    assert!(
-        at("look") < at("check")
-            && at("check") < at("mount-device")
-            && at("mount-device") < at("reset")
-    );
+    assert!(at("look") < at("check") && at("check") < at("mount-device") && at("mount-device") < at("reset"));
     assert!(at("reset") < at("make-upper") && at("verify") > at("mount-overlay"));
 }

@@ -141,11 +141,7 @@ impl fmt::Display for Effective {
             }
             (RootKind::Overlay, _) => {
                 write!(f, "overlay, upper in RAM ({})", self.options)?;
-                if device.is_empty() {
-                    Ok(())
-                } else {
-                    write!(f, ", over the upper on {device}")
-                }
+                if device.is_empty() { Ok(()) } else { write!(f, ", over the upper on {device}") }
             }
         }
     }

@@ -30,11 +30,7 @@ impl fmt::Display for Refusal {
 
 fn refuse<T>(code: &'static str, text: String) -> Result<T, Refusal> {
     let stand_aside = false;
-    Err(Refusal {
-        code,
-        text,
-        stand_aside,
-    })
+    Err(Refusal { code, text, stand_aside })
 }
 
 /// Mistakes in the configuration, under a policy that takes none.
@@ -44,11 +40,7 @@ pub fn mistakes(issues: &[Issue]) -> Refusal {
         0 | 1 => String::new(),
         n => format!(" (and {} more)", n - 1),
     };
-    Refusal {
-        code: "mistakes",
-        text: format!("the configuration has mistakes: {first}{more}"),
-        stand_aside: false,
-    }
+    Refusal { code: "mistakes", text: format!("the configuration has mistakes: {first}{more}"), stand_aside: false }
 }
 
 /// A crypt upper was asked for.
@@ -56,9 +48,7 @@ pub fn crypt(spec: &str) -> Refusal {
     let key = grammar::CRYPT.name;
     Refusal {
         code: "crypt",
-        text: format!(
-            "an encrypted upper ('{spec}', {key} or overlayroot=crypt:) is not in this version"
-        ),
+        text: format!("an encrypted upper ('{spec}', {key} or overlayroot=crypt:) is not in this version"),
         stand_aside: false,
     }
 }
@@ -68,38 +58,26 @@ pub fn machine(facts: &Facts) -> Result<(), Refusal> {
     if let Some(rival) = facts.rivals.first() {
         return Err(Refusal {
             code: "rival",
-            text: format!(
-                "{} already makes the root an overlay ({}), standing aside",
-                rival.name, rival.evidence
-            ),
+            text: format!("{} already makes the root an overlay ({}), standing aside", rival.name, rival.evidence),
             stand_aside: true,
         });
     }
     if !facts.kernel.overlay {
-        let text = format!(
-            "kernel {} has no overlayfs: its module is not in this initramfs",
-            facts.kernel.release
-        );
+        let text = format!("kernel {} has no overlayfs: its module is not in this initramfs", facts.kernel.release);
         return refuse("no-overlayfs", text);
     }
     Ok(())
 }
 
 /// The device, if it is there and can be used.
-pub fn device<'a>(asked: &upper::Device, facts: &'a Facts) -> Result<&'a Device, Refusal> {
+pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Result<&'a Device, Refusal> {
     let device = match &facts.device {
         Some(Lookup::Found(device)) => device,
         Some(Lookup::Ambiguous(paths)) => {
-            return refuse(
-                "device-ambiguous",
-                format!("{asked} is on several devices: {}", paths.join(", ")),
-            );
+            return refuse("device-ambiguous", format!("{asked} is on several devices: {}", paths.join(", ")));
         }
         Some(Lookup::NotBlock(path)) => {
-            return refuse(
-                "not-a-block-device",
-                format!("{asked}: {path} is not a block device"),
-            );
+            return refuse("not-a-block-device", format!("{asked}: {path} is not a block device"));
         }
         Some(Lookup::Missing { waited_ms }) => {
             return refuse("device-missing", missing(asked, *waited_ms));
@@ -107,46 +85,31 @@ pub fn device<'a>(asked: &upper::Device, facts: &'a Facts) -> Result<&'a Device,
         None => return refuse("device-missing", missing(asked, 0)),
     };
     usable(asked, device)?;
+    if device.read_only && !readonly {
+        let hint = grammar::READONLY.name;
+        return refuse("device-read-only", format!("{asked} ({}) refuses writes; {hint} would use it", device.path));
+    }
     Ok(device)
 }
 
 fn missing(asked: &upper::Device, waited_ms: u64) -> String {
-    format!(
-        "{asked} did not appear within {}.{} s",
-        waited_ms / 1000,
-        waited_ms % 1000 / 100
-    )
+    format!("{asked} did not appear within {}.{} s", waited_ms / 1000, waited_ms % 1000 / 100)
 }
 
 fn usable(asked: &upper::Device, device: &Device) -> Result<(), Refusal> {
     let name = format!("{asked} ({})", device.path);
     if !device.mounted_at.is_empty() {
-        return refuse(
-            "device-in-use",
-            format!(
-                "{name} is mounted already, on {}",
-                device.mounted_at.join(", ")
-            ),
-        );
+        return refuse("device-in-use", format!("{name} is mounted already, on {}", device.mounted_at.join(", ")));
     }
     if !device.held_by.is_empty() {
-        return refuse(
-            "device-in-use",
-            format!("{name} is in use by {}", device.held_by.join(", ")),
-        );
+        return refuse("device-in-use", format!("{name} is in use by {}", device.held_by.join(", ")));
     }
     match device.fstype.as_str() {
-        "" => refuse(
-            "no-file-system",
-            format!("{name} has no file system that can be recognised"),
-        ),
+        "" => refuse("no-file-system", format!("{name} has no file system that can be recognised")),
         fstype if UPPER_FILE_SYSTEMS.contains(&fstype) => Ok(()),
         fstype => refuse(
             "foreign-file-system",
-            format!(
-                "{name} holds {fstype}, which is no place for an upper ({})",
-                UPPER_FILE_SYSTEMS.join(", ")
-            ),
+            format!("{name} holds {fstype}, which is no place for an upper ({})", UPPER_FILE_SYSTEMS.join(", ")),
         ),
     }
 }

@@ -28,10 +28,7 @@ fn from_arg(arg: &Arg) -> Option<Rival> {
         (b"ostree", _) => "ostree",
         _ => return None,
     };
-    Some(Rival {
-        name: name.into(),
-        evidence: arg.text(),
-    })
+    Some(Rival { name: name.into(), evidence: arg.text() })
 }
 
 #[cfg(test)]
@@ -43,15 +40,9 @@ mod tests {
     fn who_counts() {
         let names = |text: &str| {
             let args = lex(&[Source::new("c", text)]);
-            find(&args, "ext4", "/dev/vda")
-                .into_iter()
-                .map(|r| r.name)
-                .collect::<Vec<_>>()
+            find(&args, "ext4", "/dev/vda").into_iter().map(|r| r.name).collect::<Vec<_>>()
         };
-        assert_eq!(
-            names("root=LABEL=root systemd.volatile=no quiet"),
-            Vec::<String>::new()
-        );
+        assert_eq!(names("root=LABEL=root systemd.volatile=no quiet"), Vec::<String>::new());
         assert_eq!(names("systemd.volatile=overlay"), ["systemd-volatile-root"]);
         assert_eq!(names("root=live:http://x/y rootovl ostree=/z").len(), 3);
         assert_eq!(find(&[], "overlay", "LiveOS_rootfs").len(), 1);

@@ -8,38 +8,20 @@ use std::fmt;
 
 /// One thing to do, in the order of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "the fields are the words of the sentence that Display prints"
-)]
+#[allow(missing_docs, reason = "the fields are the words of the sentence that Display prints")]
 pub enum Step {
     /// Remove dracut's stock overlayfs hooks from the running initramfs: two must not act.
     StandDown { hooks: Vec<String> },
     /// Remove what those hooks left where our mounts and links go.
     Clear { path: String },
     /// Mount the upper's tmpfs.
-    MountTmpfs {
-        at: String,
-        source: String,
-        options: String,
-    },
+    MountTmpfs { at: String, source: String, options: String },
     /// Mount the device read-only without replaying its journal, and look: room, plain directories.
-    Look {
-        device: String,
-        fstype: String,
-        store: Store,
-        base: String,
-        need_room: bool,
-    },
+    Look { device: String, fstype: String, store: Store, base: String, need_room: bool },
     /// Check and repair the file system, unmounted.
     Check { device: String, fstype: String },
     /// Mount the device.
-    MountDevice {
-        device: String,
-        fstype: String,
-        at: String,
-        read_only: bool,
-    },
+    MountDevice { device: String, fstype: String, at: String, read_only: bool },
     /// Make one mount visible at a second place.
     Bind { from: String, to: String },
     /// Move upper and work aside, and empty what was moved.
@@ -47,10 +29,7 @@ pub enum Step {
     /// Make upper and work, the upper with the attributes of the lower's root.
     MakeUpper { store: Store, like: String },
     /// Store the fingerprint of the lower beside the upper, where none is stored yet.
-    Remember {
-        path: String,
-        fingerprint: Fingerprint,
-    },
+    Remember { path: String, fingerprint: Fingerprint },
     /// Make a symbolic link.
     Link { at: String, to: String },
     /// Bind the root to where it stays as the lower.
@@ -60,11 +39,7 @@ pub enum Step {
     /// Make the file system under the lower read-only, so that no other mount of it writes either.
     LowerFsReadOnly { at: String },
     /// Put mounts found below the root aside.
-    Park {
-        root: String,
-        mounts: Vec<String>,
-        at: String,
-    },
+    Park { root: String, mounts: Vec<String>, at: String },
     /// Unmount the root, of which the lower is a second mount.
     UnmountRoot { at: String, lower: String },
     /// Mount the overlay.
@@ -72,25 +47,13 @@ pub enum Step {
     /// Check what the kernel made of it: type, layers, writable.
     Verify(Overlay),
     /// Put the parked mounts back, over the merged root.
-    Unpark {
-        root: String,
-        mounts: Vec<String>,
-        at: String,
-    },
+    Unpark { root: String, mounts: Vec<String>, at: String },
     /// Make the root read-only where no overlay protects it.
     RootReadOnly { at: String },
     /// Write a file for the booted system.
-    WriteRun {
-        path: String,
-        text: String,
-        why: String,
-    },
+    WriteRun { path: String, text: String, why: String },
     /// Make a symbolic link for the booted system, unless one is there.
-    LinkRun {
-        path: String,
-        to: String,
-        why: String,
-    },
+    LinkRun { path: String, to: String, why: String },
 }
 
 /// An overlay mount.
@@ -175,10 +138,7 @@ impl Step {
     pub fn optional(&self) -> bool {
         matches!(
             self,
-            Self::LowerFsReadOnly { .. }
-                | Self::Remember { .. }
-                | Self::WriteRun { .. }
-                | Self::LinkRun { .. }
+            Self::LowerFsReadOnly { .. } | Self::Remember { .. } | Self::WriteRun { .. } | Self::LinkRun { .. }
         )
     }
 }
@@ -189,40 +149,18 @@ impl fmt::Display for Step {
         match self {
             Self::StandDown { hooks } => write!(f, "remove {}", hooks.join(" ")),
             Self::Clear { path } => write!(f, "remove what stands at {path}"),
-            Self::MountTmpfs {
-                at,
-                source,
-                options,
-            } => write!(f, "tmpfs '{source}' on {at} ({options})"),
-            Self::Look {
-                device,
-                fstype,
-                base,
-                need_room,
-                ..
-            } => {
+            Self::MountTmpfs { at, source, options } => write!(f, "tmpfs '{source}' on {at} ({options})"),
+            Self::Look { device, fstype, base, need_room, .. } => {
                 let room = if *need_room { ", with room" } else { "" };
-                write!(
-                    f,
-                    "{device} is a sound {fstype}{room} (read-only on {base})"
-                )
+                write!(f, "{device} is a sound {fstype}{room} (read-only on {base})")
             }
             Self::Check { device, fstype } => write!(f, "fsck {fstype} on {device}"),
-            Self::MountDevice {
-                device,
-                fstype,
-                at,
-                read_only,
-            } => {
+            Self::MountDevice { device, fstype, at, read_only } => {
                 let mode = if *read_only { "ro" } else { "rw" };
                 write!(f, "{fstype} of {device} on {at} ({mode})")
             }
             Self::Bind { from, to } => write!(f, "{from} also on {to}"),
-            Self::Reset { store } => write!(
-                f,
-                "{} and {} by way of {}",
-                store.upper, store.work, store.trash
-            ),
+            Self::Reset { store } => write!(f, "{} and {} by way of {}", store.upper, store.work, store.trash),
             Self::MakeUpper { store, like } => {
                 write!(f, "{} (like {like}) and {}", store.upper, store.work)
             }
@@ -259,9 +197,6 @@ mod tests {
             work: "/w".into(),
             options: vec!["index=off".into()],
         };
-        assert_eq!(
-            overlay.data(),
-            r"lowerdir=/a\:b\,c\\d:/e,upperdir=/u:\,,workdir=/w,index=off"
-        );
+        assert_eq!(overlay.data(), r"lowerdir=/a\:b\,c\\d:/e,upperdir=/u:\,,workdir=/w,index=off");
     }
 }

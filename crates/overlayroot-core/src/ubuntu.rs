@@ -28,14 +28,7 @@ pub struct Ubuntu {
 
 impl Ubuntu {
     fn new(upper: Upper) -> Self {
-        Self {
-            upper,
-            dir: "overlay".to_owned(),
-            timeout: None,
-            swap: false,
-            recurse: true,
-            problems: Vec::new(),
-        }
+        Self { upper, dir: "overlay".to_owned(), timeout: None, swap: false, recurse: true, problems: Vec::new() }
     }
 }
 
@@ -45,12 +38,10 @@ pub fn last_value(cmdline: &Source) -> Option<String> {
     // `read` without -r: a backslash goes and takes the special meaning of nothing but itself.
     let eaten: String = text.chars().filter(|&c| c != '\\').collect();
     let mut tokens = eaten.split([' ', '\t', '\n']);
-    tokens
-        .rfind(|token| token.starts_with("overlayroot="))
-        .map(|token| {
-            let value = token.strip_prefix("overlayroot=");
-            value.unwrap_or_default().to_owned()
-        })
+    tokens.rfind(|token| token.starts_with("overlayroot=")).map(|token| {
+        let value = token.strip_prefix("overlayroot=");
+        value.unwrap_or_default().to_owned()
+    })
 }
 
 /// Parses the value; an `Err` is a value the original calls invalid and does not act on.
@@ -66,15 +57,18 @@ pub fn parse(value: &str) -> Result<Ubuntu, Problem> {
         ("1", false) => Ok(Ubuntu::new(Upper::Tmpfs(Tmpfs::default()))),
         ("tmpfs", _) => Ok(tmpfs(&params)),
         ("device", true) => Ok(device(&params)),
-        ("crypt", true) => Ok(Ubuntu::new(Upper::Crypt(params))),
+        ("crypt", true) => Ok(Ubuntu::new(Upper::Crypt(crypt_device(&params)))),
         _ => {
             let words = ["tmpfs", "device:dev=", "crypt:dev=", "disabled"];
-            Err(Problem::new(
-                "not tmpfs, device:…, crypt:…, /dev/… or disabled",
-                nearest(value, words),
-            ))
+            Err(Problem::new("not tmpfs, device:…, crypt:…, /dev/… or disabled", nearest(value, words)))
         }
     }
+}
+
+/// Only the device is kept: a passphrase has no place in a record.
+fn crypt_device(params: &str) -> String {
+    let mut params = params.split(',').filter_map(|param| param.strip_prefix("dev="));
+    params.next_back().unwrap_or_default().to_owned()
 }
 
 fn tmpfs(params: &str) -> Ubuntu {
@@ -94,9 +88,7 @@ fn tmpfs(params: &str) -> Ubuntu {
 fn device(params: &str) -> Ubuntu {
     let mut out = Ubuntu::new(Upper::Tmpfs(Tmpfs::default()));
     let rest = common(&mut out, params);
-    let dev = rest
-        .into_iter()
-        .rfind(|(key, value)| key == "dev" && !value.is_empty());
+    let dev = rest.into_iter().rfind(|(key, value)| key == "dev" && !value.is_empty());
     match dev.map(|(_, value)| parse_dev(&value)) {
         Some(Ok(device)) => out.upper = Upper::Device(device),
         Some(Err(problem)) => out.problems.push(problem),
@@ -109,8 +101,7 @@ fn device(params: &str) -> Ubuntu {
 fn parse_dev(value: &str) -> Result<Device, Problem> {
     match parse_device(value) {
         Some(device) => device,
-        None => parse_device(&format!("/dev/{value}"))
-            .unwrap_or_else(|| Err(Problem::new("no device", None))),
+        None => parse_device(&format!("/dev/{value}")).unwrap_or_else(|| Err(Problem::new("no device", None))),
     }
 }
 
@@ -135,9 +126,7 @@ fn common(out: &mut Ubuntu, params: &str) -> Vec<(String, String)> {
                 "swap" => out.swap = value == "1",
                 _ => out.recurse = value == "1",
             },
-            ("swap" | "recurse", _) => out
-                .problems
-                .push(Problem::new(format!("{key} takes 0 or 1"), None)),
+            ("swap" | "recurse", _) => out.problems.push(Problem::new(format!("{key} takes 0 or 1"), None)),
             ("timeout", _) => match crate::grammar::parse_timeout(value) {
                 Ok(seconds) => out.timeout = Some(seconds),
                 Err(problem) => out.problems.push(problem),
@@ -159,10 +148,7 @@ fn parse_dir(value: &str) -> Result<String, Problem> {
     let good = !parts.is_empty() && !parts.contains(&"..") && !parts.contains(&".");
     match good && value.chars().all(plain) && value.len() <= 255 {
         true => Ok(parts.join("/")),
-        false => Err(Problem::new(
-            "dir= must be a plain path without '..'; /overlay holds",
-            None,
-        )),
+        false => Err(Problem::new("dir= must be a plain path without '..'; /overlay holds", None)),
     }
 }
 
@@ -173,14 +159,8 @@ mod tests {
     #[test]
     fn lexing_knows_no_quotes_and_takes_the_last() {
         let last = |text: &str| last_value(&Source::new("/proc/cmdline", text));
-        assert_eq!(
-            last("overlayroot=tmpfs quiet overlayroot=disabled\n").as_deref(),
-            Some("disabled")
-        );
-        assert_eq!(
-            last(r#"overlayroot="tmpfs""#).as_deref(),
-            Some(r#""tmpfs""#)
-        );
+        assert_eq!(last("overlayroot=tmpfs quiet overlayroot=disabled\n").as_deref(), Some("disabled"));
+        assert_eq!(last(r#"overlayroot="tmpfs""#).as_deref(), Some(r#""tmpfs""#));
         assert_eq!(last(r"overlayroot=\tmpfs").as_deref(), Some("tmpfs"));
         assert_eq!(last("overlayroot"), None);
     }
@@ -193,15 +173,9 @@ mod tests {
         assert_eq!(upper("tmpfs:"), Ok(Upper::Tmpfs(Tmpfs::default())));
         let label = Upper::Device(Device::Label("x=y:z".into()));
         assert_eq!(upper("device:dev=LABEL=x=y:z,timeout=3"), Ok(label));
-        assert_eq!(
-            upper("/dev/vdb,swap=1"),
-            Ok(Upper::Device(Device::Path("/dev/vdb".into())))
-        );
-        assert_eq!(
-            upper("device:dev=vdb"),
-            Ok(Upper::Device(Device::Path("/dev/vdb".into())))
-        );
-        assert_eq!(upper("crypt:dev=vdb"), Ok(Upper::Crypt("dev=vdb".into())));
+        assert_eq!(upper("/dev/vdb,swap=1"), Ok(Upper::Device(Device::Path("/dev/vdb".into()))));
+        assert_eq!(upper("device:dev=vdb"), Ok(Upper::Device(Device::Path("/dev/vdb".into()))));
+        assert_eq!(upper("crypt:dev=vdb"), Ok(Upper::Crypt("vdb".into())));
         for bad in ["device", "crypt", "LABEL=x", "vdb", "\"tmpfs\"", "0"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
@@ -210,13 +184,8 @@ mod tests {
     #[test]
     fn parameters() {
         let got = parse("tmpfs:swap=1,recurse=0,size=20%,dir=/a//b,driver=aufs").unwrap();
-        assert_eq!(
-            (got.swap, got.recurse, got.dir.as_str()),
-            (true, false, "a/b")
-        );
-        let Upper::Tmpfs(tmpfs) = got.upper else {
-            panic!()
-        };
+        assert_eq!((got.swap, got.recurse, got.dir.as_str()), (true, false, "a/b"));
+        let Upper::Tmpfs(tmpfs) = got.upper else { panic!() };
         assert_eq!(tmpfs.size.as_deref(), Some("20%"));
     }
 

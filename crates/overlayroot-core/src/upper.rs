@@ -112,10 +112,7 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(text: impl Into<String>, nearest: Option<String>) -> Self {
-        Self {
-            text: text.into(),
-            nearest,
-        }
+        Self { text: text.into(), nearest }
     }
 }
 
@@ -165,13 +162,8 @@ pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
         other => {
             let tags = TAGS.iter().map(|(tag, _)| *tag);
             let words = tags.chain(["tmpfs", "tmpfs:", "0", "no", "off"]);
-            let head = other
-                .find(['=', ':'])
-                .map_or(other, |at| other.get(..=at).unwrap_or(other));
-            vec![Problem::new(
-                "no kind of upper, taken as tmpfs",
-                nearest(head, words),
-            )]
+            let head = other.find(['=', ':']).map_or(other, |at| other.get(..=at).unwrap_or(other));
+            vec![Problem::new("no kind of upper, taken as tmpfs", nearest(head, words))]
         }
     };
     (Upper::Tmpfs(Tmpfs::default()), problem)
@@ -197,15 +189,8 @@ pub fn parse_tmpfs(params: &str) -> (Tmpfs, Vec<Problem>) {
         match is_size(value, percent) {
             true => *slot = Some(value.to_owned()),
             false => {
-                let forms = if percent {
-                    "a number with k, m, g or t, or percent"
-                } else {
-                    "a number"
-                };
-                problems.push(Problem::new(
-                    format!("{key}={value} is not {forms}, left out"),
-                    None,
-                ));
+                let forms = if percent { "a number with k, m, g or t, or percent" } else { "a number" };
+                problems.push(Problem::new(format!("{key}={value} is not {forms}, left out"), None));
             }
         }
     }
@@ -222,9 +207,7 @@ fn is_size(text: &str, percent: bool) -> bool {
 
 /// A number with an optional suffix k, m, g, t, p or e (powers of 1024), in bytes.
 pub fn bytes_of(text: &str) -> Option<u64> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, suffix) = text.split_at_checked(split)?;
     let shift = match suffix.to_ascii_lowercase().as_str() {
         "" => 0,
@@ -264,11 +247,7 @@ mod tests {
         ];
         for (value, (upper, problems)) in table {
             let got = parse_upper(value);
-            assert_eq!(
-                (got.0, got.1.len()),
-                (upper, problems),
-                "rd.overlay={value}"
-            );
+            assert_eq!((got.0, got.1.len()), (upper, problems), "rd.overlay={value}");
         }
     }
 
@@ -293,19 +272,7 @@ mod tests {
         for good in ["0", "512", "32M", "1g", "100%", "7%"] {
             assert!(is_size(good, true), "{good}");
         }
-        for bad in [
-            "",
-            "%",
-            "0%",
-            "101%",
-            "1.5G",
-            "0x10",
-            "-1",
-            "1GB",
-            "M",
-            "99999999999T",
-            "1é",
-        ] {
+        for bad in ["", "%", "0%", "101%", "1.5G", "0x10", "-1", "1GB", "M", "99999999999T", "1é"] {
             assert!(!is_size(bad, true), "{bad}");
         }
         assert!(!is_size("50%", false));

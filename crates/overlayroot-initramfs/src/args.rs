@@ -42,10 +42,7 @@ impl Args {
     pub fn parse() -> Result<Self> {
         let mut parser = lexopt::Parser::from_env();
         let name = parser.bin_name().unwrap_or_default().to_owned();
-        let base = Path::new(&name)
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let base = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let tool = match base {
             "overlay-upper" => Tool::Upper,
             "overlay-loop" => Tool::Loop,
@@ -71,9 +68,7 @@ impl Args {
                 Long("stand-down") if tool == Tool::Assemble => args.stand_down = true,
                 Long("file-systems") if tool == Tool::Assemble => args.file_systems = true,
                 Long("by") if tool == Tool::Assemble => args.by = by(parser.value()?.string()?)?,
-                Value(value) if tool == Tool::Upper && args.device.is_none() => {
-                    args.device = Some(value.string()?)
-                }
+                Value(value) if tool == Tool::Upper && args.device.is_none() => args.device = Some(value.string()?),
                 other => bail!("{base}: {} (see {base} --help)", other.unexpected()),
             }
         }

@@ -20,18 +20,12 @@ fn main() -> ExitCode {
         print!("{text}");
         return ExitCode::SUCCESS;
     }
-    let most = if args.verbose {
-        tracing::Level::DEBUG
-    } else {
-        tracing::Level::INFO
-    };
+    let most = if args.verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
     overlayroot_linux::log::start(most, args.by != "hand");
     let result = match args.tool {
         Tool::Assemble => assemble::run(&args),
         Tool::Upper => upper::run(&args),
-        Tool::Loop => Err(anyhow::anyhow!(
-            "overlay-loop is not in this version: a loop-file upper can't be made yet"
-        )),
+        Tool::Loop => Err(anyhow::anyhow!("overlay-loop is not in this version: a loop-file upper can't be made yet")),
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");

@@ -22,10 +22,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // In the emergency shell the root may not be there; the upper's part does not need it.
     let facts = Facts {
         root: Some(Root::default()),
-        kernel: Kernel {
-            overlay: true,
-            ..Kernel::default()
-        },
+        kernel: Kernel { overlay: true, ..Kernel::default() },
         device: probed.device.or_else(|| probe::device_of(&config, true)),
         ..Facts::default()
     };
@@ -33,14 +30,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Decision::Do(plan) => plan,
         Decision::Instead(refusal, _) => return Err(anyhow!("{refusal}")),
         other => {
-            return Err(anyhow!(
-                "no device upper is asked for ({})",
-                other.to_string().trim()
-            ));
+            return Err(anyhow!("no device upper is asked for ({})", other.to_string().trim()));
         }
     };
-    let about_device =
-        |step: &Step| matches!(step.name(), "look" | "check" | "mount-device" | "bind");
+    let about_device = |step: &Step| matches!(step.name(), "look" | "check" | "mount-device" | "bind");
     let steps: Vec<Step> = plan.steps.into_iter().filter(about_device).collect();
     if steps.is_empty() {
         return Err(anyhow!("{} has no device", plan.effective));
@@ -50,20 +43,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if !args.dry_run {
         let mut log = Vec::new();
-        execute::run(&steps, &mut log)
-            .map_err(|reason| anyhow!("{}", reason.text))
-            .context("mounting the upper")?;
+        execute::run(&steps, &mut log).map_err(|reason| anyhow!("{}", reason.text)).context("mounting the upper")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// As if the device had been given on the command line, and nothing else.
 fn asked_by_hand(device: &str) -> Inputs {
-    Inputs {
-        cmdline: vec![Source::new(
-            "the arguments",
-            format!("rd.overlay=\"{device}\""),
-        )],
-        ..Inputs::default()
-    }
+    Inputs { cmdline: vec![Source::new("the arguments", format!("rd.overlay=\"{device}\""))], ..Inputs::default() }
 }

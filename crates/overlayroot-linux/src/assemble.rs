@@ -9,9 +9,7 @@ use overlayroot_core::facts::Facts;
 use overlayroot_core::grammar::Fallback;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
-use overlayroot_core::record::{
-    Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA, StepRecord,
-};
+use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA, StepRecord};
 use overlayroot_core::rivals;
 use std::path::Path;
 use std::time::Instant;
@@ -110,23 +108,14 @@ struct Run {
 }
 
 impl Run {
-    fn decide(
-        &mut self,
-        config: &Config,
-        facts: &Facts,
-        decision: Decision,
-    ) -> (Effective, Outcome) {
+    fn decide(&mut self, config: &Config, facts: &Facts, decision: Decision) -> (Effective, Outcome) {
         let plan = match decision {
             Decision::Off | Decision::NotYet => {
                 return (Effective::plain(RootKind::Plain), Outcome::Off);
             }
             Decision::Do(plan) => plan,
             Decision::Instead(refusal, plan) => {
-                self.reasons.push(Reason {
-                    code: refusal.code.to_owned(),
-                    text: refusal.text,
-                    kernel: Vec::new(),
-                });
+                self.reasons.push(Reason { code: refusal.code.to_owned(), text: refusal.text, kernel: Vec::new() });
                 plan
             }
         };
@@ -172,21 +161,15 @@ fn tell(record: &Record) {
     match record.outcome {
         Outcome::Off => tracing::debug!("{word}: no overlay is asked for"),
         Outcome::Applied => tracing::info!("{word}: {now}, {} ms", record.took_us / 1000),
-        _ => tracing::error!(
-            "{word}: asked for {} ({}); running: {now}",
-            record.requested.spec,
-            record.requested.origin
-        ),
+        _ => {
+            tracing::error!("{word}: asked for {} ({}); running: {now}", record.requested.spec, record.requested.origin)
+        }
     }
 }
 
 /// Milliseconds since the kernel's start; /proc/uptime has hundredths of a second.
 fn uptime_ms() -> u64 {
     let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let digits: String = text
-        .chars()
-        .take_while(|c| *c != ' ')
-        .filter(char::is_ascii_digit)
-        .collect();
+    let digits: String = text.chars().take_while(|c| *c != ' ').filter(char::is_ascii_digit).collect();
     digits.parse::<u64>().unwrap_or(0).saturating_mul(10)
 }

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! libblkid's low-level probe, one device at a time. Its cache interface is never used: both safe
 //! wrappers of it read freed memory (docs/dependencies.md).
-#![allow(
-    unsafe_code,
-    reason = "libblkid is a C library; this file is the only one that calls it"
-)]
+#![allow(unsafe_code, reason = "libblkid is a C library; this file is the only one that calls it")]
 
 use anyhow::{Context, Result, bail};
 use libblkid_sys as sys;
@@ -41,12 +38,8 @@ impl Handle {
         // SAFETY: both strings are NUL-terminated; on 0 libblkid has set `data` to a
         // NUL-terminated string that lives as long as the probe, and it is copied at once.
         unsafe {
-            let found = sys::blkid_probe_lookup_value(
-                self.0.as_ptr(),
-                name.as_ptr(),
-                &raw mut data,
-                std::ptr::null_mut(),
-            );
+            let found =
+                sys::blkid_probe_lookup_value(self.0.as_ptr(), name.as_ptr(), &raw mut data, std::ptr::null_mut());
             match found == 0 && !data.is_null() {
                 true => CStr::from_ptr(data).to_string_lossy().into_owned(),
                 false => String::new(),
@@ -63,8 +56,7 @@ pub fn probe(path: &str) -> Result<Probe> {
     let name = CString::new(path).context("probing a device whose name holds a NUL")?;
     // SAFETY: `name` is NUL-terminated; null means failure.
     let handle = unsafe { sys::blkid_new_probe_from_filename(name.as_ptr()) };
-    let handle =
-        Handle(NonNull::new(handle).with_context(|| format!("opening {path} to probe it"))?);
+    let handle = Handle(NonNull::new(handle).with_context(|| format!("opening {path} to probe it"))?);
     let raw = handle.0.as_ptr();
     // SAFETY: `raw` is a live probe; the calls only set flags and read the device.
     let result = unsafe {
@@ -86,10 +78,7 @@ pub fn probe(path: &str) -> Result<Probe> {
             part_uuid: handle.value(c"PART_ENTRY_UUID"),
         }),
         1 => Ok(Probe::default()),
-        -2 => Ok(Probe {
-            fstype: "ambiguous".to_owned(),
-            ..Probe::default()
-        }),
+        -2 => Ok(Probe { fstype: "ambiguous".to_owned(), ..Probe::default() }),
         _ => bail!("reading {path} to probe it failed"),
     }
 }

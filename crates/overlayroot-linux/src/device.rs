@@ -20,12 +20,7 @@ const POLL: Duration = Duration::from_millis(50);
 const UDEV_GRACE: Duration = Duration::from_secs(2);
 
 /// Where our own mounts of an upper lie; they do not make a device "in use".
-const OURS: [&str; 4] = [
-    paths::BACKING,
-    paths::BACKING_KEPT,
-    paths::LOOK,
-    "/media/root-rw",
-];
+const OURS: [&str; 4] = [paths::BACKING, paths::BACKING_KEPT, paths::LOOK, "/media/root-rw"];
 
 /// Looks for the device, up to `timeout`; calls `waiting` once if it is not there at first.
 pub fn resolve(asked: &upper::Device, timeout: Duration, mut waiting: impl FnMut()) -> Lookup {
@@ -68,9 +63,7 @@ struct Finder {
 
 impl Finder {
     fn seen_for(&self) -> Duration {
-        self.first_seen
-            .map(|seen| seen.elapsed())
-            .unwrap_or_default()
+        self.first_seen.map(|seen| seen.elapsed()).unwrap_or_default()
     }
 
     /// Kernel names of all devices that fit.
@@ -78,10 +71,7 @@ impl Finder {
         if let upper::Device::Path(path) = asked {
             return by_path(path).into_iter().collect();
         }
-        let mut found: Vec<String> = candidates()
-            .into_iter()
-            .filter(|name| self.fits(asked, name))
-            .collect();
+        let mut found: Vec<String> = candidates().into_iter().filter(|name| self.fits(asked, name)).collect();
         // A RAID member or a path of a multipath map shows the label of the whole.
         if found.len() > 1 {
             found.retain(|name| holders(name).is_empty());
@@ -95,10 +85,7 @@ impl Finder {
 
     fn fits(&mut self, asked: &upper::Device, name: &str) -> bool {
         let key = format!("{name} {}", sysfs(name, "dev"));
-        let probe = self
-            .probes
-            .entry(key)
-            .or_insert_with(|| blkid::probe(&node(name)).unwrap_or_default());
+        let probe = self.probes.entry(key).or_insert_with(|| blkid::probe(&node(name)).unwrap_or_default());
         match asked {
             upper::Device::Label(label) => probe.label == *label,
             upper::Device::Uuid(uuid) => probe.uuid.eq_ignore_ascii_case(uuid),
@@ -111,9 +98,7 @@ impl Finder {
 
 /// Kinds of file system on this machine's devices that can hold an upper.
 pub fn upper_file_systems() -> Vec<String> {
-    let probed = candidates()
-        .into_iter()
-        .filter_map(|name| blkid::probe(&node(&name)).ok());
+    let probed = candidates().into_iter().filter_map(|name| blkid::probe(&node(&name)).ok());
     let mut kinds: Vec<String> = probed.map(|probe| probe.fstype).collect();
     kinds.retain(|kind| UPPER_FILE_SYSTEMS.contains(&kind.as_str()));
     kinds.sort_unstable();
@@ -128,11 +113,7 @@ fn candidates() -> Vec<String> {
     };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = names
-        .filter(|name| {
-            !["ram", "fd", "sr"]
-                .iter()
-                .any(|kind| name.starts_with(kind))
-        })
+        .filter(|name| !["ram", "fd", "sr"].iter().any(|kind| name.starts_with(kind)))
         .filter(|name| sysfs(name, "size") != "0" && Path::new(&node(name)).exists())
         .collect();
     names.sort_unstable();
@@ -152,9 +133,7 @@ fn node(name: &str) -> String {
 fn holders(name: &str) -> Vec<String> {
     let entries = std::fs::read_dir(format!("/sys/class/block/{name}/holders"));
     let names = entries.into_iter().flatten();
-    names
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect()
+    names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
 fn udev_link(asked: &upper::Device) -> Option<String> {
@@ -199,9 +178,7 @@ fn describe(name: &str, waited_ms: u64) -> Lookup {
     let mounts = mounts::read().unwrap_or_default();
     Lookup::Found(Device {
         mounted_at: mounted_at(&mounts, &path, &devno),
-        fstype: blkid::probe(&path)
-            .map(|probe| probe.fstype)
-            .unwrap_or_default(),
+        fstype: blkid::probe(&path).map(|probe| probe.fstype).unwrap_or_default(),
         held_by: holders(name),
         read_only: sysfs(name, "ro") == "1",
         path,
@@ -212,8 +189,7 @@ fn describe(name: &str, waited_ms: u64) -> Lookup {
 
 /// btrfs mounts carry an anonymous device number, so the source is compared as well.
 fn mounted_at(mounts: &[Mount], path: &str, devno: &str) -> Vec<String> {
-    let same =
-        |mount: &&Mount| mount.devno == devno || (mount.fstype == "btrfs" && mount.source == path);
+    let same = |mount: &&Mount| mount.devno == devno || (mount.fstype == "btrfs" && mount.source == path);
     let places = mounts.iter().filter(same).map(|mount| mount.at.clone());
     places.filter(|at| !OURS.contains(&at.as_str())).collect()
 }
@@ -234,24 +210,14 @@ mod tests {
         let mut told = 0;
         let asked = upper::Device::Label("no such label, surely".into());
         let lookup = resolve(&asked, Duration::from_millis(120), || told += 1);
-        assert!(
-            matches!(lookup, Lookup::Missing { waited_ms } if (120..5000).contains(&waited_ms))
-        );
+        assert!(matches!(lookup, Lookup::Missing { waited_ms } if (120..5000).contains(&waited_ms)));
         assert_eq!(told, 1);
     }
 
     #[test]
     fn mounts_of_the_device_elsewhere_count_ours_do_not() {
-        let mount = |at: &str, devno: &str| Mount {
-            at: at.into(),
-            devno: devno.into(),
-            ..Mount::default()
-        };
-        let mounts = [
-            mount("/data", "8:1"),
-            mount(paths::BACKING, "8:1"),
-            mount("/x", "8:2"),
-        ];
+        let mount = |at: &str, devno: &str| Mount { at: at.into(), devno: devno.into(), ..Mount::default() };
+        let mounts = [mount("/data", "8:1"), mount(paths::BACKING, "8:1"), mount("/x", "8:2")];
         assert_eq!(mounted_at(&mounts, "/dev/sda1", "8:1"), ["/data"]);
     }
 }

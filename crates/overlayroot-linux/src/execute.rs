@@ -31,30 +31,17 @@ pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Rea
         let us = micros(started);
         tracing::debug!("{step}");
         let word = if result.is_ok() { "done" } else { "failed" };
-        log.push(StepRecord {
-            step: step.name().to_owned(),
-            text: step.to_string(),
-            result: word.to_owned(),
-            us,
-        });
+        log.push(StepRecord { step: step.name().to_owned(), text: step.to_string(), result: word.to_owned(), us });
         let Err(error) = result else {
             continue;
         };
-        let reason = Reason {
-            code: step.name().to_owned(),
-            text: format!("{error:#}"),
-            kernel: kmsg.drain(),
-        };
+        let reason = Reason { code: step.name().to_owned(), text: format!("{error:#}"), kernel: kmsg.drain() };
         if step.optional() {
             soft.push(reason);
             continue;
         }
         undo::all(undos);
-        for done in log
-            .iter_mut()
-            .skip(first)
-            .filter(|entry| entry.result == "done")
-        {
+        for done in log.iter_mut().skip(first).filter(|entry| entry.result == "done") {
             done.result = "undone".to_owned();
         }
         return Err(reason);
@@ -71,32 +58,17 @@ fn perform(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
     match step {
         Step::StandDown { hooks } => hooks.iter().try_for_each(|path| remove(path)),
         Step::Clear { path } => clear(path),
-        Step::MountTmpfs {
-            at,
-            source,
-            options,
-        } => {
+        Step::MountTmpfs { at, source, options } => {
             mounts::mount_fs(source, at, "tmpfs", MsFlags::empty(), options)?;
             undos.push(Undo::Unmount(at.clone()));
             Ok(())
         }
-        Step::Look {
-            device,
-            fstype,
-            store,
-            base,
-            need_room,
-        } => look::look(device, fstype, base, store, *need_room),
+        Step::Look { device, fstype, store, base, need_room } => look::look(device, fstype, base, store, *need_room),
         Step::Check { device, .. } => {
             mounts::make_dir("/run/initramfs/overlayroot")?;
             fsck::check(device, FSCK_UNDO)
         }
-        Step::MountDevice {
-            device,
-            fstype,
-            at,
-            read_only,
-        } => {
+        Step::MountDevice { device, fstype, at, read_only } => {
             let mut flags = MsFlags::empty();
             flags.set(MsFlags::MS_RDONLY, *read_only);
             mounts::mount_fs(device, at, fstype, flags, "")?;
@@ -141,33 +113,21 @@ fn exchange_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             let read_only = mounts::is_bind_read_only(at)?;
             mounts::unmount(at)?;
             let (lower, at) = (lower.clone(), at.clone());
-            undos.push(Undo::RootBack {
-                lower,
-                at,
-                read_only,
-            });
+            undos.push(Undo::RootBack { lower, at, read_only });
             Ok(())
         }
         Step::MountOverlay(overlay) => {
-            mounts::mount_fs(
-                &overlay.source,
-                &overlay.at,
-                "overlay",
-                MsFlags::empty(),
-                &overlay.data(),
-            )?;
+            mounts::mount_fs(&overlay.source, &overlay.at, "overlay", MsFlags::empty(), &overlay.data())?;
             undos.push(Undo::Unmount(overlay.at.clone()));
             Ok(())
         }
         Step::Verify(overlay) => verify::verify(overlay),
-        Step::Unpark { root, mounts, at } => {
-            mounts.iter().enumerate().try_for_each(|(number, mount)| {
-                let (from, to) = (format!("{at}/{number}"), format!("{root}{mount}"));
-                mounts::bind(&from, &to)?;
-                undos.push(Undo::Unmount(to));
-                mounts::unmount(&from)
-            })
-        }
+        Step::Unpark { root, mounts, at } => mounts.iter().enumerate().try_for_each(|(number, mount)| {
+            let (from, to) = (format!("{at}/{number}"), format!("{root}{mount}"));
+            mounts::bind(&from, &to)?;
+            undos.push(Undo::Unmount(to));
+            mounts::unmount(&from)
+        }),
         Step::RootReadOnly { at } => {
             mounts::remount_super(at, true)?;
             undos.push(Undo::SuperWritable(at.clone()));
@@ -235,9 +195,7 @@ fn write_run(path: &str, text: &str, undos: &mut Vec<Undo>) -> Result<()> {
 fn link_run(path: &str, to: &str, undos: &mut Vec<Undo>) -> Result<()> {
     parent(path)?;
     match std::os::unix::fs::symlink(to, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && path == paths::VOLATILE_ROOT => {
-            Ok(())
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path == paths::VOLATILE_ROOT => Ok(()),
         Ok(()) => {
             undos.push(Undo::Remove(path.to_owned()));
             Ok(())

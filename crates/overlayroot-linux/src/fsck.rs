@@ -14,14 +14,10 @@ use std::process::Command;
 pub fn check(device: &str, undo: &str) -> Result<()> {
     // A stale undo file would be replayed onto the wrong state.
     let _ = std::fs::remove_file(undo);
-    let output = Command::new("e2fsck")
-        .args(["-p", "-z", undo, device])
-        .output();
+    let output = Command::new("e2fsck").args(["-p", "-z", undo, device]).output();
     let output = output.with_context(|| format!("running e2fsck on {device}"))?;
     let code = output.status.code().unwrap_or(128);
-    let said = last_line(&output.stdout)
-        .or_else(|| last_line(&output.stderr))
-        .unwrap_or_default();
+    let said = last_line(&output.stdout).or_else(|| last_line(&output.stderr)).unwrap_or_default();
     let result = match code {
         0 => Ok(()),
         1 | 2 => {
@@ -49,8 +45,5 @@ fn take_back(device: &str, undo: &str) {
 
 fn last_line(text: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(text);
-    text.lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty())
-        .map(str::to_owned)
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }

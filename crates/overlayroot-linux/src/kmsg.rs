@@ -70,14 +70,8 @@ mod tests {
 
     #[test]
     fn keeps_the_kernels_warnings_and_overlayfs() {
-        assert_eq!(
-            line(b"4,1,2,-;EXT4-fs (vdb): bad\n SUB=1\n").as_deref(),
-            Some("EXT4-fs (vdb): bad")
-        );
-        assert_eq!(
-            line(b"6,1,2,-;overlayfs: hello\n").as_deref(),
-            Some("overlayfs: hello")
-        );
+        assert_eq!(line(b"4,1,2,-;EXT4-fs (vdb): bad\n SUB=1\n").as_deref(), Some("EXT4-fs (vdb): bad"));
+        assert_eq!(line(b"6,1,2,-;overlayfs: hello\n").as_deref(), Some("overlayfs: hello"));
         assert_eq!(line(b"6,1,2,-;usb 1-1: new\n"), None);
         assert_eq!(line(b"28,1,2,-;systemd[1]: warning of user space\n"), None);
         assert_eq!(line(b"junk"), None);

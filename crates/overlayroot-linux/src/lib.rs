@@ -13,6 +13,7 @@ pub mod look;
 pub mod mounts;
 pub mod probe;
 pub mod recordfile;
+pub mod room;
 pub mod sources;
 pub mod store;
 pub mod undo;

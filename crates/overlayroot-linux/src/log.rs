@@ -17,11 +17,7 @@ struct Lines {
 /// Sends events up to `most` on their way. A second call changes nothing.
 pub fn start(most: Level, to_kernel: bool) {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let lines = Lines {
-        most,
-        kmsg: to_kernel && !journal,
-        prefix: journal,
-    };
+    let lines = Lines { most, kmsg: to_kernel && !journal, prefix: journal };
     // An error means that a subscriber is there already.
     let _ = tracing::subscriber::set_global_default(lines);
 }

@@ -2,9 +2,9 @@
 //! Looks at a device upper without writing a byte of it: mounted read-only, its journal left alone.
 
 use crate::mounts;
+use crate::room::room;
 use anyhow::{Context, Result, bail};
 use nix::mount::MsFlags;
-use nix::sys::statvfs::statvfs;
 use overlayroot_core::layout::Store;
 use std::path::Path;
 
@@ -51,16 +51,10 @@ fn inside(base: &str, store: &Store, need_room: bool) -> Result<()> {
     for path in [&store.upper, &store.work, &store.trash, &store.fingerprint] {
         plain(base, path)?;
     }
-    let stat = statvfs(base).context("asking for the room on the upper's file system")?;
-    let free = u64::from(stat.blocks_free()) * u64::from(stat.fragment_size());
-    // btrfs has no inode table and reports none.
-    let inodes_low = stat.files() > 0 && u64::from(stat.files_free()) < LEAST_INODES;
-    if need_room && (free < LEAST_BYTES || inodes_low) {
-        bail!(
-            "the upper's file system is full: {} KiB and {} inodes free",
-            free >> 10,
-            stat.files_free()
-        );
+    let room = room(base)?;
+    let inodes_low = room.inodes > 0 && room.inodes_free < LEAST_INODES;
+    if need_room && (room.free < LEAST_BYTES || inodes_low) {
+        bail!("the upper's file system is full: {} KiB and {} inodes free", room.free >> 10, room.inodes_free);
     }
     Ok(())
 }
@@ -68,10 +62,7 @@ fn inside(base: &str, store: &Store, need_room: bool) -> Result<()> {
 /// Every part of the path below `base` is a directory or not there (the last may be a file's name):
 /// a symbolic link would lead the upper out of its file system.
 fn plain(base: &str, path: &str) -> Result<()> {
-    let below = path
-        .strip_prefix(base)
-        .unwrap_or(path)
-        .trim_start_matches('/');
+    let below = path.strip_prefix(base).unwrap_or(path).trim_start_matches('/');
     let mut at = Path::new(base).to_path_buf();
     for part in below.split('/') {
         at.push(part);
@@ -97,12 +88,7 @@ mod tests {
         let store = Store::named(base, "overlay");
         assert!(inside(base, &store, false).is_ok());
         std::os::unix::fs::symlink("/etc", dir.path().join("overlay")).unwrap();
-        assert!(
-            inside(base, &store, false)
-                .unwrap_err()
-                .to_string()
-                .contains("'overlay'")
-        );
+        assert!(inside(base, &store, false).unwrap_err().to_string().contains("'overlay'"));
         let deep = Store::named(&format!("{base}/overlay"), "x");
         assert!(inside(base, &deep, false).is_err());
     }

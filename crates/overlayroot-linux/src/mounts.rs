@@ -26,15 +26,13 @@ pub fn make_dir(at: &str) -> Result<()> {
 pub fn mount_fs(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str) -> Result<()> {
     make_dir(at)?;
     let data = (!data.is_empty()).then_some(data);
-    mount(Some(source), at, Some(fstype), flags, data)
-        .with_context(|| format!("mounting {fstype} '{source}' on {at}"))
+    mount(Some(source), at, Some(fstype), flags, data).with_context(|| format!("mounting {fstype} '{source}' on {at}"))
 }
 
 /// Makes `from` visible at `to` too, without the mounts below it.
 pub fn bind(from: &str, to: &str) -> Result<()> {
     make_dir(to)?;
-    mount(Some(from), to, NO, MsFlags::MS_BIND, NO)
-        .with_context(|| format!("binding {from} to {to}"))
+    mount(Some(from), to, NO, MsFlags::MS_BIND, NO).with_context(|| format!("binding {from} to {to}"))
 }
 
 /// Unmounts; waits up to half a second for whoever still looks at it.
@@ -53,8 +51,7 @@ pub fn unmount(at: &str) -> Result<()> {
 pub fn remount_bind(at: &str, read_only: bool) -> Result<()> {
     let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
     flags.set(MsFlags::MS_RDONLY, read_only);
-    mount(NO, at, NO, flags, NO)
-        .with_context(|| format!("making the mount {at} {}", word(read_only)))
+    mount(NO, at, NO, flags, NO).with_context(|| format!("making the mount {at} {}", word(read_only)))
 }
 
 fn word(read_only: bool) -> &'static str {
@@ -65,8 +62,7 @@ fn word(read_only: bool) -> &'static str {
 pub fn remount_super(at: &str, read_only: bool) -> Result<()> {
     let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT;
     flags.set(MsFlags::MS_RDONLY, read_only);
-    mount(NO, at, NO, flags, NO)
-        .with_context(|| format!("making the file system of {at} {}", word(read_only)))
+    mount(NO, at, NO, flags, NO).with_context(|| format!("making the file system of {at} {}", word(read_only)))
 }
 
 /// Whether this mount, apart from its file system, is read-only.
@@ -89,8 +85,5 @@ fn flags_at(at: &str) -> Result<MsFlags> {
         ("relatime", MsFlags::MS_RELATIME),
     ];
     let held = |word: &str| found.options.split(',').any(|option| option == word);
-    Ok(table
-        .iter()
-        .filter(|(word, _)| held(word))
-        .fold(MsFlags::empty(), |all, (_, flag)| all | *flag))
+    Ok(table.iter().filter(|(word, _)| held(word)).fold(MsFlags::empty(), |all, (_, flag)| all | *flag))
 }

@@ -17,12 +17,8 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Hook directories of dracut 049 to 111.
-const HOOK_DIRS: [&str; 4] = [
-    "/var/lib/dracut/hooks",
-    "/lib/dracut/hooks",
-    "/usr/lib/dracut/hooks",
-    "/etc/dracut/hooks",
-];
+const HOOK_DIRS: [&str; 4] =
+    ["/var/lib/dracut/hooks", "/lib/dracut/hooks", "/usr/lib/dracut/hooks", "/etc/dracut/hooks"];
 
 /// Looks at the machine from the initramfs, waiting for the upper's device where one is asked for.
 pub fn initramfs(config: &Config, args: &[Arg]) -> Result<Facts> {
@@ -32,9 +28,7 @@ pub fn initramfs(config: &Config, args: &[Arg]) -> Result<Facts> {
     };
     let prefix = paths::SYSROOT.len();
     let below = mountinfo::below(&mounts, paths::SYSROOT).into_iter();
-    let submounts = below
-        .filter_map(|below| below.at.get(prefix..).map(str::to_owned))
-        .collect();
+    let submounts = below.filter_map(|below| below.at.get(prefix..).map(str::to_owned)).collect();
     Ok(Facts {
         root: Some(root(mount, paths::SYSROOT, submounts)),
         kernel: kernel(load_overlay()),
@@ -50,22 +44,17 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let mounts = mounts::read()?;
     let top = mountinfo::at(&mounts, "/");
     // On an overlay of ours the lower is the root that the next boot will find.
-    let lower = [paths::LOWER, "/media/root-ro"]
-        .into_iter()
-        .find_map(|at| mountinfo::at(&mounts, at));
+    let lower = [paths::LOWER, "/media/root-ro"].into_iter().find_map(|at| mountinfo::at(&mounts, at));
     let ours = top.is_some_and(|top| top.fstype == "overlay") && lower.is_some();
     let found = if ours { lower } else { top };
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let modules = fs::read_to_string(format!("/lib/modules/{}/modules.dep", release.trim()))
-        .unwrap_or_default();
+    let modules = fs::read_to_string(format!("/lib/modules/{}/modules.dep", release.trim())).unwrap_or_default();
     let overlay = has_overlay() || modules.contains("/overlay.ko");
     Ok(Facts {
         root: found.map(|mount| root(mount, &mount.at, Vec::new())),
         kernel: kernel(overlay),
         device: device_of(config, false),
-        rivals: found
-            .map(|mount| rivals::find(args, &mount.fstype, &mount.source))
-            .unwrap_or_default(),
+        rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
         stock_hooks: Vec::new(),
         premade: Vec::new(),
     })
@@ -77,23 +66,16 @@ pub fn device_of(config: &Config, wait: bool) -> Option<overlayroot_core::facts:
         return None;
     };
     let seconds = if wait { config.timeout.value } else { 0 };
-    Some(device::resolve(
-        asked,
-        Duration::from_secs(seconds.into()),
-        || {
-            if wait && seconds > 0 {
-                tracing::warn!("waiting up to {seconds} s for {asked}");
-            }
-        },
-    ))
+    Some(device::resolve(asked, Duration::from_secs(seconds.into()), || {
+        if wait && seconds > 0 {
+            tracing::warn!("waiting up to {seconds} s for {asked}");
+        }
+    }))
 }
 
 fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
-    let text =
-        |name: &str| read_in_root(at, name).map(|text| String::from_utf8_lossy(&text).into_owned());
-    let os = text("/etc/os-release")
-        .or_else(|_| text("/usr/lib/os-release"))
-        .unwrap_or_default();
+    let text = |name: &str| read_in_root(at, name).map(|text| String::from_utf8_lossy(&text).into_owned());
+    let os = text("/etc/os-release").or_else(|_| text("/usr/lib/os-release")).unwrap_or_default();
     Root {
         source: mount.source.clone(),
         fstype: mount.fstype.clone(),
@@ -122,9 +104,7 @@ fn os_identity(os_release: &str) -> String {
         let found = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         found.map(|value| value.trim_matches(['"', '\'']).to_owned())
     };
-    let values = ["ID", "VERSION_ID", "BUILD_ID"]
-        .into_iter()
-        .filter_map(value);
+    let values = ["ID", "VERSION_ID", "BUILD_ID"].into_iter().filter_map(value);
     values.collect::<Vec<_>>().join(" ")
 }
 
@@ -137,16 +117,13 @@ fn packages(at: &str) -> i64 {
         "var/lib/rpm/Packages",
         "var/lib/pacman/local",
     ];
-    let stamps = DATABASES
-        .iter()
-        .filter_map(|name| fs::symlink_metadata(Path::new(at).join(name)).ok());
+    let stamps = DATABASES.iter().filter_map(|name| fs::symlink_metadata(Path::new(at).join(name)).ok());
     stamps.map(|metadata| metadata.mtime()).max().unwrap_or(0)
 }
 
 fn has_overlay() -> bool {
     let list = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    list.lines()
-        .any(|line| line.split_whitespace().last() == Some("overlay"))
+    list.lines().any(|line| line.split_whitespace().last() == Some("overlay"))
 }
 
 fn load_overlay() -> bool {
@@ -173,41 +150,26 @@ fn kernel(overlay: bool) -> Kernel {
     Kernel {
         release: release.trim().to_owned(),
         overlay,
-        on_by_default: FEATURES
-            .iter()
-            .filter(|(name, _)| on(name))
-            .map(|(_, option)| (*option).to_owned())
-            .collect(),
+        on_by_default: FEATURES.iter().filter(|(name, _)| on(name)).map(|(_, option)| (*option).to_owned()).collect(),
     }
 }
 
 /// Hooks of dracut's stock overlayfs module (`70overlayfs`, `90overlayfs`) in this initramfs.
 pub fn stock_hooks() -> Vec<String> {
-    let stages = HOOK_DIRS
-        .iter()
-        .flat_map(|dir| ["pre-mount", "mount", "pre-pivot"].map(|stage| format!("{dir}/{stage}")));
+    let stages =
+        HOOK_DIRS.iter().flat_map(|dir| ["pre-mount", "mount", "pre-pivot"].map(|stage| format!("{dir}/{stage}")));
     let files = stages.filter_map(|dir| fs::read_dir(dir).ok()).flatten();
     let paths = files.filter_map(|entry| entry.ok()?.path().to_str().map(str::to_owned));
     let ends = ["-prepare-overlayfs.sh", "-mount-overlayfs.sh"];
-    let mut found: Vec<String> = paths
-        .filter(|path| ends.iter().any(|end| path.ends_with(end)))
-        .collect();
+    let mut found: Vec<String> = paths.filter(|path| ends.iter().any(|end| path.ends_with(end))).collect();
     // /lib/dracut/hooks may be a link to /var/lib/dracut/hooks: the second name of a file is gone with the first.
     found.sort_unstable();
     found
 }
 
 fn premade(mounts: &[Mount]) -> Vec<Premade> {
-    let places = [
-        paths::LOWER,
-        paths::UPPER_LINK,
-        paths::WORK_LINK,
-        paths::READONLY_LINK,
-    ];
-    places
-        .into_iter()
-        .filter_map(|path| premade_at(mounts, path))
-        .collect()
+    let places = [paths::LOWER, paths::UPPER_LINK, paths::WORK_LINK, paths::READONLY_LINK];
+    places.into_iter().filter_map(|path| premade_at(mounts, path)).collect()
 }
 
 fn premade_at(mounts: &[Mount], path: &str) -> Option<Premade> {
@@ -217,10 +179,7 @@ fn premade_at(mounts: &[Mount], path: &str) -> Option<Premade> {
         (None, Ok(_)) => PremadeKind::Link,
         (None, Err(_)) => return None,
     };
-    Some(Premade {
-        path: path.to_owned(),
-        kind,
-    })
+    Some(Premade { path: path.to_owned(), kind })
 }
 
 #[cfg(test)]

@@ -22,14 +22,12 @@ pub fn read(path: &str) -> Result<Option<Record>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         other => other.with_context(|| format!("reading {path}"))?,
     };
-    let value: serde_json::Value =
-        serde_json::from_str(&text).with_context(|| format!("parsing {path}"))?;
+    let value: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("parsing {path}"))?;
     match value.get("schema").and_then(serde_json::Value::as_u64) {
         Some(schema) if schema == u64::from(SCHEMA) => {}
         other => bail!("{path} has schema {other:?}, this version reads {SCHEMA}"),
     }
-    let record =
-        serde_json::from_value(value).with_context(|| format!("reading the fields of {path}"))?;
+    let record = serde_json::from_value(value).with_context(|| format!("reading the fields of {path}"))?;
     Ok(Some(record))
 }
 

@@ -16,11 +16,7 @@ const MOST: u64 = 1 << 20;
 
 /// Everything the initramfs or the host sees. `root` is where the lower can be read, for Ubuntu's files.
 pub fn read(root: Option<&str>) -> Inputs {
-    Inputs {
-        conf: conf(),
-        cmdline: cmdline(),
-        ubuntu: root.map(ubuntu).unwrap_or_default(),
-    }
+    Inputs { conf: conf(), cmdline: cmdline(), ubuntu: root.map(ubuntu).unwrap_or_default() }
 }
 
 /// dracut's sources of the command line, lowest first (dracut-lib.sh, getcmdline).
@@ -48,11 +44,7 @@ fn ubuntu(root: &str) -> Vec<Source> {
 
 fn file(name: &str) -> Option<Source> {
     let mut text = Vec::new();
-    File::open(name)
-        .ok()?
-        .take(MOST)
-        .read_to_end(&mut text)
-        .ok()?;
+    File::open(name).ok()?.take(MOST).read_to_end(&mut text).ok()?;
     Some(Source::new(name, text))
 }
 
@@ -61,38 +53,20 @@ fn directory(name: &str) -> Vec<Source> {
     let Ok(entries) = std::fs::read_dir(name) else {
         return Vec::new();
     };
-    let mut paths: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "conf")
-    });
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
     paths.sort_unstable();
-    paths
-        .iter()
-        .filter_map(|path| file(path.to_str()?))
-        .collect()
+    paths.iter().filter_map(|path| file(path.to_str()?)).collect()
 }
 
 /// Reads a file of another root, with that root's own links: `/etc/os-release` may be an absolute
 /// link, which must not be followed into the initramfs.
 pub fn read_in_root(root: &str, name: &str) -> Result<Vec<u8>> {
     let context = || format!("reading {name} below {root}");
-    let directory = open(
-        root,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .with_context(context)?;
+    let directory =
+        open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(context)?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let opened = openat2(
-        &directory,
-        name,
-        flags,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT,
-    );
+    let opened = openat2(&directory, name, flags, Mode::empty(), ResolveFlags::IN_ROOT);
     let fd = match opened {
         // Linux before 5.6 has no openat2; there, no link is followed at the last component.
         Err(rustix::io::Errno::NOSYS) => {
@@ -103,10 +77,7 @@ pub fn read_in_root(root: &str, name: &str) -> Result<Vec<u8>> {
     }
     .with_context(context)?;
     let mut text = Vec::new();
-    File::from(fd)
-        .take(MOST)
-        .read_to_end(&mut text)
-        .with_context(context)?;
+    File::from(fd).take(MOST).read_to_end(&mut text).with_context(context)?;
     Ok(text)
 }
 
@@ -120,8 +91,7 @@ mod tests {
         std::fs::create_dir(root.path().join("etc")).unwrap();
         std::fs::write(root.path().join("target"), "inside").unwrap();
         std::os::unix::fs::symlink("/target", root.path().join("etc/os-release")).unwrap();
-        std::os::unix::fs::symlink("../../../../../etc/passwd", root.path().join("etc/climb"))
-            .unwrap();
+        std::os::unix::fs::symlink("../../../../../etc/passwd", root.path().join("etc/climb")).unwrap();
         let root = root.path().to_str().unwrap();
         assert_eq!(read_in_root(root, "/etc/os-release").unwrap(), b"inside");
         assert!(read_in_root(root, "/etc/climb").is_err());
@@ -134,10 +104,7 @@ mod tests {
             std::fs::write(dir.path().join(name), name).unwrap();
         }
         let got = directory(dir.path().to_str().unwrap());
-        let texts: Vec<_> = got
-            .iter()
-            .map(|s| String::from_utf8_lossy(&s.text).into_owned())
-            .collect();
+        let texts: Vec<_> = got.iter().map(|s| String::from_utf8_lossy(&s.text).into_owned()).collect();
         assert_eq!(texts, ["10-a.conf", "20-b.conf"]);
     }
 }

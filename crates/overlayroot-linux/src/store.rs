@@ -13,10 +13,8 @@ use std::path::Path;
 /// Makes upper and work. A new or empty upper gets the attributes of `like`, for the merged root
 /// shows the upper's (kernel: overlayfs.rst); one with content keeps its own.
 pub fn make(store: &Store, like: &str) -> Result<()> {
-    fs::create_dir_all(&store.upper)
-        .with_context(|| format!("making the upper {}", store.upper))?;
-    fs::create_dir_all(&store.work)
-        .with_context(|| format!("making the work directory {}", store.work))?;
+    fs::create_dir_all(&store.upper).with_context(|| format!("making the upper {}", store.upper))?;
+    fs::create_dir_all(&store.work).with_context(|| format!("making the work directory {}", store.work))?;
     // The kernel cleans its own leftovers only two levels deep; what is deeper makes the mount
     // read-only while mount(2) reports success, and a `volatile` marker refuses it.
     empty(&store.work)?;
@@ -51,16 +49,12 @@ pub fn copy_attributes(from: &str, to: &str) -> Result<()> {
 
 /// Gives a directory times taken before.
 pub fn copy_times(metadata: &fs::Metadata, to: &str) -> Result<()> {
-    let time = |seconds, nanoseconds| Timespec {
-        tv_sec: seconds,
-        tv_nsec: nanoseconds,
-    };
+    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
     let times = Timestamps {
         last_access: time(metadata.atime(), metadata.atime_nsec()),
         last_modification: time(metadata.mtime(), metadata.mtime_nsec()),
     };
-    rustix::fs::utimensat(CWD, to, &times, AtFlags::empty())
-        .with_context(|| format!("setting the times of {to}"))
+    rustix::fs::utimensat(CWD, to, &times, AtFlags::empty()).with_context(|| format!("setting the times of {to}"))
 }
 
 fn xattrs(path: &str) -> Result<Vec<String>> {
@@ -69,14 +63,8 @@ fn xattrs(path: &str) -> Result<Vec<String>> {
         Err(rustix::io::Errno::NOTSUP) => 0,
         other => other?,
     };
-    let names = names
-        .get(..len)
-        .unwrap_or_default()
-        .split(|byte| *byte == 0);
-    Ok(names
-        .filter(|name| !name.is_empty())
-        .map(|name| String::from_utf8_lossy(name).into_owned())
-        .collect())
+    let names = names.get(..len).unwrap_or_default().split(|byte| *byte == 0);
+    Ok(names.filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
 /// Removes what is in a directory, not the directory. Links are removed, never followed.
@@ -126,9 +114,7 @@ fn unused(trash: &str, name: &str) -> String {
 fn sync_parent(path: &str) -> Result<()> {
     let parent = Path::new(path).parent().unwrap_or(Path::new("/"));
     let directory = File::open(parent).with_context(|| format!("opening {}", parent.display()))?;
-    directory
-        .sync_all()
-        .with_context(|| format!("syncing {}", parent.display()))
+    directory.sync_all().with_context(|| format!("syncing {}", parent.display()))
 }
 
 /// Stores the lower's fingerprint, unless one is there: it tells on which lower the upper was begun.
@@ -147,8 +133,7 @@ pub fn remember(path: &str, fingerprint: &Fingerprint) -> Result<()> {
 pub fn write_atomic(path: &str, text: &str) -> Result<()> {
     let new = format!("{path}.new");
     let mut file = File::create(&new).with_context(|| format!("making {new}"))?;
-    file.write_all(text.as_bytes())
-        .with_context(|| format!("writing {new}"))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("writing {new}"))?;
     fs::rename(&new, path).with_context(|| format!("renaming {new} to {path}"))
 }
 

@@ -16,14 +16,8 @@ fn a_new_upper_looks_like_the_lowers_root() {
     fs::create_dir(&like).unwrap();
     fs::set_permissions(&like, fs::Permissions::from_mode(0o1750)).unwrap();
     make(&store, like.to_str().unwrap()).unwrap();
-    let (got, want) = (
-        fs::metadata(&store.upper).unwrap(),
-        fs::metadata(&like).unwrap(),
-    );
-    assert_eq!(
-        (got.mode(), got.uid(), got.mtime()),
-        (want.mode(), want.uid(), want.mtime())
-    );
+    let (got, want) = (fs::metadata(&store.upper).unwrap(), fs::metadata(&like).unwrap());
+    assert_eq!((got.mode(), got.uid(), got.mtime()), (want.mode(), want.uid(), want.mtime()));
 }
 
 #[test]
@@ -54,15 +48,8 @@ fn reset_empties_upper_and_work_and_nothing_else() {
 #[test]
 fn the_first_lower_is_remembered() {
     let (_dir, store) = fresh();
-    let lower = |os: &str| Fingerprint {
-        os: os.into(),
-        ..Fingerprint::default()
-    };
+    let lower = |os: &str| Fingerprint { os: os.into(), ..Fingerprint::default() };
     remember(&store.fingerprint, &lower("debian 12")).unwrap();
     remember(&store.fingerprint, &lower("debian 13")).unwrap();
-    assert!(
-        fs::read_to_string(&store.fingerprint)
-            .unwrap()
-            .contains("debian 12")
-    );
+    assert!(fs::read_to_string(&store.fingerprint).unwrap().contains("debian 12"));
 }

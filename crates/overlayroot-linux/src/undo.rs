@@ -37,11 +37,7 @@ impl Undo {
             Self::Unmount(at) => mounts::unmount(at),
             Self::Remove(path) => Ok(std::fs::remove_file(path)?),
             Self::SuperWritable(at) => mounts::remount_super(at, false),
-            Self::RootBack {
-                lower,
-                at,
-                read_only,
-            } => {
+            Self::RootBack { lower, at, read_only } => {
                 mounts::bind(lower, at)?;
                 // A bind inherits the read-only flag of what it was made from.
                 if mounts::is_bind_read_only(at)? != *read_only {

@@ -14,33 +14,14 @@ use std::io::Write;
 /// Type, source, layers, and a file written and removed.
 pub fn verify(want: &Overlay) -> Result<()> {
     let mounts = mounts::read()?;
-    let got =
-        mountinfo::at(&mounts, &want.at).with_context(|| format!("{} is not mounted", want.at))?;
-    ensure!(
-        got.fstype == "overlay",
-        "{} is {}, not an overlay",
-        want.at,
-        got.fstype
-    );
-    ensure!(
-        got.source == want.source,
-        "{} has source '{}', not '{}'",
-        want.at,
-        got.source,
-        want.source
-    );
+    let got = mountinfo::at(&mounts, &want.at).with_context(|| format!("{} is not mounted", want.at))?;
+    ensure!(got.fstype == "overlay", "{} is {}, not an overlay", want.at, got.fstype);
+    ensure!(got.source == want.source, "{} has source '{}', not '{}'", want.at, got.source, want.source);
     let lowers = want.lowers.join(":");
-    for (key, want) in [
-        ("lowerdir", &lowers),
-        ("upperdir", &want.upper),
-        ("workdir", &want.work),
-    ] {
+    for (key, want) in [("lowerdir", &lowers), ("upperdir", &want.upper), ("workdir", &want.work)] {
         match got.super_option(key) {
             Some(got) if got == *want => {}
-            got => bail!(
-                "the kernel shows {key}={}, not {want}",
-                got.unwrap_or_default()
-            ),
+            got => bail!("the kernel shows {key}={}, not {want}", got.unwrap_or_default()),
         }
     }
     ensure!(!got.read_only(), "the kernel mounted {} read-only", want.at);
@@ -54,11 +35,7 @@ fn write_probe(at: &str) -> Result<()> {
     let path = format!("{at}/.overlayroot-rs.probe");
     let context = || format!("writing a file into {at}");
     let _ = fs::remove_file(&path);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .with_context(context)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).with_context(context)?;
     // One page, so that a file system without a free block shows.
     let written = file.write_all(&[0; 4096]).with_context(context);
     let removed = fs::remove_file(&path).with_context(|| format!("removing {path}"));

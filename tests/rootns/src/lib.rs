@@ -17,20 +17,14 @@ const NO: Option<&str> = None;
 
 /// Runs `test` on a stage of its own. Fails where the machine can't give one; there is no skip.
 pub fn on_stage(name: &str, test: impl FnOnce(&mut Stage) + Send + 'static) {
-    assert!(
-        nix::unistd::geteuid().is_root(),
-        "the rootns tier needs root: sudo make test-rootns"
-    );
+    assert!(nix::unistd::geteuid().is_root(), "the rootns tier needs root: sudo make test-rootns");
     let name = name.to_owned();
-    let thread = std::thread::Builder::new()
-        .name(name.clone())
-        .spawn(move || {
-            unshare(CloneFlags::CLONE_NEWNS).expect("a private mount namespace");
-            mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO)
-                .expect("making / private");
-            let mut stage = Stage::build(&name);
-            test(&mut stage);
-        });
+    let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNS).expect("a private mount namespace");
+        mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO).expect("making / private");
+        let mut stage = Stage::build(&name);
+        test(&mut stage);
+    });
     if let Err(panic) = thread.expect("a thread").join() {
         std::panic::resume_unwind(panic);
     }
@@ -69,31 +63,16 @@ pub struct Stage {
 
 /// Runs a program and expects success.
 pub fn run(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(args)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{program} {args:?}: {text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{program} {args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
     text
 }
 
 fn binary() -> PathBuf {
     let here = std::env::current_exe().expect("the test's own path");
-    let dir = here
-        .ancestors()
-        .nth(2)
-        .expect("target directory")
-        .join("overlay-assemble");
-    assert!(
-        dir.exists(),
-        "{} is not built: cargo build -p overlayroot-initramfs",
-        dir.display()
-    );
+    let dir = here.ancestors().nth(2).expect("target directory").join("overlay-assemble");
+    assert!(dir.exists(), "{} is not built: cargo build -p overlayroot-initramfs", dir.display());
     dir
 }
 
@@ -104,22 +83,9 @@ impl Stage {
         fs::create_dir_all(tree.join("etc")).expect("the root's tree");
         fs::create_dir_all(tree.join("usr")).expect("the root's tree");
         fs::write(tree.join("etc/hostname"), "lower\n").expect("a file of the lower");
-        fs::write(
-            tree.join("etc/fstab"),
-            "/dev/x / ext4 defaults 0 1\n/swapfile none swap sw\n",
-        )
-        .expect("fstab");
-        let tag = format!(
-            "{}{}",
-            std::process::id() % 10_000,
-            name.bytes().map(u32::from).sum::<u32>() % 1000
-        );
-        let root = disk(
-            &images,
-            "root.img",
-            24,
-            &["-t", "ext4", "-d", tree.to_str().expect("UTF-8")],
-        );
+        fs::write(tree.join("etc/fstab"), "/dev/x / ext4 defaults 0 1\n/swapfile none swap sw\n").expect("fstab");
+        let tag = format!("{}{}", std::process::id() % 10_000, name.bytes().map(u32::from).sum::<u32>() % 1000);
+        let root = disk(&images, "root.img", 24, &["-t", "ext4", "-d", tree.to_str().expect("UTF-8")]);
         let mut stage = Self { tag, images, root };
         stage.enter();
         stage.root.image = PathBuf::from("/images/root.img");
@@ -133,8 +99,7 @@ impl Stage {
         mount(Some("stage"), &new, Some("tmpfs"), MsFlags::empty(), NO).expect("a tmpfs");
         let binary = binary();
         for dir in [
-            "usr", "dev", "proc", "sys", "run", "sysroot", "etc", "tmp", "mnt", "images", "bin",
-            "sbin", "lib", "lib64",
+            "usr", "dev", "proc", "sys", "run", "sysroot", "etc", "tmp", "mnt", "images", "bin", "sbin", "lib", "lib64",
         ] {
             fs::create_dir(new.join(dir)).expect("a directory of the stage");
         }
@@ -145,25 +110,10 @@ impl Stage {
                 mount(Some(&from), &new.join(dir), NO, bind, NO).expect("a bind of the host");
             }
         }
-        mount(
-            Some(self.images.path()),
-            &new.join("images"),
-            NO,
-            MsFlags::MS_BIND,
-            NO,
-        )
-        .expect("the images");
-        mount(
-            Some("run"),
-            &new.join("run"),
-            Some("tmpfs"),
-            MsFlags::empty(),
-            NO,
-        )
-        .expect("/run");
+        mount(Some(self.images.path()), &new.join("images"), NO, MsFlags::MS_BIND, NO).expect("the images");
+        mount(Some("run"), &new.join("run"), Some("tmpfs"), MsFlags::empty(), NO).expect("/run");
         fs::copy(&binary, new.join("overlay-assemble")).expect("the program");
-        std::os::unix::fs::symlink("overlay-assemble", new.join("overlay-upper"))
-            .expect("its other name");
+        std::os::unix::fs::symlink("overlay-assemble", new.join("overlay-upper")).expect("its other name");
         nix::unistd::chroot(&new).expect("chroot");
         std::env::set_current_dir("/").expect("cd /");
         self.mount_root("ro");
@@ -172,10 +122,7 @@ impl Stage {
     /// Mounts the root's disk on /sysroot with `mode` (`ro` or `rw`), in place of what is there.
     pub fn mount_root(&self, mode: &str) {
         let _ = Command::new("umount").arg("/sysroot").output();
-        run(
-            "mount",
-            &["-t", "ext4", "-o", mode, &self.root.node, "/sysroot"],
-        );
+        run("mount", &["-t", "ext4", "-o", mode, &self.root.node, "/sysroot"]);
     }
 
     /// A further disk of `mib` MiB, with whatever `mkfs` arguments mke2fs, mkfs.xfs … take.
@@ -186,18 +133,8 @@ impl Stage {
     /// Sets the command line and runs a tool.
     pub fn tool(&self, tool: &str, cmdline: &[u8], args: &[&str]) -> Output {
         fs::write("/tmp/cmdline", cmdline).expect("the command line");
-        mount(
-            Some("/tmp/cmdline"),
-            "/proc/cmdline",
-            NO,
-            MsFlags::MS_BIND,
-            NO,
-        )
-        .expect("over /proc/cmdline");
-        let output = Command::new(format!("/{tool}"))
-            .args(args)
-            .output()
-            .expect("the tool");
+        mount(Some("/tmp/cmdline"), "/proc/cmdline", NO, MsFlags::MS_BIND, NO).expect("over /proc/cmdline");
+        let output = Command::new(format!("/{tool}")).args(args).output().expect("the tool");
         nix::mount::umount("/proc/cmdline").expect("off /proc/cmdline");
         output
     }
@@ -206,18 +143,13 @@ impl Stage {
     pub fn assemble(&self, cmdline: &str) -> Value {
         let output = self.tool("overlay-assemble", cmdline.as_bytes(), &["--by", "hook"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let record = fs::read_to_string("/run/overlayroot/state.json")
-            .unwrap_or_else(|_| panic!("no record: {said}"));
+        let record = fs::read_to_string("/run/overlayroot/state.json").unwrap_or_else(|_| panic!("no record: {said}"));
         serde_json::from_str(&record).expect("a record in JSON")
     }
 
     /// As a new boot would find it: nothing mounted below /run, the plain root on /sysroot.
     pub fn reboot(&self) {
-        for mount in mounts()
-            .iter()
-            .rev()
-            .filter(|m| m.at.starts_with("/sysroot") || m.at.starts_with("/run"))
-        {
+        for mount in mounts().iter().rev().filter(|m| m.at.starts_with("/sysroot") || m.at.starts_with("/run")) {
             run("umount", &["-l", &mount.at]);
         }
         mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), NO).expect("/run");
@@ -253,8 +185,6 @@ fn disk_at(dir: &Path, name: &str, mib: u64, mkfs: &[&str]) -> Disk {
             run("mke2fs", &[&["-q", "-F"], rest, &[path]].concat());
         }
     }
-    let node = run("losetup", &["--find", "--show", path])
-        .trim()
-        .to_owned();
+    let node = run("losetup", &["--find", "--show", path]).trim().to_owned();
     Disk { node, image }
 }

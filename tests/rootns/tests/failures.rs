@@ -20,27 +20,14 @@ fn untouched(stage: &Stage, disk: &Disk, cmdline: &str) -> (String, String) {
 
 fn reason(record: &Value) -> (String, String) {
     let first = &record["reasons"][0];
-    (
-        first["code"].as_str().unwrap().to_owned(),
-        first["text"].as_str().unwrap().to_owned(),
-    )
+    (first["code"].as_str().unwrap().to_owned(), first["text"].as_str().unwrap().to_owned())
 }
 
 #[test]
 fn a_zeroed_superblock() {
     on_stage("zeroed", |stage| {
         let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
-        run(
-            "dd",
-            &[
-                "if=/dev/zero",
-                &format!("of={}", disk.node),
-                "bs=1k",
-                "seek=1",
-                "count=1",
-                "conv=fsync",
-            ],
-        );
+        run("dd", &["if=/dev/zero", &format!("of={}", disk.node), "bs=1k", "seek=1", "count=1", "conv=fsync"]);
         let (code, text) = untouched(stage, &disk, &format!("rd.overlay={}", disk.node));
         assert_eq!(code, "no-file-system", "{text}");
     });
@@ -51,14 +38,8 @@ fn damage_that_e2fsck_gives_up_on_is_left_for_a_person() {
     on_stage("damage", |stage| {
         let disk = stage.disk("upper.img", 16, &["-t", "ext4", "-O", "^metadata_csum"]);
         // A root directory that is none, and the error flag: beyond `-p`.
-        run(
-            "debugfs",
-            &["-w", "-R", "set_inode_field <2> mode 0100644", &disk.node],
-        );
-        run(
-            "debugfs",
-            &["-w", "-R", "set_super_value state 2", &disk.node],
-        );
+        run("debugfs", &["-w", "-R", "set_inode_field <2> mode 0100644", &disk.node]);
+        run("debugfs", &["-w", "-R", "set_super_value state 2", &disk.node]);
         let (code, text) = untouched(stage, &disk, &format!("rd.overlay={}", disk.node));
         assert!(code == "check" || code == "look", "{code}: {text}");
     });
@@ -80,10 +61,7 @@ fn a_full_one() {
     on_stage("full", |stage| {
         let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
         run("mount", &[&disk.node, "/tmp"]);
-        let filled = Command::new("dd")
-            .args(["if=/dev/zero", "of=/tmp/fill", "bs=64k"])
-            .output()
-            .unwrap();
+        let filled = Command::new("dd").args(["if=/dev/zero", "of=/tmp/fill", "bs=64k"]).output().unwrap();
         assert!(!filled.status.success(), "it should have run out of space");
         run("umount", &["/tmp"]);
         let (code, text) = untouched(stage, &disk, &format!("rd.overlay={}", disk.node));
@@ -97,25 +75,15 @@ fn one_that_is_mounted_elsewhere() {
         let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
         run("mount", &["-o", "ro", &disk.node, "/mnt"]);
         let (code, text) = untouched(stage, &disk, &format!("rd.overlay={}", disk.node));
-        assert!(
-            code == "device-in-use" && text.contains("/mnt"),
-            "{code}: {text}"
-        );
+        assert!(code == "device-in-use" && text.contains("/mnt"), "{code}: {text}");
     });
 }
 
 #[test]
 fn the_root_itself() {
     on_stage("itself", |stage| {
-        let (code, text) = untouched(
-            stage,
-            &stage.root,
-            &format!("rd.overlay={}", stage.root.node),
-        );
-        assert!(
-            code == "device-in-use" && text.contains("/sysroot"),
-            "{code}: {text}"
-        );
+        let (code, text) = untouched(stage, &stage.root, &format!("rd.overlay={}", stage.root.node));
+        assert!(code == "device-in-use" && text.contains("/sysroot"), "{code}: {text}");
     });
 }
 
@@ -127,10 +95,7 @@ fn an_upper_that_is_a_link_out_of_its_device() {
         std::os::unix::fs::symlink("/etc", "/tmp/overlay").unwrap();
         run("umount", &["/tmp"]);
         let (code, text) = untouched(stage, &disk, &format!("rd.overlay={}", disk.node));
-        assert!(
-            code == "look" && text.contains("plain directory"),
-            "{code}: {text}"
-        );
+        assert!(code == "look" && text.contains("plain directory"), "{code}: {text}");
     });
 }
 
@@ -141,10 +106,7 @@ fn two_devices_with_one_label() {
         let disk = stage.disk("a.img", 16, &["-t", "ext4", "-L", &label]);
         let other = stage.disk("b.img", 16, &["-t", "ext4", "-L", &label]);
         let (code, text) = untouched(stage, &disk, &format!("rd.overlay=LABEL={label}"));
-        assert!(
-            code == "device-ambiguous" && text.contains(&other.node),
-            "{code}: {text}"
-        );
+        assert!(code == "device-ambiguous" && text.contains(&other.node), "{code}: {text}");
     });
 }
 
@@ -158,28 +120,15 @@ fn a_missing_one_under_every_policy() {
     ] {
         on_stage(policy, move |stage| {
             stage.mount_root("rw");
-            let cmdline = format!(
-                "rd.overlay=LABEL=none-such rd.overlay.timeout=1 rd.overlay.fallback={policy}"
-            );
+            let cmdline = format!("rd.overlay=LABEL=none-such rd.overlay.timeout=1 rd.overlay.fallback={policy}");
             let output = stage.tool("overlay-assemble", cmdline.as_bytes(), &[]);
             assert_eq!(output.status.success(), policy != "halt");
-            let record: Value =
-                serde_json::from_slice(&fs::read("/run/overlayroot/state.json").unwrap()).unwrap();
-            assert_eq!(
-                (
-                    record["outcome"].as_str(),
-                    record["effective"]["root"].as_str()
-                ),
-                (Some(outcome), Some(root))
-            );
+            let record: Value = serde_json::from_slice(&fs::read("/run/overlayroot/state.json").unwrap()).unwrap();
+            assert_eq!((record["outcome"].as_str(), record["effective"]["root"].as_str()), (Some(outcome), Some(root)));
             assert_eq!(reason(&record).0, "device-missing");
             let mount = mount_at("/sysroot").unwrap();
             assert_eq!(mount.fstype, fstype);
-            assert_eq!(
-                fs::write("/sysroot/probe", "").is_ok(),
-                policy != "ro",
-                "{policy}: {mount:?}"
-            );
+            assert_eq!(fs::write("/sysroot/probe", "").is_ok(), policy != "ro", "{policy}: {mount:?}");
         });
     }
 }
@@ -202,16 +151,8 @@ fn a_failure_half_way_gives_the_plain_root_back() {
         assert_eq!(record["reasons"].as_array().unwrap().len(), 2, "{record:#}");
         assert_eq!(mounts(), before, "something was left behind");
         fs::write("/sysroot/probe", "").unwrap();
-        assert!(
-            !fs::exists("/run/overlayfs").unwrap()
-                && !fs::exists("/run/systemd/volatile-root").unwrap()
-        );
-        let undone = record["steps"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|step| step["result"] == "undone")
-            .count();
+        assert!(!fs::exists("/run/overlayfs").unwrap() && !fs::exists("/run/systemd/volatile-root").unwrap());
+        let undone = record["steps"].as_array().unwrap().iter().filter(|step| step["result"] == "undone").count();
         assert!(undone > 10, "{undone}");
     });
 }
@@ -237,30 +178,16 @@ fn hostile_command_lines_never_crash_and_never_leave_their_places() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.code() == Some(0), "{said}");
             assert!(!said.contains("panicked"), "{said}");
-            let record: Value =
-                serde_json::from_slice(&fs::read("/run/overlayroot/state.json").unwrap()).unwrap();
+            let record: Value = serde_json::from_slice(&fs::read("/run/overlayroot/state.json").unwrap()).unwrap();
             assert_eq!(record["outcome"], "degraded", "{record:#}");
             assert_eq!(mount_at("/sysroot").unwrap().fstype, "overlay");
             assert!(!fs::exists("/sysroot/pwned").unwrap());
             let places = ["/run", "/sysroot", "/media/root-r"];
-            let strangers = |at: &&String| {
-                ["/etc", "/usr", "/dev/", "/tmp"]
-                    .iter()
-                    .any(|bad| at.starts_with(bad))
-            };
-            let mounts: Vec<String> = mounts()
-                .into_iter()
-                .filter(|m| m.fstype == "overlay" || m.fstype == "tmpfs")
-                .map(|m| m.at)
-                .collect();
-            let ours: Vec<&String> = mounts
-                .iter()
-                .filter(|at| places.iter().any(|p| at.starts_with(p)))
-                .collect();
-            assert!(
-                !ours.is_empty() && !ours.iter().any(|at| strangers(at)),
-                "{mounts:?}"
-            );
+            let strangers = |at: &&String| ["/etc", "/usr", "/dev/", "/tmp"].iter().any(|bad| at.starts_with(bad));
+            let mounts: Vec<String> =
+                mounts().into_iter().filter(|m| m.fstype == "overlay" || m.fstype == "tmpfs").map(|m| m.at).collect();
+            let ours: Vec<&String> = mounts.iter().filter(|at| places.iter().any(|p| at.starts_with(p))).collect();
+            assert!(!ours.is_empty() && !ours.iter().any(|at| strangers(at)), "{mounts:?}");
         });
     }
 }

@@ -11,33 +11,19 @@ fn tmpfs_has_dracut_ngs_names_and_the_asked_limits() {
         let record = stage.assemble("rd.overlay=tmpfs:size=8M,nr_inodes=1000");
         assert_eq!(record["outcome"], "applied", "{record:#}");
         let root = mount_at("/sysroot").unwrap();
-        assert_eq!(
-            (root.fstype.as_str(), root.source.as_str()),
-            ("overlay", "LiveOS_rootfs")
-        );
-        for (key, want) in [
-            ("lowerdir", "/run/rootfsbase"),
-            ("upperdir", "/run/overlayfs"),
-            ("workdir", "/run/ovlwork"),
-        ] {
+        assert_eq!((root.fstype.as_str(), root.source.as_str()), ("overlay", "LiveOS_rootfs"));
+        for (key, want) in
+            [("lowerdir", "/run/rootfsbase"), ("upperdir", "/run/overlayfs"), ("workdir", "/run/ovlwork")]
+        {
             assert_eq!(root.super_option(key).as_deref(), Some(want));
         }
         let tmpfs = mount_at("/run/initramfs/overlay").unwrap();
         assert_eq!(tmpfs.super_option("size").as_deref(), Some("8192k"));
         assert_eq!(tmpfs.super_option("nr_inodes").as_deref(), Some("1000"));
-        assert_eq!(
-            fs::read_link("/run/overlayfs").unwrap().to_str(),
-            Some("/run/initramfs/overlay/overlayfs")
-        );
+        assert_eq!(fs::read_link("/run/overlayfs").unwrap().to_str(), Some("/run/initramfs/overlay/overlayfs"));
         fs::write("/sysroot/etc/hostname", "upper\n").unwrap();
-        assert_eq!(
-            fs::read_to_string("/run/rootfsbase/etc/hostname").unwrap(),
-            "lower\n"
-        );
-        assert_eq!(
-            fs::read_to_string("/run/overlayfs/etc/hostname").unwrap(),
-            "upper\n"
-        );
+        assert_eq!(fs::read_to_string("/run/rootfsbase/etc/hostname").unwrap(), "lower\n");
+        assert_eq!(fs::read_to_string("/run/overlayfs/etc/hostname").unwrap(), "upper\n");
     });
 }
 
@@ -48,8 +34,7 @@ fn the_merged_root_has_the_lowers_attributes() {
         fs::set_permissions("/sysroot", fs::Permissions::from_mode(0o1751)).unwrap();
         chown("/sysroot", Some(12), Some(34)).unwrap();
         for name in ["trusted.x", "security.x"] {
-            rustix::fs::setxattr("/sysroot", name, b"value", rustix::fs::XattrFlags::empty())
-                .unwrap();
+            rustix::fs::setxattr("/sysroot", name, b"value", rustix::fs::XattrFlags::empty()).unwrap();
         }
         let want = fs::metadata("/sysroot").unwrap();
         stage.assemble("rd.overlay");
@@ -95,10 +80,7 @@ fn a_device_keeps_what_was_written() {
                 assert_eq!(record["outcome"], "applied", "{record:#}");
                 assert_eq!(record["effective"]["device"], disk.node.as_str());
                 let backing = mount_at("/run/overlayfs-backing").unwrap();
-                assert_eq!(
-                    (backing.fstype.as_str(), backing.source.as_str()),
-                    (kind, disk.node.as_str())
-                );
+                assert_eq!((backing.fstype.as_str(), backing.source.as_str()), (kind, disk.node.as_str()));
                 assert_eq!(fs::read_dir("/sysroot/etc").unwrap().count(), 2 + boot);
                 fs::write(format!("/sysroot/etc/boot{boot}"), "x").unwrap();
                 stage.reboot();
@@ -118,16 +100,8 @@ fn reset_empties_upper_and_work_and_nothing_else() {
         let record = stage.assemble(&format!("rd.overlay={} rd.overlay.reset", disk.node));
         assert_eq!(record["effective"]["reset"], true, "{record:#}");
         assert!(!fs::exists("/sysroot/etc/new").unwrap());
-        assert_eq!(
-            fs::read_to_string("/run/overlayfs-backing/mine").unwrap(),
-            "keep"
-        );
-        assert_eq!(
-            fs::read_dir("/run/overlayfs-backing/.overlayroot/trash")
-                .unwrap()
-                .count(),
-            0
-        );
+        assert_eq!(fs::read_to_string("/run/overlayfs-backing/mine").unwrap(), "keep");
+        assert_eq!(fs::read_dir("/run/overlayfs-backing/.overlayroot/trash").unwrap().count(), 0);
     });
 }
 
@@ -142,10 +116,7 @@ fn readonly_makes_the_devices_upper_a_layer() {
         let record = stage.assemble(&format!("rd.overlay={} rd.overlay.readonly", disk.node));
         assert_eq!(record["outcome"], "applied", "{record:#}");
         let root = mount_at("/sysroot").unwrap();
-        assert_eq!(
-            root.super_option("lowerdir").as_deref(),
-            Some("/run/overlayfs-r:/run/rootfsbase")
-        );
+        assert_eq!(root.super_option("lowerdir").as_deref(), Some("/run/overlayfs-r:/run/rootfsbase"));
         assert!(fs::exists("/sysroot/etc/kept").unwrap());
         fs::write("/sysroot/etc/gone", "x").unwrap();
         stage.reboot();
@@ -208,21 +179,10 @@ fn ubuntus_argument_gives_ubuntus_names() {
         assert_eq!(record["outcome"], "applied", "{record:#}");
         let root = mount_at("/sysroot").unwrap();
         assert_eq!(root.source, "overlayroot");
-        assert_eq!(
-            root.super_option("workdir").as_deref(),
-            Some("/media/root-rw/overlay-workdir/_")
-        );
-        assert_eq!(
-            mount_at("/sysroot/media/root-rw").unwrap().source,
-            "tmpfs-root"
-        );
+        assert_eq!(root.super_option("workdir").as_deref(), Some("/media/root-rw/overlay-workdir/_"));
+        assert_eq!(mount_at("/sysroot/media/root-rw").unwrap().source, "tmpfs-root");
         assert!(mount_at("/sysroot/media/root-ro").unwrap().read_only());
-        assert_eq!(
-            fs::read_link("/run/systemd/system/swapfile.swap")
-                .unwrap()
-                .to_str(),
-            Some("/dev/null")
-        );
+        assert_eq!(fs::read_link("/run/systemd/system/swapfile.swap").unwrap().to_str(), Some("/dev/null"));
     });
 }
 
@@ -233,15 +193,8 @@ fn overlay_upper_mounts_by_hand() {
         let dry = stage.tool("overlay-upper", b"", &["--dry-run", &disk.node]);
         assert!(dry.status.success() && mount_at("/run/overlayfs-backing").is_none());
         let done = stage.tool("overlay-upper", b"", &[&disk.node]);
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-        assert_eq!(
-            mount_at("/run/overlayfs-backing").unwrap().source,
-            disk.node
-        );
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert_eq!(mount_at("/run/overlayfs-backing").unwrap().source, disk.node);
         assert_eq!(mount_at("/sysroot").unwrap().fstype, "ext4");
     });
 }
