@@ -4,6 +4,7 @@
 use crate::live::{self, Level};
 use crate::status::asked_for;
 use anyhow::Result;
+use overlayroot_core::issue::shown;
 use overlayroot_core::paths;
 use overlayroot_linux::recordfile;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ pub fn run() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(record) = &record {
-        eprintln!("asked for: {} ({})", record.requested.spec, record.requested.origin);
+        eprintln!("asked for: {} ({})", shown(&record.requested.spec), record.requested.origin);
         eprintln!("running:   {} ({})", record.effective, record.outcome.word());
     }
     for (_, text) in bad {

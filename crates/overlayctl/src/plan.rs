@@ -4,6 +4,7 @@
 use anyhow::Result;
 use overlayroot_core::cmdline::{Source, lex};
 use overlayroot_core::config::{Config, Inputs};
+use overlayroot_core::issue::shown;
 use overlayroot_core::plan::{Decision, Plan, decide};
 use overlayroot_linux::{probe, sources};
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
 }
 
 fn show(config: &Config, decision: &Decision) {
-    println!("asked for: {}  [{}]", config.upper.value, config.upper.origin);
+    println!("asked for: {}  [{}]", shown(&config.upper.value.to_string()), config.upper.origin);
     println!("fallback:  {}  [{}]", config.fallback.value.word(), config.fallback.origin);
     for issue in &config.issues {
         println!("issue:     {issue}");

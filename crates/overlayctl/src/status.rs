@@ -5,6 +5,7 @@ use crate::live::{self, Fill, Level, Live};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
+use overlayroot_core::issue::shown;
 use overlayroot_core::paths;
 use overlayroot_core::record::Record;
 use overlayroot_core::upper::Upper;
@@ -62,7 +63,7 @@ fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], leve
     let word = record.map_or("no record", |record| record.outcome.word());
     anstream::println!("{style}● overlay root: {word}{plain:#}{style:#}");
     if let Some(record) = record {
-        row("asked for", &format!("{}  [{}]", record.requested.spec, record.requested.origin));
+        row("asked for", &format!("{}  [{}]", shown(&record.requested.spec), record.requested.origin));
         row("running", &record.effective.to_string());
         row("policy", &format!("fallback {}, timeout {} s", record.requested.fallback, record.requested.timeout));
     }

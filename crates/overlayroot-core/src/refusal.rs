@@ -3,7 +3,7 @@
 
 use crate::facts::{Device, Facts, Lookup};
 use crate::grammar;
-use crate::issue::Issue;
+use crate::issue::{Issue, shown};
 use crate::upper;
 use std::fmt;
 
@@ -45,6 +45,7 @@ pub fn mistakes(issues: &[Issue]) -> Refusal {
 
 /// A crypt upper was asked for.
 pub fn crypt(spec: &str) -> Refusal {
+    let spec = shown(spec);
     let key = grammar::CRYPT.name;
     Refusal {
         code: "crypt",
@@ -71,6 +72,7 @@ pub fn machine(facts: &Facts) -> Result<(), Refusal> {
 
 /// The device, if it is there and can be used.
 pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Result<&'a Device, Refusal> {
+    let asked = shown(&asked.to_string());
     let device = match &facts.device {
         Some(Lookup::Found(device)) => device,
         Some(Lookup::Ambiguous(paths)) => {
@@ -80,11 +82,11 @@ pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Re
             return refuse("not-a-block-device", format!("{asked}: {path} is not a block device"));
         }
         Some(Lookup::Missing { waited_ms }) => {
-            return refuse("device-missing", missing(asked, *waited_ms));
+            return refuse("device-missing", missing(&asked, *waited_ms));
         }
-        None => return refuse("device-missing", missing(asked, 0)),
+        None => return refuse("device-missing", missing(&asked, 0)),
     };
-    usable(asked, device)?;
+    usable(&asked, device)?;
     if device.read_only && !readonly {
         let hint = grammar::READONLY.name;
         return refuse("device-read-only", format!("{asked} ({}) refuses writes; {hint} would use it", device.path));
@@ -92,11 +94,11 @@ pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Re
     Ok(device)
 }
 
-fn missing(asked: &upper::Device, waited_ms: u64) -> String {
+fn missing(asked: &str, waited_ms: u64) -> String {
     format!("{asked} did not appear within {}.{} s", waited_ms / 1000, waited_ms % 1000 / 100)
 }
 
-fn usable(asked: &upper::Device, device: &Device) -> Result<(), Refusal> {
+fn usable(asked: &str, device: &Device) -> Result<(), Refusal> {
     let name = format!("{asked} ({})", device.path);
     if !device.mounted_at.is_empty() {
         return refuse("device-in-use", format!("{name} is mounted already, on {}", device.mounted_at.join(", ")));

@@ -6,7 +6,7 @@
 //! docs/compatibility.md.
 
 use crate::cmdline::Source;
-use crate::issue::nearest;
+use crate::issue::{nearest, shown};
 use crate::upper::{Device, Problem, Tmpfs, Upper, parse_device, parse_tmpfs};
 
 /// What one `overlayroot=` asks for.
@@ -116,7 +116,7 @@ fn common(out: &mut Ubuntu, params: &str) -> Vec<(String, String)> {
         let named = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if key.is_empty() || !key.chars().all(named) {
             // The original stops here too: what came before holds, the rest is lost.
-            let text = format!("parameter '{param}' ends the list, the rest is left out");
+            let text = format!("parameter '{}' ends the list, the rest is left out", shown(param));
             out.problems.push(Problem::new(text, None));
             break;
         }

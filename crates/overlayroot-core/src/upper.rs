@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `rd.overlay=` may say: the kinds of upper and their parameters (docs/compatibility.md).
 
-use crate::issue::nearest;
+use crate::issue::{nearest, shown};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -181,7 +181,7 @@ pub fn parse_tmpfs(params: &str) -> (Tmpfs, Vec<Problem>) {
             "nr_blocks" => (&mut tmpfs.nr_blocks, false),
             "nr_inodes" => (&mut tmpfs.nr_inodes, false),
             _ => {
-                let text = format!("unknown tmpfs parameter '{key}', left out");
+                let text = format!("unknown tmpfs parameter '{}', left out", shown(key));
                 problems.push(Problem::new(text, nearest(key, KEYS)));
                 continue;
             }
@@ -190,7 +190,7 @@ pub fn parse_tmpfs(params: &str) -> (Tmpfs, Vec<Problem>) {
             true => *slot = Some(value.to_owned()),
             false => {
                 let forms = if percent { "a number with k, m, g or t, or percent" } else { "a number" };
-                problems.push(Problem::new(format!("{key}={value} is not {forms}, left out"), None));
+                problems.push(Problem::new(format!("{key}={} is not {forms}, left out", shown(value)), None));
             }
         }
     }

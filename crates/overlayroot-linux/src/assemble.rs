@@ -7,6 +7,7 @@ use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::Facts;
 use overlayroot_core::grammar::Fallback;
+use overlayroot_core::issue::shown;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
 use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA, StepRecord};
@@ -162,7 +163,11 @@ fn tell(record: &Record) {
         Outcome::Off => tracing::debug!("{word}: no overlay is asked for"),
         Outcome::Applied => tracing::info!("{word}: {now}, {} ms", record.took_us / 1000),
         _ => {
-            tracing::error!("{word}: asked for {} ({}); running: {now}", record.requested.spec, record.requested.origin)
+            tracing::error!(
+                "{word}: asked for {} ({}); running: {now}",
+                shown(&record.requested.spec),
+                record.requested.origin
+            )
         }
     }
 }

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Fuzzes lexer, grammar and decision together, on stable: inputs are put together from the
+//! grammar's own words and from arbitrary bytes. `make fuzz` runs it with many more cases
+//! (PROPTEST_CASES); a failing input is shrunk and printed.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+use overlayroot_core::cmdline::{Source, lex};
+use overlayroot_core::config::{Config, Inputs};
+use overlayroot_core::facts::{Device, Facts, Kernel, Lookup, Root};
+use overlayroot_core::plan::{Decision, Plan, decide};
+use overlayroot_core::record::Requested;
+use overlayroot_core::step::{Overlay, Step};
+use overlayroot_core::{rivals, upper};
+use proptest::prelude::*;
+
+const WORDS: &[&str] = &[
+    "rd.overlay",
+    "rd.overlay.reset",
+    "rd.overlay.readonly",
+    "rd.overlay.crypt",
+    "rd.overlay.fallback",
+    "rd.overlay.timeout",
+    "rd.live.overlay",
+    "rd.live.overlay.overlayfs",
+    "overlayroot",
+    "rd.overlay.rest",
+    "=",
+    "=",
+    "=",
+    " ",
+    " ",
+    " ",
+    "\n",
+    "\"",
+    "'",
+    ",",
+    ":",
+    "\\",
+    "/",
+    "../",
+    "/dev/",
+    "/dev/vdb",
+    "LABEL=",
+    "UUID=",
+    "PARTLABEL=",
+    "PARTUUID=",
+    "tmpfs",
+    "tmpfs:",
+    "size=",
+    "nr_inodes=",
+    "50%",
+    "1G",
+    "0",
+    "1",
+    "no",
+    "off",
+    "ro",
+    "none",
+    "halt",
+    "device:",
+    "dev=",
+    "dir=",
+    "crypt:",
+    "swap=",
+    "recurse=",
+    "timeout=",
+    "systemd.volatile=overlay",
+    "root=live:x",
+    "#",
+    "$(reboot)",
+    "\u{a0}",
+    "é",
+    "\0",
+];
+
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop::sample::select(WORDS).prop_map(|word| word.as_bytes().to_vec());
+    let bytes = prop::collection::vec(any::<u8>(), 0..6);
+    let long = (1_usize..5000).prop_map(|len| vec![b'x'; len]);
+    let piece = prop_oneof![20 => word, 2 => bytes, 1 => long];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    let fstype = prop::sample::select(vec!["ext4", "xfs", "btrfs", "vfat", ""]);
+    let found = fstype.prop_map(|fstype| {
+        Some(Lookup::Found(Device { path: "/dev/vdb".into(), fstype: fstype.into(), ..Device::default() }))
+    });
+    let device = prop_oneof![Just(None), Just(Some(Lookup::Missing { waited_ms: 1 })), found];
+    let root =
+        (any::<bool>(), "[ -~\n]{0,80}").prop_map(|(writable, fstab)| Root { writable, fstab, ..Root::default() });
+    (device, prop::option::of(root), any::<bool>()).prop_map(|(device, root, overlay)| Facts {
+        device,
+        root,
+        kernel: Kernel { overlay, ..Kernel::default() },
+        ..Facts::default()
+    })
+}
+
+/// No step may touch anything outside the places that are ours.
+fn stays_home(plan: &Plan) -> Result<(), TestCaseError> {
+    let home = |path: &str| {
+        let ours = ["/run/", "/sysroot", "/media/root-r"].iter().any(|prefix| path.starts_with(prefix));
+        ours && !path.split('/').any(|part| part == "..")
+    };
+    for step in &plan.steps {
+        let paths: Vec<&str> = match step {
+            Step::MountTmpfs { at, .. } | Step::MountDevice { at, .. } | Step::Link { at, .. } => vec![at],
+            Step::Bind { from, to } | Step::BindLower { from, to } => vec![from, to],
+            Step::MakeUpper { store, .. } | Step::Reset { store } | Step::Look { store, .. } => {
+                vec![&store.upper, &store.work, &store.trash, &store.fingerprint]
+            }
+            Step::WriteRun { path, .. } | Step::LinkRun { path, .. } | Step::Remember { path, .. } => vec![path],
+            Step::MountOverlay(overlay) => {
+                prop_assert!(overlay.data().len() <= Overlay::MOST);
+                vec![&overlay.at, &overlay.upper, &overlay.work]
+            }
+            _ => Vec::new(),
+        };
+        for path in paths {
+            prop_assert!(home(path), "{step} touches {path}");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_input_gives_a_decision_that_stays_home(
+        cmdline in text(), conf in text(), ubuntu in text(), mut facts in facts(),
+    ) {
+        let inputs = Inputs {
+            conf: vec![Source::new("/etc/overlayroot-rs.conf", conf)],
+            cmdline: vec![Source::new("/proc/cmdline", cmdline)],
+            ubuntu: vec![Source::new("/etc/overlayroot.conf", ubuntu)],
+        };
+        let config = Config::read(&inputs);
+        facts.rivals = rivals::find(&lex(&inputs.cmdline), "ext4", "/dev/vda");
+        if let upper::Upper::Device(upper::Device::Path(path)) = &config.upper.value {
+            prop_assert!(path.starts_with("/dev/") && !path.split('/').any(|part| part == ".."));
+        }
+        for issue in &config.issues {
+            let line = issue.to_string();
+            prop_assert!(!line.contains('\n') && line.len() < 2000, "{line}");
+        }
+        let json = serde_json::to_string(&Requested::of(&config)).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Requested>(&json).unwrap(), Requested::of(&config));
+        match decide(&config, &facts) {
+            Decision::Do(plan) | Decision::Instead(_, plan) => stays_home(&plan)?,
+            Decision::Off | Decision::NotYet => {}
+        }
+    }
+}
