@@ -57,7 +57,7 @@ pub fn at<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
 pub fn below<'a>(mounts: &'a [Mount], path: &str) -> Vec<&'a Mount> {
     let prefix = format!("{}/", path.trim_end_matches('/'));
     let mut found: Vec<&Mount> = mounts.iter().filter(|mount| mount.at.starts_with(&prefix)).collect();
-    found.sort_by_key(|mount| mount.at.matches('/').count());
+    found.sort_unstable_by_key(|mount| mount.at.matches('/').count());
     found
 }
 

@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::time::Instant;
 
 /// Where e2fsck keeps what it changes until it has succeeded.
-const FSCK_UNDO: &str = "/run/initramfs/overlayroot/e2fsck.undo";
+const SCRATCH: &str = "/run/initramfs/overlayroot";
 
 /// Runs the steps; what optional steps failed at comes back as reasons.
 ///
@@ -65,8 +65,8 @@ fn perform(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
         }
         Step::Look { device, fstype, store, base, need_room } => look::look(device, fstype, base, store, *need_room),
         Step::Check { device, .. } => {
-            mounts::make_dir("/run/initramfs/overlayroot")?;
-            fsck::check(device, FSCK_UNDO)
+            mounts::make_dir(SCRATCH)?;
+            fsck::check(device, SCRATCH)
         }
         Step::MountDevice { device, fstype, at, read_only } => {
             let mut flags = MsFlags::empty();

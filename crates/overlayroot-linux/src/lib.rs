@@ -12,6 +12,7 @@ pub mod log;
 pub mod look;
 pub mod mounts;
 pub mod probe;
+pub mod program;
 pub mod recordfile;
 pub mod room;
 pub mod sources;

@@ -2,7 +2,7 @@
 //! Fills [`Facts`]: what the machine looks like. Changes nothing but for loading overlayfs.
 
 use crate::sources::read_in_root;
-use crate::{blkid, device, mounts};
+use crate::{blkid, device, mounts, program};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -13,7 +13,6 @@ use overlayroot_core::{paths, rivals};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 /// Hook directories of dracut 049 to 111.
@@ -129,7 +128,7 @@ fn has_overlay() -> bool {
 fn load_overlay() -> bool {
     if !has_overlay() {
         // Its failure shows in /proc/filesystems, which is asked again.
-        let _ = Command::new("modprobe").args(["-q", "overlay"]).status();
+        let _ = program::run("modprobe", &["-q", "overlay"], "/dev/null");
     }
     has_overlay()
 }

@@ -53,10 +53,10 @@ fn directory(name: &str) -> Vec<Source> {
     let Ok(entries) = std::fs::read_dir(name) else {
         return Vec::new();
     };
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
+    let paths = entries.filter_map(|entry| entry.ok()?.path().to_str().map(str::to_owned));
+    let mut paths: Vec<String> = paths.filter(|path| path.ends_with(".conf")).collect();
     paths.sort_unstable();
-    paths.iter().filter_map(|path| file(path.to_str()?)).collect()
+    paths.iter().filter_map(|path| file(path)).collect()
 }
 
 /// Reads a file of another root, with that root's own links: `/etc/os-release` may be an absolute

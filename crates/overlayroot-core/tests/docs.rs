@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The documents say what the tables of this crate say: every key, default, deprecated name,
+//! reason code, step and field of the record.
+#![allow(missing_docs, clippy::panic, reason = "tests")]
+
+use overlayroot_core::cmdline::Source;
+use overlayroot_core::config::{Config, Inputs, Origin};
+use overlayroot_core::grammar::{KEYS, Key};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// A file of the repository.
+fn read(path: &str) -> String {
+    let full = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    fs::read_to_string(&full).unwrap_or_else(|error| panic!("{}: {error}", full.display()))
+}
+
+/// A man page as a reader sees it: without font changes, break points, macros and line ends.
+fn man(path: &str) -> String {
+    let mut text = String::new();
+    for line in read(path).lines() {
+        let words = match line.split_once(' ') {
+            // a heading or a tag ends what came before
+            None if line.starts_with('.') => "\u{1}",
+            Some((macro_name, rest)) if macro_name.starts_with('.') => rest,
+            _ => line,
+        };
+        text.push_str(words);
+        text.push(' ');
+    }
+    for (from, to) in
+        [("\\-", "-"), ("\\:", ""), ("\\&", ""), ("\\fB", ""), ("\\fI", ""), ("\\fR", ""), ("\\fP", ""), ("\\~", " ")]
+    {
+        text = text.replace(from, to);
+    }
+    text
+}
+
+/// What follows the key's own line `NAME=SYNTAX`, up to the next key's or to the end.
+fn section<'a>(page: &'a str, name: &str, key: &Key) -> &'a str {
+    let head = |key: &Key| format!("{}={} ", key.name, key.syntax);
+    let (_, rest) =
+        page.split_once(&head(key)).unwrap_or_else(|| panic!("{name} lacks the line '{}'", head(key).trim()));
+    let ends = KEYS.iter().filter_map(|other| rest.find(&head(other)));
+    rest.get(..ends.min().unwrap_or(rest.len())).unwrap_or(rest)
+}
+
+/// How the pages write a default.
+fn default(key: &Key) -> &'static str {
+    if key.default.is_empty() { "none" } else { key.default }
+}
+
+#[test]
+fn the_man_pages_have_every_key_with_its_syntax_and_default() {
+    for name in ["docs/man/overlayroot-rs.7", "docs/man/overlayroot-rs.conf.5"] {
+        let page = man(name);
+        for key in KEYS {
+            let want = format!("Default: {}.", default(key));
+            assert!(section(&page, name, key).contains(&want), "{name} lacks '{want}' below {}", key.name);
+        }
+    }
+}
+
+#[test]
+fn the_man_page_has_every_deprecated_name() {
+    let name = "docs/man/overlayroot-rs.7";
+    let page = man(name);
+    for key in KEYS {
+        let words: Vec<&str> =
+            section(&page, name, key).split_whitespace().map(|word| word.trim_end_matches([',', '.'])).collect();
+        for old in key.deprecated {
+            assert!(words.contains(old), "{name} lacks the deprecated {old} below {}", key.name);
+        }
+    }
+}
+
+#[test]
+fn the_example_has_every_key_with_its_default_commented_out() {
+    let example = read("docs/overlayroot-rs.conf.example");
+    for key in KEYS {
+        let want = format!("#{}={}", key.name, key.default);
+        assert!(example.lines().any(|line| line == want), "the example lacks '{want}'");
+    }
+    assert!(example.lines().all(|line| line.is_empty() || line.starts_with('#')), "something is in force");
+}
+
+#[test]
+fn the_example_taken_in_force_changes_nothing() {
+    let example = read("docs/overlayroot-rs.conf.example");
+    let has_default = |line: &&str| KEYS.iter().any(|key| !key.default.is_empty() && line.starts_with(key.name));
+    let lines: Vec<&str> = example.lines().filter_map(|line| line.strip_prefix('#')).filter(has_default).collect();
+    let read = |text: &str| Config::read(&Inputs { conf: vec![Source::new("example", text)], ..Inputs::default() });
+    let (with, without) = (read(&lines.join("\n")), read(""));
+    assert!(with.issues.is_empty(), "{:?}", with.issues);
+    assert!(with.timeout.origin != Origin::Default, "the lines were not read: {lines:?}");
+    assert_eq!(
+        (with.upper.value, with.reset.value, with.readonly.value, with.fallback.value, with.timeout.value),
+        (
+            without.upper.value,
+            without.reset.value,
+            without.readonly.value,
+            without.fallback.value,
+            without.timeout.value
+        )
+    );
+}
+
+/// What stands between quotes right behind each of the `marks`, blanks between passed over.
+fn quoted_behind(source: &str, marks: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for mark in marks {
+        for rest in source.split(mark).skip(1) {
+            if let Some((word, _)) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+                found.insert(word.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The words `plan` and `refusal` use as codes, from their source: a code has no table.
+fn refusal_codes() -> BTreeSet<String> {
+    let source = read("crates/overlayroot-core/src/refusal.rs") + &read("crates/overlayroot-core/src/plan.rs");
+    let codes = quoted_behind(&source, &["code:", "refuse("]);
+    assert!(codes.contains("device-missing") && codes.contains("options-too-long"), "{codes:?}");
+    codes
+}
+
+fn step_names() -> BTreeSet<String> {
+    let source = read("crates/overlayroot-core/src/step.rs");
+    let body = source.split_once("pub fn name(").and_then(|(_, rest)| rest.split_once("\n    }\n"));
+    let names = quoted_behind(body.map(|(body, _)| body).unwrap_or_default(), &["=>"]);
+    assert!(names.contains("look") && names.contains("link-run"), "{names:?}");
+    names
+}
+
+#[test]
+fn the_record_s_document_has_every_code_and_step() {
+    let page = read("docs/state-record.md");
+    for code in refusal_codes().union(&step_names()) {
+        assert!(page.contains(&format!("| `{code}` |")), "docs/state-record.md has no row for `{code}`");
+    }
+}
+
+#[test]
+fn the_record_s_document_has_every_field_and_outcome() {
+    let page = read("docs/state-record.md");
+    let source = read("crates/overlayroot-core/src/record.rs") + &read("crates/overlayroot-core/src/issue.rs");
+    let fields =
+        source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(name, _)| name);
+    let mut count = 0;
+    for field in fields.filter(|name| !name.contains('(')) {
+        count += 1;
+        assert!(page.contains(&format!("`{field}`")), "docs/state-record.md lacks the field `{field}`");
+    }
+    assert!(count > 30, "only {count} fields were found");
+    for word in ["applied", "degraded", "off", "refused", "failed", "done", "undone", "unit", "hook", "hand"] {
+        assert!(page.contains(&format!("`{word}`")), "docs/state-record.md lacks `{word}`");
+    }
+}
