@@ -40,3 +40,102 @@ install-files:
 	install -m 644 docs/man/*.7 "$(DESTDIR)$(MANDIR)/man7"
 	install -m 644 docs/man/*.8 "$(DESTDIR)$(MANDIR)/man8"
 	install -m 644 dracut/50-overlayroot-rs.conf docs/overlayroot-rs.conf.example "$(DESTDIR)$(DOCDIR)"
+
+.PHONY: enable
+enable: ## put the module into every initramfs of this host from now on
+	install -D -m 644 dracut/50-overlayroot-rs.conf "$(DESTDIR)/etc/dracut.conf.d/50-overlayroot-rs.conf"
+
+.PHONY: uninstall
+uninstall: ## take away what install and enable put there
+	rm -rf "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(DOCDIR)"
+	rm -f "$(DESTDIR)$(BINDIR)"/overlay-assemble "$(DESTDIR)$(BINDIR)"/overlay-upper \
+		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlayctl \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-check.service \
+		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-check.service \
+		"$(DESTDIR)$(MANDIR)"/man5/overlayroot-rs.conf.5 "$(DESTDIR)$(MANDIR)"/man7/overlayroot-rs.7 \
+		"$(DESTDIR)$(MANDIR)"/man8/overlayctl.8 "$(DESTDIR)"/etc/dracut.conf.d/50-overlayroot-rs.conf
+
+# --- development -------------------------------------------------------------------------------
+
+# Tests with mounts and guests run as root, with a target directory of their own so that nothing
+# in the user's becomes root's.
+ifeq ($(shell id -u),0)
+AS_ROOT :=
+else
+AS_ROOT := sudo -E env PATH="$(PATH)" HOME="$(HOME)" CARGO_TARGET_DIR="$(CURDIR)/$(TARGET)/as-root"
+endif
+VM := $(AS_ROOT) $(CARGO) run -q --locked -p overlayroot-vm --bin vm --
+CASE ?=
+N ?= 200000
+
+.PHONY: deps
+deps: ## install what building and testing needs (apt-get or dnf)
+	packaging/deps.sh all
+
+.PHONY: deps-build
+deps-build: ## install what building needs
+	packaging/deps.sh build
+
+.PHONY: lint
+lint: ## formatting, clippy, shellcheck, man pages
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy -q --locked --workspace --all-targets -- -D warnings
+	shellcheck packaging/*.sh dracut/55overlayroot-rs/*.sh tests/vm/guest/*.sh tests/vm/host/*.sh .ci/run
+	for page in docs/man/*.[578]; do out=$$(man --warnings -E UTF-8 -l -Tutf8 -Z "$$page" 2>&1 >/dev/null); \
+		[ -z "$$out" ] || { echo "$$page: $$out"; exit 1; }; done
+
+.PHONY: deny
+deny: ## licences, sources and duplicate crates (cargo-deny; installed if missing)
+	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked --offline check bans licenses sources
+
+.PHONY: advisories
+advisories: ## known vulnerabilities in dependencies (cargo-deny, needs its database from the network)
+	$(CARGO) deny --locked check advisories
+
+.PHONY: test
+test: ## unit tests, golden plans, properties, documentation
+	$(CARGO) test -q --locked
+	$(CARGO) test -q --locked -p overlayroot-vm
+
+.PHONY: fuzz
+fuzz: ## many more random inputs: make fuzz N=1000000
+	PROPTEST_CASES=$(N) $(CARGO) test -q --locked --release -p overlayroot-core --test fuzz
+
+.PHONY: test-rootns
+test-rootns: ## real mounts in a private namespace (root)
+	$(AS_ROOT) $(CARGO) build -q --locked -p overlayroot-initramfs
+	$(AS_ROOT) $(CARGO) test -q --locked -p overlayroot-rootns
+
+.PHONY: test-dracut
+test-dracut: ## what is in the initramfs images, each dracut and kind of initrd (root)
+	$(VM) content
+
+.PHONY: test-vm
+test-vm: ## boots: make test-vm CASE=tmpfs (names or numbers; none: the cut of make check)
+	$(VM) run $(CASE)
+
+.PHONY: roots
+roots: ## make the test roots ahead of time
+	$(VM) roots
+
+.PHONY: check
+check: ## every tier, boots in a fixed cut; does its own set-up
+	$(MAKE) deps
+	$(MAKE) lint deny test test-rootns test-dracut
+	$(VM) run
+
+.PHONY: check-all
+check-all: ## every tier, every boot; writes docs/test-matrix.md
+	$(MAKE) deps
+	$(MAKE) lint deny test test-rootns test-dracut
+	$(VM) run --all --report docs/test-matrix.md
+
+.PHONY: demo
+demo: ## see it work: builds, makes a root, boots it, shows it (minutes)
+	@$(MAKE) --no-print-directory deps
+	@$(VM) demo
+
+.PHONY: bench
+bench: ## time, processes and bytes beside dracut's own module; writes docs/benchmarks.md
+	$(VM) bench

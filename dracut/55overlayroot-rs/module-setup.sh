@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # dracut module overlayroot-rs: makes the root an overlay before switch-root.
 # Works with dracut 049 to 111; only functions that all of them have.
+# shellcheck disable=SC2154  # dracut sets moddir and initdir
 
 check() {
     require_binaries overlay-assemble || return 1

@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Installs what building (deps.sh build) or building and testing (deps.sh all) needs.
+set -eu
+
+root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# The host's own initramfs generator is left alone: dracut runs only inside the test roots.
+if command -v apt-get > /dev/null; then
+    build="gcc libc6-dev libblkid-dev make"
+    all="$build qemu-system-x86 seabios mmdebstrap debian-archive-keyring e2fsprogs xfsprogs btrfs-progs
+        dosfstools mount util-linux fdisk squashfs-tools attr zstd cpio kmod procps shellcheck man-db git ca-certificates"
+    command -v cargo > /dev/null || build="$build cargo rustc" all="$all cargo rustc rustfmt rust-clippy"
+    wanted=$all
+    [ "$1" = build ] && wanted=$build
+    missing=""
+    for package in $wanted; do
+        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)
+        [ "$state" = installed ] || missing="$missing $package"
+    done
+    if [ -n "$missing" ]; then
+        root apt-get update -q
+        # shellcheck disable=SC2086  # a list of words
+        root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
+    fi
+elif command -v dnf > /dev/null; then
+    wanted="gcc libblkid-devel make cargo rust"
+    [ "$1" = build ] || wanted="$wanted rustfmt clippy qemu-system-x86-core mmdebstrap debian-keyring dpkg apt
+        e2fsprogs xfsprogs btrfs-progs dosfstools util-linux squashfs-tools attr zstd cpio kmod procps-ng
+        ShellCheck man-db git"
+    # shellcheck disable=SC2086  # a list of words
+    root dnf install -y $wanted
+else
+    echo "deps: neither apt-get nor dnf; see docs/dependencies.md for the list" >&2
+    exit 1
+fi
+
+version=$(cargo --version | cut -d ' ' -f 2)
+oldest=$(printf '%s\n' 1.85.0 "$version" | sort -V | head -n 1)
+if [ "$oldest" != 1.85.0 ]; then
+    echo "deps: cargo $version is older than 1.85; install a newer one with rustup (https://rustup.rs)" >&2
+    exit 1
+fi
