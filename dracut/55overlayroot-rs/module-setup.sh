@@ -27,7 +27,7 @@ install() {
 
     inst_multiple overlay-assemble overlay-upper overlay-loop modprobe
     # e2undo takes back a repair that e2fsck gave up
-    inst_multiple -o e2fsck e2undo btrfs
+    inst_multiple -o e2fsck e2undo
 
     for _file in /etc/overlayroot-rs.conf /etc/overlayroot-rs.conf.d/*.conf; do
         # inst_simple takes the host's copy; dracut without --sysroot has an empty $dracutsysrootdir

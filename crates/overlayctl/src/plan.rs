@@ -8,6 +8,7 @@ use overlayroot_core::issue::shown;
 use overlayroot_core::plan::{Decision, Plan, decide};
 use overlayroot_linux::{probe, sources};
 use serde_json::{Value, json};
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
 /// Plans for `cmdline`, or for this boot's.
@@ -18,6 +19,9 @@ pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
         inputs.cmdline = vec![Source::new("/proc/cmdline", text)];
     }
     let config = Config::read(&inputs);
+    if !std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0) {
+        eprintln!("overlayctl: not root, so devices can't be read: the plan may say that one is missing");
+    }
     let facts = probe::host(&config, &lex(&inputs.cmdline))?;
     let decision = decide(&config, &facts);
     match as_json {

@@ -24,7 +24,7 @@ struct Status<'a> {
 
 /// Whether this boot's command line or the host's configuration files ask for an overlay.
 pub fn asked_for() -> bool {
-    let config = Config::read(&sources::read(None));
+    let config = Config::read(&sources::read(Some("/")));
     config.upper.value != Upper::Off || config.misunderstood()
 }
 

@@ -4,7 +4,7 @@
 //! dracut joins its sources with spaces and hands the whole to `dracut-util`, whose tokenizer is
 //! the kernel's `next_arg` (lib/cmdline.c): double quotes hold spaces and are removed only at
 //! the ends of a value or token, there are no escapes, and an unclosed quote runs to the end,
-//! also across sources. `tests/differential.rs` holds this file against the real program.
+//! also across sources. `vm content` holds this file against the real program of each test root.
 
 /// One place arguments come from, in the order of rising precedence.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub(crate) fn ubuntu_file(file: &Source) -> Option<String> {
         let value = line.trim().strip_prefix("overlayroot=")?;
         Some(unquoted(value.split(" #").next().unwrap_or(value).trim()).to_owned())
     });
-    values.next_back().filter(|value| !value.is_empty())
+    values.next_back()
 }
 
 /// A value without the passphrase that `crypt:` may carry: the record is for everybody to read.

@@ -139,6 +139,10 @@ impl Config {
         let Some((value, source)) = files.chain(args).last() else {
             return;
         };
+        if value.is_empty() {
+            // As the package ships its file: nobody has said anything.
+            return;
+        }
         let told = redacted(&value);
         let origin = Origin::Given { text: format!("{}={told}", grammar::UBUNTU), source: source.clone() };
         let issue = |problem: Problem| make_issue(grammar::UBUNTU, &told, source, problem);
@@ -146,7 +150,8 @@ impl Config {
             Err(problem) => self.issues.push(issue(problem)),
             Ok(parsed) => {
                 self.issues.extend(parsed.problems.into_iter().map(issue));
-                if let Some(seconds) = parsed.timeout {
+                let timeout = parsed.timeout.filter(|_| self.timeout.origin == Origin::Default);
+                if let Some(seconds) = timeout {
                     self.timeout = Field { value: seconds, origin: origin.clone() };
                 }
                 self.swap_off = !parsed.swap && parsed.upper != Upper::Off;

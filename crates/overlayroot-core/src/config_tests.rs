@@ -126,8 +126,13 @@ fn ubuntus_files_are_data_and_come_last() {
     };
     let config = Config::read(&inputs);
     assert_eq!((config.upper.value, config.swap_off), (tmpfs(), false));
+    inputs.ubuntu.push(Source::new("/etc/overlayroot.local.conf", "overlayroot=''\n"));
+    assert_eq!(Config::read(&inputs).upper.value, Upper::Off);
+    inputs.ubuntu.pop();
     inputs.cmdline = vec![Source::new("/proc/cmdline", "overlayroot=disabled")];
     assert_eq!(Config::read(&inputs).upper.value, Upper::Off);
+    inputs.cmdline = vec![Source::new("/proc/cmdline", "rd.overlay.timeout=3 overlayroot=device:dev=vdb,timeout=9")];
+    assert_eq!(Config::read(&inputs).timeout.value, 3);
 }
 
 proptest::proptest! {

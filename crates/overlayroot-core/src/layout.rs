@@ -41,7 +41,8 @@ impl Store {
     }
 
     fn at(at: &str, upper: &str, work: &str) -> Self {
-        let name = upper.replace('/', "-");
+        // "%" stands in no directory name that the grammars allow, so no two uppers share a file.
+        let name = upper.replace('/', "%");
         Self {
             upper: format!("{at}/{upper}"),
             work: format!("{at}/{work}"),

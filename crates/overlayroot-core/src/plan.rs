@@ -2,7 +2,7 @@
 //! The decision: configuration and facts in, ordered steps or a refusal out. Pure; golden-tested
 //! in `tests/fixtures/plan`.
 
-use crate::config::Config;
+use crate::config::{Config, Origin};
 use crate::facts::{Device, Facts, Root};
 use crate::grammar::Fallback;
 use crate::host;
@@ -73,7 +73,9 @@ impl fmt::Display for Decision {
 /// Decides.
 pub fn decide(config: &Config, facts: &Facts) -> Decision {
     if config.upper.value == Upper::Off && !config.misunderstood() {
-        return Decision::Off;
+        // Ubuntu's files lie in the root: before it is mounted, silence is not yet an answer.
+        let open = facts.root.is_none() && config.upper.origin == Origin::Default;
+        return if open { Decision::NotYet } else { Decision::Off };
     }
     let Some(root) = &facts.root else {
         return Decision::NotYet;
@@ -129,11 +131,11 @@ pub fn fallback(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
 }
 
 fn ram_instead(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
-    let wanted_ram = matches!(config.upper.value, Upper::Tmpfs(_));
+    let plain_ram = config.upper.value == Upper::Tmpfs(Tmpfs::default());
     let possible = facts.kernel.overlay && !config.misunderstood();
     match &facts.root {
-        // A RAM overlay that failed would fail again, unless only its limits were at fault.
-        Some(root) if possible && (why.is_some() || !wanted_ram) => {
+        // A RAM overlay that failed would fail again, unless its limits were at fault.
+        Some(root) if possible && (why.is_some() || !plain_ram) => {
             let plan = tmpfs_plan(config, facts, root, &Tmpfs::default());
             plan.unwrap_or_else(|_| Plan::keep(RootKind::Plain))
         }
@@ -147,7 +149,11 @@ fn tmpfs_plan(config: &Config, facts: &Facts, root: &Root, tmpfs: &Tmpfs) -> Res
     steps.extend(ram_upper(&places, tmpfs, paths::SYSROOT));
     let effective = Effective { upper: UpperKind::Tmpfs, options: tmpfs.options(), ..Effective::overlay(&places) };
     let lowers = vec![places.lower.clone()];
-    finish(config, root, &places, lowers, Vec::new(), steps, effective)
+    let mut plan = finish(config, root, &places, lowers, Vec::new(), steps, effective)?;
+    if config.readonly.value {
+        plan.notes.push("rd.overlay.readonly does nothing without a device".to_owned());
+    }
+    Ok(plan)
 }
 
 fn ram_upper(places: &Places, tmpfs: &Tmpfs, like: &str) -> Vec<Step> {
@@ -230,6 +236,7 @@ fn readonly_plan(
     let lowers = vec![paths::READONLY_LINK.to_owned(), places.lower.clone()];
     effective.lowers = lowers.clone();
     let mut plan = finish(config, root, &places, lowers, Vec::new(), steps, effective)?;
+    plan.notes.push("rd.overlay.readonly: the device's upper is a read-only layer, changes go to RAM".to_owned());
     if config.reset.value {
         plan.notes.push("not reset: the upper is used read-only".to_owned());
     }

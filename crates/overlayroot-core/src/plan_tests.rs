@@ -32,7 +32,10 @@ fn refused(cmdline: &str, facts: &Facts) -> (&'static str, RootKind, UpperKind) 
 
 #[test]
 fn off_and_not_yet() {
-    assert_eq!(decide(&config(""), &Facts::default()), Decision::Off);
+    assert_eq!(decide(&config(""), &facts()), Decision::Off);
+    assert_eq!(decide(&config("rd.overlay=0"), &Facts::default()), Decision::Off);
+    // The root may still have an /etc/overlayroot.conf to read.
+    assert_eq!(decide(&config(""), &Facts::default()), Decision::NotYet);
     assert_eq!(decide(&config("rd.overlay"), &Facts::default()), Decision::NotYet);
 }
 
@@ -99,6 +102,8 @@ fn the_stock_hooks_stand_down_whatever_the_policy() {
 fn a_failed_ram_overlay_is_not_tried_again() {
     let plan = fallback(&config("rd.overlay"), &facts(), None);
     assert_eq!(plan.effective.root, RootKind::Plain);
+    let plan = fallback(&config("rd.overlay=tmpfs:nr_inodes=1"), &facts(), None);
+    assert_eq!(plan.effective.options, "size=50%,mode=0755");
     let plan = fallback(&config("rd.overlay=/dev/vdb"), &facts(), None);
     assert_eq!(plan.effective.upper, UpperKind::Tmpfs);
 }

@@ -24,6 +24,7 @@ fn from_arg(arg: &Arg) -> Option<Rival> {
         (b"root", root) if root.starts_with("live:") => "dmsquash-live",
         (b"root", root) if root.starts_with("overlay:") => "kiwi",
         // Debian's dracut 051 to 106 ships 90overlay-root, which acts on this word.
+        (b"rootovl", "0" | "no" | "off") | (b"ostree", "") => return None,
         (b"rootovl", _) => "Debian's overlay-root module",
         (b"ostree", _) => "ostree",
         _ => return None,
@@ -42,7 +43,7 @@ mod tests {
             let args = lex(&[Source::new("c", text)]);
             find(&args, "ext4", "/dev/vda").into_iter().map(|r| r.name).collect::<Vec<_>>()
         };
-        assert_eq!(names("root=LABEL=root systemd.volatile=no quiet"), Vec::<String>::new());
+        assert_eq!(names("root=LABEL=root systemd.volatile=no rootovl=0 ostree= quiet"), Vec::<String>::new());
         assert_eq!(names("systemd.volatile=overlay"), ["systemd-volatile-root"]);
         assert_eq!(names("root=live:http://x/y rootovl ostree=/z").len(), 3);
         assert_eq!(find(&[], "overlay", "LiveOS_rootfs").len(), 1);

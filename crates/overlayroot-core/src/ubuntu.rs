@@ -74,11 +74,8 @@ fn crypt_device(params: &str) -> String {
 fn tmpfs(params: &str) -> Ubuntu {
     let mut out = Ubuntu::new(Upper::Off);
     let rest = common(&mut out, params);
-    let sizes: Vec<String> = rest
-        .into_iter()
-        .filter(|(key, _)| ["size", "nr_blocks", "nr_inodes"].contains(&key.as_str()))
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
+    // What is no parameter of either grammar becomes a problem there.
+    let sizes: Vec<String> = rest.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let (tmpfs, mut problems) = parse_tmpfs(&sizes.join(","));
     out.problems.append(&mut problems);
     out.upper = Upper::Tmpfs(tmpfs);
@@ -88,7 +85,9 @@ fn tmpfs(params: &str) -> Ubuntu {
 fn device(params: &str) -> Ubuntu {
     let mut out = Ubuntu::new(Upper::Tmpfs(Tmpfs::default()));
     let rest = common(&mut out, params);
-    let dev = rest.into_iter().rfind(|(key, value)| key == "dev" && !value.is_empty());
+    let (mut devs, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, _)| key == "dev");
+    out.problems.extend(others.iter().map(|(key, _)| Problem::new(format!("unknown parameter '{key}'"), None)));
+    let dev = devs.pop();
     match dev.map(|(_, value)| parse_dev(&value)) {
         Some(Ok(device)) => out.upper = Upper::Device(device),
         Some(Err(problem)) => out.problems.push(problem),
@@ -121,7 +120,8 @@ fn common(out: &mut Ubuntu, params: &str) -> Vec<(String, String)> {
             break;
         }
         match (key, value) {
-            (_, "") => {}
+            // Understood, and without meaning for any kernel that dracut still serves.
+            (_, "") | ("driver" | "debug", _) => {}
             ("swap" | "recurse", "0" | "1") => match key {
                 "swap" => out.swap = value == "1",
                 _ => out.recurse = value == "1",

@@ -117,7 +117,7 @@ fn help(tool: Tool) -> String {
          \x20 -v, --verbose   say every step\n\
          \x20 -h, --help      this text\n\
          \x20 -V, --version   the version\n\n\
-         Exit: 0 go on booting, 1 failed or fallback=halt, 64 wrong arguments.\n\
+         Exit: 0 go on booting, 1 could not even look, or fallback=halt, 64 wrong arguments.\n\
          Keys: overlayroot-rs(7).\n"
     )
 }

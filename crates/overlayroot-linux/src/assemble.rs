@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The whole way of one boot: read, probe, decide, execute, record.
 
-use crate::{execute, probe, recordfile, sources};
+use crate::{execute, mounts, probe, recordfile, sources};
 use anyhow::Result;
 use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::Facts;
+use overlayroot_core::facts::{Facts, Root};
 use overlayroot_core::grammar::Fallback;
 use overlayroot_core::issue::shown;
+use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
 use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA, StepRecord};
 use overlayroot_core::rivals;
+use overlayroot_core::upper::Upper;
 use std::path::Path;
 use std::time::Instant;
 
@@ -28,12 +30,13 @@ pub enum Verdict {
 
 /// Configuration and facts of this initramfs.
 pub fn read_machine() -> Result<(Config, Facts)> {
-    let root = Path::new(paths::SYSROOT).exists().then_some(paths::SYSROOT);
-    let inputs = sources::read(root);
+    let mounted = mountinfo::at(&mounts::read()?, paths::SYSROOT).is_some();
+    let inputs = sources::read(mounted.then_some(paths::SYSROOT));
     let config = Config::read(&inputs);
-    let facts = match plan::decide(&config, &Facts::default()) {
+    let little = Facts { root: mounted.then(Root::default), ..Facts::default() };
+    let facts = match plan::decide(&config, &little) {
         // Nothing to do, so nothing to look at: an ordinary boot pays nothing.
-        Decision::Off => Facts::default(),
+        Decision::Off | Decision::NotYet => little,
         _ => probe::initramfs(&config, &lex(&inputs.cmdline))?,
     };
     Ok((config, facts))
@@ -43,7 +46,7 @@ pub fn read_machine() -> Result<(Config, Facts)> {
 /// A boot that is another party's keeps them.
 pub fn stand_down() -> Result<()> {
     let inputs = sources::read(None);
-    let ours = plan::decide(&Config::read(&inputs), &Facts::default()) != Decision::Off;
+    let ours = Config::read(&inputs).upper.value != Upper::Off;
     if ours && rivals::find(&lex(&inputs.cmdline), "", "").is_empty() {
         for hook in probe::stock_hooks() {
             execute::remove(&hook)?;
@@ -112,6 +115,7 @@ impl Run {
     fn decide(&mut self, config: &Config, facts: &Facts, decision: Decision) -> (Effective, Outcome) {
         let plan = match decision {
             Decision::Off | Decision::NotYet => {
+                self.notes.clone_from(&config.notes);
                 return (Effective::plain(RootKind::Plain), Outcome::Off);
             }
             Decision::Do(plan) => plan,

@@ -24,14 +24,18 @@ pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Rea
     let mut undos = Vec::new();
     let mut soft = Vec::new();
     let mut kmsg = Kmsg::open();
-    let first = log.len();
+    let mut reversible = Vec::new();
     for step in steps {
         let started = Instant::now();
+        let before = undos.len();
         let result = perform(step, &mut undos);
         let us = micros(started);
         tracing::debug!("{step}");
         let word = if result.is_ok() { "done" } else { "failed" };
         log.push(StepRecord { step: step.name().to_owned(), text: step.to_string(), result: word.to_owned(), us });
+        if undos.len() > before {
+            reversible.push(log.len() - 1);
+        }
         let Err(error) = result else {
             continue;
         };
@@ -41,8 +45,11 @@ pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Rea
             continue;
         }
         undo::all(undos);
-        for done in log.iter_mut().skip(first).filter(|entry| entry.result == "done") {
-            done.result = "undone".to_owned();
+        for index in reversible {
+            // A step that failed half way stays "failed".
+            if let Some(entry) = log.get_mut(index).filter(|entry| entry.result == "done") {
+                entry.result = "undone".to_owned();
+            }
         }
         return Err(reason);
     }

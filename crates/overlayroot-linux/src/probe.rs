@@ -153,13 +153,14 @@ fn kernel(overlay: bool) -> Kernel {
     }
 }
 
-/// Hooks of dracut's stock overlayfs module (`70overlayfs`, `90overlayfs`) in this initramfs.
+/// Hooks of dracut's stock modules `overlayfs` and `overlayfs-crypt` in this initramfs; the latter would
+/// format the device before we could refuse it.
 pub fn stock_hooks() -> Vec<String> {
     let stages =
         HOOK_DIRS.iter().flat_map(|dir| ["pre-mount", "mount", "pre-pivot"].map(|stage| format!("{dir}/{stage}")));
     let files = stages.filter_map(|dir| fs::read_dir(dir).ok()).flatten();
     let paths = files.filter_map(|entry| entry.ok()?.path().to_str().map(str::to_owned));
-    let ends = ["-prepare-overlayfs.sh", "-mount-overlayfs.sh"];
+    let ends = ["-prepare-overlayfs.sh", "-mount-overlayfs.sh", "-prepare-overlayfs-crypt.sh"];
     let mut found: Vec<String> = paths.filter(|path| ends.iter().any(|end| path.ends_with(end))).collect();
     // /lib/dracut/hooks may be a link to /var/lib/dracut/hooks: the second name of a file is gone with the first.
     found.sort_unstable();
@@ -168,7 +169,11 @@ pub fn stock_hooks() -> Vec<String> {
 
 fn premade(mounts: &[Mount]) -> Vec<Premade> {
     let places = [paths::LOWER, paths::UPPER_LINK, paths::WORK_LINK, paths::READONLY_LINK];
-    places.into_iter().filter_map(|path| premade_at(mounts, path)).collect()
+    let mut found: Vec<Premade> = places.into_iter().filter_map(|path| premade_at(mounts, path)).collect();
+    // Here only a mount is in the way; the directories are mount points of ours as well.
+    let mounted = [paths::BACKING, paths::TMPFS].into_iter().filter(|path| mountinfo::at(mounts, path).is_some());
+    found.extend(mounted.map(|path| Premade { path: path.to_owned(), kind: PremadeKind::Mount }));
+    found
 }
 
 fn premade_at(mounts: &[Mount], path: &str) -> Option<Premade> {

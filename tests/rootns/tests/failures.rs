@@ -191,3 +191,49 @@ fn hostile_command_lines_never_crash_and_never_leave_their_places() {
         });
     }
 }
+
+#[test]
+fn limits_too_small_for_an_overlay_give_a_plain_ram_overlay() {
+    on_stage("limits", |stage| {
+        let record = stage.assemble("rd.overlay=tmpfs:nr_inodes=1");
+        assert_eq!(record["outcome"], "degraded", "{record:#}");
+        assert_eq!(record["effective"]["options"], "size=50%,mode=0755");
+        assert_eq!(mount_at("/sysroot").unwrap().fstype, "overlay");
+    });
+}
+
+#[test]
+fn silence_is_no_answer_before_the_root_is_mounted() {
+    on_stage("late", |stage| {
+        stage.mount_root("rw");
+        fs::write("/sysroot/etc/overlayroot.conf", "overlayroot=\"tmpfs\"\n").unwrap();
+        run("umount", &["/sysroot"]);
+        let output = stage.tool("overlay-assemble", b"quiet", &["--by", "unit"]);
+        assert!(output.status.success() && !fs::exists("/run/overlayroot/state.json").unwrap());
+        stage.mount_root("ro");
+        assert_eq!(stage.assemble("quiet")["outcome"], "applied");
+        assert_eq!(mount_at("/sysroot").unwrap().source, "overlayroot");
+    });
+}
+
+#[test]
+fn the_stock_modules_hooks_go_before_they_begin() {
+    let hooks =
+        ["pre-mount/01-prepare-overlayfs.sh", "pre-pivot/01-prepare-overlayfs-crypt.sh", "mount/01-mount-overlayfs.sh"];
+    for (number, (cmdline, left)) in
+        [("rd.overlay.crypt=/dev/x", 0), ("quiet", 3), ("root=live:x rd.overlay", 3)].into_iter().enumerate()
+    {
+        on_stage(&format!("stock{number}"), move |stage| {
+            let base = "/etc/dracut/hooks";
+            for hook in hooks.iter().chain(&["pre-pivot/50-other.sh"]) {
+                let path = format!("{base}/{hook}");
+                fs::create_dir_all(path.rsplit_once('/').unwrap().0).unwrap();
+                fs::write(path, "").unwrap();
+            }
+            assert!(stage.tool("overlay-assemble", cmdline.as_bytes(), &["--stand-down"]).status.success());
+            let there = hooks.iter().filter(|hook| fs::exists(format!("{base}/{hook}")).unwrap()).count();
+            assert_eq!(there, left, "{cmdline}");
+            assert!(fs::exists(format!("{base}/pre-pivot/50-other.sh")).unwrap());
+        });
+    }
+}
