@@ -156,7 +156,9 @@ pub fn same(before: &Path, after: &Path) -> Result<()> {
         let (x, y) = (left.get(..count), right.get_mut(..count).context("block")?);
         b.read_exact(y)?;
         let x = x.context("block")?;
-        if let Some(offset) = x.iter().zip(y.iter()).position(|(p, q)| p != q) {
+        // whole blocks first: a byte at a time takes half a minute a disk in a debug build
+        if x != y {
+            let offset = x.iter().zip(y.iter()).position(|(p, q)| p != q).unwrap_or(0);
             bail!("the first changed byte is at {}", at + offset as u64);
         }
         at += count as u64;

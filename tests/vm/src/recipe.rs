@@ -23,7 +23,7 @@ const FSTAB_SPLIT: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\nLAB
 const ROOT_SIZE: u64 = 1200 << 20;
 
 /// The harness's part of the guest: source below tests/vm/guest, mode, target.
-pub(crate) const GUEST: [(&str, u32, &str); 7] = [
+pub(crate) const GUEST: [(&str, u32, &str); 11] = [
     ("agent.sh", 0o755, "usr/lib/overlayroot-vm/agent.sh"),
     ("lib.sh", 0o644, "usr/lib/overlayroot-vm/lib.sh"),
     ("overlayroot-vm.service", 0o644, "etc/systemd/system/overlayroot-vm.service"),
@@ -31,6 +31,10 @@ pub(crate) const GUEST: [(&str, u32, &str); 7] = [
     ("sulogin.conf", 0o644, "etc/systemd/system/rescue.service.d/vm.conf"),
     ("99vm-probe/module-setup.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/module-setup.sh"),
     ("99vm-probe/emergency.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/emergency.sh"),
+    ("99vm-probe/root.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root.sh"),
+    ("99vm-probe/root-queue.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root-queue.sh"),
+    ("99vm-probe/root-queue-done.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root-queue-done.sh"),
+    ("99vm-probe/root-mount.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root-mount.sh"),
 ];
 
 /// Modules left out: none is tested, and building is quicker without them. Debian
@@ -122,6 +126,14 @@ impl Builder<'_> {
         std::os::unix::fs::symlink("../overlayroot-vm.service", wants.join("overlayroot-vm.service"))?;
         if let Some(payload) = self.payload {
             payload.apply(&temporary)?;
+            // so that every image shows that the file is taken along
+            fs::write(temporary.join("etc/overlayroot-rs.conf"), "# of the test root\n")?;
+        }
+        // mmdebstrap leaves no identity, and files newer than systemd's stamps: without
+        // these each boot over a RAM upper is a first boot, with all that is done once
+        fs::write(temporary.join("etc/machine-id"), "0123456789abcdef0123456789abcdef\n")?;
+        for stamp in ["etc/.updated", "var/.updated"] {
+            fs::write(temporary.join(stamp), "")?;
         }
         let kernel = format!("boot/vmlinuz-{}", kernel_version(&temporary)?);
         fs::copy(temporary.join(kernel), self.dir.join("vmlinuz"))?;
@@ -148,6 +160,7 @@ impl Builder<'_> {
             Variant::Stock => add.push_str("overlayroot-rs overlayfs"),
             Variant::Live => add.push_str("overlayroot-rs overlayfs dmsquash-live"),
             Variant::Stockonly => add.push_str("overlayfs"),
+            Variant::Bare => omit.push_str(" overlayfs"),
         }
         let mut command = self.in_root(tree);
         command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);
