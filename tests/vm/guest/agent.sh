@@ -47,7 +47,16 @@ if [ "$stage" = "$wanted" ]; then
     [ "$stage" != host ] || timeout 120 systemctl is-system-running --wait >$temporary/state 2>&1
     echo "READY $(cut -d ' ' -f 1 /proc/uptime)" >&4
     while IFS= read -r line <&3; do
-        case $line in '' | '#'*) continue ;; esac
+        case $line in
+        '' | '#'*) continue ;;
+        '+ '*) # to be looked at, not judged
+            {
+                echo "\$ ${line#+ }"
+                timeout 150 sh -c "${line#+ }" 2>&1 3<&- 4>&- </dev/null
+            } | sed 's/^/SHOW /' >&4
+            continue
+            ;;
+        esac
         # shellcheck disable=SC2016 # expanded by the shell which runs the line
         timeout 150 sh -c '. "$0" && eval "$1"' $home/lib.sh "$line" \
             >$temporary/out 2>&1 3<&- 4>&- </dev/null

@@ -41,6 +41,8 @@ pub enum Variant {
     Live,
     /// dracut's overlayfs module alone, on a root without this project.
     Stockonly,
+    /// No overlay module at all, on a root with this project: its module is opt-in.
+    Bare,
 }
 
 impl Suite {
@@ -86,6 +88,7 @@ impl fmt::Display for Variant {
             Self::Stock => "stock",
             Self::Live => "live",
             Self::Stockonly => "stockonly",
+            Self::Bare => "bare",
         })
     }
 }

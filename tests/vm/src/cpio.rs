@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const DIRECTORY: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
+const PROGRAM: u32 = 0o100_755;
 
 /// Packs the files with their directories. Paths are absolute.
 #[must_use]
@@ -20,7 +21,8 @@ pub fn pack(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
         entry(&mut out, dir, DIRECTORY, b"");
     }
     for (path, data) in files {
-        entry(&mut out, path.trim_start_matches('/'), FILE, data);
+        let mode = if data.starts_with(b"\x7fELF") { PROGRAM } else { FILE };
+        entry(&mut out, path.trim_start_matches('/'), mode, data);
     }
     entry(&mut out, "TRAILER!!!", 0, b"");
     out

@@ -179,6 +179,15 @@ pub fn shell(lines: &str, vars: &[(&str, &Path)]) -> Result<()> {
     run(&mut command).map(drop)
 }
 
+/// What a shell line prints, trimmed.
+///
+/// # Errors
+/// When it fails.
+pub fn shell_text(line: &str) -> Result<String> {
+    let out = run(Command::new("sh").args(["-euc", line]))?;
+    Ok(String::from_utf8_lossy(&out).trim().to_owned())
+}
+
 /// Does a step which takes seconds, and says so with the time it took.
 ///
 /// # Errors

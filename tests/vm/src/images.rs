@@ -58,6 +58,12 @@ impl ImageSet {
         self.dir.join("vmlinuz")
     }
 
+    /// The root the images were made in.
+    #[must_use]
+    pub fn tree(&self) -> PathBuf {
+        self.dir.join("tree")
+    }
+
     /// The kernel's version.
     ///
     /// # Errors

@@ -5,9 +5,13 @@
 //! [`images`] makes what a guest boots from, [`machine`] boots it once,
 //! [`runner`] runs a case (which may be several boots over the same disks).
 
+pub mod bench;
 pub mod case;
 pub mod cell;
+pub mod content;
 pub mod cpio;
+pub mod demo;
+pub mod differential;
 pub mod disk;
 pub mod disk_spec;
 pub mod fsimage;

@@ -11,7 +11,7 @@ use overlayroot_vm::case::{self, Case};
 use overlayroot_vm::cell::{Initrd, Suite};
 use overlayroot_vm::host::{self, Host, say};
 use overlayroot_vm::plan::{self, Selection};
-use overlayroot_vm::{report, roots, runner};
+use overlayroot_vm::{bench, content, demo, report, roots, runner};
 
 #[derive(Parser)]
 #[command(about = "Boot tests of overlayroot-rs in virtual machines", version)]
@@ -26,6 +26,12 @@ enum Sub {
     Roots,
     /// Print the cases
     List,
+    /// Look into the initramfs images, and hold the lexer against each dracut's own
+    Content,
+    /// Show a person what the overlay does
+    Demo,
+    /// Measure beside dracut's own module, and write docs/benchmarks.md
+    Bench,
     /// Run cases: each in the cells of its short run, unless told otherwise
     Run(RunArgs),
 }
@@ -58,6 +64,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Sub::List => list(),
         Sub::Roots => with_host(make_roots),
+        Sub::Content => with_host(content::run),
+        Sub::Demo => with_host(demo::run),
+        Sub::Bench => with_host(bench::run),
         Sub::Run(args) => with_host(|host| run(host, &args)),
     };
     match result {

@@ -23,4 +23,9 @@ install() {
     inst_binary "$(command -v busybox)" "$dir/bin/busybox"
     # shellcheck disable=SC2154 # dracut sets it
     inst_hook emergency 00 "$moddir/emergency.sh"
+    # roots which no sysroot.mount mounts
+    inst_hook cmdline 90 "$moddir/root.sh"
+    inst_hook initqueue/settled 90 "$moddir/root-queue.sh"
+    inst_hook initqueue/finished 90 "$moddir/root-queue-done.sh"
+    inst_hook mount 90 "$moddir/root-mount.sh"
 }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `vm content`: what dracut put into the images, read from the archives themselves.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::case::RootKind;
+use crate::cell::{Cell, Initrd, Suite, Variant};
+use crate::differential;
+use crate::host::{Host, say};
+use crate::plan::{self, Sets};
+
+/// In every image with the module; a name ends with one of these.
+const ALWAYS: [&str; 9] = [
+    "usr/bin/overlay-assemble",
+    "usr/bin/overlay-upper",
+    "usr/bin/overlay-loop",
+    "hooks/pre-pivot/05-assemble.sh",
+    "hooks/cmdline/05-stand-down.sh",
+    "etc/overlayroot-rs.conf",
+    "sbin/e2fsck",
+    "sbin/e2undo",
+    "sbin/modprobe",
+];
+const UNIT: &str = "usr/lib/systemd/system/overlayroot-rs.service";
+const LINK: &str = "initrd-root-fs.target.wants/overlayroot-rs.service";
+
+/// Looks into one image a cell and variant; prints a line each.
+///
+/// # Errors
+/// When an image can't be made or read.
+pub fn run(host: &Host) -> Result<bool> {
+    let variants = [Variant::Plain, Variant::Bare];
+    let needs: Vec<_> =
+        Cell::ALL.iter().flat_map(|&cell| variants.map(|variant| (cell, variant, RootKind::Ext4))).collect();
+    let sets = plan::prepare(host, &needs)?;
+    let (mut passed, mut failed) = (0, 0);
+    for (cell, variant, _) in needs {
+        match look(&sets, cell, variant) {
+            Ok(()) => {
+                passed += 1;
+                say(&format!("ok   image {cell} {variant}"));
+            }
+            Err(error) => {
+                failed += 1;
+                say(&format!("FAIL image {cell} {variant}: {error:#}"));
+            }
+        }
+    }
+    for suite in Suite::ALL {
+        let set = sets.get(&(suite, true)).context("no images")?;
+        match differential::run(&set.tree()) {
+            Ok(count) => {
+                passed += 1;
+                say(&format!("ok   lexer against dracut-util of {suite}, {count} arguments"));
+            }
+            Err(error) => {
+                failed += 1;
+                say(&format!("FAIL lexer against dracut-util of {suite}: {error:#}"));
+            }
+        }
+    }
+    say(&format!("{passed} passed, {failed} failed"));
+    Ok(failed == 0)
+}
+
+fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
+    let set = sets.get(&(cell.suite, variant.has_project())).context("no images")?;
+    let image = set.initrd(cell.initrd, variant);
+    let names = list(&image)?;
+    let has = |end: &str| names.iter().any(|name| name.ends_with(end));
+    if variant == Variant::Bare {
+        // opt-in: nothing of ours without --add
+        let ours =
+            names.iter().find(|name| name.contains("overlayroot-rs.service") || name.contains("overlay-assemble"));
+        ensure!(ours.is_none(), "{ours:?} came uninvited");
+        return Ok(());
+    }
+    for name in ALWAYS {
+        ensure!(has(name), "{name} is missing");
+    }
+    ensure!(names.iter().any(|name| name.contains("/overlay.ko")), "the kernel module is missing");
+    ensure!(names.iter().any(|name| name.contains("/libblkid.so.")), "libblkid is missing");
+    let systemd = cell.initrd == Initrd::Systemd;
+    ensure!(has(UNIT) == systemd && has(LINK) == systemd, "the unit is {}", if systemd { "missing" } else { "there" });
+    let stock = names.iter().find(|name| name.ends_with("-overlayfs.sh"));
+    ensure!(stock.is_none(), "a hook of the stock module is there: {stock:?}");
+    let log = std::fs::read_to_string(image.with_extension("log")).unwrap_or_default();
+    let bad =
+        log.lines().find(|line| line.contains("overlay") && (line.contains("FAILED") || line.contains("not found")));
+    ensure!(bad.is_none(), "dracut said: {bad:?}");
+    Ok(())
+}
+
+fn list(image: &std::path::Path) -> Result<Vec<String>> {
+    let mut unpack = Command::new("zstd").args(["-dcq"]).arg(image).stdout(Stdio::piped()).spawn()?;
+    let archive = unpack.stdout.take().context("no archive")?;
+    let output = Command::new("cpio").args(["-t", "--quiet"]).stdin(archive).stderr(Stdio::null()).output()?;
+    ensure!(unpack.wait()?.success() && output.status.success(), "{} can't be read", image.display());
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+}
