@@ -84,6 +84,11 @@ pub struct Case {
     pub suites: Option<Vec<Suite>>,
     /// Initrd kinds it applies to; both by default.
     pub initrds: Option<Vec<Initrd>>,
+    /// The cells it applies to, in place of `suites` and `initrds`: for what does not depend on them.
+    pub cells: Option<Vec<String>>,
+    /// `root=` on the kernel command line; an empty one leaves it to `files`.
+    #[serde(default = "default_root")]
+    pub root_arg: String,
     /// The image it needs.
     #[serde(default)]
     pub variant: Variant,
@@ -132,6 +137,10 @@ pub struct PlannedBoot {
     pub stage: Stage,
 }
 
+fn default_root() -> String {
+    "root=LABEL=root".to_owned()
+}
+
 fn default_timeout() -> u64 {
     300
 }
@@ -152,6 +161,9 @@ impl Case {
         ensure!(self.number().is_some(), "the file's name must begin with a number and a dash");
         ensure!(!self.cells().is_empty(), "no cell is left");
         ensure!(self.conf.is_none() || self.conf_latin1.is_none(), "both conf and conf_latin1");
+        for name in self.cells.iter().flatten() {
+            name.parse::<Cell>()?;
+        }
         self.cut_cells()?;
         let edits = self.edits_root();
         if edits && matches!(self.root, RootKind::Xfs | RootKind::Btrfs) {
@@ -187,7 +199,10 @@ impl Case {
     pub fn cells(&self) -> Vec<Cell> {
         let suites = self.suites.clone().unwrap_or(Suite::ALL.to_vec());
         let initrds = self.initrds.clone().unwrap_or(Initrd::ALL.to_vec());
-        let fits = |cell: &Cell| suites.contains(&cell.suite) && initrds.contains(&cell.initrd);
+        let fits = |cell: &Cell| match &self.cells {
+            Some(names) => names.contains(&cell.to_string()),
+            None => suites.contains(&cell.suite) && initrds.contains(&cell.initrd),
+        };
         Cell::ALL.into_iter().filter(fits).collect()
     }
 

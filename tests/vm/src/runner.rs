@@ -223,7 +223,7 @@ impl Run<'_> {
             suite: self.job.cell.suite,
             kernel: set.kernel(),
             initrd: initrd.to_path_buf(),
-            cmdline: format!("root=LABEL=root {opts} {fsck}{}", planned.cmdline),
+            cmdline: format!("{} {opts} {fsck}{}", case.root_arg, planned.cmdline),
             disks: attached,
             holds: planned.holds.clone(),
             stage: planned.stage,
