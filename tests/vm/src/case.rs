@@ -213,7 +213,8 @@ impl Case {
     pub fn cut_cells(&self) -> Result<Vec<Cell>> {
         let cells = self.cells();
         let Some(names) = &self.cut else {
-            let index = self.number().unwrap_or(0) % cells.len().max(1);
+            // cases with two cells alternate the pair by their number: halve it, so that both come up
+            let index = self.number().unwrap_or(0) * cells.len() / Cell::ALL.len() % cells.len().max(1);
             return Ok(cells.into_iter().skip(index).take(1).collect());
         };
         let mut cut = Vec::new();
