@@ -114,7 +114,7 @@ test-dracut: ## what is in the initramfs images, each dracut and kind of initrd 
 	$(VM) content
 
 .PHONY: test-vm
-test-vm: ## boots: make test-vm CASE=tmpfs (names or numbers; none: the cut of make check)
+test-vm: ## boots: make test-vm CASE=tmpfs (part of a name, or a number; none: the cut of make check)
 	$(VM) run $(CASE)
 
 .PHONY: roots

@@ -38,7 +38,7 @@ enum Sub {
 
 #[derive(clap::Args)]
 struct RunArgs {
-    /// Names of cases, or the numbers they begin with
+    /// Numbers of cases, or parts of their names
     case: Vec<String>,
     /// Every cell of each case
     #[arg(long)]

@@ -15,7 +15,7 @@ use crate::payload::{self, Payload};
 /// What the user asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Names or numbers; all cases when empty.
+    /// Numbers or parts of names; all cases when empty.
     pub names: Vec<String>,
     /// Every cell instead of the short run's.
     pub all: bool,
@@ -69,9 +69,12 @@ pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
+/// By number, or by any part of the name: `tmpfs` means every case that has it in its name.
 fn fits(case: &Case, name: &str) -> bool {
-    let number = name.parse().ok();
-    case.name == name || (number.is_some() && case.number() == number)
+    match name.parse() {
+        Ok(number) => case.number() == Some(number),
+        Err(_) => !name.is_empty() && case.name.contains(name),
+    }
 }
 
 /// A suite, with this project in it or without.
