@@ -2,7 +2,9 @@
 //! Checks an unmounted ext file system. xfs and btrfs check themselves when they are mounted.
 
 use crate::program;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
 
 /// Runs `e2fsck -p` with its files in `directory`; it replays the journal and repairs what is safe to repair.
 ///
@@ -15,6 +17,7 @@ pub fn check(device: &str, directory: &str) -> Result<()> {
     let (undo, log) = (format!("{directory}/e2fsck.undo"), format!("{directory}/e2fsck.log"));
     // A stale undo file would be replayed onto the wrong state.
     let _ = std::fs::remove_file(&undo);
+    let before = superblock(device)?;
     let code = program::run("e2fsck", &["-p", "-z", &undo, device], &log)?;
     let said = last_line(&std::fs::read(&log).unwrap_or_default());
     let result = match code {
@@ -25,7 +28,9 @@ pub fn check(device: &str, directory: &str) -> Result<()> {
         }
         127 => bail!("e2fsck is not in this initramfs"),
         _ => {
-            take_back(device, &undo, &log);
+            if let Err(error) = take_back(device, &before, &undo, &log) {
+                tracing::error!("what e2fsck changed on {device} could not be taken back: {error:#}");
+            }
             bail!("e2fsck gave up on {device} (exit {code}): {said}")
         }
     };
@@ -33,10 +38,28 @@ pub fn check(device: &str, directory: &str) -> Result<()> {
     result
 }
 
-fn take_back(device: &str, undo: &str, log: &str) {
-    if std::path::Path::new(undo).exists() && !matches!(program::run("e2undo", &["-f", undo, device], log), Ok(0)) {
-        tracing::error!("what e2fsck changed on {device} could not be taken back (e2undo)");
+/// Where ext's superblock lies, and how long it is, in bytes (kernel: filesystems/ext4/super.rst).
+const SUPERBLOCK: (u64, usize) = (1024, 1024);
+
+fn superblock(device: &str) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; SUPERBLOCK.1];
+    let file = File::open(device).with_context(|| format!("opening {device}"))?;
+    file.read_exact_at(&mut bytes, SUPERBLOCK.0).with_context(|| format!("reading the superblock of {device}"))?;
+    Ok(bytes)
+}
+
+/// e2undo brings back every block but stamps the superblock with the time of its own writing.
+fn take_back(device: &str, before: &[u8], undo: &str, log: &str) -> Result<()> {
+    if std::path::Path::new(undo).exists() {
+        let code = program::run("e2undo", &["-f", undo, device], log)?;
+        ensure!(code == 0, "e2undo ended with {code}: {}", last_line(&std::fs::read(log).unwrap_or_default()));
     }
+    if superblock(device)? != before {
+        let file = OpenOptions::new().write(true).open(device).context("opening it for writing")?;
+        file.write_all_at(before, SUPERBLOCK.0).context("writing its superblock back")?;
+        file.sync_all().context("syncing it")?;
+    }
+    Ok(())
 }
 
 fn last_line(text: &[u8]) -> String {

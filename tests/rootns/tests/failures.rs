@@ -34,14 +34,26 @@ fn a_zeroed_superblock() {
 }
 
 #[test]
-fn damage_that_e2fsck_gives_up_on_is_left_for_a_person() {
-    on_stage("damage", |stage| {
+fn a_root_directory_that_is_none() {
+    on_stage("no-root", |stage| {
         let disk = stage.disk("upper.img", 16, &["-t", "ext4", "-O", "^metadata_csum"]);
-        // A root directory that is none, and the error flag: beyond `-p`.
         run("debugfs", &["-w", "-R", "set_inode_field <2> mode 0100644", &disk.node]);
+        let (code, text) = untouched(stage, &disk, &format!("rd.overlay={}", disk.node));
+        assert_eq!(code, "look", "{text}");
+    });
+}
+
+#[test]
+fn damage_that_e2fsck_begins_to_repair_and_gives_up_on_leaves_no_trace() {
+    on_stage("damage", |stage| {
+        fs::create_dir_all("/tmp/tree/overlay/a").unwrap();
+        fs::write("/tmp/tree/overlay/a/f", "x").unwrap();
+        let disk = stage.disk("upper.img", 16, &["-t", "ext4", "-O", "^metadata_csum", "-d", "/tmp/tree"]);
+        // The directory's inode is cleared: `-p` takes its entry out, then finds the orphan and stops.
+        run("debugfs", &["-w", "-R", "clri overlay/a", &disk.node]);
         run("debugfs", &["-w", "-R", "set_super_value state 2", &disk.node]);
         let (code, text) = untouched(stage, &disk, &format!("rd.overlay={}", disk.node));
-        assert!(code == "check" || code == "look", "{code}: {text}");
+        assert!(code == "check" && text.contains("gave up"), "{code}: {text}");
     });
 }
 
