@@ -52,6 +52,9 @@ pub struct Live {
     pub lower: Option<String>,
     /// Whether the lower's file system refuses writes.
     pub lower_read_only: bool,
+    /// A writable mount of the same file system elsewhere, such as another btrfs subvolume: the
+    /// file system can't be read-only then, only the lower's mount of it.
+    pub lower_shared_with: Option<String>,
     /// The upper's fill.
     pub upper: Option<Fill>,
 }
@@ -68,9 +71,15 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         root_fstype: root.fstype,
         root_source: root.source,
         lower: lower.map(|mount| format!("{} {} on {}", mount.fstype, mount.source, mount.at)),
+        lower_shared_with: lower.and_then(|lower| sharer(&mounts, lower)),
         lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
         upper: upper.and_then(fill),
     })
+}
+
+fn sharer(mounts: &[Mount], lower: &Mount) -> Option<String> {
+    let same = |mount: &&Mount| mount.devno == lower.devno && mount.at != lower.at && !mount.read_only();
+    mounts.iter().find(same).map(|mount| mount.at.clone())
 }
 
 fn fill(mount: &Mount) -> Option<Fill> {
@@ -107,7 +116,7 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         } else if !live.root_writable {
             found.push((Level::Critical, "/ is read-only".to_owned()));
         }
-        if live.lower.is_some() && !live.lower_read_only {
+        if live.lower.is_some() && !live.lower_read_only && live.lower_shared_with.is_none() {
             found.push((Level::Warning, "the file system under the lower can be written".to_owned()));
         }
     }
@@ -129,4 +138,22 @@ fn from_record(record: &Record) -> Vec<(Level, String)> {
     let reasons = record.reasons.iter().map(|reason| reason.text.clone());
     let issues = record.issues.iter().map(ToString::to_string);
     reasons.chain(issues).map(|text| (level, text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(at: &str, devno: &str, options: &str) -> Mount {
+        Mount { at: at.into(), devno: devno.into(), options: options.into(), ..Mount::default() }
+    }
+
+    #[test]
+    fn a_sibling_subvolume_that_is_written_is_named() {
+        let lower = mount("/run/rootfsbase", "0:30", "ro");
+        let home = mount("/home", "0:30", "rw");
+        let mounts = [mount("/", "0:40", "rw"), lower.clone(), home];
+        assert_eq!(sharer(&mounts, &lower).as_deref(), Some("/home"));
+        assert_eq!(sharer(&mounts[..2], &lower), None);
+    }
 }

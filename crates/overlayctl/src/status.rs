@@ -70,7 +70,12 @@ fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], leve
     let mode = if live.root_writable { "writable" } else { "read-only" };
     row("root", &format!("{} {} on /, {mode}", live.root_fstype, live.root_source));
     if let Some(lower) = &live.lower {
-        row("lower", &format!("{lower}, {}", if live.lower_read_only { "read-only" } else { "WRITABLE underneath" }));
+        let mode = match (&live.lower_shared_with, live.lower_read_only) {
+            (Some(other), false) => format!("read-only mount of a file system that {other} writes to"),
+            (_, true) => "read-only".to_owned(),
+            (None, false) => "WRITABLE underneath".to_owned(),
+        };
+        row("lower", &format!("{lower}, {mode}"));
     }
     if let Some(fill) = &live.upper {
         row("upper", &format!("{} {} on {}", fill.fstype, fill.source, fill.at));
