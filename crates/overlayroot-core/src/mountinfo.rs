@@ -56,9 +56,10 @@ pub fn at<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
 /// Mounts strictly below `path`, outermost first.
 pub fn below<'a>(mounts: &'a [Mount], path: &str) -> Vec<&'a Mount> {
     let prefix = format!("{}/", path.trim_end_matches('/'));
-    let mut found: Vec<&Mount> = mounts.iter().filter(|mount| mount.at.starts_with(&prefix)).collect();
-    found.sort_unstable_by_key(|mount| mount.at.matches('/').count());
-    found
+    let found = || mounts.iter().filter(|mount| mount.at.starts_with(&prefix));
+    let depth = |mount: &Mount| mount.at.matches('/').count();
+    let deepest = found().map(depth).max().unwrap_or(0);
+    (0..=deepest).flat_map(|level| found().filter(move |mount| depth(mount) == level)).collect()
 }
 
 fn entry(line: &str) -> Option<Mount> {

@@ -9,7 +9,6 @@ use overlayroot_core::fstab::udev_encode;
 use overlayroot_core::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_core::upper;
 use overlayroot_core::{mountinfo::Mount, paths};
-use std::collections::HashMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -57,7 +56,7 @@ pub fn resolve(asked: &upper::Device, timeout: Duration, mut waiting: impl FnMut
 /// Remembers what each device holds, so that a long wait does not read every disk again and again.
 #[derive(Default)]
 struct Finder {
-    probes: HashMap<String, Probe>,
+    probes: Vec<(String, Probe)>,
     first_seen: Option<Instant>,
 }
 
@@ -85,7 +84,12 @@ impl Finder {
 
     fn fits(&mut self, asked: &upper::Device, name: &str) -> bool {
         let key = format!("{name} {}", sysfs(name, "dev"));
-        let probe = self.probes.entry(key).or_insert_with(|| blkid::probe(&node(name)).unwrap_or_default());
+        if !self.probes.iter().any(|(known, _)| *known == key) {
+            self.probes.push((key.clone(), blkid::probe(&node(name)).unwrap_or_default()));
+        }
+        let Some((_, probe)) = self.probes.iter().find(|(known, _)| *known == key) else {
+            return false;
+        };
         match asked {
             upper::Device::Label(label) => probe.label == *label,
             upper::Device::Uuid(uuid) => probe.uuid.eq_ignore_ascii_case(uuid),
