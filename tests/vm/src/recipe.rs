@@ -23,7 +23,7 @@ const FSTAB_SPLIT: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\nLAB
 const ROOT_SIZE: u64 = 1200 << 20;
 
 /// The harness's part of the guest: source below tests/vm/guest, mode, target.
-pub(crate) const GUEST: [(&str, u32, &str); 11] = [
+pub(crate) const GUEST: [(&str, u32, &str); 12] = [
     ("agent.sh", 0o755, "usr/lib/overlayroot-vm/agent.sh"),
     ("lib.sh", 0o644, "usr/lib/overlayroot-vm/lib.sh"),
     ("overlayroot-vm.service", 0o644, "etc/systemd/system/overlayroot-vm.service"),
@@ -31,6 +31,7 @@ pub(crate) const GUEST: [(&str, u32, &str); 11] = [
     ("sulogin.conf", 0o644, "etc/systemd/system/rescue.service.d/vm.conf"),
     ("99vm-probe/module-setup.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/module-setup.sh"),
     ("99vm-probe/emergency.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/emergency.sh"),
+    ("99vm-probe/emergency.conf", 0o644, "usr/lib/dracut/modules.d/99vm-probe/emergency.conf"),
     ("99vm-probe/root.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root.sh"),
     ("99vm-probe/root-queue.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root-queue.sh"),
     ("99vm-probe/root-queue-done.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root-queue-done.sh"),

@@ -23,6 +23,7 @@ install() {
     inst_binary "$(command -v busybox)" "$dir/bin/busybox"
     # shellcheck disable=SC2154 # dracut sets it
     inst_hook emergency 00 "$moddir/emergency.sh"
+    inst_simple "$moddir/emergency.conf" /etc/systemd/system/emergency.service.d/vm-initrd.conf
     # roots which no sysroot.mount mounts
     inst_hook cmdline 90 "$moddir/root.sh"
     inst_hook initqueue/settled 90 "$moddir/root-queue.sh"
