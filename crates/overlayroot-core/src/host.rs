@@ -39,7 +39,10 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
     }];
     let mut notes = Vec::new();
     if slash.is_some_and(|entry| entry.has("x-systemd.growfs")) {
-        steps.push(mask("systemd-growfs-root.service", "an overlay has no block device to grow on"));
+        // systemd 252 instantiates the second name for `/`, 257 has the first
+        for unit in ["systemd-growfs-root.service", "systemd-growfs@-.service"] {
+            steps.push(mask(unit, "an overlay has no block device to grow on"));
+        }
     }
     for entry in entries.iter().filter(|entry| entry.fstype == "swap") {
         let why = match (entry.swap_file(), config.swap_off) {
