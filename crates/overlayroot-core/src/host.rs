@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the booted system must be told so that it comes up healthy on an overlay: runtime
-//! drop-ins and masks in `/run`, gone at the next boot; the lower's own files stay untouched.
+//! drop-ins in `/run`, gone at the next boot; the lower's own files stay untouched.
 
 use crate::config::Config;
 use crate::facts::Root;
@@ -15,7 +15,8 @@ const REMOUNT: &str = "[Service]\nEnvironment=LIBMOUNT_FORCE_MOUNT2=always\n";
 /// target given, mount(8) does not look into fstab.
 const REMOUNT_RW: &str = "[Service]\nEnvironment=LIBMOUNT_FORCE_MOUNT2=always\n\
     ExecStartPost=/bin/mount -o remount,rw,defaults none /\n";
-const REMOUNT_SKIP: &str = "[Unit]\nConditionPathExists=!/run/overlayroot/state.json\n";
+/// The record is there wherever a step of ours wrote this.
+const SKIP: &str = "[Unit]\nConditionPathExists=!/run/overlayroot/state.json\n";
 
 fn remount(text: &str, why: &str) -> Step {
     Step::WriteRun {
@@ -25,8 +26,14 @@ fn remount(text: &str, why: &str) -> Step {
     }
 }
 
-fn mask(unit: &str, why: &str) -> Step {
-    Step::LinkRun { path: format!("{RUNTIME_UNITS}/{unit}"), to: "/dev/null".to_owned(), why: why.to_owned() }
+/// The unit is skipped, and what needs it goes on. A mask would not do: fstab's swaps are `Requires=`
+/// of swap.target, and at a masked one systemd 252 stops adding the jobs of the others, in hash order.
+fn skip(unit: &str, why: &str) -> Step {
+    Step::WriteRun {
+        path: format!("{RUNTIME_UNITS}/{unit}.d/50-overlayroot-rs.conf"),
+        text: SKIP.to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 /// Steps for a merged root, and the notes they deserve.
@@ -41,7 +48,7 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
     if slash.is_some_and(|entry| entry.has("x-systemd.growfs")) {
         // systemd 252 instantiates the second name for `/`, 257 has the first
         for unit in ["systemd-growfs-root.service", "systemd-growfs@-.service"] {
-            steps.push(mask(unit, "an overlay has no block device to grow on"));
+            steps.push(skip(unit, "an overlay has no block device to grow on"));
         }
     }
     for entry in entries.iter().filter(|entry| entry.fstype == "swap") {
@@ -50,7 +57,7 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
             (false, true) => "overlayroot= without swap=1 keeps swap off",
             (false, false) => continue,
         };
-        steps.push(mask(&unit_name(&entry.what, "swap"), why));
+        steps.push(skip(&unit_name(&entry.what, "swap"), why));
         notes.push(format!("swap on {} stays off: {why}", entry.what));
     }
     if let Some(device) = block_device(root) {
@@ -71,7 +78,7 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
 
 /// The step that keeps a read-only root read-only: fstab's options must not undo it.
 pub fn for_read_only() -> Step {
-    remount(REMOUNT_SKIP, "the root stays read-only, whatever fstab says")
+    remount(SKIP, "the root stays read-only, whatever fstab says")
 }
 
 /// The block device of the root; btrfs and network roots have an anonymous device number.

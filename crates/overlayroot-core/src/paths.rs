@@ -40,7 +40,7 @@ pub const CONF: &str = "/etc/overlayroot-rs.conf";
 /// Names the block device behind an overlay root to growfs, gpt-auto-generator and bootctl
 /// (systemd, src/volatile-root/volatile-root.c).
 pub const VOLATILE_ROOT: &str = "/run/systemd/volatile-root";
-/// Drop-ins and masks for the booted system's units.
+/// Drop-ins for the booted system's units.
 pub const RUNTIME_UNITS: &str = "/run/systemd/system";
 /// Our own directory at the top of a device upper: trash, fingerprints.
 pub const META_DIR: &str = ".overlayroot";
