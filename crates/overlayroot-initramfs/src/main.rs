@@ -3,6 +3,8 @@
 
 mod args;
 mod assemble;
+#[cfg(not(debug_assertions))]
+mod backtrace;
 mod upper;
 
 use args::{Args, Tool};
