@@ -7,6 +7,7 @@ BINDIR ?= $(PREFIX)/bin
 DRACUTDIR ?= $(PREFIX)/lib/dracut
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 MANDIR ?= $(PREFIX)/share/man
+SHUTDOWNDIR ?= $(PREFIX)/lib/systemd/system-shutdown
 DOCDIR ?= $(PREFIX)/share/doc/overlayroot-rs
 CARGO ?= cargo
 TARGET ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
@@ -29,10 +30,12 @@ install: build install-files ## build, and put everything below $(DESTDIR)
 .PHONY: install-files
 install-files:
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(UNITDIR)/multi-user.target.wants" \
-		"$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(MANDIR)/man8" "$(DESTDIR)$(DOCDIR)"
+		"$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(MANDIR)/man8" "$(DESTDIR)$(DOCDIR)" \
+		"$(DESTDIR)$(SHUTDOWNDIR)"
 	install -m 755 $(BINARIES) "$(DESTDIR)$(BINDIR)"
 	ln -sf overlay-assemble "$(DESTDIR)$(BINDIR)/overlay-upper"
 	ln -sf overlay-assemble "$(DESTDIR)$(BINDIR)/overlay-loop"
+	ln -sf "$(BINDIR)/overlay-assemble" "$(DESTDIR)$(SHUTDOWNDIR)/overlay-shutdown"
 	install -m 755 dracut/55overlayroot-rs/module-setup.sh "$(DESTDIR)$(MODULE)"
 	install -m 755 dracut/55overlayroot-rs/assemble.sh dracut/55overlayroot-rs/stand-down.sh "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/initrd/overlayroot-rs.service "$(DESTDIR)$(MODULE)"
@@ -52,6 +55,7 @@ uninstall: ## take away what install and enable put there
 	rm -rf "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(DOCDIR)"
 	rm -f "$(DESTDIR)$(BINDIR)"/overlay-assemble "$(DESTDIR)$(BINDIR)"/overlay-upper \
 		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlayctl \
+		"$(DESTDIR)$(SHUTDOWNDIR)"/overlay-shutdown \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-check.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-check.service \
 		"$(DESTDIR)$(MANDIR)"/man5/overlayroot-rs.conf.5 "$(DESTDIR)$(MANDIR)"/man7/overlayroot-rs.7 \

@@ -14,12 +14,28 @@ depends() {
     echo base
 }
 
+# What makes a loop-file upper at its first boot: as configured, as overlayroot_mkfs="ext4 xfs"
+# in dracut.conf says, and ext4's in an image for any machine.
+_overlayroot_mkfs() {
+    local _fs
+    overlay-assemble --programs
+    # shellcheck disable=SC2154  # of dracut.conf
+    for _fs in $overlayroot_mkfs; do
+        echo "mkfs.$_fs"
+    done
+    [[ $hostonly ]] || echo mkfs.ext4
+}
+
 installkernel() {
     # The upper may lie on a file system that is not mounted now, which hostonly would leave out.
     local _kinds=''
     [[ $hostonly ]] && _kinds=$(overlay-assemble --file-systems)
     # shellcheck disable=SC2086  # a list of words
     hostonly='' instmods overlay $_kinds
+    # a loop-file upper; small, and an image for any machine should serve any command line
+    if [[ ! $hostonly ]] || [[ $(_overlayroot_mkfs) ]]; then
+        hostonly='' instmods loop
+    fi
 }
 
 install() {
@@ -28,6 +44,9 @@ install() {
     inst_multiple overlay-assemble overlay-upper overlay-loop modprobe
     # e2undo takes back a repair that e2fsck gave up
     inst_multiple -o e2fsck e2undo
+    # shellcheck disable=SC2046  # a list of words
+    inst_multiple -o $(_overlayroot_mkfs)
+    [[ -f "${dracutsysrootdir-}/etc/mke2fs.conf" ]] && inst_simple /etc/mke2fs.conf
 
     for _file in /etc/overlayroot-rs.conf /etc/overlayroot-rs.conf.d/*.conf; do
         # inst_simple takes the host's copy; dracut without --sysroot has an empty $dracutsysrootdir

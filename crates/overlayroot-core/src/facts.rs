@@ -13,6 +13,10 @@ pub struct Facts {
     pub kernel: Kernel,
     /// The device asked for as upper; `None` where none was asked for.
     pub device: Option<Lookup>,
+    /// What lies at the path asked for as upper; `None` where none was asked for.
+    pub place: Option<Place>,
+    /// Programs for making file systems in this initramfs, as `mkfs.ext4`.
+    pub mkfs: Vec<String>,
     /// Others that make the root an overlay, or want to.
     pub rivals: Vec<Rival>,
     /// Files of dracut's stock overlayfs hooks in this initramfs.
@@ -37,6 +41,10 @@ pub struct Root {
     pub submounts: Vec<String>,
     /// fstab of the root.
     pub fstab: String,
+    /// Bytes of its file system.
+    pub bytes: u64,
+    /// Bytes of it that are free to everybody.
+    pub free: u64,
     /// What the lower is, to tell a stale upper later.
     pub fingerprint: Fingerprint,
 }
@@ -66,6 +74,52 @@ pub struct Kernel {
     /// Overlay features this kernel switches on by itself (`/sys/module/overlay/parameters`);
     /// a kept upper over a lower that may be updated must not use them (kernel: overlayfs.rst).
     pub on_by_default: Vec<String>,
+}
+
+/// What lies at a path of the root.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Place {
+    /// What it is.
+    pub kind: PlaceKind,
+    /// The first part of the path that is not a plain directory, where that is not the last.
+    pub blocked_by: Option<String>,
+    /// Length of a file.
+    pub bytes: u64,
+    /// Type of the file system in a file; empty where none is recognised.
+    pub fstype: String,
+    /// Bytes taken by what an interrupted making left beside it; 0 for nothing.
+    pub half_made: u64,
+}
+
+/// See [`Place`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlaceKind {
+    /// Nothing.
+    #[default]
+    Missing,
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// Anything else.
+    Other,
+}
+
+impl PlaceKind {
+    /// In words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "nothing",
+            Self::Directory => "a directory",
+            Self::File => "a file",
+            Self::Link => "a symbolic link",
+            Self::Other => "a device, socket or pipe",
+        }
+    }
 }
 
 /// How the search for a device ended.

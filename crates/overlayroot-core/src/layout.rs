@@ -71,6 +71,8 @@ pub struct Places {
     pub upperdir: String,
     /// See `upperdir`.
     pub workdir: String,
+    /// Whether the upper lies on the root's own file system, which must stay writable then.
+    pub on_root: bool,
     /// Mounts to show inside the merged root: from, and where in it.
     pub visible: Vec<(String, String)>,
 }
@@ -96,6 +98,17 @@ pub fn device(names: &Names) -> Places {
     }
 }
 
+/// The places of an upper in a file of the root's own file system.
+pub fn loop_file() -> Places {
+    Places { on_root: true, ..device(&Names::Dracut) }
+}
+
+/// The places of an upper in the directory `path` of the root's own file system.
+pub fn directory(path: &str) -> Places {
+    let store = Store::named(&format!("{}{path}", paths::ROOT_KEPT), DEFAULT_UPPER);
+    Places { on_root: true, ..dracut(paths::ROOT_KEPT, store) }
+}
+
 fn dracut(at: &str, store: Store) -> Places {
     Places {
         lower: paths::LOWER.to_owned(),
@@ -109,6 +122,7 @@ fn dracut(at: &str, store: Store) -> Places {
         store,
         upperdir: paths::UPPER_LINK.to_owned(),
         workdir: paths::WORK_LINK.to_owned(),
+        on_root: false,
         visible: Vec::new(),
     }
 }
@@ -125,6 +139,7 @@ fn ubuntu(dir: &str) -> Places {
         upperdir: store.upper.clone(),
         workdir: store.work.clone(),
         store,
+        on_root: false,
         visible: visible.map(|path| (path.to_owned(), format!("{}{path}", paths::SYSROOT))).to_vec(),
     }
 }

@@ -19,6 +19,13 @@ pub const BACKING: &str = "/run/overlayfs-backing";
 /// The same mount kept below `/run/initramfs`: PID 1 leaves that alone at umount.target, so
 /// systemd-shutdown can still make the superblock read-only (docs/boot-sequence.md).
 pub const BACKING_KEPT: &str = "/run/initramfs/overlayroot/upper";
+/// The root's file system, writable, where the upper lies on it; 0700 and below `/run/initramfs`
+/// (docs/boot-sequence.md).
+pub const ROOT_KEPT: &str = "/run/initramfs/overlayroot/root";
+/// Symbolic link to the loop device of this boot.
+pub const LOOP_LINK: &str = "/run/initramfs/overlayroot/loop";
+/// What is below is for root's eyes only.
+pub const PRIVATE: &str = "/run/initramfs/overlayroot";
 /// Where a device upper is looked at, read-only, before anything may write to it.
 pub const LOOK: &str = "/run/initramfs/overlayroot/look";
 /// Mounts found below the root wait here while the root is exchanged.

@@ -4,10 +4,11 @@
 
 use crate::config::{Config, Origin};
 use crate::facts::{Device, Facts, Root};
-use crate::grammar::Fallback;
 use crate::host;
 use crate::layout::{self, Places, Store};
 use crate::paths;
+use crate::plan_on_disk as on_disk;
+use crate::policy;
 use crate::record::{Effective, RootKind, UpperKind};
 use crate::refusal::{self, Refusal};
 use crate::step::{Overlay, Step};
@@ -26,7 +27,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn keep(root: RootKind) -> Self {
+    pub(crate) fn keep(root: RootKind) -> Self {
         Self { steps: Vec::new(), effective: Effective::plain(root), notes: Vec::new() }
     }
 }
@@ -83,7 +84,7 @@ pub fn decide(config: &Config, facts: &Facts) -> Decision {
     match plan(config, facts, root) {
         Ok(plan) => Decision::Do(plan),
         Err(refusal) => {
-            let instead = fallback(config, facts, Some(&refusal));
+            let instead = policy::fallback(config, facts, Some(&refusal));
             Decision::Instead(refusal, instead)
         }
     }
@@ -104,46 +105,13 @@ fn plan(config: &Config, facts: &Facts, root: &Root) -> Result<Plan, Refusal> {
             device_plan(config, facts, root, device)
         }
         Upper::Tmpfs(tmpfs) => tmpfs_plan(config, facts, root, tmpfs),
+        Upper::Dir(dir) => on_disk::dir(config, facts, root, dir),
+        Upper::Loop(file) => on_disk::loop_file(config, facts, root, file),
         Upper::Off => Err(refusal::mistakes(&config.issues)),
     }
 }
 
-/// What the policy says where the plan was refused (`why`) or its execution failed (`None`).
-pub fn fallback(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
-    let policy = config.fallback.value;
-    if why.is_some_and(|refusal| refusal.stand_aside) {
-        // Somebody's overlay is there, or will be: touch nothing.
-        let root = if policy == Fallback::Halt { RootKind::None } else { RootKind::Foreign };
-        return Plan::keep(root);
-    }
-    let mut plan = match policy {
-        Fallback::Halt => Plan::keep(RootKind::None),
-        Fallback::None => Plan::keep(RootKind::Plain),
-        Fallback::Ro => Plan {
-            steps: vec![Step::RootReadOnly { at: paths::SYSROOT.to_owned() }, host::for_read_only()],
-            ..Plan::keep(RootKind::Ro)
-        },
-        Fallback::Tmpfs => return ram_instead(config, facts, why),
-    };
-    // The stock hooks know no policy: left alone they would make an overlay of their own.
-    plan.steps.splice(0..0, stand_down(facts));
-    plan
-}
-
-fn ram_instead(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
-    let plain_ram = config.upper.value == Upper::Tmpfs(Tmpfs::default());
-    let possible = facts.kernel.overlay && !config.misunderstood();
-    match &facts.root {
-        // A RAM overlay that failed would fail again, unless its limits were at fault.
-        Some(root) if possible && (why.is_some() || !plain_ram) => {
-            let plan = tmpfs_plan(config, facts, root, &Tmpfs::default());
-            plan.unwrap_or_else(|_| Plan::keep(RootKind::Plain))
-        }
-        _ => Plan::keep(RootKind::Plain),
-    }
-}
-
-fn tmpfs_plan(config: &Config, facts: &Facts, root: &Root, tmpfs: &Tmpfs) -> Result<Plan, Refusal> {
+pub(crate) fn tmpfs_plan(config: &Config, facts: &Facts, root: &Root, tmpfs: &Tmpfs) -> Result<Plan, Refusal> {
     let places = layout::tmpfs(&config.names);
     let mut steps = prologue(facts);
     steps.extend(ram_upper(&places, tmpfs, paths::SYSROOT));
@@ -182,19 +150,29 @@ fn device_plan(config: &Config, facts: &Facts, root: &Root, device: &Device) -> 
     if readonly {
         return readonly_plan(config, root, &places, steps, effective);
     }
-    if reset {
-        steps.push(Step::Reset { store: places.store.clone() });
-    }
-    steps.push(Step::MakeUpper { store: places.store.clone(), like: paths::SYSROOT.to_owned() });
-    steps.push(Step::Remember { path: places.store.fingerprint.clone(), fingerprint: root.fingerprint.clone() });
+    steps.extend(kept_upper(&places, root, reset));
     effective.reset = reset;
-    // A kept upper must survive changes of the lower: no feature that ties it to one.
-    let options = facts.kernel.on_by_default.iter().map(|feature| format!("{feature}=off")).collect();
-    let lowers = vec![places.lower.clone()];
-    finish(config, root, &places, lowers, options, steps, effective)
+    finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
 }
 
-fn open_device(device: &Device, places: &Places, readonly: bool, reset: bool) -> Vec<Step> {
+/// From a mounted file system to an upper on it.
+pub(crate) fn kept_upper(places: &Places, root: &Root, reset: bool) -> Vec<Step> {
+    let store = &places.store;
+    let mut steps = Vec::new();
+    if reset {
+        steps.push(Step::Reset { store: store.clone() });
+    }
+    steps.push(Step::MakeUpper { store: store.clone(), like: paths::SYSROOT.to_owned() });
+    steps.push(Step::Remember { path: store.fingerprint.clone(), fingerprint: root.fingerprint.clone() });
+    steps
+}
+
+/// A kept upper must survive changes of the lower: no feature that ties it to one.
+pub(crate) fn kept_options(facts: &Facts) -> Vec<String> {
+    facts.kernel.on_by_default.iter().map(|feature| format!("{feature}=off")).collect()
+}
+
+pub(crate) fn open_device(device: &Device, places: &Places, readonly: bool, reset: bool) -> Vec<Step> {
     let (path, fstype) = (device.path.clone(), device.fstype.clone());
     let looked = Store {
         // The same directories, seen at the place of the look.
@@ -219,7 +197,7 @@ fn open_device(device: &Device, places: &Places, readonly: bool, reset: bool) ->
 }
 
 /// The device's upper as a read-only layer between the lower and a RAM upper.
-fn readonly_plan(
+pub(crate) fn readonly_plan(
     config: &Config,
     root: &Root,
     device: &Places,
@@ -243,18 +221,18 @@ fn readonly_plan(
     Ok(plan)
 }
 
-fn stand_down(facts: &Facts) -> Vec<Step> {
+pub(crate) fn stand_down(facts: &Facts) -> Vec<Step> {
     let hooks = facts.stock_hooks.clone();
     if hooks.is_empty() { Vec::new() } else { vec![Step::StandDown { hooks }] }
 }
 
-fn prologue(facts: &Facts) -> Vec<Step> {
+pub(crate) fn prologue(facts: &Facts) -> Vec<Step> {
     let clear = facts.premade.iter().map(|premade| Step::Clear { path: premade.path.clone() });
     stand_down(facts).into_iter().chain(clear).collect()
 }
 
 /// From a ready upper to a merged root that the booted system is content with.
-fn finish(
+pub(crate) fn finish(
     config: &Config,
     root: &Root,
     places: &Places,
@@ -292,7 +270,7 @@ fn finish(
     }
     steps.push(Step::BindLower { from: sysroot.clone(), to: places.lower.clone() });
     steps.push(Step::LowerReadOnly { at: places.lower.clone() });
-    if root.writable {
+    if root.writable && !places.on_root {
         steps.push(Step::LowerFsReadOnly { at: places.lower.clone() });
     }
     steps.push(Step::UnmountRoot { at: sysroot.clone(), lower: places.lower.clone() });

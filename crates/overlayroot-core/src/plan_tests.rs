@@ -4,6 +4,7 @@ use super::*;
 use crate::cmdline::Source;
 use crate::config::Inputs;
 use crate::facts::{Kernel, Lookup, Rival};
+use crate::policy::fallback;
 
 fn config(cmdline: &str) -> Config {
     Config::read(&Inputs { cmdline: vec![Source::new("/proc/cmdline", cmdline)], ..Inputs::default() })

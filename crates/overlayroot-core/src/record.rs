@@ -81,6 +81,10 @@ pub enum UpperKind {
     Tmpfs,
     /// On a block device.
     Device,
+    /// In a directory on the root's own file system.
+    Dir,
+    /// In a file on the root's own file system.
+    Loop,
     /// No overlay.
     None,
 }
@@ -94,7 +98,10 @@ pub struct Effective {
     pub upper: UpperKind,
     /// Block device of the upper, or of the read-only layer.
     pub device: Option<String>,
-    /// Limits of a tmpfs upper, file system type of a device upper.
+    /// Directory or file of the upper, as the root has it.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Limits of a tmpfs upper, file system type of a kept one.
     pub options: String,
     /// Mount point of the upper's file system; its fill is the upper's.
     pub upper_fs: Option<String>,
@@ -111,6 +118,7 @@ impl Effective {
             root,
             upper: UpperKind::None,
             device: None,
+            path: None,
             options: String::new(),
             upper_fs: None,
             lowers: Vec::new(),
@@ -139,6 +147,10 @@ impl fmt::Display for Effective {
             (RootKind::Overlay, UpperKind::Device) => {
                 write!(f, "overlay, upper on {device} ({})", self.options)
             }
+            (RootKind::Overlay, UpperKind::Dir | UpperKind::Loop) => {
+                let path = self.path.as_deref().unwrap_or_default();
+                write!(f, "overlay, upper in {path} ({})", self.options)
+            }
             (RootKind::Overlay, _) => {
                 write!(f, "overlay, upper in RAM ({})", self.options)?;
                 if device.is_empty() { Ok(()) } else { write!(f, ", over the upper on {device}") }
@@ -150,7 +162,7 @@ impl fmt::Display for Effective {
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requested {
-    /// `off`, `tmpfs`, `device` or `crypt`.
+    /// `off`, `tmpfs`, `device`, `dir`, `loop` or `crypt`.
     pub upper: String,
     /// The upper in words.
     pub spec: String,

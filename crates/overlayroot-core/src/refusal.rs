@@ -28,7 +28,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-fn refuse<T>(code: &'static str, text: String) -> Result<T, Refusal> {
+pub(crate) fn refuse<T>(code: &'static str, text: String) -> Result<T, Refusal> {
     let stand_aside = false;
     Err(Refusal { code, text, stand_aside })
 }

@@ -3,6 +3,7 @@
 
 use crate::facts::Fingerprint;
 use crate::layout::Store;
+use crate::ondisk::{MadeFs, human};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -22,6 +23,20 @@ pub enum Step {
     Check { device: String, fstype: String },
     /// Mount the device.
     MountDevice { device: String, fstype: String, at: String, read_only: bool },
+    /// Make the file system mounted here writable, and this mount of it.
+    Writable { at: String },
+    /// Look at the upper's directories: plain ones, and room.
+    LookInside { store: Store, base: String, need_room: bool },
+    /// Make the loop file under another name, with its file system, and give it its name last.
+    MakeLoopFile { file: String, bytes: u64, fs: MadeFs },
+    /// Enlarge the loop file, where the file system keeps `keep` bytes free.
+    GrowLoopFile { file: String, bytes: u64, keep: u64 },
+    /// Make a loop device of the file.
+    Attach { file: String, link: String, read_only: bool, discard: bool },
+    /// Let the mounted file system fill its device.
+    GrowFs { at: String, fstype: String },
+    /// Put a whiteout into the upper, so that the merged root does not show where the upper lies.
+    Hide { upper: String, like: String, path: String },
     /// Make one mount visible at a second place.
     Bind { from: String, to: String },
     /// Move upper and work aside, and empty what was moved.
@@ -113,6 +128,13 @@ impl Step {
             Self::Look { .. } => "look",
             Self::Check { .. } => "check",
             Self::MountDevice { .. } => "mount-device",
+            Self::Writable { .. } => "writable",
+            Self::LookInside { .. } => "look-inside",
+            Self::MakeLoopFile { .. } => "make-loop-file",
+            Self::GrowLoopFile { .. } => "grow-loop-file",
+            Self::Attach { .. } => "attach",
+            Self::GrowFs { .. } => "grow-fs",
+            Self::Hide { .. } => "hide",
             Self::Bind { .. } => "bind",
             Self::Reset { .. } => "reset",
             Self::MakeUpper { .. } => "make-upper",
@@ -138,7 +160,13 @@ impl Step {
     pub fn optional(&self) -> bool {
         matches!(
             self,
-            Self::LowerFsReadOnly { .. } | Self::Remember { .. } | Self::WriteRun { .. } | Self::LinkRun { .. }
+            Self::LowerFsReadOnly { .. }
+                | Self::Remember { .. }
+                | Self::GrowFs { .. }
+                | Self::GrowLoopFile { .. }
+                | Self::Hide { .. }
+                | Self::WriteRun { .. }
+                | Self::LinkRun { .. }
         )
     }
 }
@@ -159,6 +187,16 @@ impl fmt::Display for Step {
                 let mode = if *read_only { "ro" } else { "rw" };
                 write!(f, "{fstype} of {device} on {at} ({mode})")
             }
+            Self::Writable { at } => write!(f, "{at}, and the file system under it"),
+            Self::LookInside { store, need_room, .. } => {
+                let room = if *need_room { ", with room" } else { "" };
+                write!(f, "{} and its neighbours are plain directories{room}", store.upper)
+            }
+            Self::MakeLoopFile { file, bytes, fs } => write!(f, "{file}, {} reserved, {}", human(*bytes), fs.word()),
+            Self::GrowLoopFile { file, bytes, .. } => write!(f, "{file} to {}", human(*bytes)),
+            Self::Attach { file, link, .. } => write!(f, "{file} as {link}"),
+            Self::GrowFs { at, fstype } => write!(f, "{fstype} on {at} to the size of its device"),
+            Self::Hide { path, .. } => write!(f, "{path} from the merged root"),
             Self::Bind { from, to } => write!(f, "{from} also on {to}"),
             Self::Reset { store } => write!(f, "{} and {} by way of {}", store.upper, store.work, store.trash),
             Self::MakeUpper { store, like } => {

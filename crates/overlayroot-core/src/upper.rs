@@ -2,6 +2,7 @@
 //! What `rd.overlay=` may say: the kinds of upper and their parameters (docs/compatibility.md).
 
 use crate::issue::{nearest, shown};
+use crate::ondisk::{Dir, LoopFile, parse_dir, parse_loop};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -14,6 +15,10 @@ pub enum Upper {
     Tmpfs(Tmpfs),
     /// On a block device, kept.
     Device(Device),
+    /// In a directory on the root's own file system, kept.
+    Dir(Dir),
+    /// In a file on the root's own file system, kept.
+    Loop(LoopFile),
     /// `rd.overlay.crypt=` or `overlayroot=crypt:`; understood, and refused in this version.
     Crypt(String),
 }
@@ -25,6 +30,8 @@ impl Upper {
             Self::Off => "off",
             Self::Tmpfs(_) => "tmpfs",
             Self::Device(_) => "device",
+            Self::Dir(_) => "dir",
+            Self::Loop(_) => "loop",
             Self::Crypt(_) => "crypt",
         }
     }
@@ -36,6 +43,8 @@ impl fmt::Display for Upper {
             Self::Off => write!(f, "off"),
             Self::Tmpfs(tmpfs) => write!(f, "tmpfs {}", tmpfs.options()),
             Self::Device(device) => write!(f, "device {device}"),
+            Self::Dir(dir) => write!(f, "dir {dir}"),
+            Self::Loop(file) => write!(f, "loop {file}"),
             Self::Crypt(spec) => write!(f, "crypt {spec}"),
         }
     }
@@ -157,11 +166,23 @@ pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
         let (tmpfs, problems) = parse_tmpfs(params);
         return (Upper::Tmpfs(tmpfs), problems);
     }
+    let on_disk = value.strip_prefix("dir:").map(|text| parse_dir(text).map(Upper::Dir));
+    let on_disk = on_disk.or_else(|| value.strip_prefix("loop:").map(|text| parse_loop(text).map(Upper::Loop)));
+    if let Some(parsed) = on_disk {
+        // Nothing half understood is made on a disk.
+        return parsed.map_or_else(
+            |problem| {
+                let text = format!("{}; taken as tmpfs", problem.text);
+                (Upper::Tmpfs(Tmpfs::default()), vec![Problem::new(text, problem.nearest)])
+            },
+            |upper| (upper, Vec::new()),
+        );
+    }
     let problem = match value {
         "" | "1" | "yes" | "on" | "true" | "tmpfs" => Vec::new(),
         other => {
             let tags = TAGS.iter().map(|(tag, _)| *tag);
-            let words = tags.chain(["tmpfs", "tmpfs:", "0", "no", "off"]);
+            let words = tags.chain(["tmpfs", "tmpfs:", "dir:", "loop:", "0", "no", "off"]);
             let head = other.find(['=', ':']).map_or(other, |at| other.get(..=at).unwrap_or(other));
             vec![Problem::new("no kind of upper, taken as tmpfs", nearest(head, words))]
         }

@@ -14,6 +14,8 @@ pub enum Tool {
     Upper,
     /// Only the upper's loop file.
     Loop,
+    /// The last moment before power-off, started by systemd-shutdown.
+    Shutdown,
 }
 
 /// What was asked of it.
@@ -29,6 +31,8 @@ pub struct Args {
     pub stand_down: bool,
     /// Only list the file systems of this machine that may hold an upper, for module-setup.sh.
     pub file_systems: bool,
+    /// Only list the programs that make the configured upper, for module-setup.sh.
+    pub programs: bool,
     /// Who started it: `unit`, `hook` or `hand`.
     pub by: String,
     /// A device in place of the configured one (overlay-upper).
@@ -46,6 +50,7 @@ impl Args {
         let tool = match base {
             "overlay-upper" => Tool::Upper,
             "overlay-loop" => Tool::Loop,
+            "overlay-shutdown" => Tool::Shutdown,
             _ => Tool::Assemble,
         };
         let mut args = Self {
@@ -54,6 +59,7 @@ impl Args {
             verbose: false,
             stand_down: false,
             file_systems: false,
+            programs: false,
             by: "hand".to_owned(),
             device: None,
             help: false,
@@ -67,8 +73,11 @@ impl Args {
                 Long("version") | Short('V') => args.version = true,
                 Long("stand-down") if tool == Tool::Assemble => args.stand_down = true,
                 Long("file-systems") if tool == Tool::Assemble => args.file_systems = true,
+                Long("programs") if tool == Tool::Assemble => args.programs = true,
                 Long("by") if tool == Tool::Assemble => args.by = by(parser.value()?.string()?)?,
                 Value(value) if tool == Tool::Upper && args.device.is_none() => args.device = Some(value.string()?),
+                // systemd-shutdown(8) says what it is about to do.
+                Value(_) if tool == Tool::Shutdown => {}
                 other => bail!("{base}: {} (see {base} --help)", other.unexpected()),
             }
         }
@@ -96,12 +105,13 @@ fn help(tool: Tool) -> String {
     let (usage, does) = match tool {
         Tool::Assemble => (
             "overlay-assemble [--dry-run] [--verbose] [--by unit|hook|hand]\n\
-             \x20      overlay-assemble --stand-down | --file-systems",
+             \x20      overlay-assemble --stand-down | --file-systems | --programs",
             "Makes the root at /sysroot an overlay, as the kernel command line and\n\
              /etc/overlayroot-rs.conf say, and writes /run/overlayroot/state.json.\n\
              Does nothing where that record exists. --stand-down only removes the hooks of\n\
              dracut's own overlayfs module where an overlay is asked for; --file-systems\n\
-             lists the kinds of file system on this machine that can hold an upper.",
+             lists the kinds of file system on this machine that can hold an upper, --programs\n\
+             what has to be in the initramfs to make the upper that is configured.",
         ),
         Tool::Upper => (
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",
@@ -110,6 +120,11 @@ fn help(tool: Tool) -> String {
              /dev/…) stands in for the configured one.",
         ),
         Tool::Loop => ("overlay-loop", "Not in this version."),
+        Tool::Shutdown => (
+            "overlay-shutdown [poweroff|reboot|halt|kexec]",
+            "Makes the overlay's file systems read-only where systemd-shutdown(8), which\n\
+             starts it, could not. Not for the hand.",
+        ),
     };
     format!(
         "Usage: {usage}\n\n{does}\n\n\

@@ -3,9 +3,11 @@
 
 use crate::args::Args;
 use anyhow::Result;
+use overlayroot_core::config::Config;
 use overlayroot_core::plan;
+use overlayroot_core::upper::Upper;
 use overlayroot_linux::assemble::{Verdict, assemble, read_machine, stand_down};
-use overlayroot_linux::device;
+use overlayroot_linux::{device, sources};
 use std::process::ExitCode;
 
 /// Assembles, or prints what would be done.
@@ -16,6 +18,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if args.file_systems {
         println!("{}", device::upper_file_systems().join(" "));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.programs {
+        println!("{}", programs(&Config::read(&sources::read(None)).upper.value));
         return Ok(ExitCode::SUCCESS);
     }
     if args.dry_run {
@@ -30,4 +36,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Verdict::Boot | Verdict::NotYet => ExitCode::SUCCESS,
         Verdict::Halt => ExitCode::FAILURE,
     })
+}
+
+/// Programs to make an upper with, where the configuration asks for one that may have to be made.
+fn programs(upper: &Upper) -> String {
+    match upper {
+        Upper::Loop(file) => format!("mkfs.{}", file.fs.word()),
+        _ => String::new(),
+    }
 }

@@ -8,6 +8,7 @@ mod backtrace;
 mod upper;
 
 use args::{Args, Tool};
+use overlayroot_linux::shutdown;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -23,10 +24,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let most = if args.verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
-    overlayroot_linux::log::start(most, args.by != "hand");
+    overlayroot_linux::log::start(most, args.by != "hand" || args.tool == Tool::Shutdown);
     let result = match args.tool {
         Tool::Assemble => assemble::run(&args),
         Tool::Upper => upper::run(&args),
+        Tool::Shutdown => shutdown::clean().map(|()| ExitCode::SUCCESS),
         Tool::Loop => Err(anyhow::anyhow!("overlay-loop is not in this version: a loop-file upper can't be made yet")),
     };
     result.unwrap_or_else(|error| {

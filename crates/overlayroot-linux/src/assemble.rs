@@ -11,6 +11,7 @@ use overlayroot_core::issue::shown;
 use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
+use overlayroot_core::policy;
 use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA, StepRecord};
 use overlayroot_core::rivals;
 use overlayroot_core::upper::Upper;
@@ -126,7 +127,7 @@ impl Run {
         };
         let mut done = self.execute(&plan);
         if done.is_none() {
-            done = self.execute(&plan::fallback(config, facts, None));
+            done = self.execute(&policy::fallback(config, facts, None));
         }
         let effective = done.unwrap_or_else(|| Effective::plain(RootKind::Plain));
         let blemished = !self.reasons.is_empty() || !config.issues.is_empty();

@@ -2,13 +2,14 @@
 //! Performs the steps of a plan, each timed and recorded; takes all of them back where one fails.
 
 use crate::kmsg::Kmsg;
+use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
-use crate::{fsck, look, mounts, store, verify};
+use crate::{fsck, growfs, look, loopfile, mounts, store, verify};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
-use overlayroot_core::paths;
 use overlayroot_core::record::{Reason, StepRecord};
 use overlayroot_core::step::Step;
+use overlayroot_core::{mountinfo, paths};
 use std::fs;
 use std::io::ErrorKind;
 use std::time::Instant;
@@ -70,15 +71,17 @@ fn perform(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             undos.push(Undo::Unmount(at.clone()));
             Ok(())
         }
-        Step::Look { device, fstype, store, base, need_room } => look::look(device, fstype, base, store, *need_room),
+        Step::Look { device, fstype, store, base, need_room } => {
+            look::look(&real(device), fstype, base, store, *need_room)
+        }
         Step::Check { device, .. } => {
             mounts::make_dir(SCRATCH)?;
-            fsck::check(device, SCRATCH)
+            fsck::check(&real(device), SCRATCH)
         }
         Step::MountDevice { device, fstype, at, read_only } => {
             let mut flags = MsFlags::empty();
             flags.set(MsFlags::MS_RDONLY, *read_only);
-            mounts::mount_fs(device, at, fstype, flags, "")?;
+            mounts::mount_fs(&real(device), at, fstype, flags, "")?;
             undos.push(Undo::Unmount(at.clone()));
             Ok(())
         }
@@ -95,9 +98,62 @@ fn perform(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             undos.push(Undo::Remove(at.clone()));
             Ok(())
         }
+        Step::Hide { upper, like, path } => store::hide(upper, like, path),
         Step::WriteRun { path, text, .. } => write_run(path, text, undos),
         Step::LinkRun { path, to, .. } => link_run(path, to, undos),
+        other => on_root(other, undos),
+    }
+}
+
+/// The steps of uppers on the root's own file system.
+fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
+    match step {
+        Step::Writable { at } => writable(at, undos),
+        Step::LookInside { store, base, need_room } => look::inside(base, store, *need_room),
+        Step::MakeLoopFile { file, bytes, fs } => {
+            tracing::info!("making {file}");
+            loopfile::make(file, *bytes, *fs, &format!("{SCRATCH}/mkfs.log"))
+        }
+        Step::GrowLoopFile { file, bytes, keep } => loopfile::grow(file, *bytes, *keep),
+        Step::Attach { file, link: at, read_only, discard } => {
+            let node = loopdev::attach(file, *read_only, *discard, Calls::Newest)?;
+            if let Err(error) = link(at, &node) {
+                let _ = loopdev::detach(&node);
+                return Err(error);
+            }
+            undos.push(Undo::Detach(at.clone()));
+            Ok(())
+        }
+        Step::GrowFs { at, fstype } => growfs::grow(at, fstype, device_bytes(at)?),
         other => exchange_root(other, undos),
+    }
+}
+
+fn writable(at: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    let mounts = mounts::read()?;
+    let was = mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?.super_read_only();
+    mounts::remount_super(at, false)?;
+    if was {
+        undos.push(Undo::SuperReadOnly(at.to_owned()));
+    }
+    mounts::remount_bind(at, false)
+}
+
+/// Bytes of the block device mounted at `at`.
+fn device_bytes(at: &str) -> Result<u64> {
+    let mounts = mounts::read()?;
+    let mount = mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?;
+    let name = mount.source.trim_start_matches("/dev/");
+    let sectors = fs::read_to_string(format!("/sys/class/block/{name}/size"));
+    let sectors = sectors.with_context(|| format!("asking for the size of {name}"))?;
+    Ok(sectors.trim().parse::<u64>().with_context(|| format!("reading the size of {name}"))? * 512)
+}
+
+/// The device behind our own link; mountinfo should name the device.
+fn real(device: &str) -> String {
+    match fs::canonicalize(device) {
+        Ok(path) if device.starts_with(paths::PRIVATE) => path.to_string_lossy().into_owned(),
+        _ => device.to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Checks an unmounted ext file system. xfs and btrfs check themselves when they are mounted.
 
-use crate::program;
+use crate::program::{self, last_line};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -60,9 +60,4 @@ fn take_back(device: &str, before: &[u8], undo: &str, log: &str) -> Result<()> {
         file.sync_all().context("syncing it")?;
     }
     Ok(())
-}
-
-fn last_line(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }

@@ -47,7 +47,11 @@ pub fn look(device: &str, fstype: &str, base: &str, store: &Store, need_room: bo
     Err(last.with_context(|| format!("looking at {device}"))?)
 }
 
-fn inside(base: &str, store: &Store, need_room: bool) -> Result<()> {
+/// Looks at the directories of a mounted upper, and for room.
+///
+/// # Errors
+/// As [`look`].
+pub fn inside(base: &str, store: &Store, need_room: bool) -> Result<()> {
     for path in [&store.upper, &store.work, &store.trash, &store.fingerprint] {
         plain(base, path)?;
     }

@@ -6,6 +6,9 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::paths;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::time::Duration;
 
 const NO: Option<&str> = None;
@@ -19,6 +22,10 @@ pub fn read() -> Result<Vec<Mount>> {
 
 /// Makes a mount point, with its parents.
 pub fn make_dir(at: &str) -> Result<()> {
+    if at.starts_with(paths::PRIVATE) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(paths::PRIVATE);
+        made.with_context(|| format!("making the directory {}", paths::PRIVATE))?;
+    }
     std::fs::create_dir_all(at).with_context(|| format!("making the directory {at}"))
 }
 

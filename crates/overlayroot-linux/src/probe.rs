@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Fills [`Facts`]: what the machine looks like. Changes nothing but for loading overlayfs.
 
+use crate::place::{mkfs, place_of};
+use crate::room::room;
 use crate::sources::read_in_root;
 use crate::{blkid, device, mounts, program};
 use anyhow::Result;
@@ -32,6 +34,8 @@ pub fn initramfs(config: &Config, args: &[Arg]) -> Result<Facts> {
         root: Some(root(mount, paths::SYSROOT, submounts)),
         kernel: kernel(load_overlay()),
         device: device_of(config, true),
+        place: place_of(config, paths::SYSROOT),
+        mkfs: mkfs(),
         rivals: rivals::find(args, &mount.fstype, &mount.source),
         stock_hooks: stock_hooks(),
         premade: premade(&mounts),
@@ -53,6 +57,8 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         root: found.map(|mount| root(mount, &mount.at, Vec::new())),
         kernel: kernel(overlay),
         device: device_of(config, false),
+        place: found.and_then(|mount| place_of(config, &mount.at)),
+        mkfs: mkfs(),
         rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
         stock_hooks: Vec::new(),
         premade: Vec::new(),
@@ -74,6 +80,7 @@ pub fn device_of(config: &Config, wait: bool) -> Option<overlayroot_core::facts:
 
 fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
     let text = |name: &str| read_in_root(at, name).map(|text| String::from_utf8_lossy(&text).into_owned());
+    let room = room(at).ok();
     let os = text("/etc/os-release").or_else(|_| text("/usr/lib/os-release")).unwrap_or_default();
     Root {
         source: mount.source.clone(),
@@ -82,6 +89,8 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         writable: !mount.super_read_only(),
         submounts,
         fstab: text("/etc/fstab").unwrap_or_default(),
+        bytes: room.map_or(0, |room| room.bytes),
+        free: room.map_or(0, |room| room.available),
         fingerprint: Fingerprint {
             uuid: uuid(mount),
             fstype: mount.fstype.clone(),

@@ -41,6 +41,12 @@ pub fn run(program: &str, args: &[&str], output: &str) -> Result<i32> {
     }
 }
 
+/// The last line with something on it: where most programs say what went wrong.
+pub fn last_line(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,8 @@ pub struct Room {
     pub bytes: u64,
     /// Bytes free, those reserved for root among them.
     pub free: u64,
+    /// Bytes free to everybody.
+    pub available: u64,
     /// Inodes in all; 0 where the file system has no fixed number (btrfs).
     pub inodes: u64,
     /// Inodes free.
@@ -25,6 +27,7 @@ pub fn room(path: &str) -> Result<Room> {
     Ok(Room {
         bytes: u64::from(stat.blocks()) * unit,
         free: u64::from(stat.blocks_free()) * unit,
+        available: u64::from(stat.blocks_available()) * unit,
         inodes: u64::from(stat.files()),
         inodes_free: u64::from(stat.files_free()),
     })

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Directories of an upper on its file system: making, resetting, remembering.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::layout::Store;
-use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, mknodat};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// Makes upper and work. A new or empty upper gets the attributes of `like`, for the merged root
@@ -115,6 +115,38 @@ fn sync_parent(path: &str) -> Result<()> {
     let parent = Path::new(path).parent().unwrap_or(Path::new("/"));
     let directory = File::open(parent).with_context(|| format!("opening {}", parent.display()))?;
     directory.sync_all().with_context(|| format!("syncing {}", parent.display()))
+}
+
+/// Puts a whiteout at `path` into the upper: a character device 0:0 (kernel: overlayfs.rst). The directories
+/// on the way get the attributes that `like`, the lower, has there.
+///
+/// # Errors
+/// Where something else has that name in the upper already; it is left alone.
+pub fn hide(upper: &str, like: &str, path: &str) -> Result<()> {
+    let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut way = String::new();
+    for part in parent.split('/').filter(|part| !part.is_empty()) {
+        way = format!("{way}/{part}");
+        let (here, there) = (format!("{upper}{way}"), format!("{like}{way}"));
+        match fs::symlink_metadata(&here) {
+            Ok(metadata) if metadata.is_dir() => {}
+            // Removed or replaced in the merged root: what was below is not seen anyway.
+            Ok(_) => return Ok(()),
+            Err(_) => {
+                fs::create_dir(&here).with_context(|| format!("making {here}"))?;
+                copy_attributes(&there, &here)?;
+            }
+        }
+    }
+    let target = format!("{upper}{path}");
+    match fs::symlink_metadata(&target) {
+        Ok(metadata) if metadata.file_type().is_char_device() && metadata.rdev() == 0 => Ok(()),
+        Ok(_) => bail!("the upper has something of its own at {path}: where it lies is not hidden"),
+        Err(_) => {
+            let made = mknodat(CWD, &target, FileType::CharacterDevice, Mode::empty(), 0);
+            made.with_context(|| format!("making the whiteout {target}"))
+        }
+    }
 }
 
 /// Stores the lower's fingerprint, unless one is there: it tells on which lower the upper was begun.

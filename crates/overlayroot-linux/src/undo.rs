@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What takes a step back. A plan that fails half way leaves the machine as it found it.
 
-use crate::mounts;
+use crate::{loopdev, mounts};
 use anyhow::Result;
 
 /// Takes one step back.
@@ -13,6 +13,10 @@ pub enum Undo {
     Remove(String),
     /// Make the file system mounted here writable again.
     SuperWritable(String),
+    /// Make the file system mounted here read-only again.
+    SuperReadOnly(String),
+    /// Give the loop device that a link names back, and remove the link.
+    Detach(String),
     /// Put the root back from its second mount.
     RootBack {
         /// Where the root is still mounted.
@@ -37,6 +41,12 @@ impl Undo {
             Self::Unmount(at) => mounts::unmount(at),
             Self::Remove(path) => Ok(std::fs::remove_file(path)?),
             Self::SuperWritable(at) => mounts::remount_super(at, false),
+            Self::SuperReadOnly(at) => mounts::remount_super(at, true),
+            Self::Detach(link) => {
+                let node = std::fs::canonicalize(link)?;
+                std::fs::remove_file(link)?;
+                loopdev::detach(&node.to_string_lossy())
+            }
             Self::RootBack { lower, at, read_only } => {
                 mounts::bind(lower, at)?;
                 // A bind inherits the read-only flag of what it was made from.

@@ -17,12 +17,17 @@ const NO: Option<&str> = None;
 
 /// Runs `test` on a stage of its own. Fails where the machine can't give one; there is no skip.
 pub fn on_stage(name: &str, test: impl FnOnce(&mut Stage) + Send + 'static) {
+    on_stage_with(name, "ext4", 24, test);
+}
+
+/// The same with a root of `mib` MiB that is `fstype` (ext4, xfs, btrfs).
+pub fn on_stage_with(name: &str, fstype: &'static str, mib: u64, test: impl FnOnce(&mut Stage) + Send + 'static) {
     assert!(nix::unistd::geteuid().is_root(), "the rootns tier needs root: sudo make test-rootns");
     let name = name.to_owned();
     let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
         unshare(CloneFlags::CLONE_NEWNS).expect("a private mount namespace");
         mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO).expect("making / private");
-        let mut stage = Stage::build(&name);
+        let mut stage = Stage::build(&name, fstype, mib);
         test(&mut stage);
     });
     if let Err(panic) = thread.expect("a thread").join() {
@@ -57,6 +62,7 @@ pub struct Stage {
     /// Unique part of labels, for loop devices are seen by every test.
     pub tag: String,
     images: tempfile::TempDir,
+    fstype: &'static str,
     /// Disk of the root.
     pub root: Disk,
 }
@@ -77,7 +83,7 @@ fn binary() -> PathBuf {
 }
 
 impl Stage {
-    fn build(name: &str) -> Self {
+    fn build(name: &str, fstype: &'static str, mib: u64) -> Self {
         let images = tempfile::tempdir().expect("a directory for images");
         let tree = images.path().join("root");
         fs::create_dir_all(tree.join("etc")).expect("the root's tree");
@@ -85,8 +91,13 @@ impl Stage {
         fs::write(tree.join("etc/hostname"), "lower\n").expect("a file of the lower");
         fs::write(tree.join("etc/fstab"), "/dev/x / ext4 defaults 0 1\n/swapfile none swap sw\n").expect("fstab");
         let tag = format!("{}{}", std::process::id() % 10_000, name.bytes().map(u32::from).sum::<u32>() % 1000);
-        let root = disk(&images, "root.img", 24, &["-t", "ext4", "-d", tree.to_str().expect("UTF-8")]);
-        let mut stage = Self { tag, images, root };
+        let tree = tree.to_str().expect("UTF-8");
+        let root = match fstype {
+            "ext4" => disk(&images, "root.img", mib, &["-t", "ext4", "-d", tree]),
+            "btrfs" => disk(&images, "root.img", mib, &["mkfs.btrfs", "-q", "--rootdir", tree]),
+            other => filled(disk(&images, "root.img", mib, &[&format!("mkfs.{other}"), "-q"]), tree),
+        };
+        let mut stage = Self { tag, images, fstype, root };
         stage.enter();
         stage.root.image = PathBuf::from("/images/root.img");
         stage
@@ -122,7 +133,7 @@ impl Stage {
     /// Mounts the root's disk on /sysroot with `mode` (`ro` or `rw`), in place of what is there.
     pub fn mount_root(&self, mode: &str) {
         let _ = Command::new("umount").arg("/sysroot").output();
-        run("mount", &["-t", "ext4", "-o", mode, &self.root.node, "/sysroot"]);
+        run("mount", &["-t", self.fstype, "-o", mode, &self.root.node, "/sysroot"]);
     }
 
     /// A further disk of `mib` MiB, with whatever `mkfs` arguments mke2fs, mkfs.xfs … take.
@@ -149,12 +160,41 @@ impl Stage {
 
     /// As a new boot would find it: nothing mounted below /run, the plain root on /sysroot.
     pub fn reboot(&self) {
+        let attached = loop_device();
         for mount in mounts().iter().rev().filter(|m| m.at.starts_with("/sysroot") || m.at.starts_with("/run")) {
             run("umount", &["-l", &mount.at]);
         }
+        detach(attached);
         mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), NO).expect("/run");
         self.mount_root("ro");
     }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // The kernel gives it back with the last mount, when the test's thread ends.
+        detach(loop_device());
+    }
+}
+
+/// The node of the loop device that the program attached.
+pub fn loop_device() -> Option<String> {
+    let node = fs::canonicalize("/run/initramfs/overlayroot/loop").ok()?;
+    Some(node.to_string_lossy().into_owned())
+}
+
+fn detach(node: Option<String>) {
+    if let Some(node) = node {
+        let _ = Command::new("losetup").args(["-d", &node]).status();
+    }
+}
+
+/// Copies the tree into a file system whose mkfs can't take one.
+fn filled(disk: Disk, tree: &str) -> Disk {
+    run("mount", &[&disk.node, "/mnt"]);
+    run("cp", &["-a", &format!("{tree}/."), "/mnt"]);
+    run("umount", &["/mnt"]);
+    disk
 }
 
 /// The kernel's list of mounts.

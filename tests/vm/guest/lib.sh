@@ -159,6 +159,46 @@ lower_ro() {
     has_option "$super" ro || fail "the superblock is $super"
 }
 
+# lower_view: the lower refuses writes, and is the root's file system, which is writable at a
+# place that only root can reach
+lower_view() {
+    is_ro /run/rootfsbase || fail "/run/rootfsbase takes writes" || return 1
+    private=/run/initramfs/overlayroot
+    [ "$(stat -c '%a %u' $private)" = '700 0' ] || fail "$private is open" || return 1
+    super=$(mount_of $private/root | cut -d ' ' -f 3)
+    has_option "$super" rw || fail "the superblock is $super" || return 1
+    [ "$(devno_of /run/rootfsbase)" = "$(devno_of $private/root)" ] || fail "two file systems"
+}
+
+devno_of() { # TARGET: of the mount which is visible there
+    TARGET=$1 awk '$5 == ENVIRON["TARGET"] { at = $3 } END { print at }' /proc/self/mountinfo
+}
+
+# whiteout PATH: the upper hides what the lower has there
+whiteout() {
+    absent "$1" || return 1
+    [ -e "/run/rootfsbase$1" ] || fail "the lower has no $1" || return 1
+    [ "$(stat -c '%F %t:%T' "/run/overlayfs$1")" = 'character special file 0:0' ] || ls -ld "/run/overlayfs$1"
+}
+
+# not_sparse FILE: every byte of it has a block
+not_sparse() {
+    # shellcheck disable=SC2046 # two numbers
+    set -- $(stat -c '%s %b' "$1")
+    [ $(($2 * 512)) -ge "$1" ] || fail "$1 bytes in $2 blocks"
+}
+
+# loop_of PATH: the upper's device is a loop device of that file, with direct I/O, without discards
+loop_of() {
+    node=$(readlink -f /run/initramfs/overlayroot/loop)
+    sys=/sys/block/${node#/dev/}
+    [ "$(stat -c '%d:%i' "/run/initramfs/overlayroot/root$1")" = "$(losetup -nO BACK-MAJ:MIN,BACK-INO "$node" |
+        awk '{ split($1, d, ":"); print d[1] * 256 + d[2] ":" $2 }')" ] || losetup -l
+    [ "$(cat "$sys/loop/dio")" = 1 ] || fail "no direct I/O" || return 1
+    [ "$(cat "$sys/queue/discard_max_bytes")" = 0 ] || fail "discards punch holes" || return 1
+    mounted_from /run/overlayfs-backing "$node"
+}
+
 # root_attrs_like_lower: mode, owner and extended attributes of / are the lower's
 root_attrs_like_lower() {
     for dir in / "${1:-/run/rootfsbase}"; do

@@ -26,6 +26,18 @@ pub enum RootKind {
     SplitUsr,
 }
 
+impl RootKind {
+    /// The kind of the root's own file system.
+    #[must_use]
+    pub fn fs(self) -> FsKind {
+        match self {
+            Self::Ext4 | Self::SplitUsr => FsKind::Ext4,
+            Self::Xfs => FsKind::Xfs,
+            Self::Btrfs => FsKind::Btrfs,
+        }
+    }
+}
+
 /// Where the lines of `holds` are run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -113,6 +125,9 @@ pub struct Case {
     /// No boot may change a byte of the root's disk, which is attached writable.
     #[serde(default)]
     pub lower_unchanged: bool,
+    /// The root's disk keeps what the boots write, and must be cleanly unmounted after each.
+    #[serde(default)]
+    pub root_kept: bool,
     /// Cells of the short run, instead of the one chosen by rule.
     pub cut: Option<Vec<String>>,
     /// Seconds for one boot.

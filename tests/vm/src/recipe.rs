@@ -20,7 +20,7 @@ const FSTAB: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\n";
 const FSTAB_XFS: &str = "LABEL=root / xfs defaults 0 0\n";
 const FSTAB_BTRFS: &str = "LABEL=root / btrfs defaults 0 0\n";
 const FSTAB_SPLIT: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\nLABEL=usr /usr ext4 defaults 0 2\n";
-const ROOT_SIZE: u64 = 1200 << 20;
+const ROOT_SIZE: u64 = 1600 << 20;
 
 /// The harness's part of the guest: source below tests/vm/guest, mode, target.
 pub(crate) const GUEST: [(&str, u32, &str); 12] = [
@@ -129,6 +129,8 @@ impl Builder<'_> {
             payload.apply(&temporary)?;
             // so that every image shows that the file is taken along
             fs::write(temporary.join("etc/overlayroot-rs.conf"), "# of the test root\n")?;
+            let dracut = temporary.join("etc/dracut.conf.d/90-test.conf");
+            fs::write(dracut, "overlayroot_mkfs=\"ext4 xfs btrfs\"\n")?;
         }
         // mmdebstrap leaves no identity, and files newer than systemd's stamps: without
         // these each boot over a RAM upper is a first boot, with all that is done once

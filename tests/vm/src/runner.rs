@@ -14,6 +14,7 @@ use crate::case::{Case, PlannedBoot, RootKind, RootOpts};
 use crate::cell::Cell;
 use crate::cpio;
 use crate::disk::{self, CaseDisk};
+use crate::fsimage;
 use crate::host::{self, Host};
 use crate::images::ImageSet;
 use crate::machine::{Attach, Boot, Machine};
@@ -139,6 +140,10 @@ impl Run<'_> {
             if let Some(before) = &pristine {
                 disk::same(before, &root).context("the lower's disk changed").with_context(|| what.clone())?;
             }
+            if case.root_kept {
+                let clean = fsimage::check_clean(case.root.fs(), &root);
+                clean.context("the root is not clean").with_context(|| what.clone())?;
+            }
             for disk in &disks {
                 disk.check(self.dir).with_context(|| what.clone())?;
             }
@@ -181,7 +186,7 @@ impl Run<'_> {
     fn root(&self, set: &ImageSet, initrd: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
         let case = &self.job.case;
         let shared = set.root_disks(case.root).into_iter().next().context("no root disk")?;
-        if !case.edits_root() && !case.lower_unchanged {
+        if !case.edits_root() && !case.lower_unchanged && !case.root_kept {
             return Ok((shared, None));
         }
         let own = self.dir.join("root.img");
@@ -208,7 +213,7 @@ impl Run<'_> {
             writable,
             late: None,
         };
-        let mut attached = vec![attach(root, "root", case.lower_unchanged)];
+        let mut attached = vec![attach(root, "root", case.lower_unchanged || case.root_kept)];
         for disk in disks {
             let late = disk.spec.late.map(|s| (Duration::from_secs(s), disk.spec.wait_for.clone()));
             attached.push(Attach { late, ..attach(&disk.img, &disk.spec.name, true) });

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Uppers on the machine's own disk: `dir:PATH` and `loop:PATH`, with their parameters.
+
+use crate::issue::{nearest, shown};
+use crate::upper::{Problem, bytes_of};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A size as it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Bytes.
+    Bytes(u64),
+    /// Percent of the file system that holds it, 1 to 100.
+    Percent(u8),
+}
+
+impl Size {
+    /// `8G`, `512M`, `25%`; at least [`LEAST`].
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(number) = text.strip_suffix('%') {
+            let percent = number.parse().ok().filter(|n| (1..=100).contains(n));
+            return percent.map(Self::Percent);
+        }
+        bytes_of(text).filter(|bytes| *bytes >= LEAST).map(Self::Bytes)
+    }
+
+    /// Bytes, rounded down to whole mebibytes, of a file system of `all` bytes.
+    pub fn of(self, all: u64) -> u64 {
+        let bytes = match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => {
+                let bytes = u128::from(all) * u128::from(percent) / 100;
+                u64::try_from(bytes).unwrap_or(all)
+            }
+        };
+        bytes >> 20 << 20
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{}", human(*bytes)),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// Bytes in the largest unit that leaves no rest.
+pub fn human(bytes: u64) -> String {
+    let units = [(30, "G"), (20, "M"), (10, "k")];
+    let fits = units.iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    fits.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
+}
+
+/// The smallest upper that is made: an ext4 with its journal, and room to work in.
+pub const LEAST: u64 = 16 << 20;
+/// xfsprogs 6 refuses less.
+pub const LEAST_XFS: u64 = 300 << 20;
+/// btrfs-progs 6 refuses less (mixed block groups aside).
+pub const LEAST_BTRFS: u64 = 128 << 20;
+
+/// The file system made for an upper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MadeFs {
+    /// The default.
+    #[default]
+    Ext4,
+    /// Can't shrink, has reflinks.
+    Xfs,
+    /// Has snapshots.
+    Btrfs,
+}
+
+impl MadeFs {
+    /// Every kind with its word.
+    pub const ALL: [(&'static str, Self); 3] = [("ext4", Self::Ext4), ("xfs", Self::Xfs), ("btrfs", Self::Btrfs)];
+
+    /// Its word, which is also its kernel module and the end of its `mkfs.` program.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
+        }
+    }
+
+    /// Least bytes its mkfs takes.
+    pub fn least(self) -> u64 {
+        match self {
+            Self::Ext4 => LEAST,
+            Self::Xfs => LEAST_XFS,
+            Self::Btrfs => LEAST_BTRFS,
+        }
+    }
+}
+
+/// `dir:PATH[,size=SIZE]`: a directory on the root's own file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dir {
+    /// Absolute path in the root.
+    pub path: String,
+    /// Project quota.
+    pub size: Option<Size>,
+}
+
+/// `loop:PATH[,size=SIZE][,fs=TYPE][,reserve=SIZE][,grow][,discard]`: a file on the root's own
+/// file system with a file system in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoopFile {
+    /// Absolute path in the root.
+    pub path: String,
+    /// Size; half of what is free above the reserve where nothing is said.
+    pub size: Option<Size>,
+    /// File system to make.
+    pub fs: MadeFs,
+    /// What the file leaves free on the root's file system; 5 % of it or 512 MiB where nothing is
+    /// said, whichever is less.
+    pub reserve: Option<Size>,
+    /// Follow a `size` that grew.
+    pub grow: bool,
+    /// Let the file system in it give blocks back by discards.
+    pub discard: bool,
+}
+
+impl LoopFile {
+    /// Most bytes of the default reserve.
+    pub const RESERVE: u64 = 512 << 20;
+
+    /// Bytes that stay free on a file system of `all` bytes.
+    pub fn reserved(&self, all: u64) -> u64 {
+        self.reserve.map_or_else(|| (all / 20).min(Self::RESERVE), |reserve| reserve.of(all))
+    }
+}
+
+impl fmt::Display for Dir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path)?;
+        self.size.map_or(Ok(()), |size| write!(f, ",size={size}"))
+    }
+}
+
+impl fmt::Display for LoopFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path)?;
+        if let Some(size) = self.size {
+            write!(f, ",size={size}")?;
+        }
+        write!(f, ",fs={}", self.fs.word())?;
+        if let Some(reserve) = self.reserve {
+            write!(f, ",reserve={reserve}")?;
+        }
+        for (set, word) in [(self.grow, ",grow"), (self.discard, ",discard")] {
+            f.write_str(if set { word } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// What stands behind `dir:`.
+pub fn parse_dir(text: &str) -> Result<Dir, Problem> {
+    let (path, params) = split(text)?;
+    let mut dir = Dir { path, size: None };
+    for (key, value) in params {
+        match key {
+            "size" => dir.size = Some(size(key, value)?),
+            _ => return Err(unknown(key, &["size"])),
+        }
+    }
+    Ok(dir)
+}
+
+/// What stands behind `loop:`.
+pub fn parse_loop(text: &str) -> Result<LoopFile, Problem> {
+    let (path, params) = split(text)?;
+    let mut file = LoopFile { path, size: None, fs: MadeFs::Ext4, reserve: None, grow: false, discard: false };
+    for (key, value) in params {
+        match (key, value) {
+            ("size", _) => file.size = Some(size(key, value)?),
+            ("reserve", Some("0")) => file.reserve = Some(Size::Bytes(0)),
+            ("reserve", _) => file.reserve = Some(size(key, value)?),
+            ("fs", Some(word)) => file.fs = fs(word)?,
+            ("grow", None) => file.grow = true,
+            ("discard", None) => file.discard = true,
+            _ => return Err(unknown(key, &["size", "fs", "reserve", "grow", "discard"])),
+        }
+    }
+    let asked = match file.size {
+        Some(Size::Bytes(bytes)) => bytes,
+        _ => u64::MAX,
+    };
+    if asked < file.fs.least() {
+        let least = human(file.fs.least());
+        return Err(Problem::new(format!("{} needs at least size={least}", file.fs.word()), None));
+    }
+    Ok(file)
+}
+
+type Params<'a> = Vec<(&'a str, Option<&'a str>)>;
+
+/// The path and the parameters behind it.
+fn split(text: &str) -> Result<(String, Params<'_>), Problem> {
+    let mut parts = text.split(',');
+    let path = plain_path(parts.next().unwrap_or_default())?;
+    let params = parts.filter(|part| !part.is_empty());
+    let params = params.map(|part| part.split_once('=').map_or((part, None), |(key, value)| (key, Some(value))));
+    Ok((path, params.collect()))
+}
+
+/// An absolute path below `/` without `.`, `..` and doubled slashes, and nothing that mount(2) or
+/// overlayfs would read as a separator.
+fn plain_path(text: &str) -> Result<String, Problem> {
+    let problem = |what: &str| Err(Problem::new(format!("'{}' {what}", shown(text)), None));
+    let Some(below) = text.strip_prefix('/') else {
+        return problem("is no absolute path");
+    };
+    let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() {
+        return problem("is the root itself");
+    }
+    if parts.iter().any(|part| matches!(*part, "." | "..")) {
+        return problem("must not climb");
+    }
+    let forbidden = |c: char| c.is_control() || matches!(c, ':' | '\\' | '"' | '\'');
+    if text.contains(forbidden) {
+        return problem("has a character that is not taken in a path here");
+    }
+    if matches!(parts.first(), Some(&("dev" | "proc" | "sys" | "run" | "tmp"))) {
+        return problem("lies where other file systems are mounted");
+    }
+    Ok(format!("/{}", parts.join("/")))
+}
+
+fn size(key: &str, value: Option<&str>) -> Result<Size, Problem> {
+    let value = value.unwrap_or_default();
+    Size::parse(value).ok_or_else(|| {
+        let text =
+            format!("{key}={} is not a size of at least {} with k, M, G or T, or percent", shown(value), human(LEAST));
+        Problem::new(text, None)
+    })
+}
+
+fn fs(word: &str) -> Result<MadeFs, Problem> {
+    let found = MadeFs::ALL.iter().find(|(name, _)| *name == word);
+    found.map(|(_, fs)| *fs).ok_or_else(|| {
+        let near = nearest(word, MadeFs::ALL.iter().map(|(name, _)| *name));
+        Problem::new(format!("fs={} is not one of ext4, xfs, btrfs", shown(word)), near)
+    })
+}
+
+fn unknown(key: &str, known: &[&'static str]) -> Problem {
+    let text = format!("'{}' is not among the parameters {}", shown(key), known.join(", "));
+    Problem::new(text, nearest(key, known.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_file_with_everything() {
+        let file = parse_loop("/var//over.img,size=1536M,fs=xfs,,reserve=10%,grow,discard").unwrap();
+        assert_eq!(file.to_string(), "/var/over.img,size=1536M,fs=xfs,reserve=10%,grow,discard");
+        assert_eq!(parse_loop("/f").unwrap().to_string(), "/f,fs=ext4");
+        assert_eq!(parse_loop("/f,size=8G").unwrap().size, Some(Size::Bytes(8 << 30)));
+    }
+
+    #[test]
+    fn bad_paths_and_parameters() {
+        for bad in ["", "x", "/", "//", "/../etc", "/a/./b", "/a:b", "/a\nb", "/run/x", "/dev/vda", "/tmp/x"] {
+            assert!(parse_dir(bad).is_err() && parse_loop(bad).is_err(), "{bad}");
+        }
+        for bad in ["size=", "size=1", "size", "size=0%", "fs=vfat", "fs", "grow=1", "sise=8G", "fs=xfs,size=64M"] {
+            assert!(parse_loop(&format!("/f,{bad}")).is_err(), "{bad}");
+        }
+        let near = parse_loop("/f,fs=xfss").unwrap_err().nearest;
+        assert_eq!(near.as_deref(), Some("xfs"));
+        assert!(parse_dir("/d,fs=ext4").is_err());
+    }
+
+    #[test]
+    fn reserves_and_percentages() {
+        let file = parse_loop("/f").unwrap();
+        assert_eq!(file.reserved(100 << 30), 512 << 20);
+        assert_eq!(file.reserved(1000 << 20), 50 << 20);
+        assert_eq!(parse_loop("/f,reserve=0").unwrap().reserved(1 << 40), 0);
+        assert_eq!(Size::Percent(25).of(10 << 30), 2560 << 20);
+        assert_eq!((human(8 << 30), human(1536 << 20), human(5)), ("8G".into(), "1536M".into(), "5".into()));
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Plans for uppers on the root's own file system. It is mounted once: writable at a private place,
+//! and the lower is a read-only view of it.
+
+use crate::config::Config;
+use crate::facts::{Device, Facts, Place, PlaceKind, Root};
+use crate::layout;
+use crate::ondisk::{Dir, LoopFile};
+use crate::paths;
+use crate::plan::{Plan, finish, kept_options, kept_upper, open_device, prologue, readonly_plan};
+use crate::record::{Effective, UpperKind};
+use crate::refusal::{Refusal, UPPER_FILE_SYSTEMS, refuse};
+use crate::step::Step;
+
+/// A directory upper.
+pub fn dir(config: &Config, facts: &Facts, root: &Root, asked: &Dir) -> Result<Plan, Refusal> {
+    let place = place(facts, root, &asked.path)?;
+    if !matches!(place.kind, PlaceKind::Missing | PlaceKind::Directory) {
+        return refuse("place-taken", format!("{} is {}, not a directory", asked.path, place.kind.word()));
+    }
+    if asked.size.is_some() {
+        let text = format!("size= for {} needs a project quota, which is not in this version", asked.path);
+        return refuse("quota", text);
+    }
+    if config.readonly.value {
+        // overlayfs takes no layer that lies inside another (kernel: fs/overlayfs/super.c, overlapping layers).
+        let text = format!("rd.overlay.readonly can't use {} as a layer: it lies inside the lower", asked.path);
+        return refuse("readonly", text);
+    }
+    let places = layout::directory(&asked.path);
+    let reset = config.reset.value;
+    let mut steps = prologue(facts);
+    steps.extend(open_root(false));
+    let (base, need_room) = (paths::ROOT_KEPT.to_owned(), !reset);
+    steps.push(Step::LookInside { store: places.store.clone(), base, need_room });
+    let mut effective = Effective {
+        upper: UpperKind::Dir,
+        path: Some(asked.path.clone()),
+        options: root.fstype.clone(),
+        ..Effective::overlay(&places)
+    };
+    steps.extend(kept_upper(&places, root, reset));
+    steps.push(hide(&places.store.upper, &asked.path));
+    effective.reset = reset;
+    finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
+}
+
+/// An upper in a loop file.
+pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) -> Result<Plan, Refusal> {
+    let place = place(facts, root, &asked.path)?;
+    let places = layout::loop_file();
+    let file = format!("{}{}", paths::ROOT_KEPT, asked.path);
+    let readonly = config.readonly.value;
+    let reset = config.reset.value && !readonly;
+    let mut steps = prologue(facts);
+    steps.extend(open_root(readonly));
+    let mut grown = false;
+    let fstype = match place.kind {
+        PlaceKind::Missing => {
+            let bytes = fresh(config, facts, root, asked, place)?;
+            steps.push(Step::MakeLoopFile { file: file.clone(), bytes, fs: asked.fs });
+            asked.fs.word().to_owned()
+        }
+        PlaceKind::File => {
+            let fstype = finished(asked, place)?;
+            // Also a file that is large enough: the power may have gone before its file system grew.
+            grown = asked.grow && !readonly;
+            steps.extend(larger(root, asked, place).filter(|_| grown));
+            fstype
+        }
+        other => return refuse("place-taken", format!("{} is {}, not a file", asked.path, other.word())),
+    };
+    let link = paths::LOOP_LINK.to_owned();
+    let device = Device { path: link.clone(), fstype: fstype.clone(), ..Device::default() };
+    steps.push(Step::Attach { file, link, read_only: readonly, discard: asked.discard });
+    steps.extend(open_device(&device, &places, readonly, reset));
+    if grown {
+        steps.push(Step::GrowFs { at: places.upper_fs.clone(), fstype: fstype.clone() });
+    }
+    let mut effective = Effective {
+        upper: UpperKind::Loop,
+        path: Some(asked.path.clone()),
+        options: fstype,
+        ..Effective::overlay(&places)
+    };
+    if readonly {
+        return readonly_plan(config, root, &places, steps, effective);
+    }
+    steps.extend(kept_upper(&places, root, reset));
+    steps.push(hide(&places.store.upper, &asked.path));
+    effective.reset = reset;
+    finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
+}
+
+/// The root's file system at its private place, writable unless nothing will be written.
+fn open_root(readonly: bool) -> Vec<Step> {
+    let kept = paths::ROOT_KEPT.to_owned();
+    let mut steps = vec![Step::Bind { from: paths::SYSROOT.to_owned(), to: kept.clone() }];
+    if !readonly {
+        steps.push(Step::Writable { at: kept });
+    }
+    steps
+}
+
+fn hide(upper: &str, path: &str) -> Step {
+    Step::Hide { upper: upper.to_owned(), like: paths::SYSROOT.to_owned(), path: path.to_owned() }
+}
+
+/// What lies at the path, if the root's file system can hold an upper and the way there is plain.
+fn place<'a>(facts: &'a Facts, root: &Root, path: &str) -> Result<&'a Place, Refusal> {
+    if !UPPER_FILE_SYSTEMS.contains(&root.fstype.as_str()) {
+        let text = format!("the root is {}, which is no place for an upper ({path})", root.fstype);
+        return refuse("foreign-file-system", text);
+    }
+    let Some(place) = &facts.place else {
+        return refuse("place-taken", format!("{path} could not be looked at"));
+    };
+    match &place.blocked_by {
+        Some(part) => refuse("place-taken", format!("{part} on the way to {path} is not a plain directory")),
+        None => Ok(place),
+    }
+}
+
+/// The size of a file to be made.
+fn fresh(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile, place: &Place) -> Result<u64, Refusal> {
+    if config.readonly.value {
+        return refuse("place-missing", format!("{} is not there, and nothing is to be written", asked.path));
+    }
+    let program = format!("mkfs.{}", asked.fs.word());
+    if !facts.mkfs.contains(&program) {
+        let text = format!("{} must be made, and {program} is not in this initramfs", asked.path);
+        return refuse("no-mkfs", text);
+    }
+    let reserve = asked.reserved(root.bytes);
+    let room = (root.free + place.half_made).saturating_sub(reserve);
+    let bytes = asked.size.map_or((room / 2) >> 20 << 20, |size| size.of(root.bytes));
+    if bytes > room || bytes < asked.fs.least() {
+        return refuse("no-room", no_room(asked, bytes.max(asked.fs.least()), room, reserve));
+    }
+    Ok(bytes)
+}
+
+fn no_room(asked: &LoopFile, bytes: u64, room: u64, reserve: u64) -> String {
+    let (need, room, reserve) = (mebi(bytes), mebi(room), mebi(reserve));
+    format!("{} needs {need}, the root has {room} to give and keeps {reserve} in reserve", asked.path)
+}
+
+fn mebi(bytes: u64) -> String {
+    format!("{}M", bytes >> 20)
+}
+
+/// The type of the file system in a finished file: it is never remade, whatever it holds.
+fn finished(asked: &LoopFile, place: &Place) -> Result<String, Refusal> {
+    match place.fstype.as_str() {
+        "" => refuse("no-file-system", format!("{} has no file system that can be recognised", asked.path)),
+        fstype if UPPER_FILE_SYSTEMS.contains(&fstype) => Ok(fstype.to_owned()),
+        fstype => {
+            refuse("foreign-file-system", format!("{} holds {fstype}, which is no place for an upper", asked.path))
+        }
+    }
+}
+
+/// The size to grow to, where that is asked for. Whether there is room is seen when it is done: an
+/// upper that stays as large as it was is better than none.
+fn larger(root: &Root, asked: &LoopFile, place: &Place) -> Option<Step> {
+    let bytes = asked.size.map(|size| size.of(root.bytes)).filter(|bytes| asked.grow && *bytes > place.bytes)?;
+    let file = format!("{}{}", paths::ROOT_KEPT, asked.path);
+    Some(Step::GrowLoopFile { file, bytes, keep: asked.reserved(root.bytes) })
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Loop devices: attach and detach (loop(4); docs/dependencies.md says why not loopdev).
+#![allow(unsafe_code, reason = "ioctls on descriptors that live through the call, structures as the kernel has them")]
+
+use crate::program;
+use anyhow::{Context, Result, bail};
+use linux_raw_sys::loop_device as sys;
+use nix::errno::Errno;
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::time::Duration;
+
+mod call {
+    use super::sys;
+    nix::ioctl_none_bad!(get_free, sys::LOOP_CTL_GET_FREE);
+    nix::ioctl_write_int_bad!(set_fd, sys::LOOP_SET_FD);
+    nix::ioctl_write_int_bad!(set_direct_io, sys::LOOP_SET_DIRECT_IO);
+    nix::ioctl_none_bad!(clear_fd, sys::LOOP_CLR_FD);
+    nix::ioctl_write_ptr_bad!(configure, sys::LOOP_CONFIGURE, sys::loop_config);
+    nix::ioctl_write_ptr_bad!(set_status, sys::LOOP_SET_STATUS64, sys::loop_info64);
+}
+
+/// Another process may take the free device first.
+const TRIES: u32 = 64;
+
+/// Which calls to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// LOOP_CONFIGURE (Linux 5.8), and the older ones where the kernel does not know it.
+    Newest,
+    /// Those of Linux 4.18: the device is there for a moment before its flags are.
+    Old,
+}
+
+/// Makes a loop device of a file, with direct I/O where its file system has it, and gives back the node.
+///
+/// # Errors
+/// Where the kernel has no loop driver, no device is free, or the file can't be opened.
+pub fn attach(file: &str, read_only: bool, discard: bool, calls: Calls) -> Result<String> {
+    let backing = OpenOptions::new().read(true).write(!read_only).open(file);
+    let backing = backing.with_context(|| format!("opening {file}"))?;
+    let control = control()?;
+    for _ in 0..TRIES {
+        // SAFETY: no argument.
+        let number = unsafe { call::get_free(control.as_raw_fd()) }.context("asking for a free loop device")?;
+        let node = format!("/dev/loop{number}");
+        let Ok(device) = OpenOptions::new().read(true).write(!read_only).open(&node) else {
+            // devtmpfs makes the node a moment later.
+            std::thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        match bind(&device, &backing, file, read_only, calls) {
+            Err(Errno::EBUSY | Errno::EAGAIN) => std::thread::sleep(Duration::from_millis(5)),
+            Err(error) => bail!("attaching {file} to {node}: {error}"),
+            Ok(()) => {
+                settle(&device, &node, discard);
+                return Ok(node);
+            }
+        }
+    }
+    bail!("{TRIES} free loop devices were taken by others, one after the other")
+}
+
+fn control() -> Result<File> {
+    const NODE: &str = "/dev/loop-control";
+    if !Path::new(NODE).exists() {
+        // Its failure shows in the next line.
+        let _ = program::run("modprobe", &["-q", "loop"], "/dev/null");
+    }
+    File::open(NODE).context("opening /dev/loop-control: is the loop module in this initramfs?")
+}
+
+fn bind(device: &File, backing: &File, name: &str, read_only: bool, calls: Calls) -> nix::Result<()> {
+    let fd = backing.as_raw_fd();
+    // SAFETY: plain integers and arrays of them; zero is a value of each.
+    let mut config: sys::loop_config = unsafe { std::mem::zeroed() };
+    config.fd = u32::try_from(fd).map_err(|_| Errno::EBADF)?;
+    config.info.lo_flags = if read_only { sys::LO_FLAGS_READ_ONLY as u32 } else { 0 };
+    let room = config.info.lo_file_name.len() - 1;
+    for (to, from) in config.info.lo_file_name.iter_mut().take(room).zip(name.bytes()) {
+        *to = from;
+    }
+    if calls == Calls::Newest {
+        // SAFETY: the structure lives through the call.
+        match unsafe { call::configure(device.as_raw_fd(), &raw const config) } {
+            Err(Errno::EINVAL | Errno::ENOTTY) => {}
+            result => return result.map(drop),
+        }
+    }
+    // SAFETY: both descriptors are open; the structure lives through the call.
+    unsafe {
+        call::set_fd(device.as_raw_fd(), fd)?;
+        let status = call::set_status(device.as_raw_fd(), &raw const config.info);
+        status.map(drop).inspect_err(|_| {
+            let _ = call::clear_fd(device.as_raw_fd());
+        })
+    }
+}
+
+/// What is good to have, and missing on some kernels and file systems.
+fn settle(device: &File, node: &str, discard: bool) {
+    // Without direct I/O every page is cached twice.
+    // SAFETY: an integer.
+    if let Err(error) = unsafe { call::set_direct_io(device.as_raw_fd(), 1) } {
+        tracing::debug!("{node} has no direct I/O: {error}");
+    }
+    if !discard {
+        let name = node.trim_start_matches("/dev/");
+        let path = format!("/sys/block/{name}/queue/discard_max_bytes");
+        if let Err(error) = std::fs::write(path, "0") {
+            tracing::warn!("{node} takes discards, which punch holes into its file: {error}");
+        }
+    }
+}
+
+/// Gives a loop device back; while it is in use the kernel does so at its last close.
+pub fn detach(node: &str) -> Result<()> {
+    let device = File::open(node).with_context(|| format!("opening {node}"))?;
+    // SAFETY: no argument.
+    match unsafe { call::clear_fd(device.as_raw_fd()) } {
+        Ok(_) | Err(Errno::ENXIO) => Ok(()),
+        Err(error) => bail!("detaching {node}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = attach("/no/such/file", false, false, Calls::Newest).unwrap_err();
+        assert!(format!("{error:#}").contains("/no/such/file"));
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Makes and enlarges loop files. A file has its name only when it is finished, so what an
+//! interruption leaves is told from what may hold somebody's changes.
+
+use crate::program;
+use crate::room::room;
+use anyhow::{Context, Result, bail, ensure};
+use overlayroot_core::ondisk::{MadeFs, human};
+use rustix::fs::{FallocateFlags, IFlags, fallocate, ioctl_getflags, ioctl_setflags};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Behind the name of a file that is not finished.
+pub const UNFINISHED: &str = ".new";
+
+/// Makes the file, its space reserved, with a file system in it.
+///
+/// # Errors
+/// Where there is no room, mkfs fails, or something has the name already. Nothing is left then.
+pub fn make(file: &str, bytes: u64, kind: MadeFs, log: &str) -> Result<()> {
+    let new = format!("{file}{UNFINISHED}");
+    ensure!(Path::new(file).symlink_metadata().is_err(), "{file} is there already");
+    if let Some(parent) = Path::new(file).parent() {
+        fs::create_dir_all(parent).with_context(|| format!("making the directory {}", parent.display()))?;
+    }
+    let _ = fs::remove_file(&new);
+    let made = fill(&new, bytes, kind, log).and_then(|()| {
+        fs::rename(&new, file).with_context(|| format!("renaming {new} to {file}"))?;
+        sync_parent(file)
+    });
+    if made.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    made
+}
+
+fn fill(new: &str, bytes: u64, kind: MadeFs, log: &str) -> Result<()> {
+    let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(new);
+    let file = opened.with_context(|| format!("making {new}"))?;
+    no_cow(&file);
+    reserve(&file, bytes).with_context(|| format!("reserving {} for {new}", human(bytes)))?;
+    mkfs(new, kind, log)?;
+    // mkfs may have punched holes for what it zeroes in a plain file.
+    reserve(&file, bytes).with_context(|| format!("reserving {} for {new}", human(bytes)))?;
+    file.sync_all().with_context(|| format!("syncing {new}"))
+}
+
+/// Every block gets its place on the disk: a sparse file on a full disk loses data after write(2)
+/// has reported success.
+fn reserve(file: &File, bytes: u64) -> Result<()> {
+    Ok(fallocate(file, FallocateFlags::empty(), 0, bytes)?)
+}
+
+/// On btrfs a file that is written in place must not be copied at each write; elsewhere there is no such flag.
+fn no_cow(file: &File) {
+    if let Ok(flags) = ioctl_getflags(file) {
+        let _ = ioctl_setflags(file, flags | IFlags::NOCOW);
+    }
+}
+
+/// Makes a file system; the mounter of an overlay can't use blocks reserved for root, hence `-m 0`.
+pub fn mkfs(device: &str, kind: MadeFs, log: &str) -> Result<()> {
+    let program = format!("mkfs.{}", kind.word());
+    let args: &[&str] = match kind {
+        MadeFs::Ext4 => &["-q", "-F", "-m", "0", "-E", "nodiscard", device],
+        MadeFs::Xfs => &["-q", "-f", "-K", device],
+        MadeFs::Btrfs => &["-q", "-f", "-K", device],
+    };
+    match program::run(&program, args, log)? {
+        0 => Ok(()),
+        127 => bail!("{program} is not there"),
+        code => {
+            let said = fs::read(log).unwrap_or_default();
+            bail!("{program} ended with {code}: {}", program::last_line(&said))
+        }
+    }
+}
+
+/// Enlarges the file where the file system keeps `keep` bytes free.
+///
+/// # Errors
+/// Where there is no room; the file is as it was then.
+pub fn grow(file: &str, bytes: u64, keep: u64) -> Result<()> {
+    let opened = OpenOptions::new().read(true).write(true).open(file);
+    let handle = opened.with_context(|| format!("opening {file}"))?;
+    let before = handle.metadata().with_context(|| format!("looking at {file}"))?.len();
+    let more = bytes.saturating_sub(before);
+    let free = room(file)?.available.saturating_sub(keep);
+    ensure!(more <= free, "growing {file} by {} M: only {} M are free above the reserve", more >> 20, free >> 20);
+    let grown = reserve(&handle, bytes).and_then(|()| Ok(handle.sync_all()?));
+    grown.inspect_err(|_| {
+        let _ = handle.set_len(before);
+    })
+}
+
+fn sync_parent(path: &str) -> Result<()> {
+    let parent = Path::new(path).parent().unwrap_or(Path::new("/"));
+    let directory = File::open(parent).with_context(|| format!("opening {}", parent.display()))?;
+    directory.sync_all().with_context(|| format!("syncing {}", parent.display()))
+}
