@@ -128,7 +128,7 @@ pub struct Case {
     /// The root's disk keeps what the boots write, and must be cleanly unmounted after each.
     #[serde(default)]
     pub root_kept: bool,
-    /// Cells of the short run, instead of the one chosen by rule.
+    /// Cells of the short run, instead of the one chosen by rule; empty for the long run only.
     pub cut: Option<Vec<String>>,
     /// Seconds for one boot.
     #[serde(default = "default_timeout")]

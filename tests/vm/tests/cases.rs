@@ -29,14 +29,18 @@ fn every_case_parses_and_has_a_number_of_its_own() {
 }
 
 #[test]
-fn the_short_run_meets_each_case_and_every_cell() {
+fn the_short_run_meets_every_cell_and_every_kind_of_root() {
     let cases = cases();
     let jobs = jobs(&cases, &Selection::default()).unwrap();
     let mut count: BTreeMap<Cell, usize> = BTreeMap::new();
     for job in &jobs {
         *count.entry(job.cell).or_default() += 1;
     }
-    assert!(jobs.len() >= cases.len());
+    // at most a third of the cases is for the long run alone
+    assert!(jobs.len() * 3 >= cases.len() * 2, "{} of {}", jobs.len(), cases.len());
+    for kind in [RootKind::Ext4, RootKind::Xfs, RootKind::Btrfs, RootKind::SplitUsr] {
+        assert!(jobs.iter().any(|job| job.case.root == kind), "no {kind:?}");
+    }
     for cell in Cell::ALL {
         assert!(count.get(&cell).is_some_and(|n| *n * 6 > jobs.len()), "{cell}: {count:?}");
     }
