@@ -132,10 +132,10 @@ check: ## every tier, boots in a fixed cut; does its own set-up
 	$(VM) run
 
 .PHONY: check-all
-check-all: ## every tier, every boot; writes docs/test-matrix.md
+check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1: goes on where a run ended)
 	$(MAKE) deps
 	$(MAKE) lint deny test test-rootns test-dracut
-	$(VM) run --all --report docs/test-matrix.md
+	$(VM) run --all $(if $(RESUME),--resume) --report docs/test-matrix.md
 
 .PHONY: demo
 demo: ## see it work: builds, makes a root, boots it, shows it (minutes)

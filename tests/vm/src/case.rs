@@ -8,8 +8,11 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use sha2::{Digest, Sha256};
+
 use crate::cell::{Cell, Initrd, Suite, Variant};
 pub use crate::disk_spec::{Disk, FsKind};
+use crate::roots;
 
 /// The file system layout of the lower root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -81,6 +84,9 @@ pub struct Case {
     /// The file's name without `.toml`.
     #[serde(skip)]
     pub name: String,
+    /// Hash of the file's text.
+    #[serde(skip)]
+    pub digest: String,
     /// What is shown, in one sentence.
     pub summary: String,
     /// Kernel arguments beside the harness's own.
@@ -168,6 +174,7 @@ impl Case {
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let mut case: Self = toml::from_str(text).with_context(|| format!("case {name}"))?;
         name.clone_into(&mut case.name);
+        case.digest = roots::short(Sha256::new_with_prefix(text));
         case.validate().with_context(|| format!("case {name}"))?;
         Ok(case)
     }

@@ -52,6 +52,12 @@ impl ImageSet {
         Ok(Self { dir, _used: lock })
     }
 
+    /// Names what the images were made of.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.dir.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// The kernel.
     #[must_use]
     pub fn kernel(&self) -> PathBuf {

@@ -17,6 +17,7 @@ pub mod disk_spec;
 pub mod fsimage;
 pub mod host;
 pub mod images;
+pub mod journal;
 pub mod machine;
 pub mod payload;
 pub mod plan;

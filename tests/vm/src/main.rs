@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use overlayroot_vm::case::{self, Case};
 use overlayroot_vm::cell::{Initrd, Suite};
 use overlayroot_vm::host::{self, Host, say};
+use overlayroot_vm::journal::Journal;
 use overlayroot_vm::plan::{self, Selection};
 use overlayroot_vm::{bench, content, demo, report, roots, runner};
 
@@ -55,6 +56,9 @@ struct RunArgs {
     /// Keep the logs of cases which pass, too
     #[arg(long)]
     keep: bool,
+    /// Leave out what passed before with the very same bytes, and say so
+    #[arg(long)]
+    resume: bool,
     /// Write the results to a Markdown file
     #[arg(long)]
     report: Option<PathBuf>,
@@ -120,10 +124,24 @@ fn run(host: &Host, args: &RunArgs) -> Result<bool> {
     let jobs = plan::jobs(&cases()?, &selection)?;
     let needs: Vec<_> = jobs.iter().map(runner::need).collect();
     let sets = plan::prepare(host, &needs)?;
-    let finished = runner::run_all(host, &sets, jobs, args.jobs, args.keep);
+    let today = report::today()?;
+    let journal = Journal::open(host, &today)?;
+    let known: Vec<_> = jobs.iter().map(|job| journal.passed(job, &sets).filter(|_| args.resume)).collect();
+    let (mut finished, mut left) = (Vec::new(), Vec::new());
+    for (job, known) in jobs.into_iter().zip(known) {
+        match known {
+            Some(known) => finished.push(known),
+            None => left.push(job),
+        }
+    }
+    if args.resume {
+        say(&format!("{} cells passed before with the same bytes, {} are left", finished.len(), left.len()));
+    }
+    finished.extend(runner::run_all(host, &sets, left, args.jobs, args.keep, &journal));
+    finished.sort_by(|a, b| (&a.name, a.cell).cmp(&(&b.name, b.cell)));
     ensure!(!finished.is_empty(), "no case ran");
     if let Some(path) = &args.report {
-        report::write(path, &finished)?;
+        report::write(path, &finished, &today)?;
     }
     say(&report::summary(&finished));
     Ok(finished.iter().all(|one| one.failure.is_none()))

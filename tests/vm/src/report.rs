@@ -19,20 +19,37 @@ pub fn summary(finished: &[Finished]) -> String {
     format!("{} passed, {failed} failed", finished.len() - failed)
 }
 
+/// The day, in UTC.
+///
+/// # Errors
+/// When date(1) cannot run.
+pub fn today() -> Result<String> {
+    let day = host::run(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    Ok(String::from_utf8_lossy(&day).trim().to_owned())
+}
+
 /// Writes a matrix of cases and cells as Markdown.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(path: &Path, finished: &[Finished]) -> Result<()> {
+pub fn write(path: &Path, finished: &[Finished], today: &str) -> Result<()> {
     let mut rows: BTreeMap<&str, BTreeMap<Cell, String>> = BTreeMap::new();
     for one in finished {
         let word = if one.failure.is_some() { "FAIL" } else { "ok" };
-        let text = format!("{word} {:.0} s", one.elapsed.as_secs_f32());
+        let earlier = if one.kept.is_some() { " *" } else { "" };
+        let text = format!("{word} {:.0} s{earlier}", one.elapsed.as_secs_f32());
         rows.entry(&one.name).or_default().insert(one.cell, text);
     }
-    let day = String::from_utf8_lossy(&host::run(Command::new("date").args(["-u", "+%Y-%m-%d"]))?).trim().to_owned();
     let mut out = String::from("<!-- SPDX-License-Identifier: GPL-2.0-or-later -->\n# Boot tests\n\n");
-    out.push_str(&format!("{day}: {}. Seconds are of the whole case, software emulation.\n\n", summary(finished)));
+    out.push_str(&format!("{today}: {}. Seconds are of the whole case, software emulation.\n", summary(finished)));
+    out.push_str("`-`: the case does not apply to the cell.\n");
+    if let Some(first) = finished.iter().filter_map(|one| one.kept.as_deref()).min() {
+        let count = finished.iter().filter(|one| one.kept.is_some()).count();
+        out.push_str(&format!(
+            "`*`: {count} results of earlier runs, from {first} on, which booted the very same bytes.\n"
+        ));
+    }
+    out.push('\n');
     let heads = Cell::ALL.map(|cell| cell.to_string()).join(" | ");
     out.push_str(&format!("| case | {heads} |\n|---|{}\n", "---|".repeat(Cell::ALL.len())));
     for (name, cells) in rows {

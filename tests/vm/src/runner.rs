@@ -17,6 +17,7 @@ use crate::disk::{self, CaseDisk};
 use crate::fsimage;
 use crate::host::{self, Host};
 use crate::images::ImageSet;
+use crate::journal::Journal;
 use crate::machine::{Attach, Boot, Machine};
 use crate::plan::{Job, Sets};
 
@@ -33,11 +34,20 @@ pub struct Finished {
     pub shutdown: Duration,
     /// Why it failed.
     pub failure: Option<String>,
+    /// The day of an earlier run, where the result is that one's.
+    pub kept: Option<String>,
 }
 
 /// Runs jobs, so many at once, and prints a line for each when it ends.
 #[must_use]
-pub fn run_all(host: &Host, sets: &Sets, jobs: Vec<Job>, at_once: usize, keep: bool) -> Vec<Finished> {
+pub fn run_all(
+    host: &Host,
+    sets: &Sets,
+    jobs: Vec<Job>,
+    at_once: usize,
+    keep: bool,
+    journal: &Journal,
+) -> Vec<Finished> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -47,6 +57,7 @@ pub fn run_all(host: &Host, sets: &Sets, jobs: Vec<Job>, at_once: usize, keep: b
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(job) = job else { return };
                     let finished = run_job(host, sets, &job, keep);
+                    journal.add(&job, sets, &finished);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
                 }
             });
@@ -82,7 +93,7 @@ fn run_job(host: &Host, sets: &Sets, job: &Job, keep: bool) -> Finished {
     host::say(&report);
     // the next run makes its own; what is of use was kept
     let _ = fs::remove_dir_all(&dir);
-    Finished { name: job.case.name.clone(), cell: job.cell, elapsed, shutdown: run.shutdown, failure }
+    Finished { name: job.case.name.clone(), cell: job.cell, elapsed, shutdown: run.shutdown, failure, kept: None }
 }
 
 fn line(job: &Job, elapsed: Duration, shutdown: Duration, failure: Option<&str>) -> String {
