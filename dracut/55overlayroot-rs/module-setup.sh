@@ -28,7 +28,8 @@ _overlayroot_mkfs() {
 
 installkernel() {
     # The upper may lie on a file system that is not mounted now, which hostonly would leave out.
-    local _kinds=''
+    # An image for any machine gets what an ext4 with quotas needs to be writable.
+    local _kinds='quota_v2'
     [[ $hostonly ]] && _kinds=$(overlay-assemble --file-systems)
     # shellcheck disable=SC2086  # a list of words
     hostonly='' instmods overlay $_kinds

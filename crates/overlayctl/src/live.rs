@@ -3,7 +3,8 @@
 
 use anyhow::Result;
 use overlayroot_core::mountinfo::{self, Mount};
-use overlayroot_core::record::{Outcome, Record, RootKind};
+use overlayroot_core::paths;
+use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
 use overlayroot_linux::mounts;
 use overlayroot_linux::room::room;
 use serde::Serialize;
@@ -25,7 +26,7 @@ pub enum Level {
 /// Fill of the upper's file system.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fill {
-    /// Mount point.
+    /// Mount point; the directory itself where a directory is the upper.
     pub at: String,
     /// File system type.
     pub fstype: String,
@@ -52,6 +53,8 @@ pub struct Live {
     pub lower: Option<String>,
     /// Whether the lower's file system refuses writes.
     pub lower_read_only: bool,
+    /// Whether the upper lies on the lower's file system, which can be written then by design.
+    pub lower_holds_upper: bool,
     /// A writable mount of the same file system elsewhere, such as another btrfs subvolume: the
     /// file system can't be read-only then, only the lower's mount of it.
     pub lower_shared_with: Option<String>,
@@ -64,8 +67,14 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
     let mounts = mounts::read()?;
     let root = mountinfo::at(&mounts, "/").cloned().unwrap_or_default();
     let lower = record.and_then(|record| record.effective.lowers.last()).and_then(|at| mountinfo::at(&mounts, at));
+    let kind = record.map_or(UpperKind::None, |record| record.effective.upper);
     let upper =
         record.and_then(|record| record.effective.upper_fs.as_deref()).and_then(|at| mountinfo::at(&mounts, at));
+    let upper = upper.and_then(|mount| match kind {
+        // The directory may be held to a size; only root gets there, everybody sees the same in /.
+        UpperKind::Dir => fill(mount, paths::UPPER_LINK).or_else(|| fill(mount, "/")),
+        _ => fill(mount, &mount.at),
+    });
     Ok(Live {
         root_writable: !root.read_only(),
         root_fstype: root.fstype,
@@ -73,7 +82,8 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         lower: lower.map(|mount| format!("{} {} on {}", mount.fstype, mount.source, mount.at)),
         lower_shared_with: lower.and_then(|lower| sharer(&mounts, lower)),
         lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
-        upper: upper.and_then(fill),
+        lower_holds_upper: matches!(kind, UpperKind::Dir | UpperKind::Loop),
+        upper,
     })
 }
 
@@ -82,13 +92,14 @@ fn sharer(mounts: &[Mount], lower: &Mount) -> Option<String> {
     mounts.iter().find(same).map(|mount| mount.at.clone())
 }
 
-fn fill(mount: &Mount) -> Option<Fill> {
-    let room = room(&mount.at).ok()?;
+/// The fill of a mounted file system, as seen at `at` on it.
+fn fill(mount: &Mount, at: &str) -> Option<Fill> {
+    let room = room(at).ok()?;
     let used = room.bytes.saturating_sub(room.free);
     let inodes_used = room.inodes.saturating_sub(room.inodes_free);
     let percent = |used: u64, all: u64| (used * 100).checked_div(all).unwrap_or(0);
     Some(Fill {
-        at: mount.at.clone(),
+        at: at.to_owned(),
         fstype: mount.fstype.clone(),
         source: mount.source.clone(),
         percent: percent(used, room.bytes).max(percent(inodes_used, room.inodes)),
@@ -116,7 +127,8 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         } else if !live.root_writable {
             found.push((Level::Critical, "/ is read-only".to_owned()));
         }
-        if live.lower.is_some() && !live.lower_read_only && live.lower_shared_with.is_none() {
+        let excused = live.lower_holds_upper || live.lower_shared_with.is_some();
+        if live.lower.is_some() && !live.lower_read_only && !excused {
             found.push((Level::Warning, "the file system under the lower can be written".to_owned()));
         }
     }
@@ -143,9 +155,50 @@ fn from_record(record: &Record) -> Vec<(Level, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use overlayroot_core::config::{Config, Inputs};
+    use overlayroot_core::record::{Effective, Requested, SCHEMA};
+
+    fn record() -> Record {
+        Record {
+            schema: SCHEMA,
+            version: String::new(),
+            boot_id: String::new(),
+            outcome: Outcome::Applied,
+            requested: Requested::of(&Config::read(&Inputs::default())),
+            effective: Effective::plain(RootKind::Plain),
+            reasons: Vec::new(),
+            issues: Vec::new(),
+            notes: Vec::new(),
+            steps: Vec::new(),
+            by: String::new(),
+            started_ms: 0,
+            took_us: 0,
+        }
+    }
 
     fn mount(at: &str, devno: &str, options: &str) -> Mount {
         Mount { at: at.into(), devno: devno.into(), options: options.into(), ..Mount::default() }
+    }
+
+    #[test]
+    fn a_lower_that_holds_the_upper_may_be_written() {
+        let record = Record {
+            effective: Effective { upper: UpperKind::Loop, ..Effective::plain(RootKind::Overlay) },
+            ..record()
+        };
+        let mut live = Live {
+            root_fstype: "overlay".into(),
+            root_source: "LiveOS_rootfs".into(),
+            root_writable: true,
+            lower: Some("ext4 /dev/vda on /run/rootfsbase".into()),
+            lower_read_only: false,
+            lower_holds_upper: true,
+            lower_shared_with: None,
+            upper: None,
+        };
+        assert_eq!(problems(Some(&record), true, &live), []);
+        live.lower_holds_upper = false;
+        assert_eq!(problems(Some(&record), true, &live).len(), 1);
     }
 
     #[test]

@@ -71,6 +71,7 @@ fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], leve
     row("root", &format!("{} {} on /, {mode}", live.root_fstype, live.root_source));
     if let Some(lower) = &live.lower {
         let mode = match (&live.lower_shared_with, live.lower_read_only) {
+            (_, false) if live.lower_holds_upper => "read-only view of the file system that holds the upper".to_owned(),
             (Some(other), false) => format!("read-only mount of a file system that {other} writes to"),
             (_, true) => "read-only".to_owned(),
             (None, false) => "WRITABLE underneath".to_owned(),

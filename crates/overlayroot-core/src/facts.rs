@@ -45,8 +45,23 @@ pub struct Root {
     pub bytes: u64,
     /// Bytes of it that are free to everybody.
     pub free: u64,
+    /// Whether it can hold a directory to a size.
+    pub project_quota: ProjectQuota,
     /// What the lower is, to tell a stale upper later.
     pub fingerprint: Fingerprint,
+}
+
+/// What a file system can do about project quotas.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProjectQuota {
+    /// Nothing as it is.
+    #[default]
+    None,
+    /// They can be switched on while it is mounted (ext4 with the features `quota` and `project`).
+    Remount,
+    /// They are on.
+    On,
 }
 
 /// What tells one lower from another. Cheap to take, also over NFS.

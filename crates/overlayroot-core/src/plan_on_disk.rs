@@ -3,14 +3,14 @@
 //! and the lower is a read-only view of it.
 
 use crate::config::Config;
-use crate::facts::{Device, Facts, Place, PlaceKind, Root};
-use crate::layout;
-use crate::ondisk::{Dir, LoopFile};
+use crate::facts::{Device, Facts, Place, PlaceKind, ProjectQuota, Root};
+use crate::layout::{self, Store};
+use crate::ondisk::{Dir, LEAST, LoopFile};
 use crate::paths;
 use crate::plan::{Plan, finish, kept_options, kept_upper, open_device, prologue, readonly_plan};
 use crate::record::{Effective, UpperKind};
 use crate::refusal::{Refusal, UPPER_FILE_SYSTEMS, refuse};
-use crate::step::Step;
+use crate::step::{Quota, Step};
 
 /// A directory upper.
 pub fn dir(config: &Config, facts: &Facts, root: &Root, asked: &Dir) -> Result<Plan, Refusal> {
@@ -18,16 +18,13 @@ pub fn dir(config: &Config, facts: &Facts, root: &Root, asked: &Dir) -> Result<P
     if !matches!(place.kind, PlaceKind::Missing | PlaceKind::Directory) {
         return refuse("place-taken", format!("{} is {}, not a directory", asked.path, place.kind.word()));
     }
-    if asked.size.is_some() {
-        let text = format!("size= for {} needs a project quota, which is not in this version", asked.path);
-        return refuse("quota", text);
-    }
+    let places = layout::directory(&asked.path);
+    let cap = cap(root, asked, &places.store)?;
     if config.readonly.value {
         // overlayfs takes no layer that lies inside another (kernel: fs/overlayfs/super.c, overlapping layers).
         let text = format!("rd.overlay.readonly can't use {} as a layer: it lies inside the lower", asked.path);
         return refuse("readonly", text);
     }
-    let places = layout::directory(&asked.path);
     let reset = config.reset.value;
     let mut steps = prologue(facts);
     steps.extend(open_root(false));
@@ -40,9 +37,46 @@ pub fn dir(config: &Config, facts: &Facts, root: &Root, asked: &Dir) -> Result<P
         ..Effective::overlay(&places)
     };
     steps.extend(kept_upper(&places, root, reset));
+    steps.extend(cap);
     steps.push(hide(&places.store.upper, &asked.path));
     effective.reset = reset;
     finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
+}
+
+/// The limit of a directory upper. Without `size=` a limit that an earlier boot set is taken off, where one
+/// would be in force.
+fn cap(root: &Root, asked: &Dir, store: &Store) -> Result<Option<Step>, Refusal> {
+    let bytes = match asked.size {
+        None if root.project_quota == ProjectQuota::On => 0,
+        None => return Ok(None),
+        Some(_) if root.project_quota == ProjectQuota::None => return refuse("quota", no_quota(root, asked)),
+        Some(size) => size.of(root.bytes),
+    };
+    if let Some(size) = asked.size.filter(|_| bytes < LEAST) {
+        let text = format!("size={size} for {} is {} of the root, less than {}", asked.path, mebi(bytes), mebi(LEAST));
+        return refuse("quota", text);
+    }
+    Ok(Some(Step::Quota(Quota {
+        at: paths::ROOT_KEPT.to_owned(),
+        device: root.source.clone(),
+        upper: store.upper.clone(),
+        work: store.work.clone(),
+        bytes,
+        // Also where they seem to be on: an earlier call may have remounted it, the next boot will not have.
+        remount: asked.size.is_some() && root.fstype == "ext4",
+    })))
+}
+
+/// Why there is no limit, and what to do.
+fn no_quota(root: &Root, asked: &Dir) -> String {
+    let what = format!("size= for {} needs project quotas", asked.path);
+    match root.fstype.as_str() {
+        "xfs" => format!("{what}: add rootflags=prjquota to the kernel command line"),
+        "ext4" => {
+            format!("{what}: run tune2fs -O project,quota {} while it is unmounted", root.source)
+        }
+        other => format!("{what}, and on {other} this version has none: use loop:FILE with size= instead"),
+    }
 }
 
 /// An upper in a loop file.

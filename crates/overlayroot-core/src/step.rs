@@ -43,6 +43,8 @@ pub enum Step {
     Reset { store: Store },
     /// Make upper and work, the upper with the attributes of the lower's root.
     MakeUpper { store: Store, like: String },
+    /// Hold upper and work to a size.
+    Quota(Quota),
     /// Store the fingerprint of the lower beside the upper, where none is stored yet.
     Remember { path: String, fingerprint: Fingerprint },
     /// Make a symbolic link.
@@ -69,6 +71,31 @@ pub enum Step {
     WriteRun { path: String, text: String, why: String },
     /// Make a symbolic link for the booted system, unless one is there.
     LinkRun { path: String, to: String, why: String },
+}
+
+/// A limit on what an upper takes of the file system that it shares with the lower.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// Where that file system is mounted, writable.
+    pub at: String,
+    /// Its device, as quotactl(2) wants it.
+    pub device: String,
+    /// Upper directory.
+    pub upper: String,
+    /// Work directory; what goes to the upper is made there.
+    pub work: String,
+    /// Most bytes of both; 0 takes a limit off.
+    pub bytes: u64,
+    /// Whether project quotas must be switched on by a remount.
+    pub remount: bool,
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = if self.bytes == 0 { "no limit".to_owned() } else { human(self.bytes) };
+        let remount = if self.remount { " remounted with prjquota" } else { "" };
+        write!(f, "{limit} for {} and {}, {}{remount}", self.upper, self.work, self.device)
+    }
 }
 
 /// An overlay mount.
@@ -138,6 +165,7 @@ impl Step {
             Self::Bind { .. } => "bind",
             Self::Reset { .. } => "reset",
             Self::MakeUpper { .. } => "make-upper",
+            Self::Quota(_) => "quota",
             Self::Remember { .. } => "remember",
             Self::Link { .. } => "link",
             Self::BindLower { .. } => "bind-lower",
@@ -202,6 +230,7 @@ impl fmt::Display for Step {
             Self::MakeUpper { store, like } => {
                 write!(f, "{} (like {like}) and {}", store.upper, store.work)
             }
+            Self::Quota(quota) => write!(f, "{quota}"),
             Self::Remember { path, .. } => write!(f, "the lower's fingerprint in {path}"),
             Self::Link { at, to } => write!(f, "{at} -> {to}"),
             Self::BindLower { from, to } => write!(f, "{from} on {to}"),

@@ -110,6 +110,7 @@ fn stays_home(plan: &Plan) -> Result<(), TestCaseError> {
                 vec![&store.upper, &store.work, &store.trash, &store.fingerprint]
             }
             Step::WriteRun { path, .. } | Step::LinkRun { path, .. } | Step::Remember { path, .. } => vec![path],
+            Step::Quota(quota) => vec![&quota.at, &quota.upper, &quota.work],
             Step::MountOverlay(overlay) => {
                 prop_assert!(overlay.data().len() <= Overlay::MOST);
                 vec![&overlay.at, &overlay.upper, &overlay.work]

@@ -2,7 +2,7 @@
 //! Finds the upper's block device, and waits for one that comes late.
 
 use crate::blkid::{self, Probe};
-use crate::mounts;
+use crate::{mounts, quota_probe};
 use nix::sys::stat::{major, minor};
 use overlayroot_core::facts::{Device, Lookup};
 use overlayroot_core::fstab::udev_encode;
@@ -100,11 +100,16 @@ impl Finder {
     }
 }
 
-/// Kinds of file system on this machine's devices that can hold an upper.
+/// Kinds of file system on this machine's devices that can hold an upper, as names of kernel modules.
 pub fn upper_file_systems() -> Vec<String> {
-    let probed = candidates().into_iter().filter_map(|name| blkid::probe(&node(&name)).ok());
+    let nodes: Vec<String> = candidates().iter().map(|name| node(name)).collect();
+    let probed = nodes.iter().filter_map(|node| blkid::probe(node).ok());
     let mut kinds: Vec<String> = probed.map(|probe| probe.fstype).collect();
     kinds.retain(|kind| UPPER_FILE_SYSTEMS.contains(&kind.as_str()));
+    // An ext4 that keeps quotas is not writable without it.
+    if nodes.iter().any(|node| quota_probe::ext4_can(node)) {
+        kinds.push("quota_v2".to_owned());
+    }
     kinds.sort_unstable();
     kinds.dedup();
     kinds

@@ -4,7 +4,7 @@
 use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
-use crate::{fsck, growfs, look, loopfile, mounts, store, verify};
+use crate::{fsck, growfs, look, loopfile, mounts, quota, store, verify};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::record::{Reason, StepRecord};
@@ -124,6 +124,7 @@ fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             undos.push(Undo::Detach(at.clone()));
             Ok(())
         }
+        Step::Quota(limit) => quota::apply(limit),
         Step::GrowFs { at, fstype } => growfs::grow(at, fstype, device_bytes(at)?),
         other => exchange_root(other, undos),
     }

@@ -9,7 +9,7 @@ use overlayroot_core::layout::Store;
 use std::path::Path;
 
 /// Least room for an upper to start with: whiteouts, a copied-up directory, the work directory.
-const LEAST_BYTES: u64 = 1 << 20;
+pub const LEAST_BYTES: u64 = 1 << 20;
 const LEAST_INODES: u64 = 16;
 
 /// Options that keep a read-only mount from replaying the journal, in the order to try them.

@@ -72,6 +72,12 @@ pub fn remount_super(at: &str, read_only: bool) -> Result<()> {
     mount(NO, at, NO, flags, NO).with_context(|| format!("making the file system of {at} {}", word(read_only)))
 }
 
+/// Adds options to the writable file system mounted at `at`; those that it has stay.
+pub fn remount_with(at: &str, options: &str) -> Result<()> {
+    let flags = flags_at(at)? | MsFlags::MS_REMOUNT;
+    mount(NO, at, NO, flags, Some(options)).with_context(|| format!("remounting {at} with {options}"))
+}
+
 /// Whether this mount, apart from its file system, is read-only.
 pub fn is_bind_read_only(at: &str) -> Result<bool> {
     let mounts = read()?;

@@ -4,7 +4,7 @@
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
-use crate::{blkid, device, mounts, program};
+use crate::{blkid, device, mounts, program, quota_probe};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -91,6 +91,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         fstab: text("/etc/fstab").unwrap_or_default(),
         bytes: room.map_or(0, |room| room.bytes),
         free: room.map_or(0, |room| room.available),
+        project_quota: quota_probe::support(mount),
         fingerprint: Fingerprint {
             uuid: uuid(mount),
             fstype: mount.fstype.clone(),

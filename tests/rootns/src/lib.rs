@@ -22,12 +22,23 @@ pub fn on_stage(name: &str, test: impl FnOnce(&mut Stage) + Send + 'static) {
 
 /// The same with a root of `mib` MiB that is `fstype` (ext4, xfs, btrfs).
 pub fn on_stage_with(name: &str, fstype: &'static str, mib: u64, test: impl FnOnce(&mut Stage) + Send + 'static) {
+    on_stage_made(name, fstype, mib, &[], test);
+}
+
+/// The same, with further arguments of mke2fs or mkfs.
+pub fn on_stage_made(
+    name: &str,
+    fstype: &'static str,
+    mib: u64,
+    mkfs: &'static [&'static str],
+    test: impl FnOnce(&mut Stage) + Send + 'static,
+) {
     assert!(nix::unistd::geteuid().is_root(), "the rootns tier needs root: sudo make test-rootns");
     let name = name.to_owned();
     let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
         unshare(CloneFlags::CLONE_NEWNS).expect("a private mount namespace");
         mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO).expect("making / private");
-        let mut stage = Stage::build(&name, fstype, mib);
+        let mut stage = Stage::build(&name, fstype, mib, mkfs);
         test(&mut stage);
     });
     if let Err(panic) = thread.expect("a thread").join() {
@@ -63,6 +74,8 @@ pub struct Stage {
     pub tag: String,
     images: tempfile::TempDir,
     fstype: &'static str,
+    /// Options that the root is mounted with besides `ro` or `rw`, as `rootflags=` gives them.
+    pub root_options: &'static str,
     /// Disk of the root.
     pub root: Disk,
 }
@@ -83,7 +96,7 @@ fn binary() -> PathBuf {
 }
 
 impl Stage {
-    fn build(name: &str, fstype: &'static str, mib: u64) -> Self {
+    fn build(name: &str, fstype: &'static str, mib: u64, mkfs: &[&str]) -> Self {
         let images = tempfile::tempdir().expect("a directory for images");
         let tree = images.path().join("root");
         fs::create_dir_all(tree.join("etc")).expect("the root's tree");
@@ -93,11 +106,15 @@ impl Stage {
         let tag = format!("{}{}", std::process::id() % 10_000, name.bytes().map(u32::from).sum::<u32>() % 1000);
         let tree = tree.to_str().expect("UTF-8");
         let root = match fstype {
-            "ext4" => disk(&images, "root.img", mib, &["-t", "ext4", "-d", tree]),
-            "btrfs" => disk(&images, "root.img", mib, &["mkfs.btrfs", "-q", "--rootdir", tree]),
-            other => filled(disk(&images, "root.img", mib, &[&format!("mkfs.{other}"), "-q"]), tree),
+            "ext4" => disk(&images, "root.img", mib, &[&["-t", "ext4", "-d", tree], mkfs].concat()),
+            "btrfs" => disk(&images, "root.img", mib, &[&["mkfs.btrfs", "-q", "--rootdir", tree], mkfs].concat()),
+            other => {
+                let program = format!("mkfs.{other}");
+                filled(disk(&images, "root.img", mib, &[&[program.as_str(), "-q"], mkfs].concat()), tree)
+            }
         };
-        let mut stage = Self { tag, images, fstype, root };
+        let root_options = "defaults";
+        let mut stage = Self { tag, images, fstype, root_options, root };
         stage.enter();
         stage.root.image = PathBuf::from("/images/root.img");
         stage
@@ -133,7 +150,21 @@ impl Stage {
     /// Mounts the root's disk on /sysroot with `mode` (`ro` or `rw`), in place of what is there.
     pub fn mount_root(&self, mode: &str) {
         let _ = Command::new("umount").arg("/sysroot").output();
-        run("mount", &["-t", self.fstype, "-o", mode, &self.root.node, "/sysroot"]);
+        let options = format!("{mode},{}", self.root_options);
+        run("mount", &["-t", self.fstype, "-o", &options, &self.root.node, "/sysroot"]);
+    }
+
+    /// Whether this kernel mounts the root writable with the options it has now; it is mounted again afterwards.
+    pub fn kernel_takes_root(&self) -> bool {
+        run("umount", &["/sysroot"]);
+        let options = format!("rw,{}", self.root_options);
+        let tried = Command::new("mount").args(["-t", self.fstype, "-o", &options, &self.root.node, "/mnt"]).output();
+        let taken = tried.expect("mount").status.success();
+        if taken {
+            run("umount", &["/mnt"]);
+            self.mount_root("ro");
+        }
+        taken
     }
 
     /// A further disk of `mib` MiB, with whatever `mkfs` arguments mke2fs, mkfs.xfs … take.
