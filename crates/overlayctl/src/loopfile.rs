@@ -27,7 +27,7 @@ pub fn run(verb: &Loop) -> Result<ExitCode> {
 fn understand(text: &str) -> Result<LoopFile> {
     // What was copied from the kernel command line is as good.
     let text = text.strip_prefix("loop:").unwrap_or(text);
-    parse_loop(text).map_err(|problem| anyhow!(problem.text))
+    parse_loop(text).map_err(|problem| anyhow!("{problem}"))
 }
 
 fn create(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
@@ -52,7 +52,7 @@ fn grow(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
 fn check(file: &str, as_json: bool) -> Result<ExitCode> {
     let path = match understand(file) {
         Ok(asked) => readable(&asked.path)?,
-        Err(_) => parse_loop_by_hand(file).map_err(|problem| anyhow!(problem.text))?.path,
+        Err(_) => parse_loop_by_hand(file).map_err(|problem| anyhow!("{problem}"))?.path,
     };
     let report = loopcheck::check(&path)?;
     match as_json {

@@ -11,10 +11,15 @@ pub fn fresh(asked: &LoopFile, all: u64, free: u64) -> Result<u64, String> {
     let reserve = asked.reserved(all);
     let room = free.saturating_sub(reserve);
     let bytes = asked.size.map_or((room / 2) >> 20 << 20, |size| size.of(all));
-    if bytes <= room && bytes >= asked.fs.least() {
+    let least = asked.fs.least();
+    if bytes <= room && bytes >= least {
         return Ok(bytes);
     }
-    let (need, room, reserve) = (mebi(bytes.max(asked.fs.least())), mebi(room), mebi(reserve));
+    if bytes < least && least <= room {
+        let (bytes, word, least) = (mebi(bytes), asked.fs.word(), mebi(least));
+        return Err(format!("{} would get {bytes}, {word} needs at least {least}", asked.path));
+    }
+    let (need, room, reserve) = (mebi(bytes.max(least)), mebi(room), mebi(reserve));
     Err(format!("{} needs {need}, its file system has {room} to give and keeps {reserve} in reserve", asked.path))
 }
 
@@ -41,7 +46,8 @@ mod tests {
         assert_eq!(size("/f,size=10%,reserve=0", 1024), Ok(1024));
         let no_room = size("/f,size=1G", 1024).unwrap_err();
         assert_eq!(no_room, "/f needs 1024M, its file system has 512M to give and keeps 512M in reserve");
-        assert!(size("/f,fs=xfs", 1000).unwrap_err().contains("needs 300M"));
+        assert_eq!(size("/f,size=1%,fs=xfs", 4096).unwrap_err(), "/f would get 102M, xfs needs at least 300M");
+        assert!(size("/f,fs=xfs", 600).unwrap_err().contains("needs 300M"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn understand(words: &[String]) -> Result<(Verb, LoopFile)> {
         "detach" => Verb::Detach,
         other => bail!("overlay-loop does create, check, grow, attach and detach, not '{other}'"),
     };
-    let file = parse_loop_by_hand(file).map_err(|problem| anyhow!(problem.text))?;
+    let file = parse_loop_by_hand(file).map_err(|problem| anyhow!("{problem}"))?;
     if verb == Verb::Grow && file.size.is_none() {
         bail!("overlay-loop grow {}: how large? (,size=8G)", file.path);
     }
