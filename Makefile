@@ -110,7 +110,7 @@ fuzz: ## many more random inputs: make fuzz N=1000000
 
 .PHONY: test-rootns
 test-rootns: ## real mounts in a private namespace (root)
-	$(AS_ROOT) $(CARGO) build -q --locked -p overlayroot-initramfs
+	$(AS_ROOT) $(CARGO) build -q --locked -p overlayroot-initramfs -p overlayctl
 	$(AS_ROOT) $(CARGO) test -q --locked -p overlayroot-rootns
 
 .PHONY: test-dracut

@@ -31,12 +31,9 @@ installkernel() {
     # An image for any machine gets what an ext4 with quotas needs to be writable.
     local _kinds='quota_v2'
     [[ $hostonly ]] && _kinds=$(overlay-assemble --file-systems)
+    # loop: a file made beforehand may be named on the command line after this image was made
     # shellcheck disable=SC2086  # a list of words
-    hostonly='' instmods overlay $_kinds
-    # a loop-file upper; small, and an image for any machine should serve any command line
-    if [[ ! $hostonly ]] || [[ $(_overlayroot_mkfs) ]]; then
-        hostonly='' instmods loop
-    fi
+    hostonly='' instmods overlay loop $_kinds
 }
 
 install() {

@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 
-/// Show what this machine's root is, and what the next boot would make of it.
+/// Show what this machine's root is, and what the next boot would make of it; prepare loop files.
 #[derive(Debug, Parser)]
 #[command(name = "overlayctl", version, max_term_width = 80)]
 pub struct Args {
@@ -43,4 +43,48 @@ pub enum Command {
     },
     /// List every key of the kernel command line and the configuration files
     Keys,
+    /// Make, check or enlarge a loop file ahead of the boot that uses it
+    Loop {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: Loop,
+    },
+}
+
+/// The verbs of `overlayctl loop`. A file is what follows `rd.overlay=loop:`.
+#[derive(Debug, Subcommand)]
+pub enum Loop {
+    /// Make the file, its space reserved, with a file system in it
+    ///
+    /// It goes onto the root's own file system, also where an overlay hides that.
+    /// Prints the argument for the kernel command line. A file that is there
+    /// stays as it is.
+    Create {
+        /// Path in the root, with the parameters of rd.overlay=loop:
+        #[arg(value_name = "PATH[,size=SIZE][,fs=TYPE][,reserve=SIZE]")]
+        file: String,
+        /// Print what would be done, change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+    /// Tell what the file is; ext is checked, without a write
+    ///
+    /// Exits with 1 where the next boot could not use it.
+    Check {
+        /// Path in the root
+        #[arg(value_name = "PATH")]
+        file: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the file and the file system in it larger, mounted or not
+    Grow {
+        /// Path in the root, and the size wanted
+        #[arg(value_name = "PATH,size=SIZE")]
+        file: String,
+        /// Print what would be done, change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
 }

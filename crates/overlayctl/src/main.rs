@@ -2,9 +2,11 @@
 //! `overlayctl`: what the root is, why, and what the next boot would make of it.
 
 mod args;
+mod bar;
 mod check;
 mod keys;
 mod live;
+mod loopfile;
 mod plan;
 mod status;
 
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         Command::Check => check::run(),
         Command::Plan { cmdline, json } => plan::run(cmdline, json),
         Command::Keys => keys::run(),
+        Command::Loop { verb } => loopfile::run(&verb),
     };
     result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");

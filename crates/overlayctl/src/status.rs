@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl status`: a table for eyes, JSON for machines, an exit code for monitoring.
 
+use crate::bar::cells;
 use crate::live::{self, Fill, Level, Live};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
@@ -105,10 +106,7 @@ fn row(name: &str, text: &str) {
 }
 
 fn bar(fill: &Fill) -> String {
-    const WIDTH: u64 = 24;
-    let full = (fill.percent * WIDTH / 100).min(WIDTH);
-    let cells: String = (0..WIDTH).map(|cell| if cell < full { '█' } else { '░' }).collect();
-    format!("{cells} {} %  {} of {}", fill.percent, human(fill.used), human(fill.bytes))
+    format!("{} {} %  {} of {}", cells(fill.percent), fill.percent, human(fill.used), human(fill.bytes))
 }
 
 /// Bytes with one decimal and a binary unit.

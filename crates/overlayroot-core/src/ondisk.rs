@@ -162,6 +162,7 @@ impl fmt::Display for LoopFile {
 /// What stands behind `dir:`.
 pub fn parse_dir(text: &str) -> Result<Dir, Problem> {
     let (path, params) = split(text)?;
+    on_root(&path)?;
     let mut dir = Dir { path, size: None };
     for (key, value) in params {
         match key {
@@ -174,6 +175,13 @@ pub fn parse_dir(text: &str) -> Result<Dir, Problem> {
 
 /// What stands behind `loop:`.
 pub fn parse_loop(text: &str) -> Result<LoopFile, Problem> {
+    let file = parse_loop_by_hand(text)?;
+    on_root(&file.path)?;
+    Ok(file)
+}
+
+/// The same for the tools, which take a file wherever it lies now (`/sysroot`, `/run/…`).
+pub fn parse_loop_by_hand(text: &str) -> Result<LoopFile, Problem> {
     let (path, params) = split(text)?;
     let mut file = LoopFile { path, size: None, fs: MadeFs::Ext4, reserve: None, grow: false, discard: false };
     for (key, value) in params {
@@ -227,10 +235,16 @@ fn plain_path(text: &str) -> Result<String, Problem> {
     if text.contains(forbidden) {
         return problem("has a character that is not taken in a path here");
     }
-    if matches!(parts.first(), Some(&("dev" | "proc" | "sys" | "run" | "tmp"))) {
-        return problem("lies where other file systems are mounted");
-    }
     Ok(format!("/{}", parts.join("/")))
+}
+
+/// The boot looks on the root's own file system only.
+fn on_root(path: &str) -> Result<(), Problem> {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    if matches!(first, "dev" | "proc" | "sys" | "run" | "tmp") {
+        return Err(Problem::new(format!("'{}' lies where other file systems are mounted", shown(path)), None));
+    }
+    Ok(())
 }
 
 fn size(key: &str, value: Option<&str>) -> Result<Size, Problem> {
@@ -272,6 +286,7 @@ mod tests {
         for bad in ["", "x", "/", "//", "/../etc", "/a/./b", "/a:b", "/a\nb", "/run/x", "/dev/vda", "/tmp/x"] {
             assert!(parse_dir(bad).is_err() && parse_loop(bad).is_err(), "{bad}");
         }
+        assert_eq!(parse_loop_by_hand("/run/x,size=16M").unwrap().path, "/run/x");
         for bad in ["size=", "size=1", "size", "size=0%", "fs=vfat", "fs", "grow=1", "sise=8G", "fs=xfs,size=64M"] {
             assert!(parse_loop(&format!("/f,{bad}")).is_err(), "{bad}");
         }

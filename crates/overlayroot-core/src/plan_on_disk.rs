@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::facts::{Device, Facts, Place, PlaceKind, ProjectQuota, Root};
 use crate::layout::{self, Store};
+use crate::loopsize::{self, mebi};
 use crate::ondisk::{Dir, LEAST, LoopFile};
 use crate::paths;
 use crate::plan::{Plan, finish, kept_options, kept_upper, open_device, prologue, readonly_plan};
@@ -165,22 +166,7 @@ fn fresh(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile, place: &
         let text = format!("{} must be made, and {program} is not in this initramfs", asked.path);
         return refuse("no-mkfs", text);
     }
-    let reserve = asked.reserved(root.bytes);
-    let room = (root.free + place.half_made).saturating_sub(reserve);
-    let bytes = asked.size.map_or((room / 2) >> 20 << 20, |size| size.of(root.bytes));
-    if bytes > room || bytes < asked.fs.least() {
-        return refuse("no-room", no_room(asked, bytes.max(asked.fs.least()), room, reserve));
-    }
-    Ok(bytes)
-}
-
-fn no_room(asked: &LoopFile, bytes: u64, room: u64, reserve: u64) -> String {
-    let (need, room, reserve) = (mebi(bytes), mebi(room), mebi(reserve));
-    format!("{} needs {need}, the root has {room} to give and keeps {reserve} in reserve", asked.path)
-}
-
-fn mebi(bytes: u64) -> String {
-    format!("{}M", bytes >> 20)
+    loopsize::fresh(asked, root.bytes, root.free + place.half_made).or_else(|text| refuse("no-room", text))
 }
 
 /// The type of the file system in a finished file: it is never remade, whatever it holds.
@@ -197,7 +183,7 @@ fn finished(asked: &LoopFile, place: &Place) -> Result<String, Refusal> {
 /// The size to grow to, where that is asked for. Whether there is room is seen when it is done: an
 /// upper that stays as large as it was is better than none.
 fn larger(root: &Root, asked: &LoopFile, place: &Place) -> Option<Step> {
-    let bytes = asked.size.map(|size| size.of(root.bytes)).filter(|bytes| asked.grow && *bytes > place.bytes)?;
+    let bytes = loopsize::larger(asked, root.bytes, place.bytes)?;
     let file = format!("{}{}", paths::ROOT_KEPT, asked.path);
     Some(Step::GrowLoopFile { file, bytes, keep: asked.reserved(root.bytes) })
 }

@@ -119,6 +119,13 @@ pub struct Problem {
     pub nearest: Option<String>,
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        self.nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest}?"))
+    }
+}
+
 impl Problem {
     pub(crate) fn new(text: impl Into<String>, nearest: Option<String>) -> Self {
         Self { text: text.into(), nearest }

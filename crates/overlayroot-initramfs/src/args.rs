@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The tools' command lines. lexopt, not clap: 70 KB less in every initramfs (docs/dependencies.md).
 
+use crate::loopfile::{self, Verb};
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
+use overlayroot_core::ondisk::LoopFile;
 use std::path::Path;
 
 /// Which tool was started.
@@ -37,6 +39,8 @@ pub struct Args {
     pub by: String,
     /// A device in place of the configured one (overlay-upper).
     pub device: Option<String>,
+    /// What to do with which file (overlay-loop).
+    pub file: Option<(Verb, LoopFile)>,
     help: bool,
     version: bool,
 }
@@ -62,9 +66,11 @@ impl Args {
             programs: false,
             by: "hand".to_owned(),
             device: None,
+            file: None,
             help: false,
             version: false,
         };
+        let mut words = Vec::new();
         while let Some(arg) = parser.next().context("reading the arguments")? {
             match arg {
                 Long("dry-run") | Short('n') => args.dry_run = true,
@@ -76,10 +82,14 @@ impl Args {
                 Long("programs") if tool == Tool::Assemble => args.programs = true,
                 Long("by") if tool == Tool::Assemble => args.by = by(parser.value()?.string()?)?,
                 Value(value) if tool == Tool::Upper && args.device.is_none() => args.device = Some(value.string()?),
+                Value(value) if tool == Tool::Loop => words.push(value.string()?),
                 // systemd-shutdown(8) says what it is about to do.
                 Value(_) if tool == Tool::Shutdown => {}
                 other => bail!("{base}: {} (see {base} --help)", other.unexpected()),
             }
+        }
+        if tool == Tool::Loop && args.answer().is_none() {
+            args.file = Some(loopfile::understand(&words)?);
         }
         Ok(args)
     }
@@ -119,7 +129,14 @@ fn help(tool: Tool) -> String {
              /run/overlayfs-backing. DEVICE (LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=…,\n\
              /dev/…) stands in for the configured one.",
         ),
-        Tool::Loop => ("overlay-loop", "Not in this version."),
+        Tool::Loop => (
+            "overlay-loop [--dry-run] [--verbose] create FILE[,size=SIZE][,fs=TYPE][,reserve=SIZE]\n\
+             \x20      overlay-loop check FILE | grow FILE,size=SIZE | attach FILE | detach FILE|NODE",
+            "Makes, checks or enlarges a loop file, makes a loop device of it and prints its\n\
+             node, or gives that back. FILE and its parameters are what follows rd.overlay=loop:,\n\
+             only that the file may lie anywhere: /sysroot/upper.img, once /sysroot is writable.\n\
+             check reads, and exits with 1 where the file is not sound.",
+        ),
         Tool::Shutdown => (
             "overlay-shutdown [poweroff|reboot|halt|kexec]",
             "Makes the overlay's file systems read-only where systemd-shutdown(8), which\n\

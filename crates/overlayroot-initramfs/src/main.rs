@@ -5,6 +5,7 @@ mod args;
 mod assemble;
 #[cfg(not(debug_assertions))]
 mod backtrace;
+mod loopfile;
 mod upper;
 
 use args::{Args, Tool};
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         Tool::Assemble => assemble::run(&args),
         Tool::Upper => upper::run(&args),
         Tool::Shutdown => shutdown::clean().map(|()| ExitCode::SUCCESS),
-        Tool::Loop => Err(anyhow::anyhow!("overlay-loop is not in this version: a loop-file upper can't be made yet")),
+        Tool::Loop => loopfile::run(&args),
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");

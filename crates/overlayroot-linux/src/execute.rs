@@ -112,9 +112,9 @@ fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
         Step::LookInside { store, base, need_room } => look::inside(base, store, *need_room),
         Step::MakeLoopFile { file, bytes, fs } => {
             tracing::info!("making {file}");
-            loopfile::make(file, *bytes, *fs, &format!("{SCRATCH}/mkfs.log"))
+            loopfile::make(file, *bytes, *fs, &format!("{SCRATCH}/mkfs.log"), &mut loopfile::untold)
         }
-        Step::GrowLoopFile { file, bytes, keep } => loopfile::grow(file, *bytes, *keep),
+        Step::GrowLoopFile { file, bytes, keep } => loopfile::grow(file, *bytes, *keep, &mut loopfile::untold),
         Step::Attach { file, link: at, read_only, discard } => {
             let node = loopdev::attach(file, *read_only, *discard, Calls::Newest)?;
             if let Err(error) = link(at, &node) {

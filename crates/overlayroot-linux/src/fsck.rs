@@ -2,7 +2,7 @@
 //! Checks an unmounted ext file system. xfs and btrfs check themselves when they are mounted.
 
 use crate::program::{self, last_line};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
@@ -26,12 +26,12 @@ pub fn check(device: &str, directory: &str) -> Result<()> {
             tracing::warn!("e2fsck repaired {device}: {said}");
             Ok(())
         }
-        127 => bail!("e2fsck is not in this initramfs"),
+        127 => Err(anyhow!("e2fsck is not here")),
         _ => {
             if let Err(error) = take_back(device, &before, &undo, &log) {
                 tracing::error!("what e2fsck changed on {device} could not be taken back: {error:#}");
             }
-            bail!("e2fsck gave up on {device} (exit {code}): {said}")
+            Err(anyhow!("e2fsck gave up on {device} (exit {code}): {said}"))
         }
     };
     let _ = std::fs::remove_file(&undo);

@@ -45,6 +45,11 @@ mod call {
     nix::ioctl_write_ptr!(btrfs_resize, 0x94, 3, Volume);
 }
 
+/// Whether this kind can grow while it is mounted.
+pub fn can(fstype: &str) -> bool {
+    matches!(fstype, "ext4" | "xfs" | "btrfs")
+}
+
 /// Grows the file system mounted at `at` to `bytes`, the size of its device.
 ///
 /// # Errors

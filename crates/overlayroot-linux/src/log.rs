@@ -4,8 +4,9 @@
 
 use crate::kmsg;
 use std::fmt::Write;
+pub use tracing::Level;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber, span};
+use tracing::{Event, Metadata, Subscriber, span};
 
 /// A subscriber without spans or filters; tracing-subscriber would add 40 KB to the initramfs.
 struct Lines {

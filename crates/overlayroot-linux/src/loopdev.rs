@@ -6,17 +6,22 @@ use crate::program;
 use anyhow::{Context, Result, bail};
 use linux_raw_sys::loop_device as sys;
 use nix::errno::Errno;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
 mod call {
     use super::sys;
     nix::ioctl_none_bad!(get_free, sys::LOOP_CTL_GET_FREE);
+    nix::ioctl_write_int_bad!(add, sys::LOOP_CTL_ADD);
+    nix::ioctl_write_int_bad!(remove, sys::LOOP_CTL_REMOVE);
     nix::ioctl_write_int_bad!(set_fd, sys::LOOP_SET_FD);
     nix::ioctl_write_int_bad!(set_direct_io, sys::LOOP_SET_DIRECT_IO);
     nix::ioctl_none_bad!(clear_fd, sys::LOOP_CLR_FD);
+    nix::ioctl_none_bad!(set_capacity, sys::LOOP_SET_CAPACITY);
+    nix::ioctl_read_bad!(get_status, sys::LOOP_GET_STATUS64, sys::loop_info64);
     nix::ioctl_write_ptr_bad!(configure, sys::LOOP_CONFIGURE, sys::loop_config);
     nix::ioctl_write_ptr_bad!(set_status, sys::LOOP_SET_STATUS64, sys::loop_info64);
 }
@@ -106,9 +111,8 @@ fn settle(device: &File, node: &str, discard: bool) {
         tracing::debug!("{node} has no direct I/O: {error}");
     }
     if !discard {
-        let name = node.trim_start_matches("/dev/");
-        let path = format!("/sys/block/{name}/queue/discard_max_bytes");
-        if let Err(error) = std::fs::write(path, "0") {
+        let path = format!("/sys/block/{}/queue/discard_max_bytes", node.trim_start_matches("/dev/"));
+        if let Err(error) = fs::write(path, "0") {
             tracing::warn!("{node} takes discards, which punch holes into its file: {error}");
         }
     }
@@ -119,9 +123,65 @@ pub fn detach(node: &str) -> Result<()> {
     let device = File::open(node).with_context(|| format!("opening {node}"))?;
     // SAFETY: no argument.
     match unsafe { call::clear_fd(device.as_raw_fd()) } {
-        Ok(_) | Err(Errno::ENXIO) => Ok(()),
+        Ok(_) | Err(Errno::ENXIO) => {}
         Err(error) => bail!("detaching {node}: {error}"),
     }
+    drop(device);
+    renew(node);
+    Ok(())
+}
+
+/// A device that took no discards would never take any again (seen with Linux 6.18), so that whoever has it
+/// next gets a new one. The kernel keeps one that is in use.
+fn renew(node: &str) {
+    let number = node.strip_prefix("/dev/loop").and_then(|number| number.parse().ok());
+    if let (Some(number), Ok(control)) = (number, control()) {
+        // SAFETY: an integer each.
+        unsafe {
+            if call::remove(control.as_raw_fd(), number).is_ok() {
+                let _ = call::add(control.as_raw_fd(), number);
+            }
+        }
+    }
+}
+
+/// The nodes of the loop devices made of this file. Its device and inode tell, for the name that the
+/// kernel shows may be that of another mount.
+pub fn of_file(file: &str) -> Result<Vec<String>> {
+    let wanted = fs::metadata(file).with_context(|| format!("looking at {file}"))?;
+    let mut nodes = Vec::new();
+    for entry in fs::read_dir("/sys/block").context("listing the block devices")?.flatten() {
+        // There is such a file for a device in use only.
+        if entry.path().join("loop/backing_file").exists() {
+            let node = format!("/dev/{}", entry.file_name().to_string_lossy());
+            // It may have been given back since.
+            let status = status(&node);
+            // The kernel counts devices here as stat(2) does (huge_encode_dev).
+            if status.is_ok_and(|info| info.lo_device == wanted.dev() && info.lo_inode == wanted.ino()) {
+                nodes.push(node);
+            }
+        }
+    }
+    nodes.sort_unstable();
+    Ok(nodes)
+}
+
+fn status(node: &str) -> Result<sys::loop_info64> {
+    let device = File::open(node)?;
+    // SAFETY: plain integers and arrays of them, filled by the kernel.
+    unsafe {
+        let mut info = std::mem::zeroed();
+        call::get_status(device.as_raw_fd(), &raw mut info)?;
+        Ok(info)
+    }
+}
+
+/// Lets a loop device follow its file, which has grown.
+pub fn follow(node: &str) -> Result<()> {
+    let device = File::open(node).with_context(|| format!("opening {node}"))?;
+    // SAFETY: no argument.
+    let followed = unsafe { call::set_capacity(device.as_raw_fd()) };
+    followed.map(drop).with_context(|| format!("telling {node} that its file has grown"))
 }
 
 #[cfg(test)]

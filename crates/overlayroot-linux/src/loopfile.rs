@@ -6,26 +6,33 @@ use crate::program;
 use crate::room::room;
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::ondisk::{MadeFs, human};
-use rustix::fs::{FallocateFlags, IFlags, fallocate, ioctl_getflags, ioctl_setflags};
+use rustix::fs::{FallocateFlags, IFlags, SeekFrom, fallocate, ioctl_getflags, ioctl_setflags, seek};
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Behind the name of a file that is not finished.
 pub const UNFINISHED: &str = ".new";
 
+/// Told how far it is: what is done now, and how much of how much (0 of 0 where nobody knows).
+pub type Tell<'a> = dyn FnMut(&str, u64, u64) + 'a;
+
+/// For whoever does not want to know.
+pub fn untold(_: &str, _: u64, _: u64) {}
+
 /// Makes the file, its space reserved, with a file system in it.
 ///
 /// # Errors
 /// Where there is no room, mkfs fails, or something has the name already. Nothing is left then.
-pub fn make(file: &str, bytes: u64, kind: MadeFs, log: &str) -> Result<()> {
+pub fn make(file: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>) -> Result<()> {
     let new = format!("{file}{UNFINISHED}");
     ensure!(Path::new(file).symlink_metadata().is_err(), "{file} is there already");
     if let Some(parent) = Path::new(file).parent() {
         fs::create_dir_all(parent).with_context(|| format!("making the directory {}", parent.display()))?;
     }
     let _ = fs::remove_file(&new);
-    let made = fill(&new, bytes, kind, log).and_then(|()| {
+    let made = fill(&new, bytes, kind, log, tell).and_then(|()| {
         fs::rename(&new, file).with_context(|| format!("renaming {new} to {file}"))?;
         sync_parent(file)
     });
@@ -35,21 +42,58 @@ pub fn make(file: &str, bytes: u64, kind: MadeFs, log: &str) -> Result<()> {
     made
 }
 
-fn fill(new: &str, bytes: u64, kind: MadeFs, log: &str) -> Result<()> {
+fn fill(new: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>) -> Result<()> {
     let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(new);
     let file = opened.with_context(|| format!("making {new}"))?;
     no_cow(&file);
-    reserve(&file, bytes).with_context(|| format!("reserving {} for {new}", human(bytes)))?;
+    let context = || format!("reserving {} for {new}", human(bytes));
+    reserve(&file, bytes, tell).with_context(context)?;
+    tell("making the file system", 0, 0);
     mkfs(new, kind, log)?;
     // mkfs may have punched holes for what it zeroes in a plain file.
-    reserve(&file, bytes).with_context(|| format!("reserving {} for {new}", human(bytes)))?;
+    reserve(&file, bytes, &mut untold).with_context(context)?;
+    tell("syncing", 0, 0);
     file.sync_all().with_context(|| format!("syncing {new}"))
 }
 
 /// Every block gets its place on the disk: a sparse file on a full disk loses data after write(2)
 /// has reported success.
-fn reserve(file: &File, bytes: u64) -> Result<()> {
-    Ok(fallocate(file, FallocateFlags::empty(), 0, bytes)?)
+fn reserve(file: &File, bytes: u64, tell: &mut Tell<'_>) -> Result<()> {
+    const PIECE: u64 = 256 << 20;
+    let mut done = 0;
+    while done < bytes {
+        tell("reserving", done, bytes);
+        let piece = PIECE.min(bytes - done);
+        match fallocate(file, FallocateFlags::empty(), done, piece) {
+            Err(Errno::OPNOTSUPP) => return fill_holes(file, bytes, tell),
+            result => result?,
+        }
+        done += piece;
+    }
+    Ok(())
+}
+
+/// ext2 and ext3 know no fallocate: zeros are written where the file has no block yet.
+fn fill_holes(file: &File, bytes: u64, tell: &mut Tell<'_>) -> Result<()> {
+    let zeros = vec![0; 1 << 20];
+    if file.metadata()?.len() < bytes {
+        file.set_len(bytes)?;
+    }
+    let mut done = 0;
+    while done < bytes {
+        done = seek(file, SeekFrom::Hole(done))?;
+        let end = match seek(file, SeekFrom::Data(done)) {
+            Err(Errno::NXIO) => bytes,
+            data => data?.min(bytes),
+        };
+        for at in (done..end).step_by(zeros.len()) {
+            tell("reserving", at, bytes);
+            let piece = usize::try_from(end - at).map_or(zeros.len(), |rest| rest.min(zeros.len()));
+            file.write_all_at(zeros.get(..piece).unwrap_or_default(), at)?;
+        }
+        done = end.max(done);
+    }
+    Ok(())
 }
 
 /// On btrfs a file that is written in place must not be copied at each write; elsewhere there is no such flag.
@@ -81,14 +125,14 @@ pub fn mkfs(device: &str, kind: MadeFs, log: &str) -> Result<()> {
 ///
 /// # Errors
 /// Where there is no room; the file is as it was then.
-pub fn grow(file: &str, bytes: u64, keep: u64) -> Result<()> {
+pub fn grow(file: &str, bytes: u64, keep: u64, tell: &mut Tell<'_>) -> Result<()> {
     let opened = OpenOptions::new().read(true).write(true).open(file);
     let handle = opened.with_context(|| format!("opening {file}"))?;
     let before = handle.metadata().with_context(|| format!("looking at {file}"))?.len();
     let more = bytes.saturating_sub(before);
     let free = room(file)?.available.saturating_sub(keep);
     ensure!(more <= free, "growing {file} by {} M: only {} M are free above the reserve", more >> 20, free >> 20);
-    let grown = reserve(&handle, bytes).and_then(|()| Ok(handle.sync_all()?));
+    let grown = reserve(&handle, bytes, tell).and_then(|()| Ok(handle.sync_all()?));
     grown.inspect_err(|_| {
         let _ = handle.set_len(before);
     })

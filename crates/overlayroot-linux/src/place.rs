@@ -20,7 +20,8 @@ pub fn place_of(config: &Config, root: &str) -> Option<Place> {
     }
 }
 
-fn look(root: &str, path: &str) -> Place {
+/// What lies at `path` in the root at `root`.
+pub fn look(root: &str, path: &str) -> Place {
     let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
     let mut way = String::new();
     for part in parent.split('/').filter(|part| !part.is_empty()) {

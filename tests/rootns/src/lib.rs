@@ -141,7 +141,11 @@ impl Stage {
         mount(Some(self.images.path()), &new.join("images"), NO, MsFlags::MS_BIND, NO).expect("the images");
         mount(Some("run"), &new.join("run"), Some("tmpfs"), MsFlags::empty(), NO).expect("/run");
         fs::copy(&binary, new.join("overlay-assemble")).expect("the program");
-        std::os::unix::fs::symlink("overlay-assemble", new.join("overlay-upper")).expect("its other name");
+        for name in ["overlay-upper", "overlay-loop"] {
+            std::os::unix::fs::symlink("overlay-assemble", new.join(name)).expect("its other name");
+        }
+        // Tests of the host's tool say what to build where it is missing.
+        let _ = fs::copy(binary.with_file_name("overlayctl"), new.join("overlayctl"));
         nix::unistd::chroot(&new).expect("chroot");
         std::env::set_current_dir("/").expect("cd /");
         self.mount_root("ro");
@@ -187,6 +191,21 @@ impl Stage {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let record = fs::read_to_string("/run/overlayroot/state.json").unwrap_or_else(|_| panic!("no record: {said}"));
         serde_json::from_str(&record).expect("a record in JSON")
+    }
+
+    /// Runs overlayctl with /sysroot as its `/`, as on the booted system; it must be writable.
+    pub fn overlayctl(&self, args: &[&str]) -> Output {
+        assert!(fs::exists("/overlayctl").expect("looking for it"), "not built: cargo build -p overlayctl");
+        fs::copy("/overlayctl", "/run/overlayctl").expect("the program where both see it");
+        for dir in ["usr", "dev", "proc", "sys", "run", "bin", "sbin", "lib", "lib64"] {
+            let at = Path::new("/sysroot").join(dir);
+            fs::create_dir_all(&at).expect("a mount point");
+            if mount_at(at.to_str().expect("UTF-8")).is_none() {
+                let from = Path::new("/").join(dir);
+                mount(Some(&from), &at, NO, MsFlags::MS_BIND | MsFlags::MS_REC, NO).expect("a bind of the stage");
+            }
+        }
+        Command::new("chroot").args(["/sysroot", "/run/overlayctl"]).args(args).output().expect("overlayctl")
     }
 
     /// As a new boot would find it: nothing mounted below /run, the plain root on /sysroot.

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl loop`: the loop file ahead of the boot that uses it, by the functions of the boot.
+
+use crate::args::Loop;
+use crate::bar::Bar;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::ondisk::{LoopFile, human, parse_loop, parse_loop_by_hand};
+use overlayroot_core::paths;
+use overlayroot_linux::log::{self, Level};
+use overlayroot_linux::loopcheck::{self, Report};
+use overlayroot_linux::loophand::{self, Hand};
+use overlayroot_linux::mounts;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Does what was asked for.
+pub fn run(verb: &Loop) -> Result<ExitCode> {
+    log::start(Level::WARN, false);
+    match verb {
+        Loop::Create { file, dry_run } => create(&understand(file)?, *dry_run),
+        Loop::Grow { file, dry_run } => grow(&understand(file)?, *dry_run),
+        Loop::Check { file, json } => check(file, *json),
+    }
+}
+
+fn understand(text: &str) -> Result<LoopFile> {
+    // What was copied from the kernel command line is as good.
+    let text = text.strip_prefix("loop:").unwrap_or(text);
+    parse_loop(text).map_err(|problem| anyhow!("{problem}"))
+}
+
+fn create(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
+    let here = LoopFile { path: writable(&asked.path)?, ..asked.clone() };
+    let bytes = by_hand(dry_run, |hand| loophand::create(&here, hand))?;
+    if !dry_run {
+        eprintln!("{} is made, {} of {}; on the kernel command line it is", here.path, human(bytes), asked.fs.word());
+        println!("{}", argument(asked));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn grow(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
+    let here = LoopFile { path: writable(&asked.path)?, ..asked.clone() };
+    let bytes = by_hand(dry_run, |hand| loophand::grow(&here, hand))?;
+    if !dry_run {
+        eprintln!("{} has {} now", here.path, human(bytes));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(file: &str, as_json: bool) -> Result<ExitCode> {
+    let path = match understand(file) {
+        Ok(asked) => readable(&asked.path)?,
+        Err(_) => parse_loop_by_hand(file).map_err(|problem| anyhow!("{problem}"))?.path,
+    };
+    let report = loopcheck::check(&path)?;
+    match as_json {
+        true => println!("{}", serde_json::to_string_pretty(&as_value(&report))?),
+        false => print!("{report}"),
+    }
+    Ok(if report.sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn by_hand<T>(dry_run: bool, work: impl FnOnce(&mut Hand<'_>) -> Result<T>) -> Result<T> {
+    let mut bar = Bar::new();
+    let mut tell = |stage: &str, done, all| bar.show(stage, done, all);
+    let say = |step: &str| {
+        if dry_run {
+            println!("{step}");
+        }
+    };
+    work(&mut Hand { dry_run, say: &say, tell: &mut tell })
+}
+
+/// The key and value that make the next boot use the file.
+fn argument(asked: &LoopFile) -> String {
+    let mut value = format!("loop:{}", asked.path);
+    if asked.discard {
+        value.push_str(",discard");
+    }
+    // Quotes hold the value together where the command line is cut at blanks.
+    match value.contains(char::is_whitespace) {
+        true => format!("rd.overlay=\"{value}\""),
+        false => format!("rd.overlay={value}"),
+    }
+}
+
+/// Where the next boot's `path` can be written now.
+fn writable(path: &str) -> Result<String> {
+    let mounts = mounts::read()?;
+    if !overlaid(&mounts)? {
+        let holder = loophand::holder(path)?;
+        let (at, fstype) = (&holder.at, &holder.fstype);
+        ensure!(at == "/", "{at} is a {fstype} of its own: the boot looks for {path} on the root's own file system");
+        return Ok(path.to_owned());
+    }
+    match mountinfo::at(&mounts, paths::ROOT_KEPT) {
+        Some(mount) if !mount.read_only() => Ok(format!("{}{path}", paths::ROOT_KEPT)),
+        _ => bail!(
+            "/ is an overlay over a disk that is only read: boot with rd.overlay=loop:{path}, which makes \
+             the file by itself, or do this in a boot with rd.overlay=0"
+        ),
+    }
+}
+
+/// Where it can be read.
+fn readable(path: &str) -> Result<String> {
+    let mounts = mounts::read()?;
+    let overlaid = overlaid(&mounts)?;
+    let mut places = [paths::ROOT_KEPT, paths::LOWER, "/media/root-ro"].into_iter();
+    let at = places.find(|at| overlaid && mountinfo::at(&mounts, at).is_some());
+    Ok(format!("{}{path}", at.unwrap_or_default()))
+}
+
+fn overlaid(mounts: &[Mount]) -> Result<bool> {
+    Ok(mountinfo::at(mounts, "/").context("/ is not in mountinfo")?.fstype == "overlay")
+}
+
+fn as_value(report: &Report) -> Value {
+    json!({
+        "path": report.path,
+        "state": report.state,
+        "sound": report.sound(),
+        "bytes": report.bytes,
+        "allocated": report.allocated,
+        "sparse": report.sparse(),
+        "fstype": report.fstype,
+        "attached": report.attached,
+        "e2fsck": {"clean": report.clean, "text": report.said},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_argument() {
+        let argument = |text: &str| argument(&understand(text).unwrap());
+        assert_eq!(argument("/var/upper.img,size=8G,fs=xfs"), "rd.overlay=loop:/var/upper.img");
+        assert_eq!(argument("loop:/my file,discard"), "rd.overlay=\"loop:/my file,discard\"");
+        assert!(understand("/run/upper.img").is_err());
+    }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What there is to say about a loop file, without writing to it.
+
+use crate::loophand::Scratch;
+use crate::program::{self, last_line};
+use crate::{loopdev, place};
+use anyhow::{Context, Result, bail};
+use overlayroot_core::facts::PlaceKind;
+use overlayroot_core::ondisk::human;
+use overlayroot_core::refusal::UPPER_FILE_SYSTEMS;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+/// A loop file as it was found.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Where.
+    pub path: String,
+    /// `finished`, `half-made`, `missing`, or what stands there in its place.
+    pub state: &'static str,
+    /// Length; what is taken by a half-made file.
+    pub bytes: u64,
+    /// Bytes that have their place on the disk.
+    pub allocated: u64,
+    /// Type of the file system in it; empty where none is recognised.
+    pub fstype: String,
+    /// Nodes of its loop devices.
+    pub attached: Vec<String>,
+    /// What e2fsck found; `None` where it was not asked.
+    pub clean: Option<bool>,
+    /// e2fsck's words, or why it was not asked.
+    pub said: String,
+}
+
+impl Report {
+    /// Whether blocks are missing on the disk.
+    pub fn sparse(&self) -> bool {
+        self.allocated < self.bytes
+    }
+
+    /// Whether the next boot can use it, as far as can be seen from outside.
+    pub fn sound(&self) -> bool {
+        self.state == FINISHED && UPPER_FILE_SYSTEMS.contains(&self.fstype.as_str()) && self.clean != Some(false)
+    }
+}
+
+const FINISHED: &str = "finished";
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<12} {}", self.state, self.path)?;
+        if self.state == "half-made" {
+            return writeln!(f, "{:<12} {} M, made anew by the next boot or by create", "leftover", self.bytes >> 20);
+        }
+        if self.state != FINISHED {
+            return Ok(());
+        }
+        match self.sparse() {
+            true => {
+                writeln!(f, "{:<12} {}, sparse: only {} M reserved", "size", human(self.bytes), self.allocated >> 20)
+            }
+            false => writeln!(f, "{:<12} {}, all of it reserved", "size", human(self.bytes)),
+        }?;
+        let fstype = if self.fstype.is_empty() { "none that is recognised" } else { &self.fstype };
+        writeln!(f, "{:<12} {fstype}", "file system")?;
+        if !self.attached.is_empty() {
+            writeln!(f, "{:<12} {}", "attached", self.attached.join(" "))?;
+        }
+        match self.clean {
+            Some(true) => writeln!(f, "{:<12} sound", "e2fsck"),
+            Some(false) => writeln!(f, "{:<12} NOT SOUND: {}", "e2fsck", self.said),
+            None => writeln!(f, "{:<12} not checked: {}", "e2fsck", self.said),
+        }
+    }
+}
+
+/// Looks at the file at `path`; e2fsck only reads.
+///
+/// # Errors
+/// Where e2fsck can't be run.
+pub fn check(path: &str) -> Result<Report> {
+    let place = place::look("", path);
+    let mut report = Report { path: path.to_owned(), fstype: place.fstype, ..Report::default() };
+    report.state = match place.kind {
+        PlaceKind::File => FINISHED,
+        PlaceKind::Missing if place.half_made > 0 => "half-made",
+        PlaceKind::Missing => "missing",
+        other => other.word(),
+    };
+    report.bytes = place.half_made;
+    if report.state != FINISHED {
+        return Ok(report);
+    }
+    report.bytes = place.bytes;
+    report.allocated = fs::metadata(path).with_context(|| format!("looking at {path}"))?.blocks() * 512;
+    report.attached = loopdev::of_file(path)?;
+    if !report.fstype.starts_with("ext") {
+        report.said = "only ext can be, others check themselves when they are mounted".to_owned();
+    } else if !report.attached.is_empty() {
+        report.said = "the file is in use".to_owned();
+    } else {
+        let (clean, said) = e2fsck(path)?;
+        (report.clean, report.said) = (Some(clean), said);
+    }
+    Ok(report)
+}
+
+fn e2fsck(path: &str) -> Result<(bool, String)> {
+    let scratch = Scratch::new()?;
+    let log = scratch.log();
+    let code = program::run("e2fsck", &["-n", "-f", path], &log)?;
+    if code == 127 {
+        bail!("e2fsck is not here");
+    }
+    let text = fs::read(&log).unwrap_or_default();
+    let mut said = last_line(&text);
+    if String::from_utf8_lossy(&text).contains("skipping journal recovery") {
+        said.push_str(" (its journal waits to be replayed, which the boot does before it checks)");
+    }
+    Ok((code == 0, said))
+}

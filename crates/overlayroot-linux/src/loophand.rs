@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The loop file by hand: what overlay-loop and `overlayctl loop` do, with the functions of the boot.
+
+use crate::loopdev::{self, Calls};
+use crate::loopfile::{self, Tell};
+use crate::room::room;
+use crate::{fsck, growfs, mounts, place};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::mount::MsFlags;
+use overlayroot_core::facts::PlaceKind;
+use overlayroot_core::loopsize;
+use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::ondisk::{LoopFile, human};
+use overlayroot_core::refusal::UPPER_FILE_SYSTEMS;
+use overlayroot_core::step::Step;
+use std::fmt::Display;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::path::Path;
+
+/// Stands for the device in what is said: its number is known only when it is there.
+const DEVICE: &str = "a loop device";
+
+/// How it is to be done.
+pub struct Hand<'a> {
+    /// Only say it.
+    pub dry_run: bool,
+    /// Takes the steps, a line each, before they are done.
+    pub say: &'a dyn Fn(&str),
+    /// Is told how far a step is.
+    pub tell: &'a mut Tell<'a>,
+}
+
+impl Hand<'_> {
+    /// Says a step, and whether to do it.
+    fn does(&self, step: &dyn Display) -> bool {
+        (self.say)(&step.to_string());
+        !self.dry_run
+    }
+}
+
+/// Makes a loop file, and gives back its size.
+///
+/// # Errors
+/// Where something is there, the file system is no place for an upper or has no room, or mkfs fails.
+pub fn create(asked: &LoopFile, hand: &mut Hand<'_>) -> Result<u64> {
+    let path = &asked.path;
+    let place = place::look("", path);
+    if let Some(part) = place.blocked_by {
+        bail!("{part} on the way to {path} is not a plain directory");
+    }
+    ensure!(place.kind == PlaceKind::Missing, "{path} is there already, as {}: it stays as it is", place.kind.word());
+    let holder = holder(path)?;
+    let (at, fstype) = (&holder.at, &holder.fstype);
+    ensure!(
+        UPPER_FILE_SYSTEMS.contains(&fstype.as_str()),
+        "{path} would lie on the {fstype} at {at}: no place for an upper"
+    );
+    let program = format!("mkfs.{}", asked.fs.word());
+    ensure!(place::mkfs().contains(&program), "{program} is not here");
+    let room = room(&parent(path))?;
+    let bytes = loopsize::fresh(asked, room.bytes, room.available + place.half_made).map_err(|text| anyhow!(text))?;
+    if hand.does(&Step::MakeLoopFile { file: path.clone(), bytes, fs: asked.fs }) {
+        loopfile::make(path, bytes, asked.fs, &Scratch::new()?.log(), hand.tell)?;
+    }
+    Ok(bytes)
+}
+
+/// Makes a loop file and the file system in it larger, and gives back the new size.
+///
+/// # Errors
+/// Where there is no room, the file is in use by others, or its file system can't grow.
+pub fn grow(asked: &LoopFile, hand: &mut Hand<'_>) -> Result<u64> {
+    let path = &asked.path;
+    let size = asked.size.with_context(|| format!("growing {path}: size= must say how large"))?;
+    let place = place::look("", path);
+    ensure!(place.kind == PlaceKind::File, "{path} is {}, not a file", place.kind.word());
+    let fstype = place.fstype;
+    ensure!(growfs::can(&fstype), "{path} holds '{fstype}', which can't be made larger here");
+    let room = room(path)?;
+    let bytes = size.of(room.bytes);
+    // As large as it is is all right: an earlier attempt may have got no further than the file.
+    ensure!(bytes >= place.bytes, "{path} has {} already, and nothing is made smaller", human(place.bytes));
+    let nodes = loopdev::of_file(path)?;
+    let mounted = mounted(&nodes)?;
+    if let (Some(node), None) = (nodes.first(), &mounted) {
+        bail!("{path} is attached as {node}, and not mounted here so that it could grow: detach it first");
+    }
+    if hand.does(&Step::GrowLoopFile { file: path.clone(), bytes, keep: asked.reserved(room.bytes) }) {
+        loopfile::grow(path, bytes, asked.reserved(room.bytes), hand.tell)?;
+    }
+    match mounted {
+        None => grow_apart(path, &fstype, bytes, hand)?,
+        Some((node, at)) => {
+            if hand.does(&Step::GrowFs { at: at.clone(), fstype: fstype.clone() }) {
+                loopdev::follow(&node)?;
+                growfs::grow(&at, &fstype, bytes)?;
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// Grows the file system of a file that nobody uses, mounted where nobody else goes.
+fn grow_apart(path: &str, fstype: &str, bytes: u64, hand: &Hand<'_>) -> Result<()> {
+    let ext = fstype.starts_with("ext");
+    let (device, fstype_) = (DEVICE.to_owned(), fstype.to_owned());
+    let at = "a private directory".to_owned();
+    hand.does(&Step::Attach { file: path.to_owned(), link: device.clone(), read_only: false, discard: false });
+    if ext {
+        hand.does(&Step::Check { device: device.clone(), fstype: fstype_.clone() });
+    }
+    hand.does(&Step::MountDevice { device, fstype: fstype_.clone(), at: at.clone(), read_only: false });
+    if !hand.does(&Step::GrowFs { at, fstype: fstype_ }) {
+        return Ok(());
+    }
+    let scratch = Scratch::new()?;
+    let node = loopdev::attach(path, false, false, Calls::Newest)?;
+    let checked = if ext { fsck::check(&node, &scratch.0) } else { Ok(()) };
+    let grown = checked.and_then(|()| {
+        let at = scratch.mount_point();
+        let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mounts::mount_fs(&node, &at, fstype, private, "")?;
+        let grown = growfs::grow(&at, fstype, bytes);
+        grown.and(mounts::unmount(&at))
+    });
+    grown.and(loopdev::detach(&node))
+}
+
+/// Makes a loop device of the file; `None` where it is only said.
+///
+/// # Errors
+/// Where the file has one already: a file system mounted twice destroys itself.
+pub fn attach(asked: &LoopFile, hand: &Hand<'_>) -> Result<Option<String>> {
+    let (file, discard) = (asked.path.clone(), asked.discard);
+    if let Some(node) = loopdev::of_file(&file)?.first() {
+        bail!("{file} is attached already, as {node}");
+    }
+    let step = Step::Attach { file: file.clone(), link: DEVICE.to_owned(), read_only: false, discard };
+    hand.does(&step).then(|| loopdev::attach(&file, false, discard, Calls::Newest)).transpose()
+}
+
+/// Gives the loop device back that is `what`, or every one made of the file `what`.
+pub fn detach(what: &str, hand: &Hand<'_>) -> Result<()> {
+    let metadata = fs::metadata(what).with_context(|| format!("looking at {what}"))?;
+    let nodes = match metadata.file_type().is_block_device() {
+        true => vec![fs::canonicalize(what)?.to_string_lossy().into_owned()],
+        false => loopdev::of_file(what)?,
+    };
+    ensure!(!nodes.is_empty(), "no loop device is made of {what}");
+    for node in &nodes {
+        if hand.does(&format!("{:<18} {node}", "detach")) {
+            loopdev::detach(node)?;
+        }
+    }
+    if let (Some((node, at)), false) = (mounted(&nodes)?, hand.dry_run) {
+        tracing::warn!("{node} is mounted on {at}, and goes when it is unmounted");
+    }
+    Ok(())
+}
+
+/// The mount that holds a file at `path`, whether it is there or not.
+pub fn holder(path: &str) -> Result<Mount> {
+    let mounts = mounts::read()?;
+    let above = Path::new(path).ancestors().skip(1);
+    let found = above.filter_map(Path::to_str).find_map(|at| mountinfo::at(&mounts, at));
+    found.cloned().with_context(|| format!("finding the file system of {path}"))
+}
+
+/// The nearest directory above `path` that is there.
+fn parent(path: &str) -> String {
+    let above = Path::new(path).ancestors().skip(1).find(|at| at.exists());
+    above.unwrap_or(Path::new("/")).to_string_lossy().into_owned()
+}
+
+/// The first of the devices that is mounted, and where; a writable mount before one that is not.
+fn mounted(nodes: &[String]) -> Result<Option<(String, String)>> {
+    let mounts = mounts::read()?;
+    let of = |mount: &Mount| nodes.contains(&mount.source);
+    let found = mounts.iter().find(|mount| of(mount) && !mount.read_only()).or_else(|| mounts.iter().find(|m| of(m)));
+    Ok(found.map(|mount| (mount.source.clone(), mount.at.clone())))
+}
+
+/// A directory of root's own for logs and a mount point, taken away at the end.
+pub struct Scratch(String);
+
+impl Scratch {
+    /// Makes one.
+    pub fn new() -> Result<Self> {
+        let path = format!("/run/overlayroot-loop.{}", std::process::id());
+        fs::DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("making the directory {path}"))?;
+        Ok(Self(path))
+    }
+
+    /// Where a program's output goes.
+    pub fn log(&self) -> String {
+        format!("{}/log", self.0)
+    }
+
+    fn mount_point(&self) -> String {
+        format!("{}/mnt", self.0)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Never recursive: an unmount may have failed.
+        let _ = fs::remove_file(self.log());
+        let _ = fs::remove_file(format!("{}/e2fsck.log", self.0));
+        let _ = fs::remove_dir(self.mount_point());
+        let _ = fs::remove_dir(&self.0);
+    }
+}
