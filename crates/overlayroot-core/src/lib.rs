@@ -16,6 +16,7 @@ pub mod grammar;
 pub mod host;
 pub mod issue;
 pub mod layout;
+pub mod marker;
 pub mod mountinfo;
 pub mod ondisk;
 pub mod paths;

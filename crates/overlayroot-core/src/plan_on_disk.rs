@@ -41,7 +41,7 @@ pub fn dir(config: &Config, facts: &Facts, root: &Root, asked: &Dir) -> Result<P
     };
     steps.extend(kept_upper(&places, root, reset));
     steps.push(hide(&places.store.upper, &asked.path));
-    effective.reset = reset;
+    effective.keep(&places, reset);
     finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
 }
 
@@ -88,7 +88,7 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
     }
     steps.extend(kept_upper(&places, root, reset));
     steps.push(hide(&places.store.upper, &asked.path));
-    effective.reset = reset;
+    effective.keep(&places, reset);
     finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
 }
 
