@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `overlayctl`: what the root is, why, and what the next boot would make of it.
+//! `overlayctl`: what the root is, why, and what the next boot would make of it; resets and kept uppers.
 
 mod args;
 mod check;
+mod kept;
 mod keys;
 mod live;
 mod plan;
+mod reset;
 mod status;
+mod trash;
+mod uppers;
+mod walk;
 
-use args::{Args, Command};
+use args::{Args, Command, OfTrash, OfUppers};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -23,6 +28,12 @@ fn main() -> ExitCode {
         Command::Check => check::run(),
         Command::Plan { cmdline, json } => plan::run(cmdline, json),
         Command::Keys => keys::run(),
+        Command::Reset { cancel: true, .. } => reset::cancel(),
+        Command::Reset { keep, now_and_reboot, .. } => reset::run(keep, now_and_reboot),
+        Command::Uppers { what: None, json } => uppers::list(json),
+        Command::Uppers { what: Some(OfUppers::Restore { name }), .. } => uppers::restore(&name),
+        Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
+        Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");
