@@ -75,11 +75,11 @@ pub fn run(program: &str, args: &[&str]) -> String {
     text
 }
 
-fn binary() -> PathBuf {
+fn binary(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("the test's own path");
-    let dir = here.ancestors().nth(2).expect("target directory").join("overlay-assemble");
-    assert!(dir.exists(), "{} is not built: cargo build -p overlayroot-initramfs", dir.display());
-    dir
+    let file = here.ancestors().nth(2).expect("target directory").join(name);
+    assert!(file.exists(), "{} is not built: cargo build -p overlayroot-initramfs -p overlayctl", file.display());
+    file
 }
 
 impl Stage {
@@ -108,7 +108,7 @@ impl Stage {
         let new = self.images.path().join("stage");
         fs::create_dir(&new).expect("the stage");
         mount(Some("stage"), &new, Some("tmpfs"), MsFlags::empty(), NO).expect("a tmpfs");
-        let binary = binary();
+        let programs = ["overlay-assemble", "overlayctl"].map(|name| (name, binary(name)));
         for dir in [
             "usr", "dev", "proc", "sys", "run", "sysroot", "etc", "tmp", "mnt", "images", "bin", "sbin", "lib", "lib64",
         ] {
@@ -123,7 +123,9 @@ impl Stage {
         }
         mount(Some(self.images.path()), &new.join("images"), NO, MsFlags::MS_BIND, NO).expect("the images");
         mount(Some("run"), &new.join("run"), Some("tmpfs"), MsFlags::empty(), NO).expect("/run");
-        fs::copy(&binary, new.join("overlay-assemble")).expect("the program");
+        for (name, binary) in &programs {
+            fs::copy(binary, new.join(name)).expect("the program");
+        }
         std::os::unix::fs::symlink("overlay-assemble", new.join("overlay-upper")).expect("its other name");
         nix::unistd::chroot(&new).expect("chroot");
         std::env::set_current_dir("/").expect("cd /");
@@ -158,10 +160,16 @@ impl Stage {
         serde_json::from_str(&record).expect("a record in JSON")
     }
 
-    /// As a new boot would find it: nothing mounted below /run, the plain root on /sysroot.
+    /// Runs overlayctl, which is to succeed.
+    pub fn overlayctl(&self, args: &[&str]) -> String {
+        run("/overlayctl", args)
+    }
+
+    /// As a new boot would find it: nothing mounted below /run and /media, the plain root on /sysroot.
     pub fn reboot(&self) {
         let attached = loop_device();
-        for mount in mounts().iter().rev().filter(|m| m.at.starts_with("/sysroot") || m.at.starts_with("/run")) {
+        let ours = |at: &str| ["/sysroot", "/run", "/media/root-"].iter().any(|place| at.starts_with(place));
+        for mount in mounts().iter().rev().filter(|mount| ours(&mount.at)) {
             run("umount", &["-l", &mount.at]);
         }
         detach(attached);
