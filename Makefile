@@ -39,8 +39,9 @@ install-files:
 	install -m 755 dracut/55overlayroot-rs/module-setup.sh "$(DESTDIR)$(MODULE)"
 	install -m 755 dracut/55overlayroot-rs/assemble.sh dracut/55overlayroot-rs/stand-down.sh "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/initrd/overlayroot-rs.service "$(DESTDIR)$(MODULE)"
-	install -m 644 systemd-units/host/overlayroot-rs-check.service "$(DESTDIR)$(UNITDIR)"
+	install -m 644 systemd-units/host/*.service "$(DESTDIR)$(UNITDIR)"
 	ln -sf ../overlayroot-rs-check.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
+	ln -sf ../overlayroot-rs-trash.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	install -m 644 docs/man/*.5 "$(DESTDIR)$(MANDIR)/man5"
 	install -m 644 docs/man/*.7 "$(DESTDIR)$(MANDIR)/man7"
 	install -m 644 docs/man/*.8 "$(DESTDIR)$(MANDIR)/man8"
@@ -58,6 +59,8 @@ uninstall: ## take away what install and enable put there
 		"$(DESTDIR)$(SHUTDOWNDIR)"/overlay-shutdown \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-check.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-check.service \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-trash.service \
+		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-trash.service \
 		"$(DESTDIR)$(MANDIR)"/man5/overlayroot-rs.conf.5 "$(DESTDIR)$(MANDIR)"/man7/overlayroot-rs.7 \
 		"$(DESTDIR)$(MANDIR)"/man8/overlayctl.8 "$(DESTDIR)"/etc/dracut.conf.d/50-overlayroot-rs.conf
 

@@ -3,7 +3,8 @@
 
 use clap::{Parser, Subcommand};
 
-/// Show what this machine's root is, and what the next boot would make of it; prepare loop files.
+/// Show what this machine's root is and what the next boot would make of it; reset and
+/// exchange uppers, prepare loop files.
 #[derive(Debug, Parser)]
 #[command(name = "overlayctl", version, max_term_width = 80)]
 pub struct Args {
@@ -49,6 +50,37 @@ pub enum Command {
         #[command(subcommand)]
         verb: Loop,
     },
+    /// Begin the upper anew at the next boot, once
+    ///
+    /// The old one goes to the trash. Other files on its file system stay. An
+    /// upper in RAM begins anew at each boot and is refused.
+    Reset {
+        /// Keep the old upper, see overlayctl uppers
+        #[arg(long)]
+        keep: bool,
+        /// Reboot at once
+        #[arg(long)]
+        now_and_reboot: bool,
+        /// Take back what the next boot was asked for, also a restore
+        #[arg(long, conflicts_with_all = ["keep", "now_and_reboot"])]
+        cancel: bool,
+    },
+    /// List the upper in use (*) and those that are kept
+    #[command(args_conflicts_with_subcommands = true)]
+    Uppers {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// What to do with a kept one.
+        #[command(subcommand)]
+        what: Option<OfUppers>,
+    },
+    /// What resets and removals left
+    Trash {
+        /// What to do with it.
+        #[command(subcommand)]
+        what: OfTrash,
+    },
 }
 
 /// The verbs of `overlayctl loop`. A file is what follows `rd.overlay=loop:`.
@@ -87,4 +119,28 @@ pub enum Loop {
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
+}
+
+/// The verbs of `overlayctl uppers`.
+#[derive(Debug, Subcommand)]
+pub enum OfUppers {
+    /// Use a kept upper from the next boot on, and keep the one in use now
+    Restore {
+        /// Its name, such as overlay.1
+        name: String,
+    },
+    /// Throw a kept upper away, at once
+    Remove {
+        /// Its name, such as overlay.1
+        name: String,
+    },
+}
+
+/// The verbs of `overlayctl trash`.
+#[derive(Debug, Subcommand)]
+pub enum OfTrash {
+    /// Remove it for good
+    ///
+    /// Run after each boot by overlayroot-rs-trash.service.
+    Empty,
 }

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `overlayctl`: what the root is, why, and what the next boot would make of it.
+//! `overlayctl`: what the root is, why, and what the next boot would make of it; resets and kept uppers.
 
 mod args;
 mod bar;
 mod check;
+mod kept;
 mod keys;
 mod live;
 mod loopfile;
 mod plan;
+mod reset;
 mod status;
+mod trash;
+mod uppers;
+mod walk;
 
-use args::{Args, Command};
+use args::{Args, Command, OfTrash, OfUppers};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -26,6 +31,12 @@ fn main() -> ExitCode {
         Command::Plan { cmdline, json } => plan::run(cmdline, json),
         Command::Keys => keys::run(),
         Command::Loop { verb } => loopfile::run(&verb),
+        Command::Reset { cancel: true, .. } => reset::cancel(),
+        Command::Reset { keep, now_and_reboot, .. } => reset::run(keep, now_and_reboot),
+        Command::Uppers { what: None, json } => uppers::list(json),
+        Command::Uppers { what: Some(OfUppers::Restore { name }), .. } => uppers::restore(&name),
+        Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
+        Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");

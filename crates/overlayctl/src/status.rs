@@ -2,7 +2,9 @@
 //! `overlayctl status`: a table for eyes, JSON for machines, an exit code for monitoring.
 
 use crate::bar::cells;
+use crate::kept;
 use crate::live::{self, Fill, Level, Live};
+use crate::uppers;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
@@ -83,6 +85,10 @@ fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], leve
         row("upper", &format!("{} {} on {}", fill.fstype, fill.source, fill.at));
         row("", &bar(fill));
     }
+    let store = record.and_then(|record| record.effective.store.as_ref());
+    if let Some(marker) = store.and_then(|store| kept::pending(store).ok().flatten()) {
+        row("next boot", &uppers::words(marker.as_ref()));
+    }
     if let Some(record) = record {
         let count = record.steps.len();
         let (took, start) = (record.took_us / 1000, record.started_ms as f64 / 1000.0);
@@ -110,7 +116,7 @@ fn bar(fill: &Fill) -> String {
 }
 
 /// Bytes with one decimal and a binary unit.
-fn human(bytes: u64) -> String {
+pub fn human(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
     let mut unit = 0;

@@ -35,7 +35,7 @@ pub static RESET: Key = Key {
     deprecated: &["rd.live.overlay.reset"],
     syntax: "[BOOL]",
     default: "0",
-    help: "Empty the upper and its work directory at every boot that carries the key.",
+    help: "Begin the upper anew at every boot that carries the key (once: overlayctl reset).",
 };
 /// `rd.overlay.readonly`.
 pub static READONLY: Key = Key {

@@ -6,7 +6,9 @@
 //! overlay/              the default upper; dracut-ng and Ubuntu share the name
 //! ovlwork/              its work directory (dracut-ng; Ubuntu: overlay-workdir/_)
 //! NAME/ NAME-work/      any other named upper
+//! overlay.N/            an upper that was kept when it was exchanged
 //! .overlayroot/trash/   what a reset moved aside, to be emptied
+//! .overlayroot/reset.json  what `overlayctl` asks the next boot for
 //! .overlayroot/NAME.json   fingerprint of the lower that the upper NAME belongs to
 //! ```
 
@@ -28,6 +30,8 @@ pub struct Store {
     pub trash: String,
     /// Where the lower's fingerprint is kept.
     pub fingerprint: String,
+    /// What the next boot is asked for ([`crate::marker`]).
+    pub marker: String,
 }
 
 impl Store {
@@ -48,7 +52,38 @@ impl Store {
             work: format!("{at}/{work}"),
             trash: format!("{at}/{}/trash", paths::META_DIR),
             fingerprint: format!("{at}/{}/{name}.json", paths::META_DIR),
+            marker: format!("{at}/{}/reset.json", paths::META_DIR),
         }
+    }
+
+    /// The same directories, seen where their file system is mounted a second time.
+    pub fn seen_at(&self, from: &str, to: &str) -> Self {
+        let seen = |path: &str| path.replacen(from, to, 1);
+        Self {
+            upper: seen(&self.upper),
+            work: seen(&self.work),
+            trash: seen(&self.trash),
+            fingerprint: seen(&self.fingerprint),
+            marker: seen(&self.marker),
+        }
+    }
+
+    /// The upper's own name.
+    pub fn name(&self) -> &str {
+        self.upper.rsplit_once('/').map_or(self.upper.as_str(), |(_, name)| name)
+    }
+
+    /// Where an upper is kept under a number: its directory and its fingerprint.
+    pub fn kept(&self, number: u32) -> (String, String) {
+        let fingerprint = self.fingerprint.strip_suffix(".json").unwrap_or(&self.fingerprint);
+        (format!("{}.{number}", self.upper), format!("{fingerprint}.{number}.json"))
+    }
+
+    /// The number in the name of a kept upper, such as `overlay.1`.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        let digits = name.strip_prefix(self.name())?.strip_prefix('.')?;
+        // One spelling a number: neither `+1` nor `01`.
+        digits.parse().ok().filter(|number: &u32| *number > 0 && number.to_string() == digits)
     }
 }
 
@@ -170,5 +205,19 @@ mod tests {
         let (a, b) = (Store::named("/x", "overlay"), Store::named("/x", "overlay.1"));
         assert!(a.upper != b.upper && a.work != b.work && a.fingerprint != b.fingerprint);
         assert_eq!(a.trash, b.trash);
+    }
+
+    #[test]
+    fn a_kept_upper_has_the_names_of_an_upper() {
+        let store = Store::named("/x", "overlay");
+        let other = Store::named("/x", "overlay.12");
+        assert_eq!(store.kept(12), (other.upper, other.fingerprint));
+        assert_eq!(store.number("overlay.12"), Some(12));
+        for bad in ["overlay", "overlay.", "overlay.0", "overlay.01", "overlay.+1", "overlay.1-work", "x.1"] {
+            assert_eq!(store.number(bad), None, "{bad}");
+        }
+        let deep = Store::at("/x", "a/b", "a/b-workdir/_");
+        assert_eq!((deep.name(), deep.number("b.3")), ("b", Some(3)));
+        assert_eq!(deep.kept(3).1, "/x/.overlayroot/a%b.3.json");
     }
 }

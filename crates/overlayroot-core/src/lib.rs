@@ -17,6 +17,7 @@ pub mod host;
 pub mod issue;
 pub mod layout;
 pub mod loopsize;
+pub mod marker;
 pub mod mountinfo;
 pub mod ondisk;
 pub mod paths;

@@ -5,7 +5,7 @@
 use crate::config::{Config, Origin};
 use crate::facts::{Device, Facts, Root};
 use crate::host;
-use crate::layout::{self, Places, Store};
+use crate::layout::{self, Places};
 use crate::paths;
 use crate::plan_on_disk as on_disk;
 use crate::policy;
@@ -151,14 +151,14 @@ fn device_plan(config: &Config, facts: &Facts, root: &Root, device: &Device) -> 
         return readonly_plan(config, root, &places, steps, effective);
     }
     steps.extend(kept_upper(&places, root, reset));
-    effective.reset = reset;
+    effective.keep(&places, reset);
     finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
 }
 
 /// From a mounted file system to an upper on it.
 pub(crate) fn kept_upper(places: &Places, root: &Root, reset: bool) -> Vec<Step> {
     let store = &places.store;
-    let mut steps = Vec::new();
+    let mut steps = vec![Step::ResetOnce { store: store.clone(), readonly: false, resets: reset }];
     if reset {
         steps.push(Step::Reset { store: store.clone() });
     }
@@ -174,17 +174,10 @@ pub(crate) fn kept_options(facts: &Facts) -> Vec<String> {
 
 pub(crate) fn open_device(device: &Device, places: &Places, readonly: bool, reset: bool) -> Vec<Step> {
     let (path, fstype) = (device.path.clone(), device.fstype.clone());
-    let looked = Store {
-        // The same directories, seen at the place of the look.
-        upper: places.store.upper.replacen(&places.upper_fs, paths::LOOK, 1),
-        work: places.store.work.replacen(&places.upper_fs, paths::LOOK, 1),
-        trash: places.store.trash.replacen(&places.upper_fs, paths::LOOK, 1),
-        fingerprint: places.store.fingerprint.replacen(&places.upper_fs, paths::LOOK, 1),
-    };
     let mut steps = vec![Step::Look {
         device: path.clone(),
         fstype: fstype.clone(),
-        store: looked,
+        store: places.store.seen_at(&places.upper_fs, paths::LOOK),
         base: paths::LOOK.to_owned(),
         need_room: !readonly && !reset,
     }];
@@ -206,6 +199,7 @@ pub(crate) fn readonly_plan(
 ) -> Result<Plan, Refusal> {
     let places = layout::tmpfs(&crate::config::Names::Dracut);
     let tmpfs = Tmpfs::default();
+    steps.push(Step::ResetOnce { store: device.store.clone(), readonly: true, resets: false });
     steps.push(Step::Link { at: paths::READONLY_LINK.to_owned(), to: device.store.upper.clone() });
     steps.extend(ram_upper(&places, &tmpfs, &device.store.upper));
     effective.upper = UpperKind::Tmpfs;

@@ -40,7 +40,7 @@ pub fn dir(config: &Config, facts: &Facts, root: &Root, asked: &Dir) -> Result<P
     steps.extend(kept_upper(&places, root, reset));
     steps.extend(cap);
     steps.push(hide(&places.store.upper, &asked.path));
-    effective.reset = reset;
+    effective.keep(&places, reset);
     finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
 }
 
@@ -123,7 +123,7 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
     }
     steps.extend(kept_upper(&places, root, reset));
     steps.push(hide(&places.store.upper, &asked.path));
-    effective.reset = reset;
+    effective.keep(&places, reset);
     finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
 }
 

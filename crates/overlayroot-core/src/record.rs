@@ -4,7 +4,7 @@
 
 use crate::config::Config;
 use crate::issue::Issue;
-use crate::layout::Places;
+use crate::layout::{Places, Store};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -107,8 +107,11 @@ pub struct Effective {
     pub upper_fs: Option<String>,
     /// Lowers, topmost first.
     pub lowers: Vec<String>,
-    /// Whether the upper was emptied at this boot.
+    /// Whether the upper was begun anew at this boot.
     pub reset: bool,
+    /// Directories of an upper that stays; none for one in RAM.
+    #[serde(default)]
+    pub store: Option<Store>,
 }
 
 impl Effective {
@@ -123,6 +126,7 @@ impl Effective {
             upper_fs: None,
             lowers: Vec::new(),
             reset: false,
+            store: None,
         }
     }
 
@@ -133,6 +137,12 @@ impl Effective {
             lowers: vec![places.lower.clone()],
             ..Self::plain(RootKind::Overlay)
         }
+    }
+
+    /// The upper at these places stays, and is begun anew where `reset`.
+    pub(crate) fn keep(&mut self, places: &Places, reset: bool) {
+        self.store = Some(places.store.clone());
+        self.reset = reset;
     }
 }
 

@@ -39,8 +39,11 @@ pub enum Step {
     Hide { upper: String, like: String, path: String },
     /// Make one mount visible at a second place.
     Bind { from: String, to: String },
-    /// Move upper and work aside, and empty what was moved.
+    /// Move upper and work into the trash.
     Reset { store: Store },
+    /// Do what `overlayctl` asked this boot for, if it did; with `readonly` only say so. `resets`: a reset
+    /// follows, which would take what is restored away.
+    ResetOnce { store: Store, readonly: bool, resets: bool },
     /// Make upper and work, the upper with the attributes of the lower's root.
     MakeUpper { store: Store, like: String },
     /// Hold upper and work to a size.
@@ -164,6 +167,7 @@ impl Step {
             Self::Hide { .. } => "hide",
             Self::Bind { .. } => "bind",
             Self::Reset { .. } => "reset",
+            Self::ResetOnce { .. } => "reset-once",
             Self::MakeUpper { .. } => "make-upper",
             Self::Quota(_) => "quota",
             Self::Remember { .. } => "remember",
@@ -226,7 +230,11 @@ impl fmt::Display for Step {
             Self::GrowFs { at, fstype } => write!(f, "{fstype} on {at} to the size of its device"),
             Self::Hide { path, .. } => write!(f, "{path} from the merged root"),
             Self::Bind { from, to } => write!(f, "{from} also on {to}"),
-            Self::Reset { store } => write!(f, "{} and {} by way of {}", store.upper, store.work, store.trash),
+            Self::Reset { store } => write!(f, "{} and {} into {}", store.upper, store.work, store.trash),
+            Self::ResetOnce { store, readonly: false, .. } => {
+                write!(f, "what {} asks for, if it is there", store.marker)
+            }
+            Self::ResetOnce { store, .. } => write!(f, "nothing, but say whether {} is there", store.marker),
             Self::MakeUpper { store, like } => {
                 write!(f, "{} (like {like}) and {}", store.upper, store.work)
             }

@@ -106,8 +106,11 @@ fn stays_home(plan: &Plan) -> Result<(), TestCaseError> {
         let paths: Vec<&str> = match step {
             Step::MountTmpfs { at, .. } | Step::MountDevice { at, .. } | Step::Link { at, .. } => vec![at],
             Step::Bind { from, to } | Step::BindLower { from, to } => vec![from, to],
-            Step::MakeUpper { store, .. } | Step::Reset { store } | Step::Look { store, .. } => {
-                vec![&store.upper, &store.work, &store.trash, &store.fingerprint]
+            Step::MakeUpper { store, .. }
+            | Step::Reset { store }
+            | Step::ResetOnce { store, .. }
+            | Step::Look { store, .. } => {
+                vec![&store.upper, &store.work, &store.trash, &store.fingerprint, &store.marker]
             }
             Step::WriteRun { path, .. } | Step::LinkRun { path, .. } | Step::Remember { path, .. } => vec![path],
             Step::Quota(quota) => vec![&quota.at, &quota.upper, &quota.work],

@@ -42,8 +42,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{step}");
     }
     if !args.dry_run {
-        let mut log = Vec::new();
-        execute::run(&steps, &mut log).map_err(|reason| anyhow!("{}", reason.text)).context("mounting the upper")?;
+        let mut report = execute::Report::default();
+        execute::run(&steps, &mut report).map_err(|reason| anyhow!("{}", reason.text)).context("mounting the upper")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The whole way of one boot: read, probe, decide, execute, record.
 
+use crate::execute::Report;
 use crate::{execute, mounts, probe, recordfile, sources};
 use anyhow::Result;
 use overlayroot_core::cmdline::lex;
@@ -12,7 +13,7 @@ use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
 use overlayroot_core::policy;
-use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA, StepRecord};
+use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA};
 use overlayroot_core::rivals;
 use overlayroot_core::upper::Upper;
 use std::path::Path;
@@ -82,11 +83,11 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         boot_id: recordfile::boot_id(),
         outcome,
         requested: Requested::of(&config),
-        effective,
+        effective: Effective { reset: run.report.reset, ..effective },
         reasons: run.reasons,
         issues: config.issues,
-        notes: run.notes,
-        steps: run.steps,
+        notes: run.notes.into_iter().chain(run.report.notes).collect(),
+        steps: run.report.steps,
         by: by.to_owned(),
         started_ms,
         took_us: execute::micros(started),
@@ -107,7 +108,7 @@ fn verdict(root: RootKind) -> Verdict {
 
 #[derive(Default)]
 struct Run {
-    steps: Vec<StepRecord>,
+    report: Report,
     reasons: Vec<Reason>,
     notes: Vec<String>,
 }
@@ -138,7 +139,7 @@ impl Run {
 
     /// What runs after the plan, or `None` where it failed and was undone.
     fn execute(&mut self, plan: &Plan) -> Option<Effective> {
-        match execute::run(&plan.steps, &mut self.steps) {
+        match execute::run(&plan.steps, &mut self.report) {
             Ok(soft) => {
                 self.reasons.extend(soft);
                 self.notes.clone_from(&plan.notes);

@@ -4,7 +4,7 @@
 use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
-use crate::{fsck, growfs, look, loopfile, mounts, quota, store, verify};
+use crate::{fsck, growfs, look, loopfile, mounts, quota, reset, store, verify};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::record::{Reason, StepRecord};
@@ -17,11 +17,22 @@ use std::time::Instant;
 /// Where e2fsck keeps what it changes until it has succeeded.
 const SCRATCH: &str = "/run/initramfs/overlayroot";
 
+/// How the steps went, those of attempts that were taken back included.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Each step.
+    pub steps: Vec<StepRecord>,
+    /// What the steps found worth saying.
+    pub notes: Vec<String>,
+    /// Whether the upper was begun anew, which nothing takes back.
+    pub reset: bool,
+}
+
 /// Runs the steps; what optional steps failed at comes back as reasons.
 ///
 /// # Errors
 /// The reason why a step failed, after everything before it was undone.
-pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Reason> {
+pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
     let mut undos = Vec::new();
     let mut soft = Vec::new();
     let mut kmsg = Kmsg::open();
@@ -29,10 +40,11 @@ pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Rea
     for step in steps {
         let started = Instant::now();
         let before = undos.len();
-        let result = perform(step, &mut undos);
+        let result = perform(step, &mut undos, report);
         let us = micros(started);
         tracing::debug!("{step}");
         let word = if result.is_ok() { "done" } else { "failed" };
+        let log = &mut report.steps;
         log.push(StepRecord { step: step.name().to_owned(), text: step.to_string(), result: word.to_owned(), us });
         if undos.len() > before {
             reversible.push(log.len() - 1);
@@ -57,12 +69,20 @@ pub fn run(steps: &[Step], log: &mut Vec<StepRecord>) -> Result<Vec<Reason>, Rea
     Ok(soft)
 }
 
+impl Report {
+    fn keep(&mut self, became: reset::Became) -> Result<()> {
+        self.reset |= became.reset;
+        self.notes.extend(became.note);
+        Ok(())
+    }
+}
+
 /// Microseconds since `started`.
 pub fn micros(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-fn perform(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
+fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()> {
     match step {
         Step::StandDown { hooks } => hooks.iter().try_for_each(|path| remove(path)),
         Step::Clear { path } => clear(path),
@@ -90,7 +110,8 @@ fn perform(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             undos.push(Undo::Unmount(to.clone()));
             Ok(())
         }
-        Step::Reset { store } => store::reset(store),
+        Step::Reset { store } => report.keep(reset::every_boot(store)?),
+        Step::ResetOnce { store, readonly, resets } => report.keep(reset::once(store, *readonly, *resets)?),
         Step::MakeUpper { store, like } => store::make(store, like),
         Step::Remember { path, fingerprint } => store::remember(path, fingerprint),
         Step::Link { at, to } => {

@@ -2,6 +2,7 @@
 //! Looks at a device upper without writing a byte of it: mounted read-only, its journal left alone.
 
 use crate::mounts;
+use crate::reset;
 use crate::room::room;
 use anyhow::{Context, Result, bail};
 use nix::mount::MsFlags;
@@ -47,17 +48,17 @@ pub fn look(device: &str, fstype: &str, base: &str, store: &Store, need_room: bo
     Err(last.with_context(|| format!("looking at {device}"))?)
 }
 
-/// Looks at the directories of a mounted upper, and for room.
+/// Looks at the directories of a mounted upper, and for room, unless the marker asks for a reset.
 ///
 /// # Errors
 /// As [`look`].
 pub fn inside(base: &str, store: &Store, need_room: bool) -> Result<()> {
-    for path in [&store.upper, &store.work, &store.trash, &store.fingerprint] {
+    for path in [&store.upper, &store.work, &store.trash, &store.fingerprint, &store.marker] {
         plain(base, path)?;
     }
     let room = room(base)?;
     let inodes_low = room.inodes > 0 && room.inodes_free < LEAST_INODES;
-    if need_room && (room.free < LEAST_BYTES || inodes_low) {
+    if need_room && !reset::makes_room(store) && (room.free < LEAST_BYTES || inodes_low) {
         bail!("the upper's file system is full: {} KiB and {} inodes free", room.free >> 10, room.inodes_free);
     }
     Ok(())

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Directories of an upper on its file system: making, resetting, remembering.
 
-use anyhow::{Context, Result, bail};
+use crate::reset::sync_parent;
+use crate::sweep;
+use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::layout::Store;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, mknodat};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -68,53 +70,10 @@ fn xattrs(path: &str) -> Result<Vec<String>> {
 }
 
 /// Removes what is in a directory, not the directory. Links are removed, never followed.
-fn empty(directory: &str) -> Result<()> {
-    for entry in fs::read_dir(directory).with_context(|| format!("reading {directory}"))? {
-        let path = entry?.path();
-        let removed = match path.symlink_metadata()?.is_dir() {
-            true => fs::remove_dir_all(&path),
-            false => fs::remove_file(&path),
-        };
-        removed.with_context(|| format!("removing {}", path.display()))?;
-    }
+pub fn empty(directory: &str) -> Result<()> {
+    let swept = sweep::empty(directory, &mut || false)?;
+    ensure!(swept.left == 0, "{} entries of {directory} can't be removed", swept.left);
     Ok(())
-}
-
-/// Moves upper and work into the trash in one step each, then empties the trash.
-///
-/// A crash in between leaves an upper that is whole or gone, never half of one.
-pub fn reset(store: &Store) -> Result<()> {
-    match fs::create_dir_all(&store.trash) {
-        // A full file system has no room for the trash either; room is what the reset is for.
-        Err(error) if error.kind() == ErrorKind::StorageFull => {
-            empty(&store.upper)?;
-            empty(&store.work)?;
-        }
-        result => result.with_context(|| format!("making {}", store.trash))?,
-    }
-    fs::create_dir_all(&store.trash).with_context(|| format!("making {}", store.trash))?;
-    for (directory, name) in [(&store.upper, "upper"), (&store.work, "work")] {
-        let aside = unused(&store.trash, name);
-        match fs::rename(directory, &aside) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            result => result.with_context(|| format!("moving {directory} to {aside}"))?,
-        }
-    }
-    let _ = fs::remove_file(&store.fingerprint);
-    sync_parent(&store.upper)?;
-    empty(&store.trash)
-}
-
-fn unused(trash: &str, name: &str) -> String {
-    let candidates = (0_u32..).map(|number| format!("{trash}/{name}.{number}"));
-    let mut free = candidates.filter(|path| Path::new(path).symlink_metadata().is_err());
-    free.next().unwrap_or_else(|| format!("{trash}/{name}"))
-}
-
-fn sync_parent(path: &str) -> Result<()> {
-    let parent = Path::new(path).parent().unwrap_or(Path::new("/"));
-    let directory = File::open(parent).with_context(|| format!("opening {}", parent.display()))?;
-    directory.sync_all().with_context(|| format!("syncing {}", parent.display()))
 }
 
 /// Puts a whiteout at `path` into the upper: a character device 0:0 (kernel: overlayfs.rst). The directories
@@ -163,9 +122,22 @@ pub fn remember(path: &str, fingerprint: &Fingerprint) -> Result<()> {
 
 /// Writes a file so that a reader sees the old one or the new one, never a part.
 pub fn write_atomic(path: &str, text: &str) -> Result<()> {
+    write(path, text, false)
+}
+
+/// The same, and so that it is still there after a power cut.
+pub fn write_durable(path: &str, text: &str) -> Result<()> {
+    write(path, text, true)?;
+    sync_parent(path)
+}
+
+fn write(path: &str, text: &str, durable: bool) -> Result<()> {
     let new = format!("{path}.new");
     let mut file = File::create(&new).with_context(|| format!("making {new}"))?;
     file.write_all(text.as_bytes()).with_context(|| format!("writing {new}"))?;
+    if durable {
+        file.sync_all().with_context(|| format!("syncing {new}"))?;
+    }
     fs::rename(&new, path).with_context(|| format!("renaming {new} to {path}"))
 }
 

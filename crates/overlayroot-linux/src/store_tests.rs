@@ -32,20 +32,6 @@ fn an_upper_with_content_keeps_its_own_and_work_is_emptied() {
 }
 
 #[test]
-fn reset_empties_upper_and_work_and_nothing_else() {
-    let (dir, store) = fresh();
-    fs::create_dir_all(format!("{}/etc", store.upper)).unwrap();
-    fs::create_dir_all(format!("{}/work", store.work)).unwrap();
-    fs::write(dir.path().join("mine"), "keep").unwrap();
-    std::os::unix::fs::symlink(dir.path(), format!("{}/link", store.upper)).unwrap();
-    reset(&store).unwrap();
-    assert!(!Path::new(&store.upper).exists() && !Path::new(&store.work).exists());
-    assert_eq!(fs::read_to_string(dir.path().join("mine")).unwrap(), "keep");
-    assert_eq!(fs::read_dir(&store.trash).unwrap().count(), 0);
-    reset(&store).unwrap();
-}
-
-#[test]
 fn the_first_lower_is_remembered() {
     let (_dir, store) = fresh();
     let lower = |os: &str| Fingerprint { os: os.into(), ..Fingerprint::default() };

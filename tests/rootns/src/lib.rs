@@ -88,11 +88,11 @@ pub fn run(program: &str, args: &[&str]) -> String {
     text
 }
 
-fn binary() -> PathBuf {
+fn binary(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("the test's own path");
-    let dir = here.ancestors().nth(2).expect("target directory").join("overlay-assemble");
-    assert!(dir.exists(), "{} is not built: cargo build -p overlayroot-initramfs", dir.display());
-    dir
+    let file = here.ancestors().nth(2).expect("target directory").join(name);
+    assert!(file.exists(), "{} is not built: cargo build -p overlayroot-initramfs -p overlayctl", file.display());
+    file
 }
 
 impl Stage {
@@ -125,7 +125,7 @@ impl Stage {
         let new = self.images.path().join("stage");
         fs::create_dir(&new).expect("the stage");
         mount(Some("stage"), &new, Some("tmpfs"), MsFlags::empty(), NO).expect("a tmpfs");
-        let binary = binary();
+        let programs = ["overlay-assemble", "overlayctl"].map(|name| (name, binary(name)));
         for dir in [
             "usr", "dev", "proc", "sys", "run", "sysroot", "etc", "tmp", "mnt", "images", "bin", "sbin", "lib", "lib64",
         ] {
@@ -140,12 +140,12 @@ impl Stage {
         }
         mount(Some(self.images.path()), &new.join("images"), NO, MsFlags::MS_BIND, NO).expect("the images");
         mount(Some("run"), &new.join("run"), Some("tmpfs"), MsFlags::empty(), NO).expect("/run");
-        fs::copy(&binary, new.join("overlay-assemble")).expect("the program");
+        for (name, binary) in &programs {
+            fs::copy(binary, new.join(name)).expect("the program");
+        }
         for name in ["overlay-upper", "overlay-loop"] {
             std::os::unix::fs::symlink("overlay-assemble", new.join(name)).expect("its other name");
         }
-        // Tests of the host's tool say what to build where it is missing.
-        let _ = fs::copy(binary.with_file_name("overlayctl"), new.join("overlayctl"));
         nix::unistd::chroot(&new).expect("chroot");
         std::env::set_current_dir("/").expect("cd /");
         self.mount_root("ro");
@@ -194,7 +194,7 @@ impl Stage {
     }
 
     /// Runs overlayctl with /sysroot as its `/`, as on the booted system; it must be writable.
-    pub fn overlayctl(&self, args: &[&str]) -> Output {
+    pub fn overlayctl_inside(&self, args: &[&str]) -> Output {
         assert!(fs::exists("/overlayctl").expect("looking for it"), "not built: cargo build -p overlayctl");
         fs::copy("/overlayctl", "/run/overlayctl").expect("the program where both see it");
         for dir in ["usr", "dev", "proc", "sys", "run", "bin", "sbin", "lib", "lib64"] {
@@ -208,10 +208,16 @@ impl Stage {
         Command::new("chroot").args(["/sysroot", "/run/overlayctl"]).args(args).output().expect("overlayctl")
     }
 
-    /// As a new boot would find it: nothing mounted below /run, the plain root on /sysroot.
+    /// Runs overlayctl, which is to succeed.
+    pub fn overlayctl(&self, args: &[&str]) -> String {
+        run("/overlayctl", args)
+    }
+
+    /// As a new boot would find it: nothing mounted below /run and /media, the plain root on /sysroot.
     pub fn reboot(&self) {
         let attached = loop_device();
-        for mount in mounts().iter().rev().filter(|m| m.at.starts_with("/sysroot") || m.at.starts_with("/run")) {
+        let ours = |at: &str| ["/sysroot", "/run", "/media/root-"].iter().any(|place| at.starts_with(place));
+        for mount in mounts().iter().rev().filter(|mount| ours(&mount.at)) {
             run("umount", &["-l", &mount.at]);
         }
         detach(attached);

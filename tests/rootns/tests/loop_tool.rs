@@ -223,17 +223,17 @@ fn a_file_system_without_fallocate() {
 fn overlayctl_on_a_plain_host() {
     on_stage_with("ctlplain", "ext4", 96, |stage| {
         stage.mount_root("rw");
-        let output = stage.overlayctl(&["loop", "create", "/var/upper.img,size=16M"]);
+        let output = stage.overlayctl_inside(&["loop", "create", "/var/upper.img,size=16M"]);
         assert_eq!(String::from_utf8_lossy(&output.stdout), "rd.overlay=loop:/var/upper.img\n", "{}", said(&output));
         assert!(said(&output).contains("reserving\nmaking the file system\nsyncing\n"), "{}", said(&output));
         whole(FILE, 16);
-        let output = stage.overlayctl(&["loop", "check", "--json", "/var/upper.img"]);
+        let output = stage.overlayctl_inside(&["loop", "check", "--json", "/var/upper.img"]);
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(output.status.success() && report["sound"] == true && report["e2fsck"]["clean"] == true, "{report}");
         assert_eq!((&report["state"], &report["bytes"]), (&"finished".into(), &(16 << 20).into()));
-        let output = stage.overlayctl(&["loop", "check", "/var/none"]);
+        let output = stage.overlayctl_inside(&["loop", "check", "/var/none"]);
         assert_eq!(output.status.code(), Some(1));
-        let output = stage.overlayctl(&["loop", "create", "/usr/upper.img,size=16M"]);
+        let output = stage.overlayctl_inside(&["loop", "create", "/usr/upper.img,size=16M"]);
         assert!(said(&output).contains("of its own"), "{}", said(&output));
         assert_eq!(output.status.code(), Some(3));
         clean(FILE);
@@ -245,18 +245,18 @@ fn overlayctl_over_an_upper_on_the_root() {
     on_stage_with("ctlkept", "ext4", 900, |stage| {
         let record = stage.assemble("rd.overlay=loop:/var/upper.img,size=300M,fs=xfs");
         assert_eq!(record["outcome"], "applied", "{record:#}");
-        let output = stage.overlayctl(&["loop", "create", "/srv/next.img,size=16M"]);
+        let output = stage.overlayctl_inside(&["loop", "create", "/srv/next.img,size=16M"]);
         assert!(output.status.success(), "{}", said(&output));
         whole("/run/initramfs/overlayroot/root/srv/next.img", 16);
         // The file that is in use, hidden from the merged root.
-        let output = stage.overlayctl(&["loop", "create", "/var/upper.img"]);
+        let output = stage.overlayctl_inside(&["loop", "create", "/var/upper.img"]);
         assert!(said(&output).contains("is there already"), "{}", said(&output));
         let bytes = || nix::sys::statvfs::statvfs("/run/overlayfs-backing").unwrap().blocks();
         let before = bytes();
-        let output = stage.overlayctl(&["loop", "grow", "/var/upper.img,size=400M"]);
+        let output = stage.overlayctl_inside(&["loop", "grow", "/var/upper.img,size=400M"]);
         assert!(output.status.success(), "{}", said(&output));
         assert!(bytes() > before * 5 / 4, "{before} to {}", bytes());
-        let output = stage.overlayctl(&["loop", "check", "/var/upper.img"]);
+        let output = stage.overlayctl_inside(&["loop", "check", "/var/upper.img"]);
         assert!(output.status.success() && said(&output).contains("400M, all of it"), "{}", said(&output));
     });
 }
@@ -270,12 +270,12 @@ fn overlayctl_over_a_lower_that_is_only_read() {
         let record = stage.assemble("rd.overlay=tmpfs");
         assert_eq!(record["outcome"], "applied", "{record:#}");
         for verb in ["create", "grow"] {
-            let output = stage.overlayctl(&["loop", verb, "/srv/f,size=16M"]);
+            let output = stage.overlayctl_inside(&["loop", verb, "/srv/f,size=16M"]);
             assert_eq!(output.status.code(), Some(3));
             assert!(said(&output).contains("rd.overlay=loop:/srv/f"), "{}", said(&output));
             assert!(said(&output).contains("rd.overlay=0"), "{}", said(&output));
         }
-        let output = stage.overlayctl(&["loop", "check", "/var/upper.img"]);
+        let output = stage.overlayctl_inside(&["loop", "check", "/var/upper.img"]);
         assert!(output.status.success() && said(&output).contains("/run/rootfsbase/var"), "{}", said(&output));
         assert!(mount_at("/run/rootfsbase").unwrap().super_read_only());
     });

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Finds the upper of this boot that stays, and what the next boot is asked for.
+
+use anyhow::{Context, Result};
+use overlayroot_core::layout::Store;
+use overlayroot_core::marker::Marker;
+use overlayroot_core::mountinfo;
+use overlayroot_core::paths;
+use overlayroot_core::record::{Record, RootKind, UpperKind};
+use overlayroot_linux::{mounts, recordfile};
+use std::io::ErrorKind;
+
+/// The upper that stays, and its record; or why there is none.
+pub fn find() -> Result<Result<(Record, Store), String>> {
+    let Some(record) = recordfile::read(paths::RECORD)? else {
+        return Ok(Err("no record of this boot: the initramfs lacks overlayroot-rs".to_owned()));
+    };
+    let effective = &record.effective;
+    let why = match (effective.root, effective.upper, &effective.store) {
+        (RootKind::Overlay, UpperKind::Tmpfs, _) if effective.lowers.len() > 1 => {
+            "the upper is in RAM, the kept one below it is read-only: boot without rd.overlay.readonly"
+        }
+        (RootKind::Overlay, UpperKind::Tmpfs, _) => "the upper is in RAM: it begins anew at each boot",
+        (RootKind::Overlay, _, None) => "this boot's record does not name the upper's directories",
+        (RootKind::Overlay, _, Some(store)) => {
+            let mounts = mounts::read()?;
+            let at = effective.upper_fs.as_deref().unwrap_or_default();
+            if mountinfo::at(&mounts, at).is_some() {
+                let store = store.clone();
+                return Ok(Ok((record, store)));
+            }
+            return Ok(Err(format!("the upper's file system is not mounted on {at}")));
+        }
+        _ => "there is no overlay of this project on the root",
+    };
+    Ok(Err(why.to_owned()))
+}
+
+/// What the next boot is asked for; `Some(None)` where the marker is not understood.
+pub fn pending(store: &Store) -> Result<Option<Option<Marker>>> {
+    match std::fs::read(&store.marker) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        result => {
+            let text = result.with_context(|| format!("reading {}", store.marker))?;
+            Ok(Some(Marker::parse(&String::from_utf8_lossy(&text))))
+        }
+    }
+}

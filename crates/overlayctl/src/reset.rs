@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl reset`: asks the next boot to begin the upper anew, once.
+
+use crate::kept;
+use anyhow::{Context, Result, ensure};
+use overlayroot_core::layout::Store;
+use overlayroot_core::marker::Marker;
+use overlayroot_linux::reset::sync_parent;
+use overlayroot_linux::store::write_durable;
+use std::io::ErrorKind;
+use std::process::{Command, ExitCode};
+
+/// Leaves the marker, and reboots if asked to.
+pub fn run(keep: bool, reboot: bool) -> Result<ExitCode> {
+    let (record, store) = match kept::find()? {
+        Ok(found) => found,
+        Err(why) => return refuse(&why),
+    };
+    if record.requested.reset {
+        eprintln!("overlayctl: rd.overlay.reset is given, which resets at each boot anyway");
+    }
+    ask(&store, &if keep { Marker::Keep } else { Marker::Reset })?;
+    if reboot {
+        let status = Command::new("systemctl").arg("reboot").status().context("running systemctl")?;
+        ensure!(status.success(), "systemctl reboot: {status}; the reset waits for the next boot");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes back what the next boot was asked for.
+pub fn cancel() -> Result<ExitCode> {
+    let store = match kept::find()? {
+        Ok((_, store)) => store,
+        Err(why) => return refuse(&why),
+    };
+    match std::fs::remove_file(&store.marker) {
+        Err(error) if error.kind() == ErrorKind::NotFound => println!("nothing was asked for"),
+        result => {
+            result.with_context(|| format!("removing {}", store.marker))?;
+            sync_parent(&store.marker)?;
+            println!("taken back: the next boot uses the upper as it is");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the marker so that it is there after a power cut, and says what it means.
+pub fn ask(store: &Store, marker: &Marker) -> Result<()> {
+    let parent = store.marker.rsplit_once('/').map_or("/", |(parent, _)| parent);
+    std::fs::create_dir_all(parent).with_context(|| format!("making {parent}"))?;
+    if let Err(error) = write_durable(&store.marker, &format!("{marker}\n")) {
+        let _ = std::fs::remove_file(format!("{}.new", store.marker));
+        let full = error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::StorageFull);
+        let hint = "the upper is full: remove a file, or boot once with rd.overlay.reset";
+        return if full { Err(error.context(hint)) } else { Err(error) };
+    }
+    println!("at the next boot: {}", marker.words());
+    Ok(())
+}
+
+/// Says why not.
+pub fn refuse(why: &str) -> Result<ExitCode> {
+    eprintln!("overlayctl: {why}");
+    Ok(ExitCode::FAILURE)
+}

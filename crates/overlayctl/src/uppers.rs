@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl uppers`: the upper in use and those that are kept beside it.
+
+use crate::kept;
+use crate::reset::{ask, refuse};
+use crate::status::human;
+use crate::walk::{self, Size};
+use anyhow::{Context, Result};
+use overlayroot_core::layout::Store;
+use overlayroot_core::marker::Marker;
+use overlayroot_linux::reset;
+use serde::Serialize;
+use serde_json::json;
+use std::fs;
+use std::process::ExitCode;
+use std::time::UNIX_EPOCH;
+
+#[derive(Serialize)]
+struct Upper {
+    name: String,
+    current: bool,
+    #[serde(flatten)]
+    size: Size,
+    /// Seconds since 1970.
+    begun: u64,
+}
+
+/// Shows them.
+pub fn list(as_json: bool) -> Result<ExitCode> {
+    let store = match kept::find()? {
+        Ok((_, store)) => store,
+        Err(why) => return refuse(&why),
+    };
+    let mut uppers = vec![upper(store.name(), true, &store.upper, &store.fingerprint)?];
+    for number in numbers(&store)? {
+        let (directory, fingerprint) = store.kept(number);
+        uppers.push(upper(&format!("{}.{number}", store.name()), false, &directory, &fingerprint)?);
+    }
+    let pending = kept::pending(&store)?;
+    if as_json {
+        let next = pending.flatten().map(|marker| serde_json::from_str::<serde_json::Value>(&marker.to_string()));
+        let value = json!({ "uppers": uppers, "next_boot": next.transpose()? });
+        println!("{}", serde_json::to_string_pretty(&value)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for upper in &uppers {
+        let mark = if upper.current { '*' } else { ' ' };
+        let (size, files, begun) = (human(upper.size.bytes), upper.size.files, date(upper.begun));
+        anstream::println!("{mark} {:<14} {size:>10}  {files:>8} files  begun {begun}", upper.name);
+    }
+    if let Some(marker) = pending {
+        println!("at the next boot: {}", words(marker.as_ref()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a marker means, also one that is not understood.
+pub fn words(marker: Option<&Marker>) -> String {
+    marker.map_or_else(|| "reset.json is not understood, nothing will be done for it".to_owned(), Marker::words)
+}
+
+/// Asks the next boot to use a kept upper.
+pub fn restore(name: &str) -> Result<ExitCode> {
+    let (record, store) = match kept::find()? {
+        Ok(found) => found,
+        Err(why) => return refuse(&why),
+    };
+    if number(&store, name).is_none() {
+        return refuse(&format!("{name} is not a kept upper, see overlayctl uppers"));
+    }
+    if record.requested.reset {
+        return refuse("rd.overlay.reset is given, which would empty it at each boot");
+    }
+    ask(&store, &Marker::Restore(name.to_owned()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Throws a kept upper away.
+pub fn remove(name: &str) -> Result<ExitCode> {
+    let store = match kept::find()? {
+        Ok((_, store)) => store,
+        Err(why) => return refuse(&why),
+    };
+    if name == store.name() {
+        return refuse(&format!("{name} is in use; overlayctl reset empties it at the next boot"));
+    }
+    let Some(number) = number(&store, name) else {
+        return refuse(&format!("{name} is not a kept upper, see overlayctl uppers"));
+    };
+    if kept::pending(&store)?.flatten() == Some(Marker::Restore(name.to_owned())) {
+        return refuse(&format!(
+            "{name} is to be restored at the next boot; overlayctl reset --cancel takes that back"
+        ));
+    }
+    reset::discard(&store, number)?;
+    println!("{name} is in the trash; overlayctl trash empty gives its room back, or the next boot does");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The number of a kept upper that is there.
+fn number(store: &Store, name: &str) -> Option<u32> {
+    let is_directory = |path: &str| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    store.number(name).filter(|number| is_directory(&store.kept(*number).0))
+}
+
+fn numbers(store: &Store) -> Result<Vec<u32>> {
+    let parent = store.upper.rsplit_once('/').map_or("/", |(parent, _)| parent);
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(parent).with_context(|| format!("reading {parent}"))? {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| number(store, name)));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn upper(name: &str, current: bool, directory: &str, fingerprint: &str) -> Result<Upper> {
+    let metadata = fs::symlink_metadata(fingerprint).or_else(|_| fs::symlink_metadata(directory));
+    let modified = metadata.and_then(|metadata| metadata.modified()).with_context(|| format!("looking at {name}"))?;
+    let begun = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Ok(Upper { name: name.to_owned(), current, size: walk::size(directory)?, begun })
+}
+
+/// Date and time in UTC, by the proleptic Gregorian calendar.
+fn date(seconds: u64) -> String {
+    let (mut days, minutes) = (seconds / 86_400, seconds / 60 % 1440);
+    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year}-{month:02}-{:02} {:02}:{:02} UTC", days + 1, minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_read_well() {
+        assert_eq!(date(0), "1970-01-01 00:00 UTC");
+        assert_eq!(date(951_782_399), "2000-02-28 23:59 UTC");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00 UTC");
+        assert_eq!(date(1_795_305_600), "2026-11-22 00:00 UTC");
+        assert_eq!(date(1_798_761_540), "2026-12-31 23:59 UTC");
+    }
+}

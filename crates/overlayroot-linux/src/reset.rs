@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Beginning an upper anew, keeping and exchanging uppers: by renames, so that it takes as long for a
+//! big upper as for a small one, and so that a cut leaves each upper whole under one name or another.
+
+use crate::execute::remove;
+use crate::room::room;
+use crate::store::empty;
+use crate::sweep;
+use anyhow::{Context, Result};
+use overlayroot_core::layout::Store;
+use overlayroot_core::marker::Marker;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// What became of the old upper.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Became {
+    /// The upper is begun anew.
+    pub reset: bool,
+    /// One line for the record.
+    pub note: Option<String>,
+}
+
+impl Became {
+    fn noted(reset: bool, note: impl Into<String>) -> Self {
+        Self { reset, note: Some(note.into()) }
+    }
+}
+
+/// Moves upper and work into the trash. An upper that is moved while its work is not does no harm: work is
+/// emptied before it is used.
+pub fn every_boot(store: &Store) -> Result<Became> {
+    aside(store)?;
+    Ok(Became { reset: true, note: make_room(store) })
+}
+
+/// Does what the marker asks for. It is removed last: a cut before that repeats what has not been done, and
+/// nothing else, for no new upper is made while there is a marker.
+pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
+    let text = match fs::read(&store.marker) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Became::default()),
+        result => result.with_context(|| format!("reading {}", store.marker))?,
+    };
+    let Some(marker) = Marker::parse(&String::from_utf8_lossy(&text)) else {
+        return Ok(Became::noted(false, format!("{} is not understood, nothing is done for it", store.marker)));
+    };
+    if readonly {
+        return Ok(Became::noted(false, "rd.overlay.readonly: what overlayctl asked this boot for waits"));
+    }
+    let mut became = match &marker {
+        Marker::Reset => trashed(store)?,
+        Marker::Keep => kept(store)?,
+        Marker::Restore(name) if resets => {
+            Became::noted(false, format!("{name} is not restored: rd.overlay.reset would empty it"))
+        }
+        Marker::Restore(name) => restore(store, name)?,
+    };
+    sync_parent(&store.upper)?;
+    remove(&store.marker)?;
+    sync_parent(&store.marker)?;
+    if marker == Marker::Reset {
+        if let (Some(note), Some(room)) = (&mut became.note, make_room(store)) {
+            note.push_str("; ");
+            note.push_str(&room);
+        }
+    }
+    Ok(became)
+}
+
+fn trashed(store: &Store) -> Result<Became> {
+    let note = match is_directory(&store.upper) {
+        true => "reset once: the old upper is in the trash",
+        false => "reset once: there is no old upper, or it was moved by an attempt that was cut short",
+    };
+    aside(store)?;
+    Ok(Became::noted(true, note))
+}
+
+fn kept(store: &Store) -> Result<Became> {
+    let note = match keep(store)? {
+        Some(name) => format!("reset once: the old upper is kept as {name}"),
+        None => "reset once: there is no old upper, or it was kept by an attempt that was cut short".to_owned(),
+    };
+    Ok(Became::noted(true, note))
+}
+
+/// Keeps the upper under the next free name. The fingerprint goes first: where the upper has not followed,
+/// the next attempt finds the same name free.
+fn keep(store: &Store) -> Result<Option<String>> {
+    if !is_directory(&store.upper) {
+        return Ok(None);
+    }
+    let free = |number: &u32| fs::symlink_metadata(store.kept(*number).0).is_err();
+    let number = (1..u32::MAX).find(free).context("no name is free")?;
+    let (directory, fingerprint) = store.kept(number);
+    rename(&store.fingerprint, &fingerprint)?;
+    sync_parent(&store.fingerprint)?;
+    rename(&store.upper, &directory)?;
+    sync_parent(&store.upper)?;
+    // What stays of it is emptied before it is used.
+    let _ = fs::create_dir_all(&store.trash);
+    let _ = rename(&store.work, &unused(&store.trash, "work"));
+    Ok(Some(format!("{}.{number}", store.name())))
+}
+
+fn restore(store: &Store, name: &str) -> Result<Became> {
+    let places = store.number(name).map(|number| store.kept(number));
+    let Some((directory, fingerprint)) = places.filter(|(directory, _)| is_directory(directory)) else {
+        return Ok(Became::noted(
+            false,
+            format!("{name} is not kept here, or was restored by an attempt that was cut short: the upper stays"),
+        ));
+    };
+    let before = keep(store)?;
+    rename(&fingerprint, &store.fingerprint)?;
+    sync_parent(&store.fingerprint)?;
+    rename(&directory, &store.upper)?;
+    Ok(Became::noted(
+        false,
+        match before {
+            Some(before) => format!("{name} is the upper now, the one before is kept as {before}"),
+            None => format!("{name} is the upper now, after an attempt that was cut short"),
+        },
+    ))
+}
+
+/// Moves upper and work into the trash in one step each.
+fn aside(store: &Store) -> Result<()> {
+    match fs::create_dir_all(&store.trash) {
+        // A full file system has no room for the trash either; room is what the reset is for.
+        Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            for directory in [&store.upper, &store.work] {
+                if is_directory(directory) {
+                    empty(directory)?;
+                }
+            }
+        }
+        result => result.with_context(|| format!("making {}", store.trash))?,
+    }
+    fs::create_dir_all(&store.trash).with_context(|| format!("making {}", store.trash))?;
+    for (directory, name) in [(&store.upper, "upper"), (&store.work, "work")] {
+        rename(directory, &unused(&store.trash, name))?;
+    }
+    remove(&store.fingerprint)?;
+    sync(&store.trash)?;
+    sync_parent(&store.upper)
+}
+
+/// Moves a kept upper into the trash, and forgets its fingerprint.
+///
+/// # Errors
+/// Where there is none under this number, or it can't be moved.
+pub fn discard(store: &Store, number: u32) -> Result<()> {
+    let (directory, fingerprint) = store.kept(number);
+    fs::create_dir_all(&store.trash).with_context(|| format!("making {}", store.trash))?;
+    let aside = unused(&store.trash, "upper");
+    fs::rename(&directory, &aside).with_context(|| format!("moving {directory} to {aside}"))?;
+    sync(&store.trash)?;
+    sync_parent(&directory)?;
+    remove(&fingerprint)
+}
+
+/// Whether the marker asks for what makes room: the look before it must not refuse a full file system then.
+pub fn makes_room(store: &Store) -> bool {
+    fs::read_to_string(&store.marker).is_ok_and(|text| Marker::parse(&text) == Some(Marker::Reset))
+}
+
+/// The new upper needs room, and the trash is emptied only later, by the host: where an eighth of the file
+/// system, or 64 MiB, is not free, as much of the trash goes now.
+fn make_room(store: &Store) -> Option<String> {
+    const FEW: u32 = 32;
+    if roomy(&store.trash) {
+        return None;
+    }
+    let mut asked = 0_u32;
+    let swept = sweep::empty(&store.trash, &mut || {
+        asked += 1;
+        asked % FEW == 0 && roomy(&store.trash)
+    });
+    let swept = swept.unwrap_or_default();
+    (swept.removed > 0).then(|| "there was little room, so that the trash was emptied in part at boot".to_owned())
+}
+
+fn roomy(path: &str) -> bool {
+    const BYTES: u64 = 64 << 20;
+    const INODES: u64 = 4096;
+    room(path).map_or(true, |room| {
+        room.available >= BYTES.min(room.bytes / 8) && (room.inodes_free >= INODES.min(room.inodes / 8))
+    })
+}
+
+fn is_directory(path: &str) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// What is not there needs no move.
+fn rename(from: &str, to: &str) -> Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("moving {from} to {to}")),
+    }
+}
+
+fn unused(trash: &str, name: &str) -> String {
+    let candidates = (0_u32..).map(|number| format!("{trash}/{name}.{number}"));
+    let mut free = candidates.filter(|path| fs::symlink_metadata(path).is_err());
+    free.next().unwrap_or_else(|| format!("{trash}/{name}"))
+}
+
+/// Makes what happened to the names in a directory durable.
+pub fn sync(directory: &str) -> Result<()> {
+    match File::open(directory).and_then(|directory| directory.sync_all()) {
+        // A directory that is not made yet holds no name.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("syncing {directory}")),
+    }
+}
+
+/// The same for the directory that a path is in.
+pub fn sync_parent(path: &str) -> Result<()> {
+    sync(Path::new(path).parent().and_then(Path::to_str).unwrap_or("/"))
+}
+
+#[cfg(test)]
+#[path = "reset_tests.rs"]
+mod tests;

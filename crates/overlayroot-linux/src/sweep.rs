@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Empties a directory: by descriptors, so that no link leads out of it, and on one file system.
+
+use anyhow::{Context, Result};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Dev, Dir, FileType, Mode, OFlags, fstat, openat, renameat, statat, unlinkat};
+use rustix::io::Errno;
+use std::ffi::{CStr, CString};
+
+/// Directories below this depth are moved up first: a descriptor is held for each level, and whoever
+/// filled the upper may have nested them without end.
+const DEEPEST: u32 = 64;
+
+/// What a sweep came to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// Files and directories removed.
+    pub removed: u64,
+    /// Those that could not be, such as immutable files and mount points.
+    pub left: u64,
+}
+
+/// Removes what is in a directory, not the directory, until `enough` says so. It is asked before each removal.
+pub fn empty(directory: &str, enough: &mut dyn FnMut() -> bool) -> Result<Swept> {
+    let context = || format!("emptying {directory}");
+    let top = open(CWD, directory).with_context(context)?;
+    let device = fstat(&top).with_context(context)?.st_dev;
+    let mut removed = 0;
+    loop {
+        let swept = Swept { removed, left: 0 };
+        let mut sweep = Sweep { top: top.as_fd(), device, enough, swept, moved: 0, stopped: false };
+        sweep.inside(top.as_fd(), 0).with_context(context)?;
+        if sweep.stopped || sweep.moved == 0 {
+            return Ok(sweep.swept);
+        }
+        removed = sweep.swept.removed;
+    }
+}
+
+fn open(at: BorrowedFd<'_>, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    openat(at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
+struct Sweep<'a> {
+    top: BorrowedFd<'a>,
+    device: Dev,
+    enough: &'a mut dyn FnMut() -> bool,
+    swept: Swept,
+    moved: u32,
+    stopped: bool,
+}
+
+impl Sweep<'_> {
+    fn inside(&mut self, directory: BorrowedFd<'_>, depth: u32) -> rustix::io::Result<()> {
+        for name in names(directory)? {
+            if (self.enough)() {
+                self.stopped = true;
+            } else if self.entry(directory, &name, depth).is_err() {
+                self.swept.left += 1;
+            }
+            if self.stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, directory: BorrowedFd<'_>, name: &CStr, depth: u32) -> rustix::io::Result<()> {
+        let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let mut flags = AtFlags::empty();
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            if depth >= DEEPEST {
+                return self.move_up(directory, name);
+            }
+            let inner = open(directory, name)?;
+            // Of what was opened, not of what had the name before.
+            if fstat(&inner)?.st_dev != self.device {
+                return Err(Errno::XDEV);
+            }
+            self.inside(inner.as_fd(), depth + 1)?;
+            if self.stopped {
+                return Ok(());
+            }
+            flags = AtFlags::REMOVEDIR;
+        }
+        unlinkat(directory, name, flags)?;
+        self.swept.removed += 1;
+        Ok(())
+    }
+
+    fn move_up(&mut self, directory: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
+        for number in 0_u32.. {
+            match renameat(directory, name, self.top, format!("deep.{number}")) {
+                Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => {}
+                result => {
+                    // Only what moved is a reason for another round.
+                    self.moved += u32::from(result.is_ok());
+                    return result;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn names(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn count(path: &Path) -> usize {
+        fs::read_dir(path).unwrap().count()
+    }
+
+    #[test]
+    fn links_go_and_what_they_point_at_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (trash, outside) = (dir.path().join("trash"), dir.path().join("outside"));
+        fs::create_dir_all(trash.join("a/b")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "x").unwrap();
+        std::os::unix::fs::symlink(&outside, trash.join("a/link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", trash.join("dangling")).unwrap();
+        let swept = empty(trash.to_str().unwrap(), &mut || false).unwrap();
+        assert_eq!((swept.removed, swept.left, count(&trash), count(&outside)), (4, 0, 0, 1));
+        std::os::unix::fs::symlink(&outside, dir.path().join("trash2")).unwrap();
+        assert!(empty(dir.path().join("trash2").to_str().unwrap(), &mut || false).is_err());
+        assert_eq!(count(&outside), 1);
+    }
+
+    #[test]
+    fn nesting_without_end_is_no_shelter() {
+        let dir = tempfile::tempdir().unwrap();
+        // Longer than a path may be: only descriptors get there.
+        let mut at = open(CWD, dir.path()).unwrap();
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&at, "dd", Mode::from_raw_mode(0o700)).unwrap();
+            at = open(at.as_fd(), "dd").unwrap();
+        }
+        let swept = empty(dir.path().to_str().unwrap(), &mut || false).unwrap();
+        assert_eq!((swept, count(dir.path())), (Swept { removed: 3000, left: 0 }, 0));
+    }
+
+    #[test]
+    fn it_ends_when_it_is_enough() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..10 {
+            fs::create_dir(dir.path().join(number.to_string())).unwrap();
+            fs::write(dir.path().join(format!("{number}/file")), "x").unwrap();
+        }
+        let mut asked = 0;
+        let swept = empty(dir.path().to_str().unwrap(), &mut || {
+            asked += 1;
+            asked > 5
+        });
+        assert!(swept.unwrap().removed < 6 && count(dir.path()) >= 5);
+    }
+}
