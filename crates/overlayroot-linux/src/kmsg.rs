@@ -59,8 +59,10 @@ fn line(record: &[u8]) -> Option<String> {
 /// Writes one line with syslog level `level` (0 to 7). Rate-limited by the kernel: few, important lines only.
 pub fn write(level: u8, text: &str) {
     if let Ok(mut file) = OpenOptions::new().write(true).open("/dev/kmsg") {
+        // One write(2) is one record, so the line is put together first.
+        let line = format!("<{level}>overlayroot-rs: {}\n", text.replace('\n', " "));
         // Nobody could be told that the log can't be written.
-        let _ = writeln!(file, "<{level}>overlayroot-rs: {}", text.replace('\n', " "));
+        let _ = file.write_all(line.as_bytes());
     }
 }
 
