@@ -20,6 +20,7 @@ pub mod images;
 pub mod machine;
 pub mod payload;
 pub mod plan;
+pub mod powercut;
 pub mod qmp;
 mod recipe;
 pub mod report;

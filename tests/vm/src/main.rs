@@ -11,7 +11,7 @@ use overlayroot_vm::case::{self, Case};
 use overlayroot_vm::cell::{Initrd, Suite};
 use overlayroot_vm::host::{self, Host, say};
 use overlayroot_vm::plan::{self, Selection};
-use overlayroot_vm::{bench, content, demo, report, roots, runner};
+use overlayroot_vm::{bench, content, demo, powercut, report, roots, runner};
 
 #[derive(Parser)]
 #[command(about = "Boot tests of overlayroot-rs in virtual machines", version)]
@@ -32,6 +32,8 @@ enum Sub {
     Demo,
     /// Measure beside dracut's own module, and write docs/benchmarks.md
     Bench,
+    /// Cut the power of guests at random instants
+    Powercut(powercut::Args),
     /// Run cases: each in the cells of its short run, unless told otherwise
     Run(RunArgs),
 }
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Sub::Content => with_host(content::run),
         Sub::Demo => with_host(demo::run),
         Sub::Bench => with_host(bench::run),
+        Sub::Powercut(args) => with_host(|host| powercut::run(host, &args)),
         Sub::Run(args) => with_host(|host| run(host, &args)),
     };
     match result {
