@@ -21,7 +21,12 @@ say READY
 
 # shellcheck disable=SC2013 # words are wanted
 for word in $(cat /proc/cmdline); do
-    case $word in powercut.first=*) n=${word#*=} ;; powercut.last=*) last=${word#*=} ;; esac
+    case $word in
+    powercut.first=*) n=${word#*=} ;;
+    powercut.last=*) last=${word#*=} ;;
+    # so that a reset has something to do
+    powercut.ballast) cp -a /kept "/ballast.$n" ;;
+    esac
 done
 first=$n
 

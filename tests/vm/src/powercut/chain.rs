@@ -90,16 +90,23 @@ impl<'a> Run<'a> {
         if self.chain.model == Model::Reorder {
             host::copy_sparse(&self.disk, &before)?;
         }
-        let arguments = self.chain.arguments(step);
+        let ballast = if self.chain.situation == Situation::Reset { " powercut.ballast" } else { "" };
+        let arguments = format!("{}{ballast}", self.chain.arguments(step));
         let (host, roots, dir) = (self.shared.host, self.shared.roots, self.dir);
         let (model, first) = (self.chain.model, self.next);
         let when = self.instruction(step);
         let disk = self.disk.clone();
         let boot = Boot { host, roots, dir, disk: &disk, model, first, arguments };
-        let ended = boot.until_cut(when).inspect_err(|_| self.count(|counts| counts.wrong += 1))?;
+        let mut ended = boot.until_cut(when).inspect_err(|_| self.count(|counts| counts.wrong += 1))?;
         self.shared.pace.learn(&ended);
         if self.chain.model == Model::Reorder {
-            let (lost, of) = reorder::replay(&before, &self.disk, &boot.write_log(), &mut self.rng)?;
+            // where nothing was acknowledged, the power may as well have gone at any write before
+            let anywhere = ended.phase < Phase::Load && step.when == When::Assembling && self.rng.below(4) > 0;
+            if anywhere {
+                ended.phase = ended.phase.min(Phase::Assembling);
+                ended.applied = false;
+            }
+            let (lost, of) = reorder::replay(&before, &boot.write_log(), anywhere, &mut self.rng)?;
             fs::rename(&before, &self.disk)?;
             self.count(|counts| counts.pieces = (counts.pieces.0 + lost, counts.pieces.1 + of));
         }
@@ -125,6 +132,8 @@ impl<'a> Run<'a> {
         let (from, most) = match step.when {
             When::Assembling => (Phase::Assembling, assembling * longer / 100),
             When::Initramfs => (Phase::Early, ready),
+            // the ballast comes first
+            When::Load if self.chain.situation == Situation::Reset => (Phase::Load, Duration::from_secs(4)),
             When::Load => (Phase::Load, Duration::from_secs(2)),
             When::Never => (Phase::Load, Duration::ZERO),
         };

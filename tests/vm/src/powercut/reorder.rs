@@ -2,8 +2,7 @@
 //! The harsher cut: of what was written after the last flush, a random part is lost. QEMU's blklogwrites
 //! keeps the log (the format of the kernel's dm-log-writes: admin-guide/device-mapper/log-writes.rst).
 
-use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -13,7 +12,7 @@ use super::rng::Rng;
 
 const SECTOR: u64 = 512;
 /// What a disk writes in one go.
-const PIECE: u64 = 4096;
+const PIECE: usize = 4096;
 const FLUSH: u64 = 1;
 const DISCARD: u64 = 1 << 2;
 const MARK: u64 = 1 << 3;
@@ -29,43 +28,43 @@ struct Entry {
     flush: bool,
 }
 
-/// Makes `before`, the disk as it was when the guest started, one that the cut may have left, and says how
-/// many pieces written after the last flush were lost, of how many.
+/// Makes `disk`, as it was when the guest started, one that the cut may have left, and says how many pieces
+/// written after the last flush were lost, of how many. With `anywhere` the cut comes at any write of the log:
+/// seconds go by without one, so instants by the clock seldom hit much that is not flushed.
 ///
 /// # Errors
 /// Where a file can't be read or written.
-pub(crate) fn replay(before: &Path, after: &Path, log: &Path, rng: &mut Rng) -> Result<(usize, usize)> {
+pub(crate) fn replay(disk: &Path, log: &Path, anywhere: bool, rng: &mut Rng) -> Result<(usize, usize)> {
     let bytes = fs::read(log)?;
-    let entries = entries(&bytes)?;
+    let mut entries = entries(&bytes)?;
+    if anywhere {
+        entries.truncate(usize::try_from(rng.below(entries.len() as u64 + 1))?);
+    }
     let flushed = entries.iter().rposition(|entry| entry.flush).map_or(0, |at| at + 1);
     let (sure, unsure) = entries.split_at(flushed);
-    let disk = OpenOptions::new().write(true).open(before)?;
-    for entry in sure {
-        let (from, to) = (usize::try_from(entry.data)?, usize::try_from(entry.data + entry.length)?);
-        disk.write_all_at(bytes.get(from..to).unwrap_or_default(), entry.at)?;
-    }
-    // What stays of the others is taken from the disk itself: the log's last entry may be cut off, too.
-    let end = File::open(after)?;
-    let touched: BTreeSet<u64> = unsure.iter().flat_map(pieces).collect();
+    let disk = OpenOptions::new().write(true).open(disk)?;
+    let write = |(at, from, length): (u64, u64, u64)| -> Result<()> {
+        let (from, to) = (usize::try_from(from)?, usize::try_from(from + length)?);
+        Ok(disk.write_all_at(bytes.get(from..to).unwrap_or_default(), at)?)
+    };
+    sure.iter().try_for_each(|entry| write((entry.at, entry.data, entry.length)))?;
     let of_four = rng.below(5);
-    let mut lost = 0;
-    for piece in &touched {
+    let (mut lost, mut all) = (0, 0);
+    for piece in unsure.iter().flat_map(pieces) {
+        all += 1;
         if rng.below(4) < of_four {
-            let mut data = vec![0; usize::try_from(PIECE)?];
-            let read = end.read_at(&mut data, piece * PIECE)?;
-            disk.write_all_at(data.get(..read).unwrap_or_default(), piece * PIECE)?;
+            write(piece)?;
         } else {
             lost += 1;
         }
     }
-    Ok((lost, touched.len()))
+    Ok((lost, all))
 }
 
-fn pieces(entry: &Entry) -> std::ops::Range<u64> {
-    if entry.length == 0 {
-        return 0..0;
-    }
-    entry.at / PIECE..(entry.at + entry.length).div_ceil(PIECE)
+/// Where on the disk, where in the log, and how long.
+fn pieces(entry: &Entry) -> impl Iterator<Item = (u64, u64, u64)> + use<> {
+    let Entry { at, data, length, .. } = *entry;
+    (0..length).step_by(PIECE).map(move |off| (at + off, data + off, (length - off).min(PIECE as u64)))
 }
 
 /// What the log holds, as far as it is whole.
@@ -97,12 +96,14 @@ fn entries(log: &[u8]) -> Result<Vec<Entry>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn logged(entries: &[(u64, u64, u8)]) -> Vec<u8> {
         let mut log = vec![0; 512];
         for &(sector, flags, fill) in entries {
-            let length = if flags & FLUSH == 0 { PIECE } else { 0 };
+            let length = if flags & FLUSH == 0 { PIECE as u64 } else { 0 };
             for field in [sector, length / SECTOR, flags, 0] {
                 log.extend_from_slice(&field.to_le_bytes());
             }
@@ -116,23 +117,27 @@ mod tests {
     fn what_was_flushed_stays_and_the_rest_may() {
         let dir = std::env::temp_dir().join(format!("powercut-reorder-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let (before, after, log) = (dir.join("before"), dir.join("after"), dir.join("log"));
+        let (before, log) = (dir.join("before"), dir.join("log"));
         let mut whole = logged(&[(0, 0, 1), (8, 0, 2), (0, FLUSH, 0), (16, 0, 3), (24, 0, 4)]);
         // a last one that is cut off
         whole.extend_from_slice(&[1; 600]);
         fs::write(&log, &whole[..whole.len() - 600]).unwrap();
         let block = |fill: u8| vec![fill; 4096];
-        fs::write(&after, [block(1), block(2), block(3), block(4)].concat()).unwrap();
         let mut seen = BTreeSet::new();
         for stream in 0..64 {
             fs::write(&before, vec![0; 4 * 4096]).unwrap();
-            let (lost, of) = replay(&before, &after, &log, &mut Rng::new(1, stream)).unwrap();
+            let (lost, of) = replay(&before, &log, false, &mut Rng::new(1, stream)).unwrap();
             let disk = fs::read(&before).unwrap();
             assert_eq!(disk[..8192], [block(1), block(2)].concat());
             assert_eq!((of, disk[8192..].chunks(4096).filter(|c| c[0] == 0).count()), (2, lost));
             seen.insert((disk[8192], disk[12288]));
         }
         assert_eq!(seen.len(), 4, "{seen:?}");
+        let most = (0..64).map(|stream| {
+            fs::write(&before, vec![0; 4 * 4096]).unwrap();
+            replay(&before, &log, true, &mut Rng::new(1, stream)).unwrap().1
+        });
+        assert_eq!(most.collect::<BTreeSet<_>>(), BTreeSet::from([0, 1, 2]));
         fs::remove_dir_all(&dir).unwrap();
     }
 

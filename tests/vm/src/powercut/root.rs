@@ -30,7 +30,7 @@ pub(crate) const GONE: u32 = 64;
 const KEPT: u64 = 300;
 /// xfsprogs makes nothing smaller than 300 MiB.
 const ROOT_BYTES: u64 = 400 << 20;
-const PROGRAMS: [&str; 10] = ["awk", "cat", "dd", "df", "rm", "sed", "sh", "sleep", "sync", "tar"];
+const PROGRAMS: [&str; 11] = ["awk", "cat", "cp", "dd", "df", "rm", "sed", "sh", "sleep", "sync", "tar"];
 /// What the initramfs says as the last before ours.
 pub(crate) const MARK: &str = "powercut: assembling";
 
