@@ -75,7 +75,7 @@ AS_ROOT := sudo -E env PATH="$(PATH)" HOME="$(HOME)" CARGO_TARGET_DIR="$(CURDIR)
 endif
 VM := $(AS_ROOT) $(CARGO) run -q --locked -p overlayroot-vm --bin vm --
 CASE ?=
-N ?= 200000
+SEED ?=
 
 .PHONY: deps
 deps: ## install what building and testing needs (apt-get or dnf)
@@ -108,6 +108,7 @@ test: ## unit tests, golden plans, properties, documentation
 	$(CARGO) test -q --locked -p overlayroot-vm
 
 .PHONY: fuzz
+fuzz: N ?= 200000
 fuzz: ## many more random inputs: make fuzz N=1000000
 	PROPTEST_CASES=$(N) $(CARGO) test -q --locked --release -p overlayroot-core --test fuzz
 
@@ -123,6 +124,11 @@ test-dracut: ## what is in the initramfs images, each dracut and kind of initrd 
 .PHONY: test-vm
 test-vm: ## boots: make test-vm CASE=tmpfs (part of a name, or a number; none: the cut of make check)
 	$(VM) run $(CASE)
+
+.PHONY: powercut
+powercut: N ?= 60
+powercut: ## cut the power of guests at random instants: make powercut N=200 SEED=7
+	$(VM) powercut --cuts $(N) $(if $(SEED),--seed $(SEED))
 
 .PHONY: roots
 roots: ## make the test roots ahead of time

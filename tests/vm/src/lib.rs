@@ -21,6 +21,7 @@ pub mod journal;
 pub mod machine;
 pub mod payload;
 pub mod plan;
+pub mod powercut;
 pub mod qmp;
 mod recipe;
 pub mod report;

@@ -15,7 +15,7 @@ use crate::host::{self, Host};
 use crate::watch::Watch;
 
 /// Address randomisation costs this emulation half of its time; the rest is not tested.
-const ALWAYS: &str = "console=ttyS0 nokaslr norandmaps mitigations=off audit=0 panic=-1 loglevel=6";
+pub(crate) const ALWAYS: &str = "console=ttyS0 nokaslr norandmaps mitigations=off audit=0 panic=-1 loglevel=6";
 
 /// A disk of the guest.
 #[derive(Clone, Debug)]
@@ -123,19 +123,12 @@ impl<'a> Machine<'a> {
     }
 
     fn command(&self, boot: &Boot) -> Command {
-        // a network namespace with nothing in it: what the guest sends goes nowhere
-        let mut command = host::tied(Path::new("unshare"));
-        command.args(["--net", "--"]).arg(&self.host.qemu);
-        command.env("TMPDIR", &self.dir);
-        // nested KVM hangs on many machines although /dev/kvm opens
-        command.args(["-accel", "tcg", "-smp", "1", "-m", "1024", "-no-reboot"]);
-        command.args(["-cpu", if boot.suite == Suite::Trixie { "max,-cx16" } else { "max" }]);
-        command.args(["-nodefaults", "-display", "none", "-device", "virtio-rng-pci"]);
+        let cpu = if boot.suite == Suite::Trixie { "max,-cx16" } else { "max" };
+        let mut command = qemu(self.host, cpu, &self.dir);
         command.arg("-kernel").arg(&boot.kernel).arg("-initrd").arg(&boot.initrd);
         command.arg("-append").arg(format!("{ALWAYS} {}", boot.cmdline));
         command.arg("-serial").arg(format!("file:{}", self.file("serial.log")));
         command.arg("-chardev").arg(format!("file,id=verdict,path={}", self.file("channel")));
-        command.args(["-device", "virtio-serial-pci"]);
         command.args(["-device", "virtserialport,chardev=verdict,name=verdict"]);
         let holds =
             Attach { path: self.dir.join("holds.img"), serial: "holds".to_owned(), writable: false, late: None };
@@ -158,6 +151,28 @@ impl<'a> Machine<'a> {
     fn file(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
     }
+}
+
+/// QEMU with a machine as every guest gets it, without what it boots from.
+pub(crate) fn qemu(host: &Host, cpu: &str, dir: &Path) -> Command {
+    // a network namespace with nothing in it: what the guest sends goes nowhere
+    let mut command = host::tied(Path::new("unshare"));
+    command.args(["--net", "--"]).arg(&host.qemu);
+    command.env("TMPDIR", dir);
+    // nested KVM hangs on many machines although /dev/kvm opens
+    command.args(["-accel", "tcg", "-smp", "1", "-m", "1024", "-no-reboot"]);
+    command.args([
+        "-cpu",
+        cpu,
+        "-nodefaults",
+        "-display",
+        "none",
+        "-device",
+        "virtio-rng-pci",
+        "-device",
+        "virtio-serial-pci",
+    ]);
+    command
 }
 
 /// A file's text, whatever bytes are in it; nothing when it is not there yet.

@@ -12,7 +12,7 @@ use overlayroot_vm::cell::{Initrd, Suite};
 use overlayroot_vm::host::{self, Host, say};
 use overlayroot_vm::journal::Journal;
 use overlayroot_vm::plan::{self, Selection};
-use overlayroot_vm::{bench, content, demo, report, roots, runner};
+use overlayroot_vm::{bench, content, demo, powercut, report, roots, runner};
 
 #[derive(Parser)]
 #[command(about = "Boot tests of overlayroot-rs in virtual machines", version)]
@@ -33,6 +33,8 @@ enum Sub {
     Demo,
     /// Measure beside dracut's own module, and write docs/benchmarks.md
     Bench,
+    /// Cut the power of guests at random instants
+    Powercut(powercut::Args),
     /// Run cases: each in the cells of its short run, unless told otherwise
     Run(RunArgs),
 }
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Sub::Content => with_host(content::run),
         Sub::Demo => with_host(demo::run),
         Sub::Bench => with_host(bench::run),
+        Sub::Powercut(args) => with_host(|host| powercut::run(host, &args)),
         Sub::Run(args) => with_host(|host| run(host, &args)),
     };
     match result {

@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# PID 1 of the guests of `vm powercut`: says what came up, sends every file that it may have
+# written to the host, and writes records until the power goes. The host judges.
+set -u
+PATH=/usr/bin
+for dir in /sys/class/virtio-ports/*; do
+    case $(cat "$dir/name") in
+    verdict) exec 4>"/dev/${dir##*/}" ;;
+    files) files=/dev/${dir##*/} ;;
+    esac
+done
+say() { echo "$*" >&4; }
+
+say UP
+sed 's/^/MOUNT /' /proc/self/mountinfo >&4
+sed 's/^/RECORD /' /run/overlayroot/state.json >&4
+say "SIZE $(df -k / | awk 'END { print $(NF - 4) }')"
+tar -cf "$files" -C / data records
+say READY
+
+# shellcheck disable=SC2013 # words are wanted
+for word in $(cat /proc/cmdline); do
+    case $word in
+    powercut.first=*) n=${word#*=} ;;
+    powercut.last=*) last=${word#*=} ;;
+    # so that a reset has something to do
+    powercut.ballast) cp -a /kept "/ballast.$n" ;;
+    esac
+done
+first=$n
+
+# put FILE DD-ARGUMENT...: the record's block into the file; the next disk has one for each number
+put() {
+    to=$1
+    shift
+    dd if=/dev/vdb bs=4096 skip="$n" count=1 status=none of="$to" "$@"
+}
+
+# each kind is on the disk, and stays, once it is acknowledged
+while [ "$n" -lt "$last" ]; do
+    k=$((n / 8))
+    case $((n % 8)) in
+    0) put "/records/new/$n" conv=fsync && sync /records/new ;;
+    1) put "/data/over/$((k % 32))" seek=1 conv=notrunc,fsync ;;
+    2) rm -f "/data/gone/$k" && sync /data/gone ;;
+    *) put "/records/log.$first" oflag=append conv=notrunc,fsync ;;
+    esac || break
+    say "ACK $n"
+    n=$((n + 1))
+done
+say "STOPPED at $n"
+while :; do sleep 1000; done

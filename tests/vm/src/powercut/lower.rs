@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The lower's tree, read by the host from a copy of a guest's disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::root::fs_name;
+use super::scenario::PLACE;
+use crate::case::FsKind;
+use crate::host::{self, Host};
+
+/// For each path what `host/lower.sh` prints of it.
+pub(crate) type Tree = BTreeMap<String, Vec<String>>;
+
+/// Copies the disk, replays its journal, checks its file system and reads its tree.
+///
+/// # Errors
+/// Where it can't be mounted or is not consistent.
+pub(crate) fn tree_of_copy(host: &Host, img: &Path, copy: &Path, kind: FsKind) -> Result<Tree> {
+    host::copy_sparse(img, copy)?;
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation=private"]).arg(host.vm_dir().join("host/lower.sh"));
+    let out = host::run(unshare.arg(copy).arg(fs_name(kind)).arg(PLACE)).context("the root's file system")?;
+    fs::remove_file(copy)?;
+    Ok(parse(&String::from_utf8_lossy(&out)))
+}
+
+fn parse(text: &str) -> Tree {
+    let parent = PLACE.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let mut tree = Tree::new();
+    for line in text.lines() {
+        let mut fields = line.split('\t');
+        let path = fields.next().unwrap_or_default();
+        let mut rest: Vec<_> = fields.map(str::to_owned).collect();
+        if path.strip_prefix('.') == Some(parent) {
+            // the upper's place appears in it, which shows in its time
+            rest.truncate(1);
+        }
+        tree.entry(path.to_owned()).or_default().extend(rest);
+    }
+    tree
+}
+
+/// What differs, a line for each path.
+pub(crate) fn differences(before: &Tree, after: &Tree) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (path, was) in before {
+        match after.get(path) {
+            Some(is) if is == was => {}
+            Some(is) => lines.push(format!("{path}: {was:?} is now {is:?}")),
+            None => lines.push(format!("{path} is gone")),
+        }
+    }
+    let new = after.keys().filter(|path| !before.contains_key(*path));
+    lines.extend(new.map(|path| format!("{path} is new")));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_time_of_the_places_parent_may_change() {
+        let before =
+            parse("./var/lib\td 755 0 0\t1.5\n./etc\td 755 0 0\t1.5\n./a\tf 644 0 0 1 3 1.5 \n./a\tsha256 00\n");
+        let after =
+            parse("./var/lib\td 755 0 0\t2.5\n./etc\td 755 0 0\t2.5\n./a\tf 644 0 0 1 3 1.5 \n./a\tsha256 01\n");
+        let lines = differences(&before, &after);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(differences(&before, &before).is_empty());
+        let text = differences(&Tree::new(), &before);
+        assert_eq!(text, ["./a is new", "./etc is new", "./var/lib is new"]);
+    }
+}
