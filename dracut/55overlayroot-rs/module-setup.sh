@@ -14,8 +14,8 @@ depends() {
     echo base
 }
 
-# What makes a loop-file upper at its first boot: as configured, as overlayroot_mkfs="ext4 xfs"
-# in dracut.conf says, and ext4's in an image for any machine.
+# What makes a loop-file upper at its first boot: as configured, and as overlayroot_mkfs="ext4 xfs"
+# in dracut.conf says.
 _overlayroot_mkfs() {
     local _fs
     overlay-assemble --programs
@@ -23,7 +23,6 @@ _overlayroot_mkfs() {
     for _fs in $overlayroot_mkfs; do
         echo "mkfs.$_fs"
     done
-    [[ $hostonly ]] || echo mkfs.ext4
 }
 
 installkernel() {

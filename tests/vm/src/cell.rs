@@ -35,6 +35,8 @@ pub enum Variant {
     /// overlayroot-rs.
     #[default]
     Plain,
+    /// overlayroot-rs with the programs that make a loop file.
+    Mkfs,
     /// overlayroot-rs beside dracut's own overlayfs module.
     Stock,
     /// overlayroot-rs beside dmsquash-live (and so overlayfs).
@@ -85,6 +87,7 @@ impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain => "plain",
+            Self::Mkfs => "mkfs",
             Self::Stock => "stock",
             Self::Live => "live",
             Self::Stockonly => "stockonly",

@@ -129,8 +129,6 @@ impl Builder<'_> {
             payload.apply(&temporary)?;
             // so that every image shows that the file is taken along
             fs::write(temporary.join("etc/overlayroot-rs.conf"), "# of the test root\n")?;
-            let dracut = temporary.join("etc/dracut.conf.d/90-test.conf");
-            fs::write(dracut, "overlayroot_mkfs=\"ext4 xfs btrfs\"\n")?;
         }
         // mmdebstrap leaves no identity, and files newer than systemd's stamps: without
         // these each boot over a RAM upper is a first boot, with all that is done once
@@ -156,7 +154,7 @@ impl Builder<'_> {
             add.push_str("systemd-emergency ");
         }
         match variant {
-            Variant::Plain => {
+            Variant::Plain | Variant::Mkfs => {
                 add.push_str("overlayroot-rs");
                 omit.push_str(" overlayfs");
             }
@@ -166,6 +164,10 @@ impl Builder<'_> {
             Variant::Bare => omit.push_str(" overlayfs"),
         }
         let mut command = self.in_root(tree);
+        if variant == Variant::Mkfs {
+            // as in dracut.conf, where it would count for the other images as well
+            command.args(["env", "overlayroot_mkfs=ext4 xfs btrfs"]);
+        }
         command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);
         command.args(["--zstd", "--kver", &kernel_version(tree)?]);
         command.args(["--add", &add, "--omit", &omit]);
