@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One thing to do. Steps carry every path and option; executing one takes no decision.
+//! One thing to do. Steps carry every path and option; executing one takes no decision (docs/architecture.md names the three that look first).
 
 use crate::facts::Fingerprint;
 use crate::layout::Store;

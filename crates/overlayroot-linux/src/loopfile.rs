@@ -3,6 +3,7 @@
 //! interruption leaves is told from what may hold somebody's changes.
 
 use crate::program;
+use crate::reset::sync_parent;
 use crate::room::room;
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::ondisk::{MadeFs, human};
@@ -136,10 +137,4 @@ pub fn grow(file: &str, bytes: u64, keep: u64, tell: &mut Tell<'_>) -> Result<()
     grown.inspect_err(|_| {
         let _ = handle.set_len(before);
     })
-}
-
-fn sync_parent(path: &str) -> Result<()> {
-    let parent = Path::new(path).parent().unwrap_or(Path::new("/"));
-    let directory = File::open(parent).with_context(|| format!("opening {}", parent.display()))?;
-    directory.sync_all().with_context(|| format!("syncing {}", parent.display()))
 }
