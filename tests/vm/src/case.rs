@@ -21,6 +21,8 @@ pub enum RootKind {
     /// One ext4 file system, `LABEL=root`.
     #[default]
     Ext4,
+    /// The same, made ready for project quotas as the manual says.
+    Ext4Quota,
     /// One xfs file system.
     Xfs,
     /// One btrfs file system.
@@ -34,7 +36,7 @@ impl RootKind {
     #[must_use]
     pub fn fs(self) -> FsKind {
         match self {
-            Self::Ext4 | Self::SplitUsr => FsKind::Ext4,
+            Self::Ext4 | Self::Ext4Quota | Self::SplitUsr => FsKind::Ext4,
             Self::Xfs => FsKind::Xfs,
             Self::Btrfs => FsKind::Btrfs,
         }

@@ -57,6 +57,7 @@ pub(crate) fn initrd_name(initrd: Initrd, variant: Variant) -> String {
 pub(crate) fn root_names(kind: RootKind) -> &'static [&'static str] {
     match kind {
         RootKind::Ext4 => &["root-ext4.img"],
+        RootKind::Ext4Quota => &["root-ext4-quota.img"],
         RootKind::Xfs => &["root-xfs.img"],
         RootKind::Btrfs => &["root-btrfs.img"],
         RootKind::SplitUsr => &["root-split.img", "root-split-usr.img"],
@@ -191,7 +192,7 @@ impl Builder<'_> {
             return fsimage::make(self.host, path, ROOT_SIZE, FsKind::Ext4, id, &usr);
         }
         let (fs_kind, fstab) = match kind {
-            RootKind::Ext4 => (FsKind::Ext4, FSTAB),
+            RootKind::Ext4 | RootKind::Ext4Quota => (FsKind::Ext4, FSTAB),
             RootKind::Xfs => (FsKind::Xfs, FSTAB_XFS),
             RootKind::Btrfs => (FsKind::Btrfs, FSTAB_BTRFS),
             RootKind::SplitUsr => (FsKind::Ext4, FSTAB_SPLIT),
@@ -199,7 +200,11 @@ impl Builder<'_> {
         fs::write(tree.join("etc/fstab"), fstab)?;
         let id = Identity { label: Some("root"), uuid: None };
         if kind != RootKind::SplitUsr {
-            return fsimage::make(self.host, path, ROOT_SIZE, fs_kind, id, tree);
+            fsimage::make(self.host, path, ROOT_SIZE, fs_kind, id, tree)?;
+            if kind == RootKind::Ext4Quota {
+                host::run(Command::new("tune2fs").args(["-O", "project,quota"]).arg(path))?;
+            }
+            return Ok(());
         }
         let aside = self.dir.join("usr-aside");
         fs::rename(&usr, &aside)?;
