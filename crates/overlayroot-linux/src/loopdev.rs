@@ -46,7 +46,7 @@ pub fn attach(file: &str, read_only: bool, discard: bool, calls: Calls) -> Resul
     let backing = OpenOptions::new().read(true).write(!read_only).open(file);
     let backing = backing.with_context(|| format!("opening {file}"))?;
     let control = control()?;
-    for _ in 0..TRIES {
+    for left in (0..TRIES).rev() {
         // SAFETY: no argument.
         let number = unsafe { call::get_free(control.as_raw_fd()) }.context("asking for a free loop device")?;
         let node = format!("/dev/loop{number}");
@@ -58,6 +58,10 @@ pub fn attach(file: &str, read_only: bool, discard: bool, calls: Calls) -> Resul
         match bind(&device, &backing, file, read_only, calls) {
             Err(Errno::EBUSY | Errno::EAGAIN) => std::thread::sleep(Duration::from_millis(5)),
             Err(error) => bail!("attaching {file} to {node}: {error}"),
+            Ok(()) if discard && left > 0 && takes_none(&node) => {
+                drop(device);
+                detach(&node)?;
+            }
             Ok(()) => {
                 settle(&device, &node, discard);
                 return Ok(node);
@@ -111,11 +115,20 @@ fn settle(device: &File, node: &str, discard: bool) {
         tracing::debug!("{node} has no direct I/O: {error}");
     }
     if !discard {
-        let path = format!("/sys/block/{}/queue/discard_max_bytes", node.trim_start_matches("/dev/"));
-        if let Err(error) = fs::write(path, "0") {
+        if let Err(error) = fs::write(queue(node, "discard_max_bytes"), "0") {
             tracing::warn!("{node} takes discards, which punch holes into its file: {error}");
         }
     }
+}
+
+fn queue(node: &str, limit: &str) -> String {
+    format!("/sys/block/{}/queue/{limit}", node.trim_start_matches("/dev/"))
+}
+
+/// Whether discards were cut off by whoever had the device before: it could have them from its file.
+fn takes_none(node: &str) -> bool {
+    let is_zero = |limit| fs::read_to_string(queue(node, limit)).map(|bytes| bytes.trim() == "0");
+    is_zero("discard_max_bytes").unwrap_or(false) && !is_zero("discard_max_hw_bytes").unwrap_or(true)
 }
 
 /// Gives a loop device back; while it is in use the kernel does so at its last close.
@@ -131,8 +144,8 @@ pub fn detach(node: &str) -> Result<()> {
     Ok(())
 }
 
-/// A device that took no discards would never take any again (seen with Linux 6.18), so that whoever has it
-/// next gets a new one. The kernel keeps one that is in use.
+/// A device that took no discards would never take any again (seen with Linux 6.18: its granularity is lost),
+/// so that whoever has it next gets a new one. The kernel keeps one that is in use.
 fn renew(node: &str) {
     let number = node.strip_prefix("/dev/loop").and_then(|number| number.parse().ok());
     if let (Some(number), Ok(control)) = (number, control()) {

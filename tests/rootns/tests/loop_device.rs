@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Barrier;
 
 const BOTH: [Calls; 2] = [Calls::Newest, Calls::Old];
@@ -76,11 +77,29 @@ fn read_only_and_discards() {
         let device = Attached::new(&path, true, true, calls);
         assert_eq!(device.sys("ro"), "1", "{calls:?}");
         drop(device);
-        // The device may be one that took none before.
         let device = Attached::new(&path, false, true, calls);
         assert_ne!(device.sys("queue/discard_max_bytes"), "0", "{calls:?}");
         drop(device);
         assert!(of(&path).is_empty());
+    }
+}
+
+/// util-linux detaches without making the device anew, and so does a process that is killed; in a race a
+/// device may even come over from another attach of ours.
+#[test]
+fn a_device_that_takes_no_discards_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = image(&directory, "image", 1 << 20);
+    for calls in BOTH {
+        let spoiled = Attached::new(&path, false, false, calls);
+        assert!(Command::new("losetup").args(["-d", &spoiled.0]).status().unwrap().success());
+        // Another test may have it now.
+        std::mem::forget(spoiled);
+        // The lowest free one is given first, unless another test has it by now.
+        let devices: Vec<Attached> = (0..3).map(|_| Attached::new(&path, false, true, calls)).collect();
+        for device in &devices {
+            assert_ne!(device.sys("queue/discard_max_bytes"), "0", "{calls:?}: {}", device.0);
+        }
     }
 }
 
