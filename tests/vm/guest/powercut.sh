@@ -24,8 +24,11 @@ for word in $(cat /proc/cmdline); do
     case $word in
     powercut.first=*) n=${word#*=} ;;
     powercut.last=*) last=${word#*=} ;;
-    # so that a reset has something to do
-    powercut.ballast) cp -a /kept "/ballast.$n" ;;
+    # what an earlier reset moved aside is removed beside the writes; and the next one has something to do
+    powercut.ballast)
+        (if said=$(overlayctl trash empty); then say "TRASH $said"; else say "TRASH failed"; fi) &
+        cp -a /kept "/ballast.$n"
+        ;;
     esac
 done
 first=$n

@@ -11,6 +11,7 @@ use super::scenario::{Chain, PLACE, Place, Step};
 /// # Errors
 /// What is not as asked.
 pub(crate) fn check(chain: &Chain, step: Step, said: &str) -> Result<()> {
+    ensure!(!said.contains("TRASH failed"), "the trash can't be emptied");
     let mounts: Vec<_> = said.lines().filter_map(|line| mount(line.strip_prefix("MOUNT ")?)).collect();
     let (root, overlay, super_options) = last(&mounts, "/")?;
     ensure!(overlay.starts_with("overlay LiveOS_rootfs"), "/ is {overlay}");

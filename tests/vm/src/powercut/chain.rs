@@ -191,7 +191,11 @@ impl<'a> Run<'a> {
         let (first, end) = (self.next, self.next + u32::try_from(acked).unwrap_or(0));
         self.ledger.extend((first..=end).map(|number| Entry { number, first, acked: number < end }));
         self.next = end + 1;
-        self.count(|counts| counts.acked += acked);
+        let emptied = whole.lines().any(|line| line.starts_with("TRASH ") && line.contains("removed"));
+        self.count(|counts| {
+            counts.acked += acked;
+            counts.emptied += usize::from(emptied);
+        });
     }
 
     fn tell(&self, step: Step, when: Instruction, ended: &Ended) {

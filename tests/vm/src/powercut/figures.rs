@@ -27,6 +27,8 @@ pub(crate) struct Counts {
     /// Boots after a cut which came up and were judged.
     pub(crate) judged: usize,
     pub(crate) longest: Duration,
+    /// Boots in which what a reset had moved aside was removed to the end.
+    pub(crate) emptied: usize,
     /// Pieces lost and written after the last flush.
     pub(crate) pieces: (usize, usize),
 }
@@ -65,6 +67,7 @@ impl Figures {
             all.lower += one.lower;
             all.wrong += one.wrong;
             all.judged += one.judged;
+            all.emptied += one.emptied;
             all.longest = all.longest.max(one.longest);
             all.pieces = (all.pieces.0 + one.pieces.0, all.pieces.1 + one.pieces.1);
         }
@@ -93,7 +96,8 @@ impl Figures {
         }
         let models: Vec<_> = self.models.iter().map(|(model, cuts)| format!("{model} {cuts}")).collect();
         let (lost, written) = all.pieces;
-        let _ = writeln!(out, "\nCuts by model: {}. ", models.join(", "));
+        let _ = writeln!(out, "\nCuts by model: {}.", models.join(", "));
+        let _ = writeln!(out, "The trash was emptied to its end in {} boots.", all.emptied);
         let _ = writeln!(out, "Of {written} pieces written after the last flush {lost} were lost.");
         out
     }

@@ -129,12 +129,28 @@ fn fill(host: &Host, tree: &Path, to: &Path) -> Result<()> {
         symlink("busybox", to.join("usr/bin").join(name))?;
     }
     symlink("usr/bin", to.join("bin"))?;
+    overlayctl(tree, to)?;
     let init = to.join("usr/lib/overlayroot-vm/powercut");
     fs::copy(host.vm_dir().join("guest/powercut.sh"), &init)?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
     (0..OVER).try_for_each(|k| fs::write(to.join(format!("data/over/{k}")), over(k)))?;
     (0..GONE).try_for_each(|k| fs::write(to.join(format!("data/gone/{k}")), gone(k)))?;
     (0..KEPT).try_for_each(|k| kept(&to.join("kept"), k))
+}
+
+/// The program that empties the trash, with its libraries.
+fn overlayctl(tree: &Path, to: &Path) -> Result<()> {
+    const PROGRAM: &str = "/usr/bin/overlayctl";
+    let listed = host::run(Command::new("chroot").arg(tree).args(["ldd", PROGRAM]))?;
+    let listed = String::from_utf8(listed)?;
+    let libraries = listed.split_whitespace().filter(|word| word.starts_with('/'));
+    for path in [PROGRAM].into_iter().chain(libraries) {
+        let path = path.trim_start_matches('/');
+        let place = to.join(path);
+        fs::create_dir_all(place.parent().context("no directory")?)?;
+        fs::copy(tree.join(path), &place).with_context(|| format!("/{path}"))?;
+    }
+    Ok(())
 }
 
 /// Files, directories and links of many sizes, owners and modes.
