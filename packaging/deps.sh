@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Installs what building (deps.sh build) or building and testing (deps.sh all) needs.
+# Installs what building (deps.sh build), building and testing (deps.sh all) or measuring, too (deps.sh bench), needs.
 set -eu
 
 root() {
@@ -15,6 +15,7 @@ if command -v apt-get > /dev/null; then
     command -v cargo > /dev/null || build="$build cargo rustc" all="$all cargo rustc rustfmt rust-clippy"
     wanted=$all
     [ "$1" = build ] && wanted=$build
+    [ "$1" = bench ] && wanted="$all fio"
     missing=""
     for package in $wanted; do
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)
@@ -30,6 +31,7 @@ elif command -v dnf > /dev/null; then
     [ "$1" = build ] || wanted="$wanted rustfmt clippy qemu-system-x86-core mmdebstrap debian-keyring dpkg apt
         e2fsprogs xfsprogs btrfs-progs dosfstools util-linux squashfs-tools attr zstd cpio kmod procps-ng
         ShellCheck man-db git"
+    [ "$1" != bench ] || wanted="$wanted fio"
     # shellcheck disable=SC2086  # a list of words
     root dnf install -y $wanted
 else

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::bench_disk;
 use crate::case::{RootKind, Stage};
 use crate::cell::{Cell, Initrd, Suite, Variant};
 use crate::cpio;
@@ -32,12 +33,20 @@ struct Sample {
 ///
 /// # Errors
 /// When something can't be made or a boot shows no overlay.
-pub fn run(host: &Host) -> Result<bool> {
+pub fn run(host: &Host, only_disk: bool) -> Result<bool> {
+    let dir = host.work.join(format!("run-{}", std::process::id()));
+    if only_disk {
+        let sets = plan::prepare(host, &[bench_disk::NEED])?;
+        say(&bench_disk::chapters(host, &sets, &dir)?);
+        // of use to nobody any more
+        let _ = fs::remove_dir_all(&dir);
+        return Ok(true);
+    }
     let cells = Initrd::ALL.map(|initrd| Cell { suite: SUITE, initrd });
     let variants = [Variant::Plain, Variant::Stockonly, Variant::Bare];
-    let needs: Vec<_> = cells.iter().flat_map(|&cell| variants.map(|v| (cell, v, RootKind::Ext4))).collect();
+    let needs = cells.iter().flat_map(|&cell| variants.map(|v| (cell, v, RootKind::Ext4)));
+    let needs: Vec<_> = needs.chain([bench_disk::NEED]).collect();
     let sets = plan::prepare(host, &needs)?;
-    let dir = host.work.join(format!("run-{}", std::process::id()));
     let mut rows = String::new();
     for cell in cells {
         // dracut 106's own module over a disk root leaves a shell initrd without an init: "Cannot find init!"
@@ -54,9 +63,10 @@ pub fn run(host: &Host) -> Result<bool> {
     for cell in cells {
         sizes.push_str(&size_row(&sets, cell)?);
     }
+    let on_disk = bench_disk::chapters(host, &sets, &dir)?;
     // of use to nobody any more
     let _ = fs::remove_dir_all(&dir);
-    let text = page(&rows, &sizes)?;
+    let text = page(&rows, &sizes)? + &on_disk;
     say(&text);
     fs::write(host.repo.join("docs/benchmarks.md"), text)?;
     Ok(true)

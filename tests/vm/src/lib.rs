@@ -6,6 +6,7 @@
 //! [`runner`] runs a case (which may be several boots over the same disks).
 
 pub mod bench;
+mod bench_disk;
 pub mod case;
 pub mod cell;
 pub mod content;

@@ -32,7 +32,11 @@ enum Sub {
     /// Show a person what the overlay does
     Demo,
     /// Measure beside dracut's own module, and write docs/benchmarks.md
-    Bench,
+    Bench {
+        /// Only what needs a disk: reset, writes, making a loop file; prints it
+        #[arg(long)]
+        disk: bool,
+    },
     /// Cut the power of guests at random instants
     Powercut(powercut::Args),
     /// Run cases: each in the cells of its short run, unless told otherwise
@@ -72,7 +76,7 @@ fn main() -> ExitCode {
         Sub::Roots => with_host(make_roots),
         Sub::Content => with_host(content::run),
         Sub::Demo => with_host(demo::run),
-        Sub::Bench => with_host(bench::run),
+        Sub::Bench { disk } => with_host(|host| bench::run(host, disk)),
         Sub::Powercut(args) => with_host(|host| powercut::run(host, &args)),
         Sub::Run(args) => with_host(|host| run(host, &args)),
     };
