@@ -14,14 +14,17 @@ depends() {
     echo base
 }
 
-# What makes a loop-file upper at its first boot: as configured, and as overlayroot_mkfs="ext4 xfs"
-# in dracut.conf says.
+# What makes a loop-file or partition upper at its first boot: as configured, and as
+# overlayroot_mkfs="ext4 xfs sfdisk" in dracut.conf says.
 _overlayroot_mkfs() {
     local _fs
     overlay-assemble --programs
     # shellcheck disable=SC2154  # of dracut.conf
     for _fs in $overlayroot_mkfs; do
-        echo "mkfs.$_fs"
+        case $_fs in
+            sfdisk) echo "$_fs" ;;
+            *) echo "mkfs.$_fs" ;;
+        esac
     done
 }
 

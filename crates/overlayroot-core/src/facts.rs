@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the machine looks like: filled by `overlayroot-linux`'s probe, or by a test's JSON.
 
+use crate::disk::Disk;
 use serde::{Deserialize, Serialize};
 
 /// Everything the plan depends on besides the configuration.
@@ -15,6 +16,8 @@ pub struct Facts {
     pub device: Option<Lookup>,
     /// What lies at the path asked for as upper; `None` where none was asked for.
     pub place: Option<Place>,
+    /// The root's disk, where a partition of it is asked for as upper; `None` where none was asked for.
+    pub disk: Option<Disk>,
     /// Programs for making file systems in this initramfs, as `mkfs.ext4`.
     pub mkfs: Vec<String>,
     /// Others that make the root an overlay, or want to.

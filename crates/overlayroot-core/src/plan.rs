@@ -8,6 +8,7 @@ use crate::host;
 use crate::layout::{self, Places};
 use crate::paths;
 use crate::plan_on_disk as on_disk;
+use crate::plan_part;
 use crate::policy;
 use crate::record::{Effective, RootKind, UpperKind};
 use crate::refusal::{self, Refusal};
@@ -107,6 +108,7 @@ fn plan(config: &Config, facts: &Facts, root: &Root) -> Result<Plan, Refusal> {
         Upper::Tmpfs(tmpfs) => tmpfs_plan(config, facts, root, tmpfs),
         Upper::Dir(dir) => on_disk::dir(config, facts, root, dir),
         Upper::Loop(file) => on_disk::loop_file(config, facts, root, file),
+        Upper::Part(part) => plan_part::plan(config, facts, root, part),
         Upper::Off => Err(refusal::mistakes(&config.issues)),
     }
 }

@@ -172,7 +172,7 @@ impl fmt::Display for Effective {
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requested {
-    /// `off`, `tmpfs`, `device`, `dir`, `loop` or `crypt`.
+    /// `off`, `tmpfs`, `device`, `dir`, `loop`, `part` or `crypt`.
     pub upper: String,
     /// The upper in words.
     pub spec: String,

@@ -4,6 +4,7 @@
 use crate::facts::Fingerprint;
 use crate::layout::Store;
 use crate::ondisk::{MadeFs, human};
+use crate::part_step::PartStep;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -33,6 +34,8 @@ pub enum Step {
     GrowLoopFile { file: String, bytes: u64, keep: u64 },
     /// Make a loop device of the file.
     Attach { file: String, link: String, read_only: bool, discard: bool },
+    /// Make or enlarge the upper's partition.
+    Part(PartStep),
     /// Let the mounted file system fill its device.
     GrowFs { at: String, fstype: String },
     /// Put a whiteout into the upper, so that the merged root does not show where the upper lies.
@@ -163,6 +166,7 @@ impl Step {
             Self::MakeLoopFile { .. } => "make-loop-file",
             Self::GrowLoopFile { .. } => "grow-loop-file",
             Self::Attach { .. } => "attach",
+            Self::Part(step) => step.name(),
             Self::GrowFs { .. } => "grow-fs",
             Self::Hide { .. } => "hide",
             Self::Bind { .. } => "bind",
@@ -190,6 +194,9 @@ impl Step {
 impl Step {
     /// Whether the overlay stands without it: a failure is a reason in the record, not an end.
     pub fn optional(&self) -> bool {
+        if let Self::Part(step) = self {
+            return step.optional();
+        }
         matches!(
             self,
             Self::LowerFsReadOnly { .. }
@@ -227,6 +234,7 @@ impl fmt::Display for Step {
             Self::MakeLoopFile { file, bytes, fs } => write!(f, "{file}, {} reserved, {}", human(*bytes), fs.word()),
             Self::GrowLoopFile { file, bytes, .. } => write!(f, "{file} to {}", human(*bytes)),
             Self::Attach { file, link, .. } => write!(f, "{file} as {link}"),
+            Self::Part(step) => write!(f, "{step}"),
             Self::GrowFs { at, fstype } => write!(f, "{fstype} on {at} to the size of its device"),
             Self::Hide { path, .. } => write!(f, "{path} from the merged root"),
             Self::Bind { from, to } => write!(f, "{from} also on {to}"),

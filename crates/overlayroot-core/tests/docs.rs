@@ -121,7 +121,7 @@ fn quoted_behind(source: &str, marks: &[&str]) -> BTreeSet<String> {
 
 /// The words `plan` and `refusal` use as codes, from their source: a code has no table.
 fn refusal_codes() -> BTreeSet<String> {
-    let files = ["refusal.rs", "plan.rs", "plan_on_disk.rs"];
+    let files = ["refusal.rs", "plan.rs", "plan_on_disk.rs", "plan_part.rs"];
     let source: String = files.iter().map(|name| read(&format!("crates/overlayroot-core/src/{name}"))).collect();
     let codes = quoted_behind(&source, &["code:", "refuse("]);
     assert!(codes.contains("device-missing") && codes.contains("options-too-long"), "{codes:?}");
@@ -129,9 +129,9 @@ fn refusal_codes() -> BTreeSet<String> {
 }
 
 fn step_names() -> BTreeSet<String> {
-    let source = read("crates/overlayroot-core/src/step.rs");
-    let body = source.split_once("pub fn name(").and_then(|(_, rest)| rest.split_once("\n    }\n"));
-    let names = quoted_behind(body.map(|(body, _)| body).unwrap_or_default(), &["=>"]);
+    let source = read("crates/overlayroot-core/src/step.rs") + &read("crates/overlayroot-core/src/part_step.rs");
+    let bodies = source.split("pub fn name(").skip(1).filter_map(|rest| rest.split_once("\n    }\n"));
+    let names: BTreeSet<String> = bodies.flat_map(|(body, _)| quoted_behind(body, &["=>"])).collect();
     assert!(names.contains("look") && names.contains("link-run"), "{names:?}");
     names
 }

@@ -17,7 +17,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.file_systems {
-        println!("{}", device::upper_file_systems().join(" "));
+        let mut kinds = device::upper_file_systems();
+        // One that is made at the next boot is on no device yet.
+        kinds.extend(match &Config::read(&sources::read(None)).upper.value {
+            Upper::Loop(file) => Some(file.fs.word().to_owned()),
+            Upper::Part(part) => Some(part.fs.word().to_owned()),
+            _ => None,
+        });
+        println!("{}", kinds.join(" "));
         return Ok(ExitCode::SUCCESS);
     }
     if args.programs {
@@ -42,6 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn programs(upper: &Upper) -> String {
     match upper {
         Upper::Loop(file) => format!("mkfs.{}", file.fs.word()),
+        Upper::Part(part) => format!("sfdisk mkfs.{}", part.fs.word()),
         _ => String::new(),
     }
 }

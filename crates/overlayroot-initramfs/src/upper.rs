@@ -23,6 +23,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let facts = Facts {
         root: Some(Root::default()),
         kernel: Kernel { overlay: true, ..Kernel::default() },
+        disk: probed.disk,
         device: probed.device.or_else(|| probe::device_of(&config, true)),
         ..Facts::default()
     };

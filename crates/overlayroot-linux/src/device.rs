@@ -135,7 +135,7 @@ fn sysfs(name: &str, file: &str) -> String {
 }
 
 /// The kernel writes a `/` in a device's name as `!`.
-fn node(name: &str) -> String {
+pub(crate) fn node(name: &str) -> String {
     format!("/dev/{}", name.replace('!', "/"))
 }
 
@@ -157,7 +157,7 @@ fn udev_link(asked: &upper::Device) -> Option<String> {
 }
 
 /// The kernel name of the block device behind a path, links followed.
-fn by_path(path: &str) -> Option<String> {
+pub(crate) fn by_path(path: &str) -> Option<String> {
     let metadata = std::fs::metadata(path).ok()?;
     if !metadata.file_type().is_block_device() {
         return None;

@@ -4,7 +4,7 @@
 use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
-use crate::{fsck, growfs, look, loopfile, mounts, quota, reset, store, verify};
+use crate::{fsck, growfs, look, loopfile, mounts, partition, quota, reset, store, verify};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::record::{Reason, StepRecord};
@@ -146,6 +146,7 @@ fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             Ok(())
         }
         Step::Quota(limit) => quota::apply(limit),
+        Step::Part(step) => partition::perform(step, undos),
         Step::GrowFs { at, fstype } => growfs::grow(at, fstype, device_bytes(at)?),
         other => exchange_root(other, undos),
     }

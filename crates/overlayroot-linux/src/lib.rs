@@ -4,7 +4,9 @@
 
 pub mod assemble;
 pub mod blkid;
+pub mod blkpg;
 pub mod device;
+pub mod disk_probe;
 pub mod execute;
 pub mod fsck;
 pub mod growfs;
@@ -16,6 +18,7 @@ pub mod loopdev;
 pub mod loopfile;
 pub mod loophand;
 pub mod mounts;
+pub mod partition;
 pub mod place;
 pub mod probe;
 pub mod program;
@@ -29,5 +32,6 @@ pub mod shutdown;
 pub mod sources;
 pub mod store;
 pub mod sweep;
+pub mod table;
 pub mod undo;
 pub mod verify;

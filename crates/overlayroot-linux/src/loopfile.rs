@@ -106,13 +106,18 @@ fn no_cow(file: &File) {
 
 /// Makes a file system; the mounter of an overlay can't use blocks reserved for root, hence `-m 0`.
 pub fn mkfs(device: &str, kind: MadeFs, log: &str) -> Result<()> {
+    mkfs_labelled(device, kind, None, log)
+}
+
+/// The same, with a label.
+pub fn mkfs_labelled(device: &str, kind: MadeFs, label: Option<&str>, log: &str) -> Result<()> {
     let program = format!("mkfs.{}", kind.word());
     let args: &[&str] = match kind {
-        MadeFs::Ext4 => &["-q", "-F", "-m", "0", "-E", "nodiscard", device],
-        MadeFs::Xfs => &["-q", "-f", "-K", device],
-        MadeFs::Btrfs => &["-q", "-f", "-K", device],
+        MadeFs::Ext4 => &["-q", "-F", "-m", "0", "-E", "nodiscard"],
+        MadeFs::Xfs | MadeFs::Btrfs => &["-q", "-f", "-K"],
     };
-    match program::run(&program, args, log)? {
+    let label: Vec<&str> = label.into_iter().flat_map(|label| ["-L", label]).collect();
+    match program::run(&program, &[args, &label, &[device]].concat(), log)? {
         0 => Ok(()),
         127 => bail!("{program} is not there"),
         code => {

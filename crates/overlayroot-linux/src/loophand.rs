@@ -192,6 +192,11 @@ impl Scratch {
         Ok(Self(path))
     }
 
+    /// The directory.
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+
     /// Where a program's output goes.
     pub fn log(&self) -> String {
         format!("{}/log", self.0)
@@ -206,6 +211,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // Never recursive: an unmount may have failed.
         let _ = fs::remove_file(self.log());
+        let _ = fs::remove_file(format!("{}/sfdisk.json", self.0));
         let _ = fs::remove_file(format!("{}/e2fsck.log", self.0));
         let _ = fs::remove_dir(self.mount_point());
         let _ = fs::remove_dir(&self.0);

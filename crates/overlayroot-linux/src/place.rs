@@ -56,10 +56,15 @@ fn kind(of: FileType) -> PlaceKind {
 
 /// Programs for making file systems that can be run here.
 pub fn mkfs() -> Vec<String> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let directories: Vec<&str> = path.split(':').chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"]).collect();
     let programs = MadeFs::ALL.iter().map(|(word, _)| format!("mkfs.{word}"));
-    programs.filter(|name| directories.iter().any(|dir| Path::new(dir).join(name).exists())).collect()
+    programs.filter(|name| is_here(name)).collect()
+}
+
+/// Whether a program can be run here.
+pub fn is_here(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut directories = path.split(':').chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"]);
+    directories.any(|dir| Path::new(dir).join(program).exists())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
-use crate::{blkid, device, mounts, program, quota_probe};
+use crate::{blkid, device, disk_probe, mounts, program, quota_probe};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -30,11 +30,13 @@ pub fn initramfs(config: &Config, args: &[Arg]) -> Result<Facts> {
     let prefix = paths::SYSROOT.len();
     let below = mountinfo::below(&mounts, paths::SYSROOT).into_iter();
     let submounts = below.filter_map(|below| below.at.get(prefix..).map(str::to_owned)).collect();
+    let disk = disk_probe::disk_of(config, mount);
     Ok(Facts {
         root: Some(root(mount, paths::SYSROOT, submounts)),
         kernel: kernel(load_overlay()),
-        device: device_of(config, true),
+        device: device_of(config, true).or_else(|| disk_probe::upper_of(config, disk.as_ref(), true)),
         place: place_of(config, paths::SYSROOT),
+        disk,
         mkfs: mkfs(),
         rivals: rivals::find(args, &mount.fstype, &mount.source),
         stock_hooks: stock_hooks(),
@@ -53,11 +55,13 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let modules = fs::read_to_string(format!("/lib/modules/{}/modules.dep", release.trim())).unwrap_or_default();
     let overlay = has_overlay() || modules.contains("/overlay.ko");
+    let disk = found.and_then(|mount| disk_probe::disk_of(config, mount));
     Ok(Facts {
         root: found.map(|mount| root(mount, &mount.at, Vec::new())),
         kernel: kernel(overlay),
-        device: device_of(config, false),
+        device: device_of(config, false).or_else(|| disk_probe::upper_of(config, disk.as_ref(), false)),
         place: found.and_then(|mount| place_of(config, &mount.at)),
+        disk,
         mkfs: mkfs(),
         rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
         stock_hooks: Vec::new(),

@@ -16,6 +16,19 @@ use std::os::unix::ffi::OsStringExt;
 /// # Errors
 /// Where it can't be started.
 pub fn run(program: &str, args: &[&str], output: &str) -> Result<i32> {
+    spawn(program, args, None, output)
+}
+
+/// The same, with the file `input` to read from.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_fed(program: &str, args: &[&str], input: &str, output: &str) -> Result<i32> {
+    let file = File::open(input).with_context(|| format!("opening {input}"))?;
+    spawn(program, args, Some(&file), output)
+}
+
+fn spawn(program: &str, args: &[&str], input: Option<&File>, output: &str) -> Result<i32> {
     let context = || format!("running {program}");
     let words: Result<Vec<CString>, _> =
         std::iter::once(&program).chain(args).map(|word| CString::new(*word)).collect();
@@ -29,6 +42,9 @@ pub fn run(program: &str, args: &[&str], output: &str) -> Result<i32> {
         .collect();
     let mut files = PosixSpawnFileActions::init().with_context(context)?;
     let file = File::create(output).with_context(context)?;
+    if let Some(input) = input {
+        files.add_dup2(input.as_raw_fd(), 0).with_context(context)?;
+    }
     files.add_dup2(file.as_raw_fd(), 1).with_context(context)?;
     files.add_dup2(file.as_raw_fd(), 2).with_context(context)?;
     let attributes = PosixSpawnAttr::init().with_context(context)?;
@@ -58,6 +74,8 @@ mod tests {
         let out = out.to_str().unwrap();
         assert_eq!(run("sh", &["-c", "echo said; echo also >&2; exit 3"], out).unwrap(), 3);
         assert_eq!(std::fs::read_to_string(out).unwrap(), "said\nalso\n");
+        assert_eq!(run_fed("cat", &[], out, &format!("{out}2")).unwrap(), 0);
+        assert_eq!(std::fs::read_to_string(format!("{out}2")).unwrap(), "said\nalso\n");
         assert_eq!(run("sh", &["-c", "kill -9 $$"], out).unwrap(), 137);
         assert!(run("no-such-program-here", &[], out).map_or(true, |code| code == 127));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What takes a step back. A plan that fails half way leaves the machine as it found it.
 
-use crate::{loopdev, mounts};
+use crate::{blkpg, loopdev, mounts};
 use anyhow::Result;
 
 /// Takes one step back.
@@ -17,6 +17,13 @@ pub enum Undo {
     SuperReadOnly(String),
     /// Give the loop device that a link names back, and remove the link.
     Detach(String),
+    /// Take a partition from the kernel that the table does not have.
+    Release {
+        /// Node of the disk.
+        disk: String,
+        /// Its number.
+        number: u32,
+    },
     /// Put the root back from its second mount.
     RootBack {
         /// Where the root is still mounted.
@@ -47,6 +54,7 @@ impl Undo {
                 std::fs::remove_file(link)?;
                 loopdev::detach(&node.to_string_lossy())
             }
+            Self::Release { disk, number } => blkpg::delete(disk, *number),
             Self::RootBack { lower, at, read_only } => {
                 mounts::bind(lower, at)?;
                 // A bind inherits the read-only flag of what it was made from.

@@ -29,6 +29,10 @@ pub enum RootKind {
     Btrfs,
     /// ext4, with /usr on a file system of its own, `LABEL=usr`.
     SplitUsr,
+    /// ext4 on the first partition of a GPT, with room behind it.
+    Gpt,
+    /// The same in an MBR.
+    Mbr,
 }
 
 impl RootKind {
@@ -36,7 +40,7 @@ impl RootKind {
     #[must_use]
     pub fn fs(self) -> FsKind {
         match self {
-            Self::Ext4 | Self::Ext4Quota | Self::SplitUsr => FsKind::Ext4,
+            Self::Ext4 | Self::Ext4Quota | Self::SplitUsr | Self::Gpt | Self::Mbr => FsKind::Ext4,
             Self::Xfs => FsKind::Xfs,
             Self::Btrfs => FsKind::Btrfs,
         }
@@ -75,6 +79,8 @@ pub struct BootSpec {
     pub holds: Option<String>,
     /// Where it must hold.
     pub stage: Option<Stage>,
+    /// Shell lines run on the host over `$IMG`, the root's disk, before this boot.
+    pub before: Option<String>,
     /// Boot so that many times.
     pub repeat: Option<u32>,
 }
@@ -158,6 +164,8 @@ pub struct PlannedBoot {
     pub holds: String,
     /// Where.
     pub stage: Stage,
+    /// Shell lines for the root's disk before it.
+    pub before: Option<String>,
 }
 
 fn default_root() -> String {
@@ -190,11 +198,12 @@ impl Case {
         }
         self.cut_cells()?;
         let edits = self.edits_root();
-        if edits && matches!(self.root, RootKind::Xfs | RootKind::Btrfs) {
+        if edits && (matches!(self.root, RootKind::Xfs | RootKind::Btrfs) || self.root.table().is_some()) {
             bail!("fstab, conf and boot_initrd need an ext4 root: the image is edited by debugfs");
         }
         for boot in self.boots() {
             ensure!(!boot.holds.trim().is_empty(), "a boot without `holds` shows nothing");
+            ensure!(boot.before.is_none() || self.root_kept, "`before` works on a root that is kept only");
         }
         self.disk.iter().try_for_each(Disk::validate)
     }
@@ -261,6 +270,7 @@ impl Case {
                 cmdline: spec.cmdline.clone().unwrap_or_else(|| self.cmdline.clone()),
                 holds: spec.holds.clone().unwrap_or_else(|| self.holds.clone()),
                 stage: spec.stage.unwrap_or(self.stage),
+                before: spec.before.clone(),
             };
             boots.extend(std::iter::repeat_n(boot, spec.repeat.unwrap_or(1) as usize));
         }

@@ -119,7 +119,7 @@ fn partition(img: &Path, bytes: u64, spec: &Disk) -> Result<()> {
     Ok(())
 }
 
-fn insert(part: &Path, img: &Path) -> Result<()> {
+pub(crate) fn insert(part: &Path, img: &Path) -> Result<()> {
     let mut out = OpenOptions::new().write(true).open(img)?;
     let mut from = File::open(part)?;
     let mut block = vec![0; 1 << 20];

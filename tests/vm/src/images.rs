@@ -97,6 +97,7 @@ fn key(host: &Host, suite: Suite, payload: Option<&Payload>) -> Result<String> {
     hash.update(payload.map_or("", |p| p.key.as_str()));
     hash.update(include_str!("recipe.rs"));
     hash.update(include_str!("fsimage.rs"));
+    hash.update(include_str!("parted.rs"));
     hash.update(include_str!("../host/in-root.sh"));
     for (source, ..) in GUEST {
         hash.update(fs::read(host.vm_dir().join("guest").join(source))?);

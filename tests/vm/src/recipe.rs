@@ -13,6 +13,7 @@ use crate::cell::{Initrd, Suite, Variant};
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::images::Wanted;
+use crate::parted;
 use crate::payload::Payload;
 use crate::roots;
 
@@ -61,6 +62,8 @@ pub(crate) fn root_names(kind: RootKind) -> &'static [&'static str] {
         RootKind::Xfs => &["root-xfs.img"],
         RootKind::Btrfs => &["root-btrfs.img"],
         RootKind::SplitUsr => &["root-split.img", "root-split-usr.img"],
+        RootKind::Gpt => &["root-gpt.img"],
+        RootKind::Mbr => &["root-mbr.img"],
     }
 }
 
@@ -167,7 +170,7 @@ impl Builder<'_> {
         let mut command = self.in_root(tree);
         if variant == Variant::Mkfs {
             // as in dracut.conf, where it would count for the other images as well
-            command.args(["env", "overlayroot_mkfs=ext4 xfs btrfs"]);
+            command.args(["env", "overlayroot_mkfs=ext4 xfs btrfs sfdisk"]);
         }
         command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);
         command.args(["--zstd", "--kver", &kernel_version(tree)?]);
@@ -192,13 +195,19 @@ impl Builder<'_> {
             return fsimage::make(self.host, path, ROOT_SIZE, FsKind::Ext4, id, &usr);
         }
         let (fs_kind, fstab) = match kind {
-            RootKind::Ext4 | RootKind::Ext4Quota => (FsKind::Ext4, FSTAB),
+            RootKind::Ext4 | RootKind::Ext4Quota | RootKind::Gpt | RootKind::Mbr => (FsKind::Ext4, FSTAB),
             RootKind::Xfs => (FsKind::Xfs, FSTAB_XFS),
             RootKind::Btrfs => (FsKind::Btrfs, FSTAB_BTRFS),
             RootKind::SplitUsr => (FsKind::Ext4, FSTAB_SPLIT),
         };
         fs::write(tree.join("etc/fstab"), fstab)?;
         let id = Identity { label: Some("root"), uuid: None };
+        if let Some(table) = kind.table() {
+            let part = path.with_extension("part");
+            fsimage::make(self.host, &part, ROOT_SIZE, fs_kind, id, tree)?;
+            parted::wrap(table, &part, path)?;
+            return Ok(fs::remove_file(part)?);
+        }
         if kind != RootKind::SplitUsr {
             fsimage::make(self.host, path, ROOT_SIZE, fs_kind, id, tree)?;
             if kind == RootKind::Ext4Quota {

@@ -19,6 +19,7 @@ use crate::host::{self, Host};
 use crate::images::ImageSet;
 use crate::journal::Journal;
 use crate::machine::{Attach, Boot, Machine};
+use crate::parted;
 use crate::plan::{Job, Sets};
 
 /// What came of a case in a cell.
@@ -146,13 +147,19 @@ impl Run<'_> {
         let boots = case.boots();
         for (index, planned) in boots.iter().enumerate() {
             let what = format!("boot {} of {}", index + 1, boots.len());
+            if let Some(lines) = &planned.before {
+                host::shell(lines, &[("IMG", &root), ("TMP", self.dir)]).with_context(|| format!("before {what}"))?;
+            }
             let boot = self.boot(set, planned, &initrd, &root, &disks);
             self.one(&machine, &boot).with_context(|| what.clone())?;
             if let Some(before) = &pristine {
                 disk::same(before, &root).context("the lower's disk changed").with_context(|| what.clone())?;
             }
             if case.root_kept {
-                let clean = fsimage::check_clean(case.root.fs(), &root);
+                let clean = match case.root.table() {
+                    Some(_) => parted::check_clean(&root),
+                    None => fsimage::check_clean(case.root.fs(), &root),
+                };
                 clean.context("the root is not clean").with_context(|| what.clone())?;
             }
             for disk in &disks {

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Looks at the disk that the root is on, where a partition of it is asked for as upper.
+
+use crate::loophand::Scratch;
+use crate::table::Desk;
+use crate::{blkid, device, place};
+use overlayroot_core::config::Config;
+use overlayroot_core::disk::{Disk, Partition};
+use overlayroot_core::facts::Lookup;
+use overlayroot_core::mountinfo::Mount;
+use overlayroot_core::upper::{self, Upper};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The kernel counts sectors of 512 bytes in sysfs, whatever the disk has.
+const SYSFS_SECTOR: u64 = 512;
+
+/// The disk of the root that is mounted so; `None` where the configuration does not ask for a partition.
+pub fn disk_of(config: &Config, root: &Mount) -> Option<Disk> {
+    let Upper::Part(asked) = &config.upper.value else {
+        return None;
+    };
+    let mut disk = partition_of(root).and_then(|at| disk(at.parent()?)).unwrap_or_default();
+    disk.sfdisk = place::is_here("sfdisk");
+    let wanted = asked.grow || disk.named(&asked.label).is_empty();
+    if wanted && disk.sfdisk && !disk.path.is_empty() {
+        let scratch = Scratch::new();
+        let table = scratch.and_then(|scratch| Desk { at: scratch.path() }.read(&disk.path, disk.sector));
+        disk.table = table.inspect_err(|error| tracing::warn!("{error:#}")).ok();
+    }
+    Some(disk)
+}
+
+/// The one partition that carries the label asked for.
+pub fn upper_of(config: &Config, disk: Option<&Disk>, wait: bool) -> Option<Lookup> {
+    let Upper::Part(asked) = &config.upper.value else {
+        return None;
+    };
+    let [one] = disk?.named(&asked.label)[..] else {
+        return None;
+    };
+    let seconds = if wait { config.timeout.value } else { 0 };
+    // It is there: what is waited for is that udev has finished with it.
+    Some(device::resolve(&upper::Device::Path(one.path.clone()), Duration::from_secs(seconds.into()), || ()))
+}
+
+/// The sysfs directory of the root's device, if that is a partition.
+fn partition_of(root: &Mount) -> Option<PathBuf> {
+    let by_number = fs::canonicalize(format!("/sys/dev/block/{}", root.devno)).ok();
+    // A btrfs has a number of its own.
+    let at =
+        by_number.or_else(|| fs::canonicalize(format!("/sys/class/block/{}", device::by_path(&root.source)?)).ok());
+    at.filter(|at| at.join("partition").exists())
+}
+
+fn disk(at: &Path) -> Option<Disk> {
+    let path = device::node(at.file_name()?.to_str()?);
+    let entries = fs::read_dir(at).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut partitions: Vec<Partition> = entries.filter_map(|at| partition(&at)).collect();
+    partitions.sort_unstable_by_key(|partition| partition.number);
+    Some(Disk {
+        path,
+        bytes: number(at, "size")?.checked_mul(SYSFS_SECTOR)?,
+        sector: number(&at.join("queue"), "logical_block_size").unwrap_or(SYSFS_SECTOR),
+        read_only: number(at, "ro") == Some(1),
+        partitions,
+        ..Disk::default()
+    })
+}
+
+fn partition(at: &Path) -> Option<Partition> {
+    let partition = number(at, "partition")?;
+    let path = device::node(at.file_name()?.to_str()?);
+    let probe = blkid::probe(&path).unwrap_or_default();
+    Some(Partition {
+        number: u32::try_from(partition).ok()?,
+        start: number(at, "start")?.checked_mul(SYSFS_SECTOR)?,
+        bytes: number(at, "size")?.checked_mul(SYSFS_SECTOR)?,
+        name: probe.part_label,
+        label: probe.label,
+        path,
+    })
+}
+
+fn number(at: &Path, file: &str) -> Option<u64> {
+    fs::read_to_string(at.join(file)).ok()?.trim().parse().ok()
+}
