@@ -107,6 +107,7 @@ fn plan(config: &Config, facts: &Facts, root: &Root) -> Result<Plan, Refusal> {
         Upper::Tmpfs(tmpfs) => tmpfs_plan(config, facts, root, tmpfs),
         Upper::Dir(dir) => on_disk::dir(config, facts, root, dir),
         Upper::Loop(file) => on_disk::loop_file(config, facts, root, file),
+        Upper::Subvol(subvol) => crate::subvol::plan(config, facts, root, subvol),
         Upper::Off => Err(refusal::mistakes(&config.issues)),
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::issue::{nearest, shown};
 use crate::ondisk::{Dir, LoopFile, parse_dir, parse_loop};
+use crate::subvol::{Subvol, parse_subvol};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -19,6 +20,8 @@ pub enum Upper {
     Dir(Dir),
     /// In a file on the root's own file system, kept.
     Loop(LoopFile),
+    /// In a subvolume of the root's own btrfs, kept.
+    Subvol(Subvol),
     /// `rd.overlay.crypt=` or `overlayroot=crypt:`; understood, and refused in this version.
     Crypt(String),
 }
@@ -32,6 +35,7 @@ impl Upper {
             Self::Device(_) => "device",
             Self::Dir(_) => "dir",
             Self::Loop(_) => "loop",
+            Self::Subvol(_) => "subvol",
             Self::Crypt(_) => "crypt",
         }
     }
@@ -45,6 +49,7 @@ impl fmt::Display for Upper {
             Self::Device(device) => write!(f, "device {device}"),
             Self::Dir(dir) => write!(f, "dir {dir}"),
             Self::Loop(file) => write!(f, "loop {file}"),
+            Self::Subvol(subvol) => write!(f, "subvol {subvol}"),
             Self::Crypt(spec) => write!(f, "crypt {spec}"),
         }
     }
@@ -175,6 +180,7 @@ pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
     }
     let on_disk = value.strip_prefix("dir:").map(|text| parse_dir(text).map(Upper::Dir));
     let on_disk = on_disk.or_else(|| value.strip_prefix("loop:").map(|text| parse_loop(text).map(Upper::Loop)));
+    let on_disk = on_disk.or_else(|| value.strip_prefix("subvol:").map(|text| parse_subvol(text).map(Upper::Subvol)));
     if let Some(parsed) = on_disk {
         // Nothing half understood is made on a disk.
         return parsed.map_or_else(
@@ -189,7 +195,7 @@ pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
         "" | "1" | "yes" | "on" | "true" | "tmpfs" => Vec::new(),
         other => {
             let tags = TAGS.iter().map(|(tag, _)| *tag);
-            let words = tags.chain(["tmpfs", "tmpfs:", "dir:", "loop:", "0", "no", "off"]);
+            let words = tags.chain(["tmpfs", "tmpfs:", "dir:", "loop:", "subvol:", "0", "no", "off"]);
             let head = other.find(['=', ':']).map_or(other, |at| other.get(..=at).unwrap_or(other));
             vec![Problem::new("no kind of upper, taken as tmpfs", nearest(head, words))]
         }
