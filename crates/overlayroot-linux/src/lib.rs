@@ -4,6 +4,7 @@
 
 pub mod assemble;
 pub mod blkid;
+pub mod btrfs;
 pub mod device;
 pub mod execute;
 pub mod fsck;
@@ -28,6 +29,7 @@ pub mod room;
 pub mod shutdown;
 pub mod sources;
 pub mod store;
+pub mod subvol_probe;
 pub mod sweep;
 pub mod undo;
 pub mod verify;
