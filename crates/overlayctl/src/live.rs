@@ -82,7 +82,7 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         lower: lower.map(|mount| format!("{} {} on {}", mount.fstype, mount.source, mount.at)),
         lower_shared_with: lower.and_then(|lower| sharer(&mounts, lower)),
         lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
-        lower_holds_upper: matches!(kind, UpperKind::Dir | UpperKind::Loop),
+        lower_holds_upper: matches!(kind, UpperKind::Dir | UpperKind::Loop | UpperKind::Subvol),
         upper,
     })
 }

@@ -104,7 +104,7 @@ fn number(store: &Store, name: &str) -> Option<u32> {
 }
 
 fn numbers(store: &Store) -> Result<Vec<u32>> {
-    let parent = store.upper.rsplit_once('/').map_or("/", |(parent, _)| parent);
+    let parent = store.whole().rsplit_once('/').map_or("/", |(parent, _)| parent);
     let mut numbers = Vec::new();
     for entry in fs::read_dir(parent).with_context(|| format!("reading {parent}"))? {
         let name = entry?.file_name();

@@ -50,6 +50,9 @@ pub struct Root {
     pub free: u64,
     /// Whether it can hold a directory to a size.
     pub project_quota: ProjectQuota,
+    /// Subvolume of a btrfs root, from the top level of its file system on; `/` where it is the top level,
+    /// empty for other file systems.
+    pub subvolume: String,
     /// What the lower is, to tell a stale upper later.
     pub fingerprint: Fingerprint,
 }
@@ -119,6 +122,8 @@ pub enum PlaceKind {
     Missing,
     /// A directory.
     Directory,
+    /// A subvolume of btrfs, where one is looked for.
+    Subvolume,
     /// A regular file.
     File,
     /// A symbolic link.
@@ -133,6 +138,7 @@ impl PlaceKind {
         match self {
             Self::Missing => "nothing",
             Self::Directory => "a directory",
+            Self::Subvolume => "a subvolume",
             Self::File => "a file",
             Self::Link => "a symbolic link",
             Self::Other => "a device, socket or pipe",

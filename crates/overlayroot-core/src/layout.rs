@@ -32,6 +32,9 @@ pub struct Store {
     pub fingerprint: String,
     /// What the next boot is asked for ([`crate::marker`]).
     pub marker: String,
+    /// The subvolume that upper and work have to themselves, if they have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subvolume: Option<String>,
 }
 
 impl Store {
@@ -53,7 +56,25 @@ impl Store {
             trash: format!("{at}/{}/trash", paths::META_DIR),
             fingerprint: format!("{at}/{}/{name}.json", paths::META_DIR),
             marker: format!("{at}/{}/reset.json", paths::META_DIR),
+            subvolume: None,
         }
+    }
+
+    /// The default upper with a subvolume for itself and its work directory: a rename from one subvolume to
+    /// another is EXDEV, so overlayfs needs both in one.
+    pub fn in_subvolume(at: &str) -> Self {
+        let subvolume = format!("{at}/{DEFAULT_UPPER}");
+        Self {
+            upper: format!("{subvolume}/upper"),
+            work: format!("{subvolume}/work"),
+            subvolume: Some(subvolume),
+            ..Self::named(at, DEFAULT_UPPER)
+        }
+    }
+
+    /// What is moved where the upper is reset or kept.
+    pub fn whole(&self) -> &str {
+        self.subvolume.as_deref().unwrap_or(&self.upper)
     }
 
     /// The same directories, seen where their file system is mounted a second time.
@@ -65,18 +86,19 @@ impl Store {
             trash: seen(&self.trash),
             fingerprint: seen(&self.fingerprint),
             marker: seen(&self.marker),
+            subvolume: self.subvolume.as_deref().map(seen),
         }
     }
 
     /// The upper's own name.
     pub fn name(&self) -> &str {
-        self.upper.rsplit_once('/').map_or(self.upper.as_str(), |(_, name)| name)
+        self.whole().rsplit_once('/').map_or(self.whole(), |(_, name)| name)
     }
 
     /// Where an upper is kept under a number: its directory and its fingerprint.
     pub fn kept(&self, number: u32) -> (String, String) {
         let fingerprint = self.fingerprint.strip_suffix(".json").unwrap_or(&self.fingerprint);
-        (format!("{}.{number}", self.upper), format!("{fingerprint}.{number}.json"))
+        (format!("{}.{number}", self.whole()), format!("{fingerprint}.{number}.json"))
     }
 
     /// The number in the name of a kept upper, such as `overlay.1`.
@@ -144,6 +166,12 @@ pub fn directory(path: &str) -> Places {
     Places { on_root: true, ..dracut(paths::ROOT_KEPT, store) }
 }
 
+/// The places of an upper in the subvolume `name` of the root's own file system.
+pub fn subvolume(name: &str) -> Places {
+    let store = Store::in_subvolume(&format!("{}/{name}", paths::ROOT_KEPT));
+    Places { on_root: true, ..dracut(paths::ROOT_KEPT, store) }
+}
+
 fn dracut(at: &str, store: Store) -> Places {
     Places {
         lower: paths::LOWER.to_owned(),
@@ -198,6 +226,14 @@ mod tests {
         assert_eq!(places.store.upper, "/media/root-rw/overlay");
         assert_eq!(places.store.work, "/media/root-rw/overlay-workdir/_");
         assert_eq!(places.source, "overlayroot");
+    }
+
+    #[test]
+    fn an_upper_in_a_subvolume_is_moved_with_its_work() {
+        let store = Store::in_subvolume("/x");
+        assert_eq!((store.whole(), store.name(), store.number("overlay.2")), ("/x/overlay", "overlay", Some(2)));
+        assert_eq!(store.kept(2), ("/x/overlay.2".into(), "/x/.overlayroot/overlay.2.json".into()));
+        assert_eq!(store.seen_at("/x", "/y"), Store::in_subvolume("/y"));
     }
 
     #[test]

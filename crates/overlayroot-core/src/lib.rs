@@ -32,5 +32,6 @@ pub mod record;
 pub mod refusal;
 pub mod rivals;
 pub mod step;
+pub mod subvol;
 pub mod ubuntu;
 pub mod upper;

@@ -109,6 +109,7 @@ fn plan(config: &Config, facts: &Facts, root: &Root) -> Result<Plan, Refusal> {
         Upper::Dir(dir) => on_disk::dir(config, facts, root, dir),
         Upper::Loop(file) => on_disk::loop_file(config, facts, root, file),
         Upper::Part(part) => plan_part::plan(config, facts, root, part),
+        Upper::Subvol(subvol) => crate::subvol::plan(config, facts, root, subvol),
         Upper::Off => Err(refusal::mistakes(&config.issues)),
     }
 }

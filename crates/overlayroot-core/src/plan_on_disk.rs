@@ -137,7 +137,7 @@ fn open_root(readonly: bool) -> Vec<Step> {
     steps
 }
 
-fn hide(upper: &str, path: &str) -> Step {
+pub(crate) fn hide(upper: &str, path: &str) -> Step {
     Step::Hide { upper: upper.to_owned(), like: paths::SYSROOT.to_owned(), path: path.to_owned() }
 }
 

@@ -85,6 +85,8 @@ pub enum UpperKind {
     Dir,
     /// In a file on the root's own file system.
     Loop,
+    /// In a subvolume of the root's own file system.
+    Subvol,
     /// No overlay.
     None,
 }
@@ -98,7 +100,7 @@ pub struct Effective {
     pub upper: UpperKind,
     /// Block device of the upper, or of the read-only layer.
     pub device: Option<String>,
-    /// Directory or file of the upper, as the root has it.
+    /// Directory or file of the upper, as the root has it; its subvolume, as the file system's top level has it.
     #[serde(default)]
     pub path: Option<String>,
     /// Limits of a tmpfs upper, file system type of a kept one.
@@ -161,6 +163,10 @@ impl fmt::Display for Effective {
                 let path = self.path.as_deref().unwrap_or_default();
                 write!(f, "overlay, upper in {path} ({})", self.options)
             }
+            (RootKind::Overlay, UpperKind::Subvol) => {
+                let path = self.path.as_deref().unwrap_or_default();
+                write!(f, "overlay, upper in the subvolume {path} ({})", self.options)
+            }
             (RootKind::Overlay, _) => {
                 write!(f, "overlay, upper in RAM ({})", self.options)?;
                 if device.is_empty() { Ok(()) } else { write!(f, ", over the upper on {device}") }
@@ -172,7 +178,7 @@ impl fmt::Display for Effective {
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requested {
-    /// `off`, `tmpfs`, `device`, `dir`, `loop`, `part` or `crypt`.
+    /// `off`, `tmpfs`, `device`, `dir`, `loop`, `part`, `subvol` or `crypt`.
     pub upper: String,
     /// The upper in words.
     pub spec: String,

@@ -24,6 +24,10 @@ pub enum Step {
     Check { device: String, fstype: String },
     /// Mount the device.
     MountDevice { device: String, fstype: String, at: String, read_only: bool },
+    /// Mount the top level of the root's own btrfs, as writable as the root is, and read-only if asked.
+    MountTop { device: String, at: String, read_only: bool },
+    /// Make a subvolume with its parents, unless it is there.
+    MakeSubvolume { path: String },
     /// Make the file system mounted here writable, and this mount of it.
     Writable { at: String },
     /// Look at the upper's directories: plain ones, and room.
@@ -161,6 +165,8 @@ impl Step {
             Self::Look { .. } => "look",
             Self::Check { .. } => "check",
             Self::MountDevice { .. } => "mount-device",
+            Self::MountTop { .. } => "mount-top",
+            Self::MakeSubvolume { .. } => "make-subvolume",
             Self::Writable { .. } => "writable",
             Self::LookInside { .. } => "look-inside",
             Self::MakeLoopFile { .. } => "make-loop-file",
@@ -226,6 +232,11 @@ impl fmt::Display for Step {
                 let mode = if *read_only { "ro" } else { "rw" };
                 write!(f, "{fstype} of {device} on {at} ({mode})")
             }
+            Self::MountTop { device, at, read_only } => {
+                let mode = if *read_only { " (ro)" } else { "" };
+                write!(f, "top level of the btrfs of {device} on {at}{mode}")
+            }
+            Self::MakeSubvolume { path } => write!(f, "{path}, if it is not there"),
             Self::Writable { at } => write!(f, "{at}, and the file system under it"),
             Self::LookInside { store, need_room, .. } => {
                 let room = if *need_room { ", with room" } else { "" };
@@ -238,13 +249,17 @@ impl fmt::Display for Step {
             Self::GrowFs { at, fstype } => write!(f, "{fstype} on {at} to the size of its device"),
             Self::Hide { path, .. } => write!(f, "{path} from the merged root"),
             Self::Bind { from, to } => write!(f, "{from} also on {to}"),
+            Self::Reset { store: Store { subvolume: Some(subvolume), trash, .. } } => {
+                write!(f, "{subvolume} into {trash}")
+            }
             Self::Reset { store } => write!(f, "{} and {} into {}", store.upper, store.work, store.trash),
             Self::ResetOnce { store, readonly: false, .. } => {
                 write!(f, "what {} asks for, if it is there", store.marker)
             }
             Self::ResetOnce { store, .. } => write!(f, "nothing, but say whether {} is there", store.marker),
             Self::MakeUpper { store, like } => {
-                write!(f, "{} (like {like}) and {}", store.upper, store.work)
+                let subvolume = store.subvolume.iter().map(|path| format!(", in the subvolume {path}"));
+                write!(f, "{} (like {like}) and {}{}", store.upper, store.work, subvolume.collect::<String>())
             }
             Self::Quota(quota) => write!(f, "{quota}"),
             Self::Remember { path, .. } => write!(f, "the lower's fingerprint in {path}"),

@@ -4,6 +4,7 @@
 use crate::issue::{nearest, shown};
 use crate::ondisk::{Dir, LoopFile, parse_dir, parse_loop};
 use crate::part::{Part, parse_part};
+use crate::subvol::{Subvol, parse_subvol};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -22,6 +23,8 @@ pub enum Upper {
     Loop(LoopFile),
     /// On a partition of the root's disk, kept, made where there is none.
     Part(Part),
+    /// In a subvolume of the root's own btrfs, kept.
+    Subvol(Subvol),
     /// `rd.overlay.crypt=` or `overlayroot=crypt:`; understood, and refused in this version.
     Crypt(String),
 }
@@ -36,6 +39,7 @@ impl Upper {
             Self::Dir(_) => "dir",
             Self::Loop(_) => "loop",
             Self::Part(_) => "part",
+            Self::Subvol(_) => "subvol",
             Self::Crypt(_) => "crypt",
         }
     }
@@ -50,6 +54,7 @@ impl fmt::Display for Upper {
             Self::Dir(dir) => write!(f, "dir {dir}"),
             Self::Loop(file) => write!(f, "loop {file}"),
             Self::Part(part) => write!(f, "part {part}"),
+            Self::Subvol(subvol) => write!(f, "subvol {subvol}"),
             Self::Crypt(spec) => write!(f, "crypt {spec}"),
         }
     }
@@ -181,6 +186,7 @@ pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
     let on_disk = value.strip_prefix("dir:").map(|text| parse_dir(text).map(Upper::Dir));
     let on_disk = on_disk.or_else(|| value.strip_prefix("loop:").map(|text| parse_loop(text).map(Upper::Loop)));
     let on_disk = on_disk.or_else(|| value.strip_prefix("part:").map(|text| parse_part(text).map(Upper::Part)));
+    let on_disk = on_disk.or_else(|| value.strip_prefix("subvol:").map(|text| parse_subvol(text).map(Upper::Subvol)));
     if let Some(parsed) = on_disk {
         // Nothing half understood is made on a disk.
         return parsed.map_or_else(
@@ -195,7 +201,7 @@ pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
         "" | "1" | "yes" | "on" | "true" | "tmpfs" => Vec::new(),
         other => {
             let tags = TAGS.iter().map(|(tag, _)| *tag);
-            let words = tags.chain(["tmpfs", "tmpfs:", "dir:", "loop:", "part:", "0", "no", "off"]);
+            let words = tags.chain(["tmpfs", "tmpfs:", "dir:", "loop:", "part:", "subvol:", "0", "no", "off"]);
             let head = other.find(['=', ':']).map_or(other, |at| other.get(..=at).unwrap_or(other));
             vec![Problem::new("no kind of upper, taken as tmpfs", nearest(head, words))]
         }

@@ -4,7 +4,7 @@
 use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
-use crate::{fsck, growfs, look, loopfile, mounts, partition, quota, reset, store, verify};
+use crate::{btrfs, fsck, growfs, look, loopfile, mounts, partition, quota, reset, store, verify};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::record::{Reason, StepRecord};
@@ -129,6 +129,12 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
 /// The steps of uppers on the root's own file system.
 fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
     match step {
+        Step::MountTop { device, at, read_only } => {
+            btrfs::mount_top(device, at, *read_only)?;
+            undos.push(Undo::Unmount(at.clone()));
+            Ok(())
+        }
+        Step::MakeSubvolume { path } => btrfs::make(path),
         Step::Writable { at } => writable(at, undos),
         Step::LookInside { store, base, need_room } => look::inside(base, store, *need_room),
         Step::MakeLoopFile { file, bytes, fs } => {

@@ -5,6 +5,7 @@
 pub mod assemble;
 pub mod blkid;
 pub mod blkpg;
+pub mod btrfs;
 pub mod device;
 pub mod disk_probe;
 pub mod execute;
@@ -31,6 +32,7 @@ pub mod room;
 pub mod shutdown;
 pub mod sources;
 pub mod store;
+pub mod subvol_probe;
 pub mod sweep;
 pub mod table;
 pub mod undo;

@@ -4,7 +4,7 @@
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
-use crate::{blkid, device, disk_probe, mounts, program, quota_probe};
+use crate::{blkid, device, disk_probe, mounts, program, quota_probe, subvol_probe};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -35,7 +35,7 @@ pub fn initramfs(config: &Config, args: &[Arg]) -> Result<Facts> {
         root: Some(root(mount, paths::SYSROOT, submounts)),
         kernel: kernel(load_overlay()),
         device: device_of(config, true).or_else(|| disk_probe::upper_of(config, disk.as_ref(), true)),
-        place: place_of(config, paths::SYSROOT),
+        place: place_of(config, paths::SYSROOT).or_else(|| subvol_probe::place_of(config, &mounts, mount, true)),
         disk,
         mkfs: mkfs(),
         rivals: rivals::find(args, &mount.fstype, &mount.source),
@@ -60,7 +60,9 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         root: found.map(|mount| root(mount, &mount.at, Vec::new())),
         kernel: kernel(overlay),
         device: device_of(config, false).or_else(|| disk_probe::upper_of(config, disk.as_ref(), false)),
-        place: found.and_then(|mount| place_of(config, &mount.at)),
+        place: found.and_then(|mount| {
+            place_of(config, &mount.at).or_else(|| subvol_probe::place_of(config, &mounts, mount, false))
+        }),
         disk,
         mkfs: mkfs(),
         rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
@@ -96,6 +98,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         bytes: room.map_or(0, |room| room.bytes),
         free: room.map_or(0, |room| room.available),
         project_quota: quota_probe::support(mount),
+        subvolume: if mount.fstype == "btrfs" { mount.root.clone() } else { String::new() },
         fingerprint: Fingerprint {
             uuid: uuid(mount),
             fstype: mount.fstype.clone(),

@@ -4,8 +4,8 @@
 
 use crate::execute::remove;
 use crate::room::room;
-use crate::store::empty;
-use crate::sweep;
+use crate::store::{empty, only_ours};
+use crate::{btrfs, sweep};
 use anyhow::{Context, Result};
 use overlayroot_core::layout::Store;
 use overlayroot_core::marker::Marker;
@@ -56,7 +56,7 @@ pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
         }
         Marker::Restore(name) => restore(store, name)?,
     };
-    sync_parent(&store.upper)?;
+    sync_parent(store.whole())?;
     remove(&store.marker)?;
     sync_parent(&store.marker)?;
     if marker == Marker::Reset {
@@ -69,7 +69,7 @@ pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
 }
 
 fn trashed(store: &Store) -> Result<Became> {
-    let note = match is_directory(&store.upper) {
+    let note = match is_directory(store.whole()) {
         true => "reset once: the old upper is in the trash",
         false => "reset once: there is no old upper, or it was moved by an attempt that was cut short",
     };
@@ -88,19 +88,24 @@ fn kept(store: &Store) -> Result<Became> {
 /// Keeps the upper under the next free name. The fingerprint goes first: where the upper has not followed,
 /// the next attempt finds the same name free.
 fn keep(store: &Store) -> Result<Option<String>> {
-    if !is_directory(&store.upper) {
+    if !is_directory(store.whole()) {
         return Ok(None);
     }
     let free = |number: &u32| fs::symlink_metadata(store.kept(*number).0).is_err();
     let number = (1..u32::MAX).find(free).context("no name is free")?;
     let (directory, fingerprint) = store.kept(number);
+    if let Some(subvolume) = &store.subvolume {
+        btrfs::set_read_only(subvolume, true)?;
+    }
     rename(&store.fingerprint, &fingerprint)?;
     sync_parent(&store.fingerprint)?;
-    rename(&store.upper, &directory)?;
-    sync_parent(&store.upper)?;
-    // What stays of it is emptied before it is used.
-    let _ = fs::create_dir_all(&store.trash);
-    let _ = rename(&store.work, &unused(&store.trash, "work"));
+    rename(store.whole(), &directory)?;
+    sync_parent(store.whole())?;
+    if store.subvolume.is_none() {
+        // What stays of it is emptied before it is used.
+        let _ = fs::create_dir_all(&store.trash);
+        let _ = rename(&store.work, &unused(&store.trash, "work"));
+    }
     Ok(Some(format!("{}.{number}", store.name())))
 }
 
@@ -115,7 +120,10 @@ fn restore(store: &Store, name: &str) -> Result<Became> {
     let before = keep(store)?;
     rename(&fingerprint, &store.fingerprint)?;
     sync_parent(&store.fingerprint)?;
-    rename(&directory, &store.upper)?;
+    if store.subvolume.is_some() {
+        btrfs::set_read_only(&directory, false)?;
+    }
+    rename(&directory, store.whole())?;
     Ok(Became::noted(
         false,
         match before {
@@ -130,7 +138,7 @@ fn aside(store: &Store) -> Result<()> {
     match fs::create_dir_all(&store.trash) {
         // A full file system has no room for the trash either; room is what the reset is for.
         Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-            for directory in [&store.upper, &store.work] {
+            for (directory, _) in moved(store) {
                 if is_directory(directory) {
                     empty(directory)?;
                 }
@@ -139,12 +147,30 @@ fn aside(store: &Store) -> Result<()> {
         result => result.with_context(|| format!("making {}", store.trash))?,
     }
     fs::create_dir_all(&store.trash).with_context(|| format!("making {}", store.trash))?;
-    for (directory, name) in [(&store.upper, "upper"), (&store.work, "work")] {
+    for (directory, name) in moved(store) {
+        movable(store, directory)?;
         rename(directory, &unused(&store.trash, name))?;
     }
     remove(&store.fingerprint)?;
     sync(&store.trash)?;
-    sync_parent(&store.upper)
+    sync_parent(store.whole())
+}
+
+/// What makes up an upper, and the beginnings of its names in the trash.
+fn moved(store: &Store) -> Vec<(&str, &'static str)> {
+    match &store.subvolume {
+        Some(subvolume) => vec![(subvolume, "upper")],
+        None => vec![(&store.upper, "upper"), (&store.work, "work")],
+    }
+}
+
+/// A subvolume that is read-only, as a kept one is, can't leave its directory. One with something else in it stays.
+fn movable(store: &Store, directory: &str) -> Result<()> {
+    if store.subvolume.is_none() || !is_directory(directory) {
+        return Ok(());
+    }
+    only_ours(directory)?;
+    btrfs::set_read_only(directory, false)
 }
 
 /// Moves a kept upper into the trash, and forgets its fingerprint.
@@ -155,6 +181,7 @@ pub fn discard(store: &Store, number: u32) -> Result<()> {
     let (directory, fingerprint) = store.kept(number);
     fs::create_dir_all(&store.trash).with_context(|| format!("making {}", store.trash))?;
     let aside = unused(&store.trash, "upper");
+    movable(store, &directory)?;
     fs::rename(&directory, &aside).with_context(|| format!("moving {directory} to {aside}"))?;
     sync(&store.trash)?;
     sync_parent(&directory)?;

@@ -2,7 +2,7 @@
 //! Directories of an upper on its file system: making, resetting, remembering.
 
 use crate::reset::sync_parent;
-use crate::sweep;
+use crate::{btrfs, sweep};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::layout::Store;
@@ -15,6 +15,10 @@ use std::path::Path;
 /// Makes upper and work. A new or empty upper gets the attributes of `like`, for the merged root
 /// shows the upper's (kernel: overlayfs.rst); one with content keeps its own.
 pub fn make(store: &Store, like: &str) -> Result<()> {
+    if let Some(subvolume) = &store.subvolume {
+        btrfs::make(subvolume)?;
+        only_ours(subvolume)?;
+    }
     fs::create_dir_all(&store.upper).with_context(|| format!("making the upper {}", store.upper))?;
     fs::create_dir_all(&store.work).with_context(|| format!("making the work directory {}", store.work))?;
     // The kernel cleans its own leftovers only two levels deep; what is deeper makes the mount
@@ -22,6 +26,18 @@ pub fn make(store: &Store, like: &str) -> Result<()> {
     empty(&store.work)?;
     if fs::read_dir(&store.upper)?.next().is_none() {
         copy_attributes(like, &store.upper)?;
+    }
+    Ok(())
+}
+
+/// A subvolume goes as a whole when it is reset: nothing but upper and work may be in it.
+///
+/// # Errors
+/// The name of what else is.
+pub fn only_ours(subvolume: &str) -> Result<()> {
+    for entry in fs::read_dir(subvolume).with_context(|| format!("reading {subvolume}"))? {
+        let name = entry?.file_name();
+        ensure!(name == "upper" || name == "work", "{subvolume} holds {}, which is not ours", name.to_string_lossy());
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 //! Each test runs in a thread of its own; leaving it takes every mount away, and every loop
 //! device is detached also when the test fails.
 
+pub mod subvol;
+
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use overlayroot_core::mountinfo::{self, Mount};

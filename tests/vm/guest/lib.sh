@@ -224,3 +224,30 @@ counts() {
     echo line >>"$1"
     [ "$(wc -l <"$1")" = "$2" ] || fail "$1 has $(wc -l <"$1") lines"
 }
+
+# subvolume PATH...: each is a subvolume of btrfs
+subvolume() {
+    for path in "$@"; do
+        [ "$(stat -f -c %T "$path") $(stat -c %i "$path")" = 'btrfs 256' ] || fail "$path is no subvolume" || return 1
+    done
+}
+
+# by_reference FILE BYTES MS: a file of the lower, that long, is appended to within MS milliseconds and 4 MiB; what
+# the upper has of it then is the lower's
+by_reference() {
+    [ "$(stat -c %s "$1")" = "$2" ] || { ls -l "$1" && return 1; }
+    before=$(btrfs_used)
+    start=$(date +%s%N)
+    printf tail >>"$1"
+    sync "$1"
+    ms=$((($(date +%s%N) - start) / 1000000))
+    room=$(($(btrfs_used) - before))
+    echo "by_reference: $2 bytes in $ms ms and $room bytes" | tee /dev/kmsg
+    [ "$(stat -c %s "/run/overlayfs$1")" = $(($2 + 4)) ] || { ls -l "/run/overlayfs$1" && return 1; }
+    [ $ms -lt "$3" ] && [ $room -lt $((4 << 20)) ] && filefrag -v "/run/overlayfs$1" | grep -q shared
+}
+
+btrfs_used() {
+    sync -f /run/initramfs/overlayroot/root
+    btrfs filesystem usage -b /run/initramfs/overlayroot/root | awk '$1 == "Used:" { print $2; exit }'
+}

@@ -27,6 +27,9 @@ pub enum RootKind {
     Xfs,
     /// One btrfs file system.
     Btrfs,
+    /// One btrfs file system as Fedora makes it: the root in the subvolume `root`, /home in `home`. It has
+    /// room for large files, and needs `rootflags=subvol=root`.
+    BtrfsSubvol,
     /// ext4, with /usr on a file system of its own, `LABEL=usr`.
     SplitUsr,
     /// ext4 on the first partition of a GPT, with room behind it.
@@ -42,7 +45,7 @@ impl RootKind {
         match self {
             Self::Ext4 | Self::Ext4Quota | Self::SplitUsr | Self::Gpt | Self::Mbr => FsKind::Ext4,
             Self::Xfs => FsKind::Xfs,
-            Self::Btrfs => FsKind::Btrfs,
+            Self::Btrfs | Self::BtrfsSubvol => FsKind::Btrfs,
         }
     }
 }
@@ -198,7 +201,10 @@ impl Case {
         }
         self.cut_cells()?;
         let edits = self.edits_root();
-        if edits && (matches!(self.root, RootKind::Xfs | RootKind::Btrfs) || self.root.table().is_some()) {
+        if edits
+            && (matches!(self.root, RootKind::Xfs | RootKind::Btrfs | RootKind::BtrfsSubvol)
+                || self.root.table().is_some())
+        {
             bail!("fstab, conf and boot_initrd need an ext4 root: the image is edited by debugfs");
         }
         for boot in self.boots() {

@@ -79,6 +79,18 @@ pub fn make(host: &Host, img: &Path, bytes: u64, kind: FsKind, id: Identity<'_>,
     Ok(())
 }
 
+/// Makes a btrfs with the subvolumes `root`, holding what is in `content`, and `home`.
+///
+/// # Errors
+/// Those of mkfs, mount and cp.
+pub fn make_subvolumes(host: &Host, img: &Path, bytes: u64, id: Identity<'_>, content: &Path) -> Result<()> {
+    File::create(img)?.set_len(bytes)?;
+    host::run(Command::new("mkfs.btrfs").args(["-q", "-f", "-L", id.label.unwrap_or("")]).arg(img))?;
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation=private"]).arg(host.vm_dir().join("host/subvolumes.sh"));
+    host::run(unshare.arg(img).arg(content)).map(drop)
+}
+
 fn is_empty(dir: &Path) -> Result<bool> {
     Ok(dir.read_dir()?.next().is_none())
 }

@@ -99,6 +99,7 @@ fn key(host: &Host, suite: Suite, payload: Option<&Payload>) -> Result<String> {
     hash.update(include_str!("fsimage.rs"));
     hash.update(include_str!("parted.rs"));
     hash.update(include_str!("../host/in-root.sh"));
+    hash.update(include_str!("../host/subvolumes.sh"));
     for (source, ..) in GUEST {
         hash.update(fs::read(host.vm_dir().join("guest").join(source))?);
     }

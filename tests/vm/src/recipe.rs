@@ -20,8 +20,10 @@ use crate::roots;
 const FSTAB: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\n";
 const FSTAB_XFS: &str = "LABEL=root / xfs defaults 0 0\n";
 const FSTAB_BTRFS: &str = "LABEL=root / btrfs defaults 0 0\n";
+const FSTAB_SUBVOL: &str = "LABEL=root / btrfs subvol=root 0 0\nLABEL=root /home btrfs subvol=home 0 0\n";
 const FSTAB_SPLIT: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\nLABEL=usr /usr ext4 defaults 0 2\n";
 const ROOT_SIZE: u64 = 1600 << 20;
+const LARGE: u64 = 4 << 30;
 
 /// The harness's part of the guest: source below tests/vm/guest, mode, target.
 pub(crate) const GUEST: [(&str, u32, &str); 12] = [
@@ -61,6 +63,7 @@ pub(crate) fn root_names(kind: RootKind) -> &'static [&'static str] {
         RootKind::Ext4Quota => &["root-ext4-quota.img"],
         RootKind::Xfs => &["root-xfs.img"],
         RootKind::Btrfs => &["root-btrfs.img"],
+        RootKind::BtrfsSubvol => &["root-btrfs-subvol.img"],
         RootKind::SplitUsr => &["root-split.img", "root-split-usr.img"],
         RootKind::Gpt => &["root-gpt.img"],
         RootKind::Mbr => &["root-mbr.img"],
@@ -198,6 +201,7 @@ impl Builder<'_> {
             RootKind::Ext4 | RootKind::Ext4Quota | RootKind::Gpt | RootKind::Mbr => (FsKind::Ext4, FSTAB),
             RootKind::Xfs => (FsKind::Xfs, FSTAB_XFS),
             RootKind::Btrfs => (FsKind::Btrfs, FSTAB_BTRFS),
+            RootKind::BtrfsSubvol => (FsKind::Btrfs, FSTAB_SUBVOL),
             RootKind::SplitUsr => (FsKind::Ext4, FSTAB_SPLIT),
         };
         fs::write(tree.join("etc/fstab"), fstab)?;
@@ -207,6 +211,9 @@ impl Builder<'_> {
             fsimage::make(self.host, &part, ROOT_SIZE, fs_kind, id, tree)?;
             parted::wrap(table, &part, path)?;
             return Ok(fs::remove_file(part)?);
+        }
+        if kind == RootKind::BtrfsSubvol {
+            return fsimage::make_subvolumes(self.host, path, LARGE, id, tree);
         }
         if kind != RootKind::SplitUsr {
             fsimage::make(self.host, path, ROOT_SIZE, fs_kind, id, tree)?;

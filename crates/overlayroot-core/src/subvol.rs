@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `subvol:NAME`: an upper in a subvolume of the root's own btrfs. The top level of the file system is
+//! mounted at a private place; the lower is a read-only view of the root's own subvolume.
+
+use crate::config::Config;
+use crate::facts::{Facts, PlaceKind, Root};
+use crate::issue::shown;
+use crate::layout;
+use crate::ondisk::plain_path;
+use crate::paths;
+use crate::plan::{Plan, finish, kept_options, kept_upper, prologue, readonly_plan};
+use crate::plan_on_disk::hide;
+use crate::record::{Effective, UpperKind};
+use crate::refusal::{Refusal, refuse};
+use crate::step::Step;
+use crate::upper::Problem;
+use std::fmt;
+
+/// `subvol:NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subvol {
+    /// Path from the top level of the file system on, without a slash in front.
+    pub name: String,
+}
+
+impl fmt::Display for Subvol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// What stands behind `subvol:`. A slash in front is taken, as btrfs's own `subvol=` takes it.
+///
+/// # Errors
+/// No name, parameters, and what is no plain path.
+pub fn parse_subvol(text: &str) -> Result<Subvol, Problem> {
+    let (name, params) = text.split_once(',').map_or((text, None), |(name, params)| (name, Some(params)));
+    if let Some(params) = params {
+        let text = format!("'{}': a subvolume takes no parameters; loop:FILE has a size", shown(params));
+        return Err(Problem::new(text, None));
+    }
+    let name = name.trim_matches('/');
+    if name.is_empty() {
+        return Err(Problem::new("subvol: without a name", None));
+    }
+    let path = plain_path(&format!("/{name}"))?;
+    Ok(Subvol { name: path.trim_start_matches('/').to_owned() })
+}
+
+/// Where the root sees the subvolume `name`: `Some(None)` where it does not.
+/// `None` where one of the two would lie in the way of the other.
+fn seen(root: &Root, name: &str) -> Option<Option<String>> {
+    let own = root.subvolume.trim_matches('/');
+    let below = |path: &str, top: &str| path.strip_prefix(top).filter(|rest| rest.starts_with('/')).map(str::to_owned);
+    if own.is_empty() {
+        return Some(Some(format!("/{name}")));
+    }
+    // A reset would take the root away with the upper.
+    (own != name && below(own, name).is_none()).then(|| below(name, own))
+}
+
+/// An upper in a subvolume.
+pub(crate) fn plan(config: &Config, facts: &Facts, root: &Root, asked: &Subvol) -> Result<Plan, Refusal> {
+    let name = &asked.name;
+    let seen = usable(facts, root, asked)?;
+    let (readonly, reset) = (config.readonly.value, config.reset.value && !config.readonly.value);
+    if readonly {
+        readable(facts, name, seen.as_deref())?;
+    }
+    let places = layout::subvolume(name);
+    let (at, base) = (paths::ROOT_KEPT.to_owned(), paths::ROOT_KEPT.to_owned());
+    let mut steps = prologue(facts);
+    steps.push(Step::MountTop { device: root.source.clone(), at: at.clone(), read_only: readonly });
+    if !readonly {
+        steps.push(Step::Writable { at });
+    }
+    steps.push(Step::LookInside { store: places.store.clone(), base, need_room: !reset && !readonly });
+    let mut effective = Effective {
+        upper: UpperKind::Subvol,
+        path: Some(name.clone()),
+        options: root.fstype.clone(),
+        ..Effective::overlay(&places)
+    };
+    if readonly {
+        return readonly_plan(config, root, &places, steps, effective);
+    }
+    steps.push(Step::MakeSubvolume { path: format!("{}/{name}", paths::ROOT_KEPT) });
+    steps.extend(kept_upper(&places, root, reset));
+    steps.extend(seen.map(|path| hide(&places.store.upper, &path)));
+    effective.keep(&places, reset);
+    finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
+}
+
+/// Where the root sees it, if the file system can hold it and nothing is in its way.
+fn usable(facts: &Facts, root: &Root, asked: &Subvol) -> Result<Option<String>, Refusal> {
+    let name = &asked.name;
+    if root.fstype != "btrfs" {
+        let text = format!("the root is {}, and subvol:{name} needs btrfs: dir: does the same elsewhere", root.fstype);
+        return refuse("foreign-file-system", text);
+    }
+    let Some(seen) = seen(root, name) else {
+        let own = root.subvolume.trim_matches('/');
+        return refuse("place-taken", format!("the root itself lies in the subvolume {name} (it is {own})"));
+    };
+    // Where the top level can't be looked at, the steps find out.
+    let Some(place) = &facts.place else {
+        return Ok(seen);
+    };
+    if let Some(part) = &place.blocked_by {
+        let part = part.trim_start_matches('/');
+        return refuse("place-taken", format!("{part} on the way to the subvolume {name} is not a plain directory"));
+    }
+    match place.kind {
+        PlaceKind::Missing | PlaceKind::Subvolume => Ok(seen),
+        other => refuse("place-taken", format!("{name} is {}, not a subvolume", other.word())),
+    }
+}
+
+/// Whether it can be a read-only layer.
+fn readable(facts: &Facts, name: &str, seen: Option<&str>) -> Result<(), Refusal> {
+    if let Some(path) = seen {
+        // overlayfs takes no layer that lies inside another (kernel: fs/overlayfs/super.c, overlapping layers).
+        let text = format!("rd.overlay.readonly can't use {path} as a layer: it lies inside the lower");
+        return refuse("readonly", text);
+    }
+    match &facts.place {
+        Some(place) if place.kind == PlaceKind::Missing => {
+            refuse("place-missing", format!("the subvolume {name} is not there, and nothing is to be written"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for (text, name) in [("overlay", "overlay"), ("/vm//upper/", "vm/upper"), ("@over lay", "@over lay")] {
+            assert_eq!(parse_subvol(text).map(|subvol| subvol.name), Ok(name.to_owned()));
+        }
+        for bad in ["", "/", "..", "a/../b", "./a", "a:b", "a\\b", "a\nb", "a'b", "overlay,size=8G", "a,"] {
+            assert!(parse_subvol(bad).is_err(), "{bad}");
+        }
+        let problem = parse_subvol("overlay,size=8G").unwrap_err();
+        assert!(problem.text.contains("size=8G"), "{problem}");
+    }
+
+    #[test]
+    fn where_the_root_sees_it() {
+        let seen = |own: &str, name: &str| seen(&Root { subvolume: own.into(), ..Root::default() }, name);
+        assert_eq!(seen("/", "overlay"), Some(Some("/overlay".into())));
+        assert_eq!(seen("/root", "overlay"), Some(None));
+        assert_eq!(seen("/root", "rootlet"), Some(None));
+        assert_eq!(seen("/root", "root/var/upper"), Some(Some("/var/upper".into())));
+        assert_eq!(seen("/root", "root"), None);
+        assert_eq!(seen("/@/.snapshots/1/snapshot", "@"), None);
+        assert_eq!(seen("/@/.snapshots/1/snapshot", "@/upper"), Some(None));
+    }
+}
