@@ -27,6 +27,7 @@ pub mod policy;
 pub mod record;
 pub mod refusal;
 pub mod rivals;
+pub mod stale;
 pub mod step;
 pub mod ubuntu;
 pub mod upper;

@@ -11,6 +11,7 @@ use crate::plan_on_disk as on_disk;
 use crate::policy;
 use crate::record::{Effective, RootKind, UpperKind};
 use crate::refusal::{self, Refusal};
+use crate::stale;
 use crate::step::{Overlay, Step};
 use crate::upper::{Tmpfs, Upper};
 use std::fmt;
@@ -235,6 +236,7 @@ pub(crate) fn finish(
     mut steps: Vec<Step>,
     effective: Effective,
 ) -> Result<Plan, Refusal> {
+    stale::compare(&mut steps, config, root, effective.path.as_deref());
     let sysroot = paths::SYSROOT.to_owned();
     let overlay = Overlay {
         at: sysroot.clone(),
