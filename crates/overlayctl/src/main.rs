@@ -10,12 +10,13 @@ mod live;
 mod loopfile;
 mod plan;
 mod reset;
+mod stale;
 mod status;
 mod trash;
 mod uppers;
 mod walk;
 
-use args::{Args, Command, OfTrash, OfUppers};
+use args::{Args, Command, OfStale, OfTrash, OfUppers};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
         Command::Uppers { what: None, json } => uppers::list(json),
         Command::Uppers { what: Some(OfUppers::Restore { name }), .. } => uppers::restore(&name),
         Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
+        Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
+        Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {
