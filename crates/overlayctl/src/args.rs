@@ -91,6 +91,17 @@ pub enum Command {
         #[command(subcommand)]
         what: Option<OfStale>,
     },
+    /// Say before the boot whether what is configured will work
+    ///
+    /// Exits with 0 where all is well, 1 with warnings, 2 with problems.
+    Doctor {
+        /// Kernel command line to judge, in place of this boot's
+        #[arg(long, value_name = "TEXT")]
+        cmdline: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// What resets and removals left
     Trash {
         /// What to do with it.

@@ -4,6 +4,8 @@
 mod args;
 mod bar;
 mod check;
+mod doctor;
+mod hostprobe;
 mod kept;
 mod keys;
 mod live;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
         Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
         Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
+        Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {

@@ -10,6 +10,8 @@
 pub mod cmdline;
 mod conf;
 pub mod config;
+pub mod doctor;
+pub mod doctor_image;
 pub mod facts;
 pub mod fstab;
 pub mod grammar;
