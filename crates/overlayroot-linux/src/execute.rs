@@ -28,7 +28,7 @@ pub struct Report {
     pub reset: bool,
     /// An upper that was begun on another lower.
     pub stale: Option<overlayroot_core::stale::Stale>,
-    restored: bool,
+    pub(crate) restored: bool,
 }
 
 /// Runs the steps; what optional steps failed at comes back as reasons.
@@ -73,17 +73,11 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
 }
 
 impl Report {
-    fn keep(&mut self, became: reset::Became) -> Result<()> {
+    pub(crate) fn keep(&mut self, became: reset::Became) -> Result<()> {
         self.reset |= became.reset;
         self.restored |= became.restored;
         self.notes.extend(became.note);
         Ok(())
-    }
-
-    fn compare(&mut self, asked: &overlayroot_core::stale::Compare) -> Result<()> {
-        let (found, became) = stale::apply(asked, self.restored)?;
-        self.stale = found;
-        self.keep(became)
     }
 }
 
@@ -122,7 +116,7 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
         }
         Step::Reset { store } => report.keep(reset::every_boot(store)?),
         Step::ResetOnce { store, readonly, resets } => report.keep(reset::once(store, *readonly, *resets)?),
-        Step::Stale(asked) => report.compare(asked),
+        Step::Stale(asked) => stale::step(asked, report),
         Step::MakeUpper { store, like } => store::make(store, like),
         Step::Remember { path, fingerprint } => store::remember(path, fingerprint),
         Step::Link { at, to } => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Compares the fingerprint stored with an upper with the lower's, and does what the policy says.
 
-use crate::execute::remove;
+use crate::execute::{Report, remove};
 use crate::reset::{self, Became, sync_parent};
 use crate::shadow::{self, Limits};
 use crate::store;
@@ -47,6 +47,13 @@ pub fn stored(path: &str) -> Stored {
         found.taken = fs::metadata(path).map_or(0, |metadata| metadata.mtime());
     }
     Stored::Is(found)
+}
+
+/// Compares, acts, and reports.
+pub(crate) fn step(asked: &Compare, report: &mut Report) -> Result<()> {
+    let (found, became) = apply(asked, report.restored)?;
+    report.stale = found;
+    report.keep(became)
 }
 
 /// Compares and acts. `restored`: this boot has just brought the upper back because somebody asked for it.
