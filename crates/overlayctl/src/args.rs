@@ -75,6 +75,33 @@ pub enum Command {
         #[command(subcommand)]
         what: Option<OfUppers>,
     },
+    /// Tell whether the upper was begun on another lower, and what it hides
+    ///
+    /// Lists every path of the upper that hides something which has changed
+    /// below since. Exits with 1 where the upper is stale.
+    #[command(args_conflicts_with_subcommands = true)]
+    Stale {
+        /// A kept upper, such as overlay.1, in place of the one in use
+        #[arg(long, value_name = "NAME")]
+        upper: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// What to do about it.
+        #[command(subcommand)]
+        what: Option<OfStale>,
+    },
+    /// Say before the boot whether what is configured will work
+    ///
+    /// Exits with 0 where all is well, 1 with warnings, 2 with problems.
+    Doctor {
+        /// Kernel command line to judge, in place of this boot's
+        #[arg(long, value_name = "TEXT")]
+        cmdline: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// What resets and removals left
     Trash {
         /// What to do with it.
@@ -134,6 +161,13 @@ pub enum OfUppers {
         /// Its name, such as overlay.1
         name: String,
     },
+}
+
+/// The verbs of `overlayctl stale`.
+#[derive(Debug, Subcommand)]
+pub enum OfStale {
+    /// Use the upper with this lower from now on, without a warning
+    Accept,
 }
 
 /// The verbs of `overlayctl trash`.

@@ -9,10 +9,13 @@ use overlayroot_core::paths;
 use overlayroot_linux::recordfile;
 use std::process::ExitCode;
 
-/// Prints the reasons and exits with 1, or is silent and exits with 0. How full the upper is
-/// does not count here: that is `status`, for monitoring.
+/// Prints the reasons and exits with 1, or is silent and exits with 0. How full the upper is,
+/// and on which lower it was begun, does not count here: that is `status`, for monitoring.
 pub fn run() -> Result<ExitCode> {
-    let record = recordfile::read(paths::RECORD)?;
+    let mut record = recordfile::read(paths::RECORD)?;
+    if let Some(record) = &mut record {
+        record.stale = None;
+    }
     let mut live = live::read(record.as_ref())?;
     live.upper = None;
     let problems = live::problems(record.as_ref(), asked_for(), &live);

@@ -120,6 +120,10 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         }];
     };
     let mut found = from_record(record);
+    if let Some(stale) = record.stale.as_ref().filter(|stale| stale.action == "warned") {
+        let todo = "overlayctl stale lists all, overlayctl stale accept or a reset ends this";
+        found.push((Level::Warning, format!("{stale}; {todo}")));
+    }
     if record.effective.root == RootKind::Overlay {
         if live.root_fstype != "overlay" {
             let text = format!("the record says overlay, the kernel says / is {}", live.root_fstype);
@@ -168,6 +172,8 @@ mod tests {
             effective: Effective::plain(RootKind::Plain),
             reasons: Vec::new(),
             issues: Vec::new(),
+            fingerprint: None,
+            stale: None,
             notes: Vec::new(),
             steps: Vec::new(),
             by: String::new(),

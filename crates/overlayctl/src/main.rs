@@ -4,18 +4,21 @@
 mod args;
 mod bar;
 mod check;
+mod doctor;
+mod hostprobe;
 mod kept;
 mod keys;
 mod live;
 mod loopfile;
 mod plan;
 mod reset;
+mod stale;
 mod status;
 mod trash;
 mod uppers;
 mod walk;
 
-use args::{Args, Command, OfTrash, OfUppers};
+use args::{Args, Command, OfStale, OfTrash, OfUppers};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -36,6 +39,9 @@ fn main() -> ExitCode {
         Command::Uppers { what: None, json } => uppers::list(json),
         Command::Uppers { what: Some(OfUppers::Restore { name }), .. } => uppers::restore(&name),
         Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
+        Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
+        Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
+        Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {

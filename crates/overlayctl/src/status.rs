@@ -4,6 +4,7 @@
 use crate::bar::cells;
 use crate::kept;
 use crate::live::{self, Fill, Level, Live};
+use crate::stale;
 use crate::uppers;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
@@ -33,7 +34,11 @@ pub fn asked_for() -> bool {
 
 /// Shows the status.
 pub fn run(json: bool) -> Result<ExitCode> {
-    let record = recordfile::read(paths::RECORD)?;
+    let mut record = recordfile::read(paths::RECORD)?;
+    if let Some(record) = record.as_mut().filter(|record| record.stale.is_some() && !stale::holds(record)) {
+        record.stale = None;
+        record.notes.push("the upper was stale at the boot, and was accepted since".to_owned());
+    }
     let live = live::read(record.as_ref())?;
     let problems = live::problems(record.as_ref(), asked_for(), &live);
     let level = problems.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);

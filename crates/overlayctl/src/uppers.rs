@@ -98,7 +98,7 @@ pub fn remove(name: &str) -> Result<ExitCode> {
 }
 
 /// The number of a kept upper that is there.
-fn number(store: &Store, name: &str) -> Option<u32> {
+pub fn number(store: &Store, name: &str) -> Option<u32> {
     let is_directory = |path: &str| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
     store.number(name).filter(|number| is_directory(&store.kept(*number).0))
 }
@@ -122,7 +122,7 @@ fn upper(name: &str, current: bool, directory: &str, fingerprint: &str) -> Resul
 }
 
 /// Date and time in UTC, by the proleptic Gregorian calendar.
-fn date(seconds: u64) -> String {
+pub fn date(seconds: u64) -> String {
     let (mut days, minutes) = (seconds / 86_400, seconds / 60 % 1440);
     let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let mut year = 1970;

@@ -5,6 +5,7 @@ use crate::cmdline::{Arg, Source, lex};
 use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
 use crate::grammar::{self, Fallback, Key};
 use crate::issue::{Issue, nearest, shown};
+use crate::stale;
 use crate::ubuntu;
 use crate::upper::{Problem, Upper, parse_upper};
 use std::fmt;
@@ -83,6 +84,8 @@ pub struct Config {
     pub fallback: Field<Fallback>,
     /// Seconds to wait for the device.
     pub timeout: Field<u32>,
+    /// What to do with an upper that was begun on another lower.
+    pub stale: Field<stale::Policy>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -114,6 +117,7 @@ impl Config {
             readonly: reader.boolean(&grammar::READONLY),
             fallback: reader.parsed(&grammar::FALLBACK, Fallback::Tmpfs, grammar::parse_fallback),
             timeout: reader.parsed(&grammar::TIMEOUT, 30, grammar::parse_timeout),
+            stale: reader.parsed(&grammar::STALE, stale::Policy::Warn, stale::parse_policy),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
@@ -136,13 +140,10 @@ impl Config {
         let files = inputs.ubuntu.iter().filter_map(|file| Some((ubuntu_file(file)?, &file.name)));
         let proc_cmdline = inputs.cmdline.iter().filter(|source| source.name == "/proc/cmdline");
         let args = proc_cmdline.filter_map(|source| Some((ubuntu::last_value(source)?, &source.name)));
-        let Some((value, source)) = files.chain(args).last() else {
+        // Empty is as the package ships its file: nobody has said anything.
+        let Some((value, source)) = files.chain(args).last().filter(|(value, _)| !value.is_empty()) else {
             return;
         };
-        if value.is_empty() {
-            // As the package ships its file: nobody has said anything.
-            return;
-        }
         let told = redacted(&value);
         let origin = Origin::Given { text: format!("{}={told}", grammar::UBUNTU), source: source.clone() };
         let issue = |problem: Problem| make_issue(grammar::UBUNTU, &told, source, problem);
@@ -249,16 +250,15 @@ impl Reader<'_> {
         if let (Some((_, arg)), true) = (&enable, off) {
             return Field { value: Upper::Off, origin: origin(arg) };
         }
+        let plain = |arg: &Arg| matches!(arg.value.as_deref(), None | Some(b"" | b"1"));
         // dracut-ng passes over these five for the *value* and looks at the deprecated name.
         let valued = enable.clone().map(|(level, arg)| {
-            let plain = matches!(arg.value.as_deref(), None | Some(b"" | b"1"));
             let old = self.levels.get(level).and_then(|args| last(args, "rd.live.overlay"));
             match old.cloned() {
-                Some(old) if plain || arg.key != b"rd.overlay" => old,
+                Some(old) if plain(&arg) || arg.key != b"rd.overlay" => old,
                 _ => arg,
             }
         });
-        let plain = |arg: &Arg| matches!(arg.value.as_deref(), None | Some(b"" | b"1"));
         match (valued, crypt) {
             // A plain `rd.overlay` says less than `rd.overlay.crypt=`, which enables by itself.
             (Some(arg), None) => self.parse_upper(&arg),

@@ -82,6 +82,9 @@ pub struct Fingerprint {
     pub os: String,
     /// Modification time of the package database, seconds since 1970; 0 for none.
     pub packages: i64,
+    /// When this was taken, seconds since 1970: the clock, or the latest change seen on the lower where
+    /// that is later (no clock is right in the initramfs of a machine without one). 0 for unknown.
+    pub taken: i64,
 }
 
 /// What the kernel can do.

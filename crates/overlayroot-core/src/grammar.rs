@@ -69,9 +69,17 @@ pub static TIMEOUT: Key = Key {
     default: "30",
     help: "How long to wait for the upper's device to appear; 0 looks once.",
 };
+/// `rd.overlay.stale`.
+pub static STALE: Key = Key {
+    name: "rd.overlay.stale",
+    deprecated: &[],
+    syntax: "keep|warn|park|reset",
+    default: "warn",
+    help: "What to do with an upper that was begun on another lower: use it in silence, use it and warn, keep it under another name and begin a new one, or throw it away and begin a new one.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 6] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT];
+pub static KEYS: [&Key; 7] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).
 pub const UBUNTU: &str = "overlayroot";

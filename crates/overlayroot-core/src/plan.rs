@@ -12,6 +12,7 @@ use crate::plan_part;
 use crate::policy;
 use crate::record::{Effective, RootKind, UpperKind};
 use crate::refusal::{self, Refusal};
+use crate::stale;
 use crate::step::{Overlay, Step};
 use crate::upper::{Tmpfs, Upper};
 use std::fmt;
@@ -238,6 +239,7 @@ pub(crate) fn finish(
     mut steps: Vec<Step>,
     effective: Effective,
 ) -> Result<Plan, Refusal> {
+    stale::compare(&mut steps, config, root);
     let sysroot = paths::SYSROOT.to_owned();
     let overlay = Overlay {
         at: sysroot.clone(),

@@ -3,8 +3,10 @@
 //! (docs/state-record.md). Versioned; readers refuse a schema they do not know.
 
 use crate::config::Config;
+use crate::facts::Fingerprint;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
+use crate::stale::Stale;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -192,6 +194,9 @@ pub struct Requested {
     pub fallback: String,
     /// `rd.overlay.timeout`, seconds.
     pub timeout: u32,
+    /// `rd.overlay.stale`.
+    #[serde(default)]
+    pub stale: String,
 }
 
 impl Requested {
@@ -205,6 +210,7 @@ impl Requested {
             readonly: config.readonly.value,
             fallback: config.fallback.value.word().to_owned(),
             timeout: config.timeout.value,
+            stale: config.stale.value.word().to_owned(),
         }
     }
 }
@@ -252,6 +258,12 @@ pub struct Record {
     pub reasons: Vec<Reason>,
     /// Unknown keys and bad values.
     pub issues: Vec<Issue>,
+    /// The lower as this boot found it; none where no upper stays.
+    #[serde(default)]
+    pub fingerprint: Option<Fingerprint>,
+    /// An upper that was begun on another lower.
+    #[serde(default)]
+    pub stale: Option<Stale>,
     /// What is worth saying but changes nothing.
     pub notes: Vec<String>,
     /// What was done, in order, undone attempts included.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One thing to do. Steps carry every path and option; executing one takes no decision (docs/architecture.md names the three that look first).
+//! One thing to do. Steps carry every path and option; executing one takes no decision (docs/architecture.md names the four that look first).
 
 use crate::facts::Fingerprint;
 use crate::layout::Store;
 use crate::ondisk::{MadeFs, human};
 use crate::part_step::PartStep;
+use crate::stale::Compare;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -51,6 +52,8 @@ pub enum Step {
     /// Do what `overlayctl` asked this boot for, if it did; with `readonly` only say so. `resets`: a reset
     /// follows, which would take what is restored away.
     ResetOnce { store: Store, readonly: bool, resets: bool },
+    /// Compare the fingerprint stored with the upper with the lower's, and do what the policy says.
+    Stale(Compare),
     /// Make upper and work, the upper with the attributes of the lower's root.
     MakeUpper { store: Store, like: String },
     /// Hold upper and work to a size.
@@ -178,6 +181,7 @@ impl Step {
             Self::Bind { .. } => "bind",
             Self::Reset { .. } => "reset",
             Self::ResetOnce { .. } => "reset-once",
+            Self::Stale(_) => "stale",
             Self::MakeUpper { .. } => "make-upper",
             Self::Quota(_) => "quota",
             Self::Remember { .. } => "remember",
@@ -257,6 +261,7 @@ impl fmt::Display for Step {
                 write!(f, "what {} asks for, if it is there", store.marker)
             }
             Self::ResetOnce { store, .. } => write!(f, "nothing, but say whether {} is there", store.marker),
+            Self::Stale(compare) => write!(f, "{compare}"),
             Self::MakeUpper { store, like } => {
                 let subvolume = store.subvolume.iter().map(|path| format!(", in the subvolume {path}"));
                 write!(f, "{} (like {like}) and {}{}", store.upper, store.work, subvolume.collect::<String>())

@@ -19,6 +19,8 @@ const WORDS: &[&str] = &[
     "rd.overlay.crypt",
     "rd.overlay.fallback",
     "rd.overlay.timeout",
+    "rd.overlay.stale",
+    "park",
     "rd.live.overlay",
     "rd.live.overlay.overlayfs",
     "overlayroot",

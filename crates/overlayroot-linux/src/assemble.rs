@@ -77,6 +77,7 @@ pub fn assemble(by: &str) -> Result<Verdict> {
     }
     let mut run = Run::default();
     let (effective, outcome) = run.decide(&config, &facts, decision);
+    let kept = effective.store.is_some();
     let record = Record {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -86,6 +87,8 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         effective: Effective { reset: run.report.reset, ..effective },
         reasons: run.reasons,
         issues: config.issues,
+        fingerprint: facts.root.filter(|_| kept).map(|root| root.fingerprint),
+        stale: run.report.stale,
         notes: run.notes.into_iter().chain(run.report.notes).collect(),
         steps: run.report.steps,
         by: by.to_owned(),

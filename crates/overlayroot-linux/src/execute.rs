@@ -4,7 +4,7 @@
 use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
-use crate::{btrfs, fsck, growfs, look, loopfile, mounts, partition, quota, reset, store, verify};
+use crate::{btrfs, fsck, growfs, look, loopfile, mounts, partition, quota, reset, stale, store, verify};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::record::{Reason, StepRecord};
@@ -26,6 +26,9 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Whether the upper was begun anew, which nothing takes back.
     pub reset: bool,
+    /// An upper that was begun on another lower.
+    pub stale: Option<overlayroot_core::stale::Stale>,
+    pub(crate) restored: bool,
 }
 
 /// Runs the steps; what optional steps failed at comes back as reasons.
@@ -70,8 +73,9 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
 }
 
 impl Report {
-    fn keep(&mut self, became: reset::Became) -> Result<()> {
+    pub(crate) fn keep(&mut self, became: reset::Became) -> Result<()> {
         self.reset |= became.reset;
+        self.restored |= became.restored;
         self.notes.extend(became.note);
         Ok(())
     }
@@ -112,6 +116,7 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
         }
         Step::Reset { store } => report.keep(reset::every_boot(store)?),
         Step::ResetOnce { store, readonly, resets } => report.keep(reset::once(store, *readonly, *resets)?),
+        Step::Stale(asked) => stale::step(asked, report),
         Step::MakeUpper { store, like } => store::make(store, like),
         Step::Remember { path, fingerprint } => store::remember(path, fingerprint),
         Step::Link { at, to } => {

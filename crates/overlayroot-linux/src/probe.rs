@@ -15,7 +15,7 @@ use overlayroot_core::{paths, rivals};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Hook directories of dracut 049 to 111.
 const HOOK_DIRS: [&str; 4] =
@@ -104,6 +104,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
             fstype: mount.fstype.clone(),
             os: os_identity(&os),
             packages: packages(at),
+            taken: taken(at),
         },
     }
 }
@@ -124,15 +125,34 @@ fn os_identity(os_release: &str) -> String {
     values.collect::<Vec<_>>().join(" ")
 }
 
+const DATABASES: [&str; 5] = [
+    "var/lib/dpkg/status",
+    "var/lib/rpm/rpmdb.sqlite",
+    "usr/lib/sysimage/rpm/rpmdb.sqlite",
+    "var/lib/rpm/Packages",
+    "var/lib/pacman/local",
+];
+
+/// Now, by the clock or by what the lower itself tells, whichever is later: a machine without a clock begins
+/// in 1970, and everything in its lower would count as changed since. These are written at every shutdown of
+/// a writable root, or with every change of packages.
+fn taken(at: &str) -> i64 {
+    const LATE: [&str; 6] = [
+        "etc",
+        "etc/fake-hwclock.data",
+        "var/lib/systemd/random-seed",
+        "var/lib/systemd/timesync/clock",
+        "var/log/wtmp",
+        "var/lib/dpkg",
+    ];
+    let changed = |name: &&str| Some(fs::symlink_metadata(Path::new(at).join(name)).ok()?.ctime());
+    let lower = LATE.iter().chain(&DATABASES).filter_map(changed).max().unwrap_or(0);
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    lower.max(i64::try_from(clock).unwrap_or(i64::MAX))
+}
+
 /// When the package database last changed, seconds since 1970.
 fn packages(at: &str) -> i64 {
-    const DATABASES: [&str; 5] = [
-        "var/lib/dpkg/status",
-        "var/lib/rpm/rpmdb.sqlite",
-        "usr/lib/sysimage/rpm/rpmdb.sqlite",
-        "var/lib/rpm/Packages",
-        "var/lib/pacman/local",
-    ];
     let stamps = DATABASES.iter().filter_map(|name| fs::symlink_metadata(Path::new(at).join(name)).ok());
     stamps.map(|metadata| metadata.mtime()).max().unwrap_or(0)
 }

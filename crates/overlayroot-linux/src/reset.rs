@@ -16,6 +16,8 @@ use std::path::Path;
 /// What became of the old upper.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Became {
+    /// A kept upper was asked for by hand and is the upper now.
+    pub restored: bool,
     /// The upper is begun anew.
     pub reset: bool,
     /// One line for the record.
@@ -24,7 +26,7 @@ pub struct Became {
 
 impl Became {
     fn noted(reset: bool, note: impl Into<String>) -> Self {
-        Self { reset, note: Some(note.into()) }
+        Self { reset, note: Some(note.into()), restored: false }
     }
 }
 
@@ -32,7 +34,7 @@ impl Became {
 /// emptied before it is used.
 pub fn every_boot(store: &Store) -> Result<Became> {
     aside(store)?;
-    Ok(Became { reset: true, note: make_room(store) })
+    Ok(Became { reset: true, note: make_room(store), restored: false })
 }
 
 /// Does what the marker asks for. It is removed last: a cut before that repeats what has not been done, and
@@ -56,6 +58,8 @@ pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
         }
         Marker::Restore(name) => restore(store, name)?,
     };
+    // Also where an attempt that was cut short has done it: somebody wants that upper.
+    became.restored = matches!(marker, Marker::Restore(_)) && !resets;
     sync_parent(store.whole())?;
     remove(&store.marker)?;
     sync_parent(&store.marker)?;

@@ -57,7 +57,7 @@ fn a_reset_moves_upper_and_work_and_nothing_else() {
     let place = place();
     fs::write(place.dir.path().join("mine"), "keep").unwrap();
     std::os::unix::fs::symlink(place.dir.path(), format!("{}/link", place.store.upper)).unwrap();
-    assert_eq!(every_boot(&place.store).unwrap(), Became { reset: true, note: None });
+    assert_eq!(every_boot(&place.store).unwrap(), Became { reset: true, ..Became::default() });
     assert!(!place.has("overlay") && !place.has("ovlwork") && !place.has(".overlayroot/overlay.json"));
     assert!(place.has("mine") && place.has(".overlayroot/trash/upper.0/one"));
     assert_eq!(place.trash(), 2);

@@ -124,16 +124,22 @@ pub fn hide(upper: &str, like: &str, path: &str) -> Result<()> {
     }
 }
 
-/// Stores the lower's fingerprint, unless one is there: it tells on which lower the upper was begun.
+/// Stores the lower's fingerprint, unless one is there: it tells on which lower the upper was begun. An
+/// empty file is what a cut of an earlier version left.
 pub fn remember(path: &str, fingerprint: &Fingerprint) -> Result<()> {
-    if Path::new(path).exists() {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
         return Ok(());
     }
+    remember_anew(path, fingerprint)
+}
+
+/// Stores the lower's fingerprint in place of what is there.
+pub fn remember_anew(path: &str, fingerprint: &Fingerprint) -> Result<()> {
     if let Some(parent) = Path::new(path).parent() {
         fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
     }
     let text = serde_json::to_string(fingerprint).context("writing the fingerprint as JSON")?;
-    write_atomic(path, &text)
+    write_durable(path, &text)
 }
 
 /// Writes a file so that a reader sees the old one or the new one, never a part.

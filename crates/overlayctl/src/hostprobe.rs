@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What only the host can tell `overlayctl doctor`: RAM, images of the initramfs, others that are installed.
+
+use crate::kept;
+use overlayroot_core::config::Config;
+use overlayroot_core::doctor::{Host, KernelImage, MODULES};
+use overlayroot_core::doctor_image::is_module;
+use overlayroot_core::facts::Facts;
+use overlayroot_core::{mountinfo, paths};
+use overlayroot_linux::mounts;
+use overlayroot_linux::stale::{Stored, stored};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+/// Others, by a file that only they have.
+const OTHERS: [(&str, &str); 3] = [
+    ("/usr/share/initramfs-tools/scripts/init-bottom/overlayroot", "the package overlayroot"),
+    ("/etc/initramfs-tools/scripts/overlay", "raspi-config's overlay"),
+    ("/usr/share/initramfs-tools/scripts/init-bottom/bilibop", "bilibop-lockfs"),
+];
+
+/// Looks. An image is listed by lsinitrd, which takes a second or more.
+pub fn look(config: &Config, facts: &Facts) -> Host {
+    let boot_in_overlay = boot_in_overlay();
+    // The boot loader sees the lower's /boot, whatever the upper has there.
+    let base = if boot_in_overlay { paths::LOWER } else { "" };
+    let others = OTHERS.iter().filter(|(path, _)| Path::new(path).exists());
+    Host {
+        ram: meminfo("MemTotal:"),
+        swap: meminfo("SwapTotal:"),
+        kernels: kernels(base),
+        others: others.map(|(path, who)| format!("{who} is installed ({path})")).collect(),
+        upper: upper(config, facts),
+        boot_in_overlay,
+        is_root: fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0),
+    }
+}
+
+fn boot_in_overlay() -> bool {
+    let mounts = mounts::read().unwrap_or_default();
+    let overlay = mountinfo::at(&mounts, "/").is_some_and(|root| root.fstype == "overlay");
+    overlay && mountinfo::at(&mounts, "/boot").is_none() && mountinfo::at(&mounts, paths::LOWER).is_some()
+}
+
+/// Bytes; 0 where the kernel does not tell.
+fn meminfo(key: &str) -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    number.unwrap_or(0) * 1024
+}
+
+/// The stored fingerprint and the lower's, where the upper of this boot is the one asked for.
+fn upper(
+    config: &Config,
+    facts: &Facts,
+) -> Option<(overlayroot_core::facts::Fingerprint, overlayroot_core::facts::Fingerprint)> {
+    let (record, store) = kept::find().ok()?.ok()?;
+    let same = record.requested.spec == config.upper.value.to_string();
+    match stored(&store.fingerprint) {
+        Stored::Is(was) if same => Some((was, facts.root.as_ref()?.fingerprint.clone())),
+        _ => None,
+    }
+}
+
+/// The running kernel, and the one whose image is the newest.
+fn kernels(base: &str) -> Vec<KernelImage> {
+    let running = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
+    let entries = fs::read_dir("/lib/modules").into_iter().flatten().flatten();
+    let releases = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let made = |release: &String| image(base, release).and_then(|path| modified(&path));
+    let newest = releases.filter(|release| made(release).is_some()).max_by_key(made);
+    let mut found = vec![kernel(base, &running, true)];
+    if let Some(newest) = newest.filter(|newest| *newest != running) {
+        found.push(kernel(base, &newest, false));
+    }
+    found
+}
+
+fn kernel(base: &str, release: &str, running: bool) -> KernelImage {
+    let list = |name: &str| fs::read_to_string(format!("/lib/modules/{release}/{name}")).ok();
+    let known = |text: &str| -> Vec<String> {
+        let names: Vec<&str> = text.lines().filter_map(|line| line.split(':').next()?.rsplit('/').next()).collect();
+        let has = |module: &&str| names.iter().any(|name| is_module(name, module));
+        MODULES.into_iter().filter(has).map(str::to_owned).collect()
+    };
+    let mut builtin = list("modules.builtin").map(|text| known(&text)).unwrap_or_default();
+    let loadable = list("modules.dep").map(|text| known(&text));
+    if running {
+        let loaded = fs::read_to_string("/proc/modules").unwrap_or_default();
+        let loads = |module: &str| loaded.lines().any(|line| line.split(' ').next() == Some(module));
+        let here = |module: &&str| Path::new("/sys/module").join(module).exists() && !loads(module);
+        builtin.extend(MODULES.into_iter().filter(here).map(str::to_owned));
+    }
+    let has = loadable.map(|loadable| loadable.into_iter().chain(builtin.iter().cloned()).collect());
+    let path = image(base, release);
+    let files = path.as_deref().map_or_else(|| Err(String::new()), files);
+    let made = path.as_deref().and_then(modified);
+    KernelImage { release: release.to_owned(), has, builtin, files, newer: newer(made), image: path }
+}
+
+/// The initramfs of a kernel, where dracut, kernel-install and the distributions put it.
+fn image(base: &str, release: &str) -> Option<String> {
+    let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let machine = machine.trim();
+    let mut places = vec![
+        format!("/boot/initramfs-{release}.img"),
+        format!("/boot/initrd.img-{release}"),
+        format!("/boot/initrd-{release}"),
+        format!("/usr/lib/modules/{release}/initrd"),
+    ];
+    if !machine.is_empty() {
+        places.extend(["/efi", "/boot", "/boot/efi"].map(|at| format!("{at}/{machine}/{release}/initrd")));
+    }
+    places.into_iter().map(|place| format!("{base}{place}")).find(|place| Path::new(place).is_file())
+}
+
+fn modified(path: &str) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// Names of the files in an image, without directories.
+fn files(path: &str) -> Result<Vec<String>, String> {
+    let output = Command::new("lsinitrd").arg(path).output().map_err(|error| format!("lsinitrd: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let names = text.lines().filter_map(|line| line.split(" -> ").next()?.rsplit([' ', '/']).next());
+    let names: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    match output.status.success() && names.len() > 20 {
+        true => Ok(names),
+        false => Err(format!("lsinitrd: {}", String::from_utf8_lossy(&output.stderr).trim())),
+    }
+}
+
+/// Configuration files that the image has an older copy of, or none.
+fn newer(made: Option<SystemTime>) -> Vec<String> {
+    let Some(made) = made else {
+        return Vec::new();
+    };
+    let drop_ins = fs::read_dir(format!("{}.d", paths::CONF)).into_iter().flatten().flatten();
+    let drop_ins = drop_ins.filter_map(|entry| entry.path().to_str().map(str::to_owned));
+    let files = std::iter::once(paths::CONF.to_owned()).chain(drop_ins.filter(|path| path.ends_with(".conf")));
+    let mut newer: Vec<String> = files.filter(|path| modified(path).is_some_and(|changed| changed > made)).collect();
+    newer.sort_unstable();
+    newer
+}

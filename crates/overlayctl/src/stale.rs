@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl stale`: whether the upper was begun on this lower, and what it hides that has changed since.
+
+use crate::kept;
+use crate::reset::refuse;
+use crate::uppers::{date, number};
+use anyhow::{Context, Result};
+use overlayroot_core::facts::Fingerprint;
+use overlayroot_core::issue::shown;
+use overlayroot_core::layout::Store;
+use overlayroot_core::record::Record;
+use overlayroot_core::stale::{Kind, differences};
+use overlayroot_linux::shadow::{self, Limits};
+use overlayroot_linux::stale::{Stored, stored};
+use overlayroot_linux::store::remember_anew;
+use serde_json::json;
+use std::process::ExitCode;
+
+const ALL: Limits = Limits { entries: u64::MAX, until: None, listed: usize::MAX };
+
+/// Shows it for the upper in use, or for a kept one.
+pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
+    let (record, store) = match kept::find()? {
+        Ok(found) => found,
+        Err(why) => return refuse(&why),
+    };
+    let Some((upper, path)) = places(&store, name) else {
+        return refuse(&format!("{} is not a kept upper, see overlayctl uppers", shown(name.unwrap_or_default())));
+    };
+    let (now, lower) = match lower(&record) {
+        Ok(found) => found,
+        Err(why) => return refuse(why),
+    };
+    let was = match stored(&path) {
+        Stored::Is(was) => was,
+        Stored::None => {
+            return refuse(&format!("{path} is not there: nobody knows on which lower the upper was begun"));
+        }
+        Stored::Unclear(why) => return refuse(&format!("{why}: overlayctl stale accept writes it anew")),
+    };
+    let differs = differences(&was, now);
+    let shadows = shadow::find(&upper, lower, was.taken, record.effective.path.as_deref(), ALL);
+    if as_json {
+        let value =
+            json!({ "stale": !differs.is_empty(), "differs": differs, "was": was, "now": now, "shadows": shadows });
+        println!("{}", serde_json::to_string_pretty(&value)?);
+    } else {
+        show(&was, now, &differs);
+        for shadow in &shadows.paths {
+            let kind = match shadow.kind {
+                Kind::File => "file",
+                Kind::Directory => "directory",
+                Kind::Removed => "removed",
+            };
+            anstream::println!("{kind:<10} {}", shadow.path.escape_debug());
+        }
+        let since = date(u64::try_from(was.taken).unwrap_or(0));
+        println!("{} paths of the upper hide what has changed below since {since}", shadows.count);
+    }
+    Ok(if differs.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Takes the lower of this boot for the one that the upper belongs to.
+pub fn accept() -> Result<ExitCode> {
+    let (record, store) = match kept::find()? {
+        Ok(found) => found,
+        Err(why) => return refuse(&why),
+    };
+    let now = match lower(&record) {
+        Ok((now, _)) => now,
+        Err(why) => return refuse(why),
+    };
+    if matches!(stored(&store.fingerprint), Stored::Is(was) if differences(&was, now).is_empty()) {
+        println!("nothing to accept: the upper was begun on this lower");
+        return Ok(ExitCode::SUCCESS);
+    }
+    remember_anew(&store.fingerprint, now).context("accepting this lower")?;
+    println!("accepted: the upper counts as begun on this lower; the next change of it is told again");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether what the boot said still holds: somebody may have accepted it since.
+pub fn holds(record: &Record) -> bool {
+    let stored = record.effective.store.as_ref().map(|store| stored(&store.fingerprint));
+    match (stored, &record.fingerprint) {
+        (Some(Stored::Is(was)), Some(now)) => !differences(&was, now).is_empty(),
+        // Only root may read it everywhere.
+        _ => true,
+    }
+}
+
+/// Directory and fingerprint of the upper in use, or of a kept one.
+fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
+    match name {
+        None => Some((store.upper.clone(), store.fingerprint.clone())),
+        Some(name) if name == store.name() => Some((store.upper.clone(), store.fingerprint.clone())),
+        Some(name) => number(store, name).map(|number| store.kept(number)),
+    }
+}
+
+/// The lower as the boot saw it, and where it is.
+fn lower(record: &Record) -> Result<(&Fingerprint, &str), &'static str> {
+    match (&record.fingerprint, record.effective.lowers.last()) {
+        (Some(now), Some(at)) => Ok((now, at)),
+        _ => Err("this boot's record has no fingerprint: the initramfs has an older version"),
+    }
+}
+
+fn show(was: &Fingerprint, now: &Fingerprint, differs: &[&str]) {
+    if differs.is_empty() {
+        println!("the upper was begun on this lower");
+        return;
+    }
+    println!("STALE: the upper was begun on another lower");
+    let time = |seconds: i64| date(u64::try_from(seconds).unwrap_or(0));
+    for name in differs {
+        let (was, now) = match *name {
+            "uuid" => (was.uuid.clone(), now.uuid.clone()),
+            "fstype" => (was.fstype.clone(), now.fstype.clone()),
+            "os" => (was.os.clone(), now.os.clone()),
+            _ => (time(was.packages), time(now.packages)),
+        };
+        println!("{name:<10} {}, was {}", shown(&now), shown(&was));
+    }
+}

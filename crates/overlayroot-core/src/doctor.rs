@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl doctor`: says before a boot whether what is configured will work. The plan comes from the same
+//! code as in the initramfs; what only the host can tell is judged here. Pure.
+
+use crate::config::{Config, Inputs, Origin};
+use crate::facts::{Facts, Fingerprint, Lookup, PlaceKind};
+use crate::fstab;
+use crate::grammar;
+use crate::issue::shown;
+use crate::loopsize::mebi;
+use crate::plan::Decision;
+use crate::stale;
+use crate::upper::{Tmpfs, Upper, bytes_of};
+use serde::Serialize;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// As it should be.
+    Ok,
+    /// Good to know, or not to be told from here.
+    Note,
+    /// Works, but perhaps not as meant.
+    Warning,
+    /// The next boot will not do what is asked for.
+    Problem,
+}
+
+/// One thing looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Stable word for scripts.
+    pub check: &'static str,
+    /// How bad it is.
+    pub grade: Grade,
+    /// One line for a person.
+    pub text: String,
+    /// What to do about it; empty where nothing is to be done.
+    pub todo: String,
+}
+
+/// What the host tells besides [`Facts`].
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// Bytes of RAM.
+    pub ram: u64,
+    /// Bytes of swap in use by the running system.
+    pub swap: u64,
+    /// The kernels that may boot next.
+    pub kernels: Vec<KernelImage>,
+    /// Others that make overlays and are installed, in words.
+    pub others: Vec<String>,
+    /// Fingerprint stored with the upper of this boot, and the lower as this boot found it.
+    pub upper: Option<(Fingerprint, Fingerprint)>,
+    /// `/boot` lies in the overlay that runs now.
+    pub boot_in_overlay: bool,
+    /// Whether devices can be read.
+    pub is_root: bool,
+}
+
+/// A kernel and its initramfs.
+#[derive(Debug, Clone)]
+pub struct KernelImage {
+    /// Release, as `uname -r` prints it.
+    pub release: String,
+    /// Those of [`MODULES`] that it has, built in or as a file; `None` where its modules can't be listed.
+    pub has: Option<Vec<String>>,
+    /// Those that it has built in.
+    pub builtin: Vec<String>,
+    /// Path of the initramfs, where one was found.
+    pub image: Option<String>,
+    /// Names of the files in it, without directories; or why it can't be read.
+    pub files: Result<Vec<String>, String>,
+    /// Configuration files that have changed since it was made.
+    pub newer: Vec<String>,
+}
+
+/// Kernel modules that an upper may need.
+pub const MODULES: [&str; 7] = ["overlay", "loop", "quota_v2", "ext4", "xfs", "btrfs", "f2fs"];
+
+/// Looks at everything, in the order to read it.
+pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decision, host: &Host) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if !host.is_root {
+        let todo = "run it as root";
+        found.push(finding("root", Grade::Warning, "not root: devices and images can't be read", todo));
+    }
+    configuration(inputs, config, &mut found);
+    plan(config, decision, &mut found);
+    let asked = !matches!(config.upper.value, Upper::Off);
+    if asked {
+        for kernel in &host.kernels {
+            crate::doctor_image::examine(config, facts, kernel, &mut found);
+        }
+        memory(config, host, &mut found);
+        space(config, facts, &mut found);
+        table(config, facts, &mut found);
+        fingerprint(config, host, &mut found);
+        others(host, &mut found);
+    }
+    if host.boot_in_overlay {
+        let text = "/boot lies in the overlay: kernels and images made now go to the upper, where no boot loader looks";
+        found.push(finding("boot", Grade::Note, text, "update kernels in a boot with rd.overlay=0"));
+    }
+    found
+}
+
+/// The worst of all.
+pub fn worst(findings: &[Finding]) -> Grade {
+    findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Ok)
+}
+
+pub(crate) fn finding(check: &'static str, grade: Grade, text: impl Into<String>, todo: impl Into<String>) -> Finding {
+    Finding { check, grade, text: text.into(), todo: todo.into() }
+}
+
+fn configuration(inputs: &Inputs, config: &Config, found: &mut Vec<Finding>) {
+    let bad = config.misunderstood() || config.fallback.value.strict();
+    let grade = if bad { Grade::Problem } else { Grade::Warning };
+    for issue in &config.issues {
+        let todo = issue.nearest.as_ref().map_or_else(|| "overlayctl keys lists all".to_owned(), |_| String::new());
+        found.push(finding("configuration", grade, issue.to_string(), todo));
+    }
+    for (key, file, line) in overruled(inputs) {
+        let text = format!("{key}: {file} is overruled by {line}");
+        found.push(finding("configuration", Grade::Warning, text, "let only one of them say it"));
+    }
+    if config.issues.is_empty() {
+        let text = format!("asked for: {} ({})", shown(&config.upper.value.to_string()), config.upper.origin);
+        found.push(finding("configuration", Grade::Ok, text, ""));
+    }
+}
+
+/// Keys to which files and command line give different values.
+fn overruled(inputs: &Inputs) -> Vec<(&'static str, Origin, Origin)> {
+    let files = Config::read(&Inputs { conf: inputs.conf.clone(), ..Inputs::default() });
+    let line = Config::read(&Inputs { cmdline: inputs.cmdline.clone(), ..Inputs::default() });
+    let pairs = [
+        (&grammar::OVERLAY, files.upper.value == line.upper.value, files.upper.origin, line.upper.origin),
+        (&grammar::RESET, files.reset.value == line.reset.value, files.reset.origin, line.reset.origin),
+        (&grammar::READONLY, files.readonly.value == line.readonly.value, files.readonly.origin, line.readonly.origin),
+        (&grammar::FALLBACK, files.fallback.value == line.fallback.value, files.fallback.origin, line.fallback.origin),
+        (&grammar::TIMEOUT, files.timeout.value == line.timeout.value, files.timeout.origin, line.timeout.origin),
+        (&grammar::STALE, files.stale.value == line.stale.value, files.stale.origin, line.stale.origin),
+    ];
+    let both =
+        pairs.into_iter().filter(|(_, same, file, line)| !same && *file != Origin::Default && *line != Origin::Default);
+    both.map(|(key, _, file, line)| (key.name, file, line)).collect()
+}
+
+fn plan(config: &Config, decision: &Decision, found: &mut Vec<Finding>) {
+    match decision {
+        Decision::Off => found.push(finding("plan", Grade::Note, "no overlay is asked for", "")),
+        Decision::NotYet => found.push(finding("plan", Grade::Warning, "the root's file system was not found", "")),
+        Decision::Do(plan) => {
+            found.push(finding("plan", Grade::Ok, format!("{} steps to: {}", plan.steps.len(), plan.effective), ""));
+            let notes = plan.notes.iter();
+            found.extend(notes.map(|note| finding("plan", Grade::Note, note.clone(), "")));
+        }
+        Decision::Instead(refusal, plan) => {
+            let text = format!("{} ({}); instead: {}", refusal.text, refusal.code, plan.effective);
+            found.push(finding("plan", Grade::Problem, text, advice(config, refusal.code)));
+        }
+    }
+}
+
+/// What to do about a refusal whose text does not say it.
+fn advice(config: &Config, code: &str) -> String {
+    match code {
+        "device-missing" => "attach it, or correct the name; blkid lists what is there".to_owned(),
+        "device-ambiguous" => "give each a label of its own, or use UUID= or PARTUUID=".to_owned(),
+        "device-in-use" => "unmount it for the check, and take it out of /etc/fstab".to_owned(),
+        "no-file-system" => "make one: mkfs.ext4 -m 0".to_owned(),
+        "no-mkfs" => "make the file now: overlayctl loop create".to_owned(),
+        "no-room" => "make room, or ask for a smaller size=".to_owned(),
+        "no-overlayfs" => "install the kernel's overlay module".to_owned(),
+        "mistakes" => "correct them".to_owned(),
+        _ => format!("see rd.overlay in overlayroot-rs(7); the fallback is {}", config.fallback.value.word()),
+    }
+}
+
+fn memory(config: &Config, host: &Host, found: &mut Vec<Finding>) {
+    let Upper::Tmpfs(asked) = &config.upper.value else {
+        return;
+    };
+    let (ram, swap) = (mebi(host.ram), mebi(host.swap));
+    let size = match tmpfs_bytes(asked, host.ram) {
+        _ if host.ram == 0 => return,
+        Some(0) => {
+            let text = format!("the upper in RAM has no limit: writing to / can take all of the {ram}");
+            return found.push(finding("memory", Grade::Warning, text, "give a size="));
+        }
+        None => return,
+        Some(bytes) => bytes,
+    };
+    let text = format!("the upper may take {} of {ram} RAM, with {swap} swap", mebi(size));
+    // A quarter is little for the system itself.
+    let fits = size <= host.ram.saturating_add(host.swap) / 4 * 3;
+    let (grade, todo) =
+        if fits { (Grade::Ok, "") } else { (Grade::Warning, "give a smaller size=, or an upper on disk") };
+    found.push(finding("memory", grade, text, todo));
+}
+
+/// Bytes of the limit; 0 for none, nothing where it can't be told.
+fn tmpfs_bytes(asked: &Tmpfs, ram: u64) -> Option<u64> {
+    const PAGE: u64 = 4096;
+    let size = |text: &str| match text.strip_suffix('%') {
+        Some(percent) => u64::try_from(u128::from(ram) * percent.parse::<u128>().ok()? / 100).ok(),
+        None => bytes_of(text),
+    };
+    match (&asked.nr_blocks, &asked.size) {
+        (Some(pages), None) => Some(bytes_of(pages)?.saturating_mul(PAGE)),
+        (_, given) => size(given.as_deref().unwrap_or(Tmpfs::DEFAULT_SIZE)),
+    }
+}
+
+fn space(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
+    const LEAST: u64 = 256 << 20;
+    let (Some(root), Upper::Dir(_) | Upper::Loop(_)) = (&facts.root, &config.upper.value) else {
+        return;
+    };
+    let text = format!("{} of {} free on the root's file system", mebi(root.free), mebi(root.bytes));
+    let made = matches!(&config.upper.value, Upper::Loop(_))
+        && facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::File);
+    // A file that is made has its space already.
+    let little = !made && root.free < LEAST.min(root.bytes / 10);
+    let (grade, todo) = if little { (Grade::Warning, "make room before the upper fills it") } else { (Grade::Ok, "") };
+    found.push(finding("space", grade, text, todo));
+}
+
+/// Lines of fstab that work against the overlay.
+fn table(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
+    let entries = facts.root.as_ref().map(|root| fstab::parse(&root.fstab)).unwrap_or_default();
+    let node = match &facts.device {
+        Some(Lookup::Found(device)) => Some(device.path.clone()),
+        _ => None,
+    };
+    let before = found.len();
+    for entry in &entries {
+        let Upper::Device(asked) = &config.upper.value else { break };
+        if entry.what.replace('"', "") == asked.to_string() || Some(&entry.what) == node.as_ref() {
+            let text = format!("fstab mounts the upper's own file system on {}, too", entry.at);
+            found.push(finding(
+                "fstab",
+                Grade::Warning,
+                text,
+                "take the line out: writes there change the upper in use",
+            ));
+        }
+    }
+    for entry in entries.iter().filter(|entry| entry.at == "/" && matches!(entry.fstype.as_str(), "overlay" | "aufs")) {
+        let text = format!("fstab has a line that mounts {} on /", entry.fstype);
+        found.push(finding("fstab", Grade::Warning, text, "leave it to rd.overlay"));
+    }
+    if found.len() == before {
+        found.push(finding("fstab", Grade::Ok, "no line works against the overlay", ""));
+    }
+}
+
+fn fingerprint(config: &Config, host: &Host, found: &mut Vec<Finding>) {
+    let Some((was, now)) = &host.upper else {
+        return;
+    };
+    let differs = stale::differences(was, now);
+    if differs.is_empty() {
+        return found.push(finding("stale", Grade::Ok, "the upper was begun on this lower", ""));
+    }
+    let policy = config.stale.value;
+    let grade = if policy == stale::Policy::Keep { Grade::Note } else { Grade::Warning };
+    let (key, word, differs) = (grammar::STALE.name, policy.word(), differs.join(", "));
+    let text = format!("the upper was begun on another lower ({differs}); {key} is {word}");
+    found.push(finding("stale", grade, text, "see overlayctl stale; accept it there, or overlayctl reset --keep"));
+}
+
+fn others(host: &Host, found: &mut Vec<Finding>) {
+    for other in &host.others {
+        found.push(finding("others", Grade::Warning, other.clone(), "remove it, or take this one out"));
+    }
+    if host.others.is_empty() {
+        found.push(finding("others", Grade::Ok, "nobody else makes the root an overlay", ""));
+    }
+}
+
+#[cfg(test)]
+#[path = "doctor_tests.rs"]
+mod tests;

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Whether a kernel and its initramfs have what the configuration needs.
+
+use crate::config::Config;
+use crate::doctor::{Finding, Grade, KernelImage, finding};
+use crate::facts::{Facts, Lookup, PlaceKind};
+use crate::upper::Upper;
+
+const MAKE: &str = "make it anew: dracut --force --kver";
+
+/// One kernel, in one finding where all is well.
+pub(crate) fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec<Finding>) {
+    let release = &kernel.release;
+    let before = found.len();
+    for module in modules(config, facts) {
+        if kernel.has.as_ref().is_some_and(|has| !has.contains(&module)) {
+            let text = format!("kernel {release} has no module {module}");
+            found.push(finding("kernel", Grade::Problem, text, "install the rest of its modules"));
+        }
+    }
+    let make = format!("{MAKE} {release}");
+    let Some(image) = &kernel.image else {
+        let text = format!("no initramfs of kernel {release} was found: whether the module is in it is not known");
+        return found.push(finding("initramfs", Grade::Note, text, ""));
+    };
+    let files = match &kernel.files {
+        Err(why) => {
+            let text = format!("{image} can't be listed ({why}): whether the module is in it is not known");
+            return found.push(finding("initramfs", Grade::Note, text, ""));
+        }
+        Ok(files) => files,
+    };
+    if !files.iter().any(|name| name == "overlay-assemble") {
+        let text = format!("{image} lacks the dracut module overlayroot-rs: nothing will happen at the boot");
+        let todo = format!("dracut --force --add overlayroot-rs --kver {release}, or make enable for always");
+        return found.push(finding("initramfs", Grade::Problem, text, todo));
+    }
+    // Where its modules can't be listed, nobody knows what is built in.
+    for module in modules(config, facts).into_iter().filter(|_| kernel.has.is_some()) {
+        if !kernel.builtin.contains(&module) && !files.iter().any(|name| is_module(name, &module)) {
+            let text = format!("{image} lacks the kernel module {module}");
+            found.push(finding("initramfs", Grade::Problem, text, make.clone()));
+        }
+    }
+    if let Some(program) = mkfs(config, facts).filter(|program| !files.contains(program)) {
+        let text = format!("{image} lacks {program}, which is to make the loop file at the first boot");
+        let word = program.trim_start_matches("mkfs.");
+        let todo = format!("overlayctl loop create now, or overlayroot_mkfs=\"{word}\" in dracut.conf and {make}");
+        found.push(finding("initramfs", Grade::Problem, text, todo));
+    }
+    if !kernel.newer.is_empty() {
+        let text = format!("{image} is older than {}", kernel.newer.join(", "));
+        found.push(finding("initramfs", Grade::Warning, text, make));
+    }
+    if found.len() == before {
+        found.push(finding("initramfs", Grade::Ok, format!("{image} has what is needed"), ""));
+    }
+}
+
+/// Kernel modules that the upper needs in the initramfs.
+fn modules(config: &Config, facts: &Facts) -> Vec<String> {
+    let mut needed = vec!["overlay".to_owned()];
+    let fstype = match (&config.upper.value, &facts.device, &facts.place) {
+        (Upper::Device(_), Some(Lookup::Found(device)), _) => device.fstype.as_str(),
+        (Upper::Loop(_), _, Some(place)) if place.kind == PlaceKind::File => place.fstype.as_str(),
+        (Upper::Loop(file), ..) => file.fs.word(),
+        _ => "",
+    };
+    // ext4 takes the older two.
+    let fstype = if matches!(fstype, "ext2" | "ext3") { "ext4" } else { fstype };
+    if matches!(fstype, "ext4" | "xfs" | "btrfs" | "f2fs") {
+        needed.push(fstype.to_owned());
+    }
+    let root = facts.root.as_ref().map_or("", |root| root.fstype.as_str());
+    match &config.upper.value {
+        Upper::Loop(_) => needed.push("loop".to_owned()),
+        Upper::Dir(dir) if dir.size.is_some() && root == "ext4" => needed.push("quota_v2".to_owned()),
+        _ => {}
+    }
+    needed
+}
+
+/// The program that the first boot needs.
+fn mkfs(config: &Config, facts: &Facts) -> Option<String> {
+    let missing = facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::Missing);
+    match &config.upper.value {
+        Upper::Loop(file) if missing => Some(format!("mkfs.{}", file.fs.word())),
+        _ => None,
+    }
+}
+
+/// Whether a file name is that of a module, compressed or not.
+pub fn is_module(file: &str, module: &str) -> bool {
+    let stem = file.split_once(".ko").map(|(stem, _)| stem.replace('-', "_"));
+    stem.as_deref() == Some(module)
+}

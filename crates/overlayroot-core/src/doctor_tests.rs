@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is found, from a configuration and what a host would tell.
+use super::*;
+use crate::cmdline::Source;
+use crate::facts::{Device, Kernel, Place, Root};
+use crate::plan::decide;
+
+fn facts() -> Facts {
+    let root = Root { fstype: "ext4".into(), bytes: 32 << 30, free: 16 << 30, ..Root::default() };
+    let kernel = Kernel { release: "6.1".into(), overlay: true, ..Kernel::default() };
+    Facts { root: Some(root), kernel, mkfs: vec!["mkfs.ext4".into()], ..Facts::default() }
+}
+
+fn host() -> Host {
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let kernel = KernelImage {
+        release: "6.1".into(),
+        has: Some(words(&MODULES)),
+        builtin: words(&["ext4"]),
+        image: Some("/boot/initramfs-6.1.img".into()),
+        files: Ok(words(&["overlay-assemble", "overlay.ko.xz", "loop.ko", "quota-v2.ko.zst", "mkfs.ext4"])),
+        newer: Vec::new(),
+    };
+    Host { ram: 4 << 30, kernels: vec![kernel], is_root: true, ..Host::default() }
+}
+
+fn doctor(cmdline: &str, conf: &str, facts: &Facts, host: &Host) -> Vec<Finding> {
+    let inputs = Inputs {
+        cmdline: vec![Source::new("/proc/cmdline", cmdline)],
+        conf: vec![Source::new("c", conf)],
+        ubuntu: Vec::new(),
+    };
+    let config = Config::read(&inputs);
+    examine(&inputs, &config, facts, &decide(&config, facts), host)
+}
+
+/// The one finding that is worse than a note, as `check: text; todo`.
+fn one(found: &[Finding], grade: Grade) -> String {
+    let bad: Vec<String> =
+        found.iter().filter(|f| f.grade > Grade::Note).map(|f| format!("{}: {}", f.check, f.text)).collect();
+    assert_eq!((bad.len(), worst(found)), (1, grade), "{found:#?}");
+    bad.into_iter().next().unwrap()
+}
+
+#[test]
+fn all_is_well() {
+    let place = |kind| Facts { place: Some(Place { kind, ..Place::default() }), ..facts() };
+    for (cmdline, facts) in [
+        ("rd.overlay", facts()),
+        ("rd.overlay=dir:/upper", place(PlaceKind::Missing)),
+        ("rd.overlay=loop:/upper.img,size=1G", place(PlaceKind::Missing)),
+    ] {
+        let found = doctor(cmdline, "", &facts, &host());
+        assert!(worst(&found) == Grade::Ok && found.len() >= 4, "{found:#?}");
+    }
+    assert_eq!(worst(&doctor("quiet", "", &facts(), &host())), Grade::Note);
+}
+
+#[test]
+fn mistakes_and_what_is_said_twice() {
+    let found = doctor("rd.overlay rd.overlay.rest", "", &facts(), &host());
+    assert!(one(&found, Grade::Warning).contains("did you mean rd.overlay.reset?"));
+    let found = doctor("rd.overlay rd.overlay.timeout=5", "rd.overlay=0\nrd.overlay.timeout=5", &facts(), &host());
+    let want = "configuration: rd.overlay: rd.overlay=0 in c:1 is overruled by rd.overlay in /proc/cmdline";
+    assert_eq!(one(&found, Grade::Warning), want);
+    assert_eq!(
+        worst(&doctor("rd.overlay rd.overlay.rest rd.overlay.fallback=halt", "", &facts(), &host())),
+        Grade::Problem
+    );
+}
+
+#[test]
+fn what_the_plan_refuses_is_a_problem() {
+    let found = doctor("rd.overlay=LABEL=none", "", &facts(), &host());
+    let text = one(&found, Grade::Problem);
+    assert!(text.contains("device-missing") && text.contains("instead: overlay, upper in RAM"), "{text}");
+}
+
+type Change = fn(&mut KernelImage);
+
+#[test]
+fn what_the_image_lacks() {
+    let change = |change: Change| {
+        let mut host = host();
+        host.kernels.iter_mut().for_each(change);
+        host
+    };
+    let facts = Facts { place: Some(Place::default()), ..facts() };
+    let cases: [(Change, &str, Grade); 6] = [
+        (|k| k.files = Ok(vec!["init".into()]), "lacks the dracut module", Grade::Problem),
+        (|k| k.files.as_mut().unwrap().retain(|f| f != "loop.ko"), "lacks the kernel module loop", Grade::Problem),
+        (|k| k.files.as_mut().unwrap().retain(|f| f != "mkfs.ext4"), "lacks mkfs.ext4", Grade::Problem),
+        (|k| k.builtin.clear(), "lacks the kernel module ext4", Grade::Problem),
+        (|k| k.has.as_mut().unwrap().retain(|m| m != "loop"), "kernel 6.1 has no module loop", Grade::Problem),
+        (
+            |k| k.newer = vec!["/etc/overlayroot-rs.conf".into()],
+            "is older than /etc/overlayroot-rs.conf",
+            Grade::Warning,
+        ),
+    ];
+    for (how, want, grade) in cases {
+        let text = one(&doctor("rd.overlay=loop:/f,size=1G", "", &facts, &change(how)), grade);
+        assert!(text.contains(want), "{text}");
+    }
+    // What can't be told is no reason to worry.
+    for how in [(|k| k.image = None) as Change, |k| k.files = Err("no lsinitrd".into())] {
+        let found = doctor("rd.overlay=loop:/f,size=1G", "", &facts, &change(how));
+        assert_eq!(worst(&found), Grade::Note, "{found:#?}");
+    }
+}
+
+#[test]
+fn ram_that_is_too_small() {
+    let text = one(&doctor("rd.overlay=tmpfs:size=8G", "", &facts(), &host()), Grade::Warning);
+    assert_eq!(text, "memory: the upper may take 8192M of 4096M RAM, with 0M swap");
+    assert!(one(&doctor("rd.overlay=tmpfs:size=0", "", &facts(), &host()), Grade::Warning).contains("no limit"));
+    assert!(one(&doctor("rd.overlay=tmpfs:nr_blocks=1m", "", &facts(), &host()), Grade::Warning).contains("4096M of"));
+    let swap = Host { swap: 16 << 30, ..host() };
+    assert_eq!(worst(&doctor("rd.overlay=tmpfs:size=8G", "", &facts(), &swap)), Grade::Ok);
+}
+
+#[test]
+fn a_full_root_and_a_table_that_works_against_it() {
+    let mut facts = facts();
+    facts.place = Some(Place::default());
+    facts.root.as_mut().unwrap().free = 1 << 20;
+    assert!(one(&doctor("rd.overlay=dir:/u", "", &facts, &host()), Grade::Warning).starts_with("space: 1M of"));
+    let device = Device { path: "/dev/vdb".into(), fstype: "ext4".into(), ..Device::default() };
+    facts.device = Some(Lookup::Found(device));
+    for what in ["LABEL=upper", "LABEL=\"upper\"", "/dev/vdb"] {
+        facts.root.as_mut().unwrap().fstab = format!("{what} /data ext4 defaults 0 2\n");
+        let text = one(&doctor("rd.overlay=LABEL=upper", "", &facts, &host()), Grade::Warning);
+        assert_eq!(text, "fstab: fstab mounts the upper's own file system on /data, too");
+    }
+}
+
+#[test]
+fn others_staleness_and_rights() {
+    let now = Fingerprint { os: "debian 13".into(), ..Fingerprint::default() };
+    let was = Fingerprint { os: "debian 12".into(), ..Fingerprint::default() };
+    let stale = Host { upper: Some((was, now.clone())), ..host() };
+    assert!(one(&doctor("rd.overlay", "", &facts(), &stale), Grade::Warning).contains("another lower (os)"));
+    let fit = Host { upper: Some((now.clone(), now)), ..host() };
+    assert_eq!(worst(&doctor("rd.overlay", "", &facts(), &fit)), Grade::Ok);
+    let other = Host { others: vec!["x is installed".into()], ..host() };
+    assert_eq!(one(&doctor("rd.overlay", "", &facts(), &other), Grade::Warning), "others: x is installed");
+    let user = Host { is_root: false, ..host() };
+    assert!(one(&doctor("rd.overlay", "", &facts(), &user), Grade::Warning).starts_with("root:"));
+    let inside = Host { boot_in_overlay: true, ..host() };
+    assert_eq!(worst(&doctor("rd.overlay", "", &facts(), &inside)), Grade::Note);
+}
