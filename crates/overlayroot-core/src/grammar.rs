@@ -25,7 +25,7 @@ pub struct Key {
 pub static OVERLAY: Key = Key {
     name: "rd.overlay",
     deprecated: &["rd.live.overlay.overlayfs", "rd.live.overlay"],
-    syntax: "[0|1|tmpfs[:size=SIZE,nr_blocks=N,nr_inodes=N]|dir:PATH[,size=SIZE]|loop:PATH[,size=SIZE,fs=TYPE,reserve=SIZE,grow,discard]|LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH]",
+    syntax: "[0|1|tmpfs[:size=SIZE,nr_blocks=N,nr_inodes=N]|dir:PATH[,size=SIZE]|loop:PATH[,dev=DEVICE,size=SIZE,fs=TYPE,reserve=SIZE,grow,discard]|LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH]",
     default: "0",
     help: "Make the root an overlay, with its upper in RAM, in a directory or a file of the root itself, or on a block device.",
 };

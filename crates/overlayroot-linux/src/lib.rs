@@ -8,6 +8,7 @@ pub mod device;
 pub mod execute;
 pub mod fsck;
 pub mod growfs;
+pub mod holder;
 pub mod kmsg;
 pub mod log;
 pub mod look;
