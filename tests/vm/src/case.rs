@@ -75,6 +75,8 @@ pub struct BootSpec {
     pub holds: Option<String>,
     /// Where it must hold.
     pub stage: Option<Stage>,
+    /// The image it needs; the root stays the case's.
+    pub variant: Option<Variant>,
     /// Boot so that many times.
     pub repeat: Option<u32>,
 }
@@ -158,6 +160,8 @@ pub struct PlannedBoot {
     pub holds: String,
     /// Where.
     pub stage: Stage,
+    /// The image.
+    pub variant: Variant,
 }
 
 fn default_root() -> String {
@@ -261,6 +265,7 @@ impl Case {
                 cmdline: spec.cmdline.clone().unwrap_or_else(|| self.cmdline.clone()),
                 holds: spec.holds.clone().unwrap_or_else(|| self.holds.clone()),
                 stage: spec.stage.unwrap_or(self.stage),
+                variant: spec.variant.unwrap_or(self.variant),
             };
             boots.extend(std::iter::repeat_n(boot, spec.repeat.unwrap_or(1) as usize));
         }
