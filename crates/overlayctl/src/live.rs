@@ -82,9 +82,18 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         lower: lower.map(|mount| format!("{} {} on {}", mount.fstype, mount.source, mount.at)),
         lower_shared_with: lower.and_then(|lower| sharer(&mounts, lower)),
         lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
-        lower_holds_upper: matches!(kind, UpperKind::Dir | UpperKind::Loop | UpperKind::Subvol),
+        lower_holds_upper: record.is_some_and(on_lower),
         upper,
     })
+}
+
+/// A loop file may lie on a device of its own.
+fn on_lower(record: &Record) -> bool {
+    match record.effective.upper {
+        UpperKind::Dir | UpperKind::Subvol => true,
+        UpperKind::Loop => record.effective.device.is_none(),
+        _ => false,
+    }
 }
 
 fn sharer(mounts: &[Mount], lower: &Mount) -> Option<String> {

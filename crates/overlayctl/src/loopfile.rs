@@ -4,15 +4,19 @@
 use crate::args::Loop;
 use crate::bar::Bar;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use overlayroot_core::facts::Lookup;
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::ondisk::{LoopFile, human, parse_loop, parse_loop_by_hand};
 use overlayroot_core::paths;
+use overlayroot_core::upper::Device;
+use overlayroot_linux::device;
 use overlayroot_linux::log::{self, Level};
 use overlayroot_linux::loopcheck::{self, Report};
 use overlayroot_linux::loophand::{self, Hand};
 use overlayroot_linux::mounts;
 use serde_json::{Value, json};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Does what was asked for.
 pub fn run(verb: &Loop) -> Result<ExitCode> {
@@ -31,7 +35,7 @@ fn understand(text: &str) -> Result<LoopFile> {
 }
 
 fn create(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
-    let here = LoopFile { path: writable(&asked.path)?, ..asked.clone() };
+    let here = LoopFile { path: writable(asked)?, dev: None, ..asked.clone() };
     let bytes = by_hand(dry_run, |hand| loophand::create(&here, hand))?;
     if !dry_run {
         eprintln!("{} is made, {} of {}; on the kernel command line it is", here.path, human(bytes), asked.fs.word());
@@ -41,7 +45,7 @@ fn create(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
 }
 
 fn grow(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
-    let here = LoopFile { path: writable(&asked.path)?, ..asked.clone() };
+    let here = LoopFile { path: writable(asked)?, dev: None, ..asked.clone() };
     let bytes = by_hand(dry_run, |hand| loophand::grow(&here, hand))?;
     if !dry_run {
         eprintln!("{} has {} now", here.path, human(bytes));
@@ -51,7 +55,7 @@ fn grow(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
 
 fn check(file: &str, as_json: bool) -> Result<ExitCode> {
     let path = match understand(file) {
-        Ok(asked) => readable(&asked.path)?,
+        Ok(asked) => readable(&asked)?,
         Err(_) => parse_loop_by_hand(file).map_err(|problem| anyhow!("{problem}"))?.path,
     };
     let report = loopcheck::check(&path)?;
@@ -76,6 +80,9 @@ fn by_hand<T>(dry_run: bool, work: impl FnOnce(&mut Hand<'_>) -> Result<T>) -> R
 /// The key and value that make the next boot use the file.
 fn argument(asked: &LoopFile) -> String {
     let mut value = format!("loop:{}", asked.path);
+    if let Some(dev) = &asked.dev {
+        value.push_str(&format!(",dev={dev}"));
+    }
     if asked.discard {
         value.push_str(",discard");
     }
@@ -86,14 +93,17 @@ fn argument(asked: &LoopFile) -> String {
     }
 }
 
-/// Where the next boot's `path` can be written now.
-fn writable(path: &str) -> Result<String> {
-    let mounts = mounts::read()?;
+/// Where the next boot's file can be written now.
+fn writable(asked: &LoopFile) -> Result<String> {
+    let (path, mounts) = (&asked.path, mounts::read()?);
+    if let Some(dev) = &asked.dev {
+        return on_device(dev, path, &mounts, true);
+    }
     if !overlaid(&mounts)? {
         let holder = loophand::holder(path)?;
         let (at, fstype) = (&holder.at, &holder.fstype);
         ensure!(at == "/", "{at} is a {fstype} of its own: the boot looks for {path} on the root's own file system");
-        return Ok(path.to_owned());
+        return Ok(path.clone());
     }
     match mountinfo::at(&mounts, paths::ROOT_KEPT) {
         Some(mount) if !mount.read_only() => Ok(format!("{}{path}", paths::ROOT_KEPT)),
@@ -105,12 +115,29 @@ fn writable(path: &str) -> Result<String> {
 }
 
 /// Where it can be read.
-fn readable(path: &str) -> Result<String> {
-    let mounts = mounts::read()?;
+fn readable(asked: &LoopFile) -> Result<String> {
+    let (path, mounts) = (&asked.path, mounts::read()?);
+    if let Some(dev) = &asked.dev {
+        return on_device(dev, path, &mounts, false);
+    }
     let overlaid = overlaid(&mounts)?;
     let mut places = [paths::ROOT_KEPT, paths::LOWER, "/media/root-ro"].into_iter();
     let at = places.find(|at| overlaid && mountinfo::at(&mounts, at).is_some());
     Ok(format!("{}{path}", at.unwrap_or_default()))
+}
+
+/// The path where a device's whole file system is mounted: nothing is mounted here for it.
+fn on_device(dev: &Device, path: &str, mounts: &[Mount], write: bool) -> Result<String> {
+    let device = match device::resolve(dev, Duration::ZERO, || ()) {
+        Lookup::Found(device) => device,
+        Lookup::Ambiguous(nodes) => bail!("{dev} is on several devices: {}", nodes.join(", ")),
+        Lookup::Missing { .. } | Lookup::NotBlock(_) => bail!("{dev} is not there"),
+    };
+    let holds = |mount: &&Mount| mount.source == device.path && mount.root == "/" && !(write && mount.read_only());
+    let found = mounts.iter().find(holds);
+    let how = if write { ", writable," } else { "" };
+    let mount = found.with_context(|| format!("{dev} ({}) must be mounted{how} first, as a whole", device.path))?;
+    Ok(format!("{}{path}", mount.at.trim_end_matches('/')))
 }
 
 fn overlaid(mounts: &[Mount]) -> Result<bool> {
@@ -139,6 +166,7 @@ mod tests {
     fn the_argument() {
         let argument = |text: &str| argument(&understand(text).unwrap());
         assert_eq!(argument("/var/upper.img,size=8G,fs=xfs"), "rd.overlay=loop:/var/upper.img");
+        assert_eq!(argument("/f,size=8G,dev=LABEL=DATA"), "rd.overlay=loop:/f,dev=LABEL=DATA");
         assert_eq!(argument("loop:/my file,discard"), "rd.overlay=\"loop:/my file,discard\"");
         assert!(understand("/run/upper.img").is_err());
     }

@@ -12,7 +12,7 @@ pub struct Facts {
     pub root: Option<Root>,
     /// The kernel.
     pub kernel: Kernel,
-    /// The device asked for as upper; `None` where none was asked for.
+    /// The device asked for as upper, or to hold the loop file; `None` where none was asked for.
     pub device: Option<Lookup>,
     /// What lies at the path asked for as upper; `None` where none was asked for.
     pub place: Option<Place>,
@@ -100,7 +100,7 @@ pub struct Kernel {
     pub on_by_default: Vec<String>,
 }
 
-/// What lies at a path of the root.
+/// What lies at a path of the root, or of the device asked for to hold it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Place {
@@ -114,6 +114,12 @@ pub struct Place {
     pub fstype: String,
     /// Bytes taken by what an interrupted making left beside it; 0 for nothing.
     pub half_made: u64,
+    /// Bytes of the device's file system; 0 on the root's own.
+    pub fs_bytes: u64,
+    /// Bytes of the device's file system that are free to everybody.
+    pub fs_free: u64,
+    /// Why the device's file system could not be looked at.
+    pub unseen: Option<String>,
 }
 
 /// See [`Place`].

@@ -25,7 +25,7 @@ pub struct Key {
 pub static OVERLAY: Key = Key {
     name: "rd.overlay",
     deprecated: &["rd.live.overlay.overlayfs", "rd.live.overlay"],
-    syntax: "[0|1|tmpfs[:size=SIZE,nr_blocks=N,nr_inodes=N]|dir:PATH[,size=SIZE]|loop:PATH[,size=SIZE,fs=TYPE,reserve=SIZE,grow,discard]|part:LABEL[,size=SIZE|rest,fs=TYPE,grow]|subvol:NAME|LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH]",
+    syntax: "[0|1|tmpfs[:size=SIZE,nr_blocks=N,nr_inodes=N]|dir:PATH[,size=SIZE]|loop:PATH[,dev=DEVICE,size=SIZE,fs=TYPE,reserve=SIZE,grow,discard]|part:LABEL[,size=SIZE|rest,fs=TYPE,grow]|subvol:NAME|LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH]",
     default: "0",
     help: "Make the root an overlay, with its upper in RAM, in a directory, a file or a subvolume of the root itself, on a new partition of its disk, or on a block device.",
 };

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Uppers on the machine's own disk: `dir:PATH` and `loop:PATH`, with their parameters.
+//! Uppers on the machine's own disk: `dir:PATH`, and what its parameters share with `loop:PATH`'s
+//! (`loopspec.rs`).
 
 use crate::issue::{nearest, shown};
 use crate::upper::{Problem, bytes_of};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+pub use crate::loopspec::{LoopFile, parse_loop, parse_loop_by_hand};
 
 /// A size as it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,56 +109,10 @@ pub struct Dir {
     pub size: Option<Size>,
 }
 
-/// `loop:PATH[,size=SIZE][,fs=TYPE][,reserve=SIZE][,grow][,discard]`: a file on the root's own
-/// file system with a file system in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoopFile {
-    /// Absolute path in the root.
-    pub path: String,
-    /// Size; half of what is free above the reserve where nothing is said.
-    pub size: Option<Size>,
-    /// File system to make.
-    pub fs: MadeFs,
-    /// What the file leaves free on the root's file system; 5 % of it or 512 MiB where nothing is
-    /// said, whichever is less.
-    pub reserve: Option<Size>,
-    /// Follow a `size` that grew.
-    pub grow: bool,
-    /// Let the file system in it give blocks back by discards.
-    pub discard: bool,
-}
-
-impl LoopFile {
-    /// Most bytes of the default reserve.
-    pub const RESERVE: u64 = 512 << 20;
-
-    /// Bytes that stay free on a file system of `all` bytes.
-    pub fn reserved(&self, all: u64) -> u64 {
-        self.reserve.map_or_else(|| (all / 20).min(Self::RESERVE), |reserve| reserve.of(all))
-    }
-}
-
 impl fmt::Display for Dir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path)?;
         self.size.map_or(Ok(()), |size| write!(f, ",size={size}"))
-    }
-}
-
-impl fmt::Display for LoopFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path)?;
-        if let Some(size) = self.size {
-            write!(f, ",size={size}")?;
-        }
-        write!(f, ",fs={}", self.fs.word())?;
-        if let Some(reserve) = self.reserve {
-            write!(f, ",reserve={reserve}")?;
-        }
-        for (set, word) in [(self.grow, ",grow"), (self.discard, ",discard")] {
-            f.write_str(if set { word } else { "" })?;
-        }
-        Ok(())
     }
 }
 
@@ -173,43 +130,10 @@ pub fn parse_dir(text: &str) -> Result<Dir, Problem> {
     Ok(dir)
 }
 
-/// What stands behind `loop:`.
-pub fn parse_loop(text: &str) -> Result<LoopFile, Problem> {
-    let file = parse_loop_by_hand(text)?;
-    on_root(&file.path)?;
-    Ok(file)
-}
-
-/// The same for the tools, which take a file wherever it lies now (`/sysroot`, `/run/…`).
-pub fn parse_loop_by_hand(text: &str) -> Result<LoopFile, Problem> {
-    let (path, params) = split(text)?;
-    let mut file = LoopFile { path, size: None, fs: MadeFs::Ext4, reserve: None, grow: false, discard: false };
-    for (key, value) in params {
-        match (key, value) {
-            ("size", _) => file.size = Some(size(key, value)?),
-            ("reserve", Some("0")) => file.reserve = Some(Size::Bytes(0)),
-            ("reserve", _) => file.reserve = Some(size(key, value)?),
-            ("fs", Some(word)) => file.fs = fs(word)?,
-            ("grow", None) => file.grow = true,
-            ("discard", None) => file.discard = true,
-            _ => return Err(unknown(key, &["size", "fs", "reserve", "grow", "discard"])),
-        }
-    }
-    let asked = match file.size {
-        Some(Size::Bytes(bytes)) => bytes,
-        _ => u64::MAX,
-    };
-    if asked < file.fs.least() {
-        let least = human(file.fs.least());
-        return Err(Problem::new(format!("{} needs at least size={least}", file.fs.word()), None));
-    }
-    Ok(file)
-}
-
-type Params<'a> = Vec<(&'a str, Option<&'a str>)>;
+pub(crate) type Params<'a> = Vec<(&'a str, Option<&'a str>)>;
 
 /// The path and the parameters behind it.
-fn split(text: &str) -> Result<(String, Params<'_>), Problem> {
+pub(crate) fn split(text: &str) -> Result<(String, Params<'_>), Problem> {
     let mut parts = text.split(',');
     let path = plain_path(parts.next().unwrap_or_default())?;
     let params = parts.filter(|part| !part.is_empty());
@@ -239,7 +163,7 @@ pub(crate) fn plain_path(text: &str) -> Result<String, Problem> {
 }
 
 /// The boot looks on the root's own file system only.
-fn on_root(path: &str) -> Result<(), Problem> {
+pub(crate) fn on_root(path: &str) -> Result<(), Problem> {
     let first = path.split('/').nth(1).unwrap_or_default();
     if matches!(first, "dev" | "proc" | "sys" | "run" | "tmp") {
         return Err(Problem::new(format!("'{}' lies where other file systems are mounted", shown(path)), None));
@@ -247,7 +171,7 @@ fn on_root(path: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn size(key: &str, value: Option<&str>) -> Result<Size, Problem> {
+pub(crate) fn size(key: &str, value: Option<&str>) -> Result<Size, Problem> {
     let value = value.unwrap_or_default();
     Size::parse(value).ok_or_else(|| {
         let text =
@@ -256,7 +180,7 @@ fn size(key: &str, value: Option<&str>) -> Result<Size, Problem> {
     })
 }
 
-fn fs(word: &str) -> Result<MadeFs, Problem> {
+pub(crate) fn fs(word: &str) -> Result<MadeFs, Problem> {
     let found = MadeFs::ALL.iter().find(|(name, _)| *name == word);
     found.map(|(_, fs)| *fs).ok_or_else(|| {
         let near = nearest(word, MadeFs::ALL.iter().map(|(name, _)| *name));
@@ -264,7 +188,7 @@ fn fs(word: &str) -> Result<MadeFs, Problem> {
     })
 }
 
-fn unknown(key: &str, known: &[&'static str]) -> Problem {
+pub(crate) fn unknown(key: &str, known: &[&'static str]) -> Problem {
     let text = format!("'{}' is not among the parameters {}", shown(key), known.join(", "));
     Problem::new(text, nearest(key, known.iter().copied()))
 }
@@ -274,34 +198,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loop_file_with_everything() {
-        let file = parse_loop("/var//over.img,size=1536M,fs=xfs,,reserve=10%,grow,discard").unwrap();
-        assert_eq!(file.to_string(), "/var/over.img,size=1536M,fs=xfs,reserve=10%,grow,discard");
-        assert_eq!(parse_loop("/f").unwrap().to_string(), "/f,fs=ext4");
-        assert_eq!(parse_loop("/f,size=8G").unwrap().size, Some(Size::Bytes(8 << 30)));
-    }
-
-    #[test]
-    fn bad_paths_and_parameters() {
-        for bad in ["", "x", "/", "//", "/../etc", "/a/./b", "/a:b", "/a\nb", "/run/x", "/dev/vda", "/tmp/x"] {
-            assert!(parse_dir(bad).is_err() && parse_loop(bad).is_err(), "{bad}");
-        }
-        assert_eq!(parse_loop_by_hand("/run/x,size=16M").unwrap().path, "/run/x");
-        for bad in ["size=", "size=1", "size", "size=0%", "fs=vfat", "fs", "grow=1", "sise=8G", "fs=xfs,size=64M"] {
-            assert!(parse_loop(&format!("/f,{bad}")).is_err(), "{bad}");
-        }
-        let near = parse_loop("/f,fs=xfss").unwrap_err().nearest;
-        assert_eq!(near.as_deref(), Some("xfs"));
-        assert!(parse_dir("/d,fs=ext4").is_err());
-    }
-
-    #[test]
-    fn reserves_and_percentages() {
-        let file = parse_loop("/f").unwrap();
-        assert_eq!(file.reserved(100 << 30), 512 << 20);
-        assert_eq!(file.reserved(1000 << 20), 50 << 20);
-        assert_eq!(parse_loop("/f,reserve=0").unwrap().reserved(1 << 40), 0);
+    fn percentages_and_units() {
         assert_eq!(Size::Percent(25).of(10 << 30), 2560 << 20);
         assert_eq!((human(8 << 30), human(1536 << 20), human(5)), ("8G".into(), "1536M".into(), "5".into()));
+        assert!(parse_dir("/d,fs=ext4").is_err());
     }
 }

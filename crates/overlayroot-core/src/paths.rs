@@ -22,6 +22,9 @@ pub const BACKING_KEPT: &str = "/run/initramfs/overlayroot/upper";
 /// The root's file system, writable, where the upper lies on it; 0700 and below `/run/initramfs`
 /// (docs/boot-sequence.md).
 pub const ROOT_KEPT: &str = "/run/initramfs/overlayroot/root";
+/// The file system of the device that a loop file lies on, where that is not the root's; 0700 and
+/// below `/run/initramfs` for the same reasons.
+pub const HOLDER_KEPT: &str = "/run/initramfs/overlayroot/holder";
 /// Symbolic link to the loop device of this boot.
 pub const LOOP_LINK: &str = "/run/initramfs/overlayroot/loop";
 /// What is below is for root's eyes only.

@@ -4,6 +4,7 @@
 
 use crate::config::Config;
 use crate::facts::{Device, Facts, Place, PlaceKind, ProjectQuota, Root};
+use crate::ground::{self, Ground};
 use crate::layout::{self, Store};
 use crate::loopsize::{self, mebi};
 use crate::ondisk::{Dir, LEAST, LoopFile};
@@ -82,17 +83,16 @@ fn no_quota(root: &Root, asked: &Dir) -> String {
 
 /// An upper in a loop file.
 pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) -> Result<Plan, Refusal> {
-    let place = place(facts, root, &asked.path)?;
-    let places = layout::loop_file();
-    let file = format!("{}{}", paths::ROOT_KEPT, asked.path);
+    let ground = ground::of(config, facts, root, asked)?;
+    let (place, places, file) = (ground.place, ground.places(), ground.file(&asked.path));
     let readonly = config.readonly.value;
     let reset = config.reset.value && !readonly;
     let mut steps = prologue(facts);
-    steps.extend(open_root(readonly));
+    steps.extend(ground.open(readonly));
     let mut grown = false;
     let fstype = match place.kind {
         PlaceKind::Missing => {
-            let bytes = fresh(config, facts, root, asked, place)?;
+            let bytes = fresh(config, facts, asked, &ground)?;
             steps.push(Step::MakeLoopFile { file: file.clone(), bytes, fs: asked.fs });
             asked.fs.word().to_owned()
         }
@@ -100,7 +100,7 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
             let fstype = finished(asked, place)?;
             // Also a file that is large enough: the power may have gone before its file system grew.
             grown = asked.grow && !readonly;
-            steps.extend(larger(root, asked, place).filter(|_| grown));
+            steps.extend(larger(asked, &ground).filter(|_| grown));
             fstype
         }
         other => return refuse("place-taken", format!("{} is {}, not a file", asked.path, other.word())),
@@ -114,6 +114,7 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
     }
     let mut effective = Effective {
         upper: UpperKind::Loop,
+        device: ground.device.map(|device| device.path.clone()),
         path: Some(asked.path.clone()),
         options: fstype,
         ..Effective::overlay(&places)
@@ -122,13 +123,13 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
         return readonly_plan(config, root, &places, steps, effective);
     }
     steps.extend(kept_upper(&places, root, reset));
-    steps.push(hide(&places.store.upper, &asked.path));
+    steps.extend(places.on_root.then(|| hide(&places.store.upper, &asked.path)));
     effective.keep(&places, reset);
     finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)
 }
 
 /// The root's file system at its private place, writable unless nothing will be written.
-fn open_root(readonly: bool) -> Vec<Step> {
+pub(crate) fn open_root(readonly: bool) -> Vec<Step> {
     let kept = paths::ROOT_KEPT.to_owned();
     let mut steps = vec![Step::Bind { from: paths::SYSROOT.to_owned(), to: kept.clone() }];
     if !readonly {
@@ -142,7 +143,7 @@ pub(crate) fn hide(upper: &str, path: &str) -> Step {
 }
 
 /// What lies at the path, if the root's file system can hold an upper and the way there is plain.
-fn place<'a>(facts: &'a Facts, root: &Root, path: &str) -> Result<&'a Place, Refusal> {
+pub(crate) fn place<'a>(facts: &'a Facts, root: &Root, path: &str) -> Result<&'a Place, Refusal> {
     if !UPPER_FILE_SYSTEMS.contains(&root.fstype.as_str()) {
         let text = format!("the root is {}, which is no place for an upper ({path})", root.fstype);
         return refuse("foreign-file-system", text);
@@ -157,7 +158,7 @@ fn place<'a>(facts: &'a Facts, root: &Root, path: &str) -> Result<&'a Place, Ref
 }
 
 /// The size of a file to be made.
-fn fresh(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile, place: &Place) -> Result<u64, Refusal> {
+fn fresh(config: &Config, facts: &Facts, asked: &LoopFile, ground: &Ground<'_>) -> Result<u64, Refusal> {
     if config.readonly.value {
         return refuse("place-missing", format!("{} is not there, and nothing is to be written", asked.path));
     }
@@ -166,7 +167,7 @@ fn fresh(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile, place: &
         let text = format!("{} must be made, and {program} is not in this initramfs", asked.path);
         return refuse("no-mkfs", text);
     }
-    loopsize::fresh(asked, root.bytes, root.free + place.half_made).or_else(|text| refuse("no-room", text))
+    loopsize::fresh(asked, ground.bytes, ground.free + ground.place.half_made).or_else(|text| refuse("no-room", text))
 }
 
 /// The type of the file system in a finished file: it is never remade, whatever it holds.
@@ -182,8 +183,8 @@ fn finished(asked: &LoopFile, place: &Place) -> Result<String, Refusal> {
 
 /// The size to grow to, where that is asked for. Whether there is room is seen when it is done: an
 /// upper that stays as large as it was is better than none.
-fn larger(root: &Root, asked: &LoopFile, place: &Place) -> Option<Step> {
-    let bytes = loopsize::larger(asked, root.bytes, place.bytes)?;
-    let file = format!("{}{}", paths::ROOT_KEPT, asked.path);
-    Some(Step::GrowLoopFile { file, bytes, keep: asked.reserved(root.bytes) })
+fn larger(asked: &LoopFile, ground: &Ground<'_>) -> Option<Step> {
+    let bytes = loopsize::larger(asked, ground.bytes, ground.place.bytes)?;
+    let file = ground.file(&asked.path);
+    Some(Step::GrowLoopFile { file, bytes, keep: asked.reserved(ground.bytes) })
 }

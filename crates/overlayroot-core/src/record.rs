@@ -100,9 +100,10 @@ pub struct Effective {
     pub root: RootKind,
     /// What the upper is.
     pub upper: UpperKind,
-    /// Block device of the upper, or of the read-only layer.
+    /// Block device of the upper, or of the read-only layer, or that holds the loop file.
     pub device: Option<String>,
-    /// Directory or file of the upper, as the root has it; its subvolume, as the file system's top level has it.
+    /// Directory or file of the upper, as the root has it, or a loop file's device; its subvolume, as the file
+    /// system's top level has it.
     #[serde(default)]
     pub path: Option<String>,
     /// Limits of a tmpfs upper, file system type of a kept one.
@@ -163,7 +164,8 @@ impl fmt::Display for Effective {
             }
             (RootKind::Overlay, UpperKind::Dir | UpperKind::Loop) => {
                 let path = self.path.as_deref().unwrap_or_default();
-                write!(f, "overlay, upper in {path} ({})", self.options)
+                let on = if device.is_empty() { String::new() } else { format!(" on {device}") };
+                write!(f, "overlay, upper in {path}{on} ({})", self.options)
             }
             (RootKind::Overlay, UpperKind::Subvol) => {
                 let path = self.path.as_deref().unwrap_or_default();

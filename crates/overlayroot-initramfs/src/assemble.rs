@@ -7,6 +7,7 @@ use overlayroot_core::config::Config;
 use overlayroot_core::plan;
 use overlayroot_core::upper::Upper;
 use overlayroot_linux::assemble::{Verdict, assemble, read_machine, stand_down};
+use overlayroot_linux::holder::Journal;
 use overlayroot_linux::{device, sources};
 use std::process::ExitCode;
 
@@ -32,7 +33,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.dry_run {
-        let (config, facts) = read_machine()?;
+        let (config, facts) = read_machine(Journal::Leave)?;
         for issue in &config.issues {
             println!("issue: {issue}");
         }

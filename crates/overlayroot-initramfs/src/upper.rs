@@ -8,6 +8,7 @@ use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::{Facts, Kernel, Root};
 use overlayroot_core::plan::{self, Decision};
 use overlayroot_core::step::Step;
+use overlayroot_linux::holder::Journal;
 use overlayroot_linux::{execute, probe, sources};
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         inputs = asked_by_hand(device);
     }
     let config = Config::read(&inputs);
-    let probed = probe::initramfs(&config, &lex(&inputs.cmdline))?;
+    let probed = probe::initramfs(&config, &lex(&inputs.cmdline), Journal::Leave)?;
     // In the emergency shell the root may not be there; the upper's part does not need it.
     let facts = Facts {
         root: Some(Root::default()),

@@ -2,6 +2,7 @@
 //! The whole way of one boot: read, probe, decide, execute, record.
 
 use crate::execute::Report;
+use crate::holder::Journal;
 use crate::{execute, mounts, probe, recordfile, sources};
 use anyhow::Result;
 use overlayroot_core::cmdline::lex;
@@ -31,7 +32,7 @@ pub enum Verdict {
 }
 
 /// Configuration and facts of this initramfs.
-pub fn read_machine() -> Result<(Config, Facts)> {
+pub fn read_machine(journal: Journal) -> Result<(Config, Facts)> {
     let mounted = mountinfo::at(&mounts::read()?, paths::SYSROOT).is_some();
     let inputs = sources::read(mounted.then_some(paths::SYSROOT));
     let config = Config::read(&inputs);
@@ -39,7 +40,7 @@ pub fn read_machine() -> Result<(Config, Facts)> {
     let facts = match plan::decide(&config, &little) {
         // Nothing to do, so nothing to look at: an ordinary boot pays nothing.
         Decision::Off | Decision::NotYet => little,
-        _ => probe::initramfs(&config, &lex(&inputs.cmdline))?,
+        _ => probe::initramfs(&config, &lex(&inputs.cmdline), journal)?,
     };
     Ok((config, facts))
 }
@@ -70,7 +71,7 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         return Ok(Verdict::Boot);
     }
     let (started_ms, started) = (uptime_ms(), Instant::now());
-    let (config, facts) = read_machine()?;
+    let (config, facts) = read_machine(Journal::Replay)?;
     let decision = plan::decide(&config, &facts);
     if decision == Decision::NotYet {
         return Ok(Verdict::NotYet);

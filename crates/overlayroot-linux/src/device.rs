@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(50);
 const UDEV_GRACE: Duration = Duration::from_secs(2);
 
 /// Where our own mounts of an upper lie; they do not make a device "in use".
-const OURS: [&str; 4] = [paths::BACKING, paths::BACKING_KEPT, paths::LOOK, "/media/root-rw"];
+const OURS: [&str; 5] = [paths::BACKING, paths::BACKING_KEPT, paths::LOOK, paths::HOLDER_KEPT, "/media/root-rw"];
 
 /// Looks for the device, up to `timeout`; calls `waiting` once if it is not there at first.
 pub fn resolve(asked: &upper::Device, timeout: Duration, mut waiting: impl FnMut()) -> Lookup {

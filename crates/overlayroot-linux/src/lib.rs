@@ -11,6 +11,7 @@ pub mod disk_probe;
 pub mod execute;
 pub mod fsck;
 pub mod growfs;
+pub mod holder;
 pub mod kmsg;
 pub mod log;
 pub mod look;

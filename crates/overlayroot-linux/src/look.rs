@@ -14,7 +14,7 @@ pub const LEAST_BYTES: u64 = 1 << 20;
 const LEAST_INODES: u64 = 16;
 
 /// Options that keep a read-only mount from replaying the journal, in the order to try them.
-fn options(fstype: &str) -> &'static [&'static str] {
+pub(crate) fn options(fstype: &str) -> &'static [&'static str] {
     match fstype {
         "ext3" | "ext4" => &["noload"],
         // `nologreplay` was renamed in Linux 5.9.

@@ -15,7 +15,7 @@ use std::path::Path;
 pub fn place_of(config: &Config, root: &str) -> Option<Place> {
     match &config.upper.value {
         Upper::Dir(dir) => Some(look(root, &dir.path)),
-        Upper::Loop(file) => Some(look(root, &file.path)),
+        Upper::Loop(file) if file.dev.is_none() => Some(look(root, &file.path)),
         _ => None,
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Fills [`Facts`]: what the machine looks like. Changes nothing but for loading overlayfs.
+//! Fills [`Facts`]: what the machine looks like. Changes nothing but for loading overlayfs, and for the
+//! journal of a device that holds a loop file ([`Journal::Replay`]).
 
+use crate::holder::{self, Journal};
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
@@ -8,7 +10,7 @@ use crate::{blkid, device, disk_probe, mounts, program, quota_probe, subvol_prob
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Facts, Fingerprint, Kernel, Premade, PremadeKind, Root};
+use overlayroot_core::facts::{Facts, Fingerprint, Kernel, Lookup, Place, Premade, PremadeKind, Root};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::upper::Upper;
 use overlayroot_core::{paths, rivals};
@@ -22,7 +24,7 @@ const HOOK_DIRS: [&str; 4] =
     ["/var/lib/dracut/hooks", "/lib/dracut/hooks", "/usr/lib/dracut/hooks", "/etc/dracut/hooks"];
 
 /// Looks at the machine from the initramfs, waiting for the upper's device where one is asked for.
-pub fn initramfs(config: &Config, args: &[Arg]) -> Result<Facts> {
+pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Facts> {
     let mounts = mounts::read()?;
     let Some(mount) = mountinfo::at(&mounts, paths::SYSROOT) else {
         return Ok(Facts::default());
@@ -31,11 +33,14 @@ pub fn initramfs(config: &Config, args: &[Arg]) -> Result<Facts> {
     let below = mountinfo::below(&mounts, paths::SYSROOT).into_iter();
     let submounts = below.filter_map(|below| below.at.get(prefix..).map(str::to_owned)).collect();
     let disk = disk_probe::disk_of(config, mount);
+    let device = device_of(config, true).or_else(|| disk_probe::upper_of(config, disk.as_ref(), true));
+    let subvolume = || subvol_probe::place_of(config, &mounts, mount, true);
+    let place = place_of(config, paths::SYSROOT).or_else(subvolume);
     Ok(Facts {
         root: Some(root(mount, paths::SYSROOT, submounts)),
         kernel: kernel(load_overlay()),
-        device: device_of(config, true).or_else(|| disk_probe::upper_of(config, disk.as_ref(), true)),
-        place: place_of(config, paths::SYSROOT).or_else(|| subvol_probe::place_of(config, &mounts, mount, true)),
+        place: place.or_else(|| beside(config, device.as_ref(), journal)),
+        device,
         disk,
         mkfs: mkfs(),
         rivals: rivals::find(args, &mount.fstype, &mount.source),
@@ -56,13 +61,15 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let modules = fs::read_to_string(format!("/lib/modules/{}/modules.dep", release.trim())).unwrap_or_default();
     let overlay = has_overlay() || modules.contains("/overlay.ko");
     let disk = found.and_then(|mount| disk_probe::disk_of(config, mount));
+    let device = device_of(config, false).or_else(|| disk_probe::upper_of(config, disk.as_ref(), false));
+    let place = found.and_then(|mount| {
+        place_of(config, &mount.at).or_else(|| subvol_probe::place_of(config, &mounts, mount, false))
+    });
     Ok(Facts {
         root: found.map(|mount| root(mount, &mount.at, Vec::new())),
         kernel: kernel(overlay),
-        device: device_of(config, false).or_else(|| disk_probe::upper_of(config, disk.as_ref(), false)),
-        place: found.and_then(|mount| {
-            place_of(config, &mount.at).or_else(|| subvol_probe::place_of(config, &mounts, mount, false))
-        }),
+        place: place.or_else(|| beside(config, device.as_ref(), Journal::Leave)),
+        device,
         disk,
         mkfs: mkfs(),
         rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
@@ -72,9 +79,11 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
 }
 
 /// The device that the configuration asks for, waited for if `wait`; `None` where it asks for none.
-pub fn device_of(config: &Config, wait: bool) -> Option<overlayroot_core::facts::Lookup> {
-    let Upper::Device(asked) = &config.upper.value else {
-        return None;
+pub fn device_of(config: &Config, wait: bool) -> Option<Lookup> {
+    let asked = match &config.upper.value {
+        Upper::Device(asked) => asked,
+        Upper::Loop(file) => file.dev.as_ref()?,
+        _ => return None,
     };
     let seconds = if wait { config.timeout.value } else { 0 };
     Some(device::resolve(asked, Duration::from_secs(seconds.into()), || {
@@ -82,6 +91,14 @@ pub fn device_of(config: &Config, wait: bool) -> Option<overlayroot_core::facts:
             tracing::warn!("waiting up to {seconds} s for {asked}");
         }
     }))
+}
+
+/// What lies where a loop file of another device is asked for.
+fn beside(config: &Config, device: Option<&Lookup>, journal: Journal) -> Option<Place> {
+    match &config.upper.value {
+        Upper::Loop(file) => holder::look(device, file, journal),
+        _ => None,
+    }
 }
 
 fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {

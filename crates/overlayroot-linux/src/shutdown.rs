@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The last moment before power-off: file systems that systemd-shutdown could not make read-only.
 //!
-//! A loop device holds its file open for writing, so the root's file system can't be remounted while
+//! A loop device holds its file open for writing, so the file system under it can't be remounted while
 //! the loop is there, and the loop can't go while the overlay on it is `/`. The kernel's emergency
 //! remount asks nobody (docs/boot-sequence.md, Shutdown).
 
@@ -35,7 +35,8 @@ pub fn clean() -> Result<()> {
 }
 
 fn writable() -> Result<Vec<String>> {
-    let ours = |mount: &Mount| mount.at == paths::ROOT_KEPT || mount.at == paths::BACKING_KEPT;
+    let places = [paths::ROOT_KEPT, paths::HOLDER_KEPT, paths::BACKING_KEPT];
+    let ours = |mount: &Mount| places.contains(&mount.at.as_str());
     let mounts = mounts::read()?.into_iter().filter(|mount| ours(mount) && !mount.super_read_only());
     Ok(mounts.map(|mount| mount.at).collect())
 }

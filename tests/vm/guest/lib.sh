@@ -188,12 +188,13 @@ not_sparse() {
     [ $(($2 * 512)) -ge "$1" ] || fail "$1 bytes in $2 blocks"
 }
 
-# loop_of PATH: the upper's device is a loop device of that file, with direct I/O, without discards
+# loop_of PATH [PLACE]: the upper's device is a loop device of that file, with direct I/O, without
+# discards; PLACE is `holder` for a file of another device than the root's
 loop_of() {
     node=$(readlink -f /run/initramfs/overlayroot/loop)
     sys=/sys/block/${node#/dev/}
-    [ "$(stat -c '%d:%i' "/run/initramfs/overlayroot/root$1")" = "$(losetup -nO BACK-MAJ:MIN,BACK-INO "$node" |
-        awk '{ split($1, d, ":"); print d[1] * 256 + d[2] ":" $2 }')" ] || losetup -l
+    [ "$(stat -c '%d:%i' "/run/initramfs/overlayroot/${2:-root}$1")" = "$(losetup -nO BACK-MAJ:MIN,BACK-INO "$node" |
+        awk '{ split($1, d, ":"); print d[1] * 256 + d[2] ":" $2 }')" ] || { losetup -l && return 1; }
     [ "$(cat "$sys/loop/dio")" = 1 ] || fail "no direct I/O" || return 1
     [ "$(cat "$sys/queue/discard_max_bytes")" = 0 ] || fail "discards punch holes" || return 1
     mounted_from /run/overlayfs-backing "$node"

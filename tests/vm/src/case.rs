@@ -84,6 +84,8 @@ pub struct BootSpec {
     pub stage: Option<Stage>,
     /// Shell lines run on the host over `$IMG`, the root's disk, before this boot.
     pub before: Option<String>,
+    /// The image it needs; the root stays the case's.
+    pub variant: Option<Variant>,
     /// Boot so that many times.
     pub repeat: Option<u32>,
 }
@@ -169,6 +171,8 @@ pub struct PlannedBoot {
     pub stage: Stage,
     /// Shell lines for the root's disk before it.
     pub before: Option<String>,
+    /// The image.
+    pub variant: Variant,
 }
 
 fn default_root() -> String {
@@ -277,6 +281,7 @@ impl Case {
                 holds: spec.holds.clone().unwrap_or_else(|| self.holds.clone()),
                 stage: spec.stage.unwrap_or(self.stage),
                 before: spec.before.clone(),
+                variant: spec.variant.unwrap_or(self.variant),
             };
             boots.extend(std::iter::repeat_n(boot, spec.repeat.unwrap_or(1) as usize));
         }

@@ -129,7 +129,7 @@ fn make_roots(host: &Host) -> Result<bool> {
 fn run(host: &Host, args: &RunArgs) -> Result<bool> {
     let selection = Selection { names: args.case.clone(), all: args.all, suite: args.suite, initrd: args.initrd };
     let jobs = plan::jobs(&cases()?, &selection)?;
-    let needs: Vec<_> = jobs.iter().map(runner::need).collect();
+    let needs: Vec<_> = jobs.iter().flat_map(runner::needs).collect();
     let sets = plan::prepare(host, &needs)?;
     let today = report::today()?;
     let journal = Journal::open(host, &today)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::case::{Case, PlannedBoot, RootKind, RootOpts};
-use crate::cell::Cell;
+use crate::cell::{Cell, Variant};
 use crate::cpio;
 use crate::disk::{self, CaseDisk};
 use crate::fsimage;
@@ -138,7 +138,7 @@ impl Run<'_> {
         let (case, cell) = (&self.job.case, self.job.cell);
         let set = sets.get(&(cell.suite, case.variant.has_project())).context("no images")?;
         let machine = Machine::new(self.host, self.dir)?;
-        let initrd = self.initrd(set)?;
+        let initrd = self.initrd(set, case.variant)?;
         let (root, pristine) = self.root(set, &initrd)?;
         let mut disks = Vec::new();
         for spec in &case.disk {
@@ -150,6 +150,10 @@ impl Run<'_> {
             if let Some(lines) = &planned.before {
                 host::shell(lines, &[("IMG", &root), ("TMP", self.dir)]).with_context(|| format!("before {what}"))?;
             }
+            let initrd = match planned.variant {
+                same if same == case.variant => initrd.clone(),
+                other => self.initrd(sets.get(&(cell.suite, other.has_project())).context("no images")?, other)?,
+            };
             let boot = self.boot(set, planned, &initrd, &root, &disks);
             self.one(&machine, &boot).with_context(|| what.clone())?;
             if let Some(before) = &pristine {
@@ -184,9 +188,9 @@ impl Run<'_> {
     }
 
     /// The initramfs, with the case's files behind it.
-    fn initrd(&self, set: &ImageSet) -> Result<PathBuf> {
+    fn initrd(&self, set: &ImageSet, variant: Variant) -> Result<PathBuf> {
         let case = &self.job.case;
-        let base = set.initrd(self.job.cell.initrd, case.variant);
+        let base = set.initrd(self.job.cell.initrd, variant);
         let mut files: BTreeMap<String, Vec<u8>> =
             case.files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).collect();
         if let Some(conf) = case.conf_bytes() {
@@ -195,7 +199,7 @@ impl Run<'_> {
         if files.is_empty() {
             return Ok(base);
         }
-        let path = self.dir.join("initrd.img");
+        let path = self.dir.join(format!("initrd-{variant}.img"));
         fs::write(&path, cpio::join(&fs::read(base)?, &cpio::pack(&files)))?;
         Ok(path)
     }
@@ -255,9 +259,10 @@ impl Run<'_> {
     }
 }
 
-/// The case's images, as a job needs them.
+/// The case's images, as a job needs them: that of each boot, and the root's.
 #[must_use]
-pub fn need(job: &Job) -> crate::plan::Need {
+pub fn needs(job: &Job) -> Vec<crate::plan::Need> {
     let case: &Case = &job.case;
-    (job.cell, case.variant, case.root)
+    let variants = case.boots().into_iter().map(|boot| boot.variant);
+    variants.chain([case.variant]).map(|variant| (job.cell, variant, case.root)).collect()
 }

@@ -69,11 +69,12 @@ fn what_shows_nothing_or_contradicts_itself_is_an_error() {
 #[test]
 fn boots_inherit_and_repeat() {
     let text = "summary = 's'\ncmdline = 'a'\nholds = 'h'\nroot = 'split-usr'\nvariant = 'stock'\n\
-                [[boot]]\nrepeat = 2\n[[boot]]\ncmdline = 'b'\nstage = 'emergency'";
+                [[boot]]\nrepeat = 2\n[[boot]]\ncmdline = 'b'\nstage = 'emergency'\nvariant = 'stockonly'";
     let case = Case::parse("07-x", text).unwrap();
     let boots = case.boots();
-    let seen: Vec<_> = boots.iter().map(|b| (b.cmdline.as_str(), b.stage)).collect();
-    assert_eq!(seen, [("a", Stage::Host), ("a", Stage::Host), ("b", Stage::Emergency)]);
+    let seen: Vec<_> = boots.iter().map(|b| (b.cmdline.as_str(), b.stage, b.variant)).collect();
+    let own = ("a", Stage::Host, Variant::Stock);
+    assert_eq!(seen, [own, own, ("b", Stage::Emergency, Variant::Stockonly)]);
     assert_eq!((case.root, case.variant), (RootKind::SplitUsr, Variant::Stock));
     assert_eq!(case.cut_cells().unwrap(), [Cell::ALL[3]]);
 }

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Looks at a path on another device's file system, which nobody has mounted: for a moment, read-only.
+
+use crate::mounts;
+use crate::place;
+use crate::room::room;
+use anyhow::{Context, Result};
+use nix::mount::MsFlags;
+use overlayroot_core::facts::{Device, Lookup, Place};
+use overlayroot_core::mountinfo;
+use overlayroot_core::ondisk::LoopFile;
+use overlayroot_core::paths;
+use overlayroot_core::refusal::UPPER_FILE_SYSTEMS;
+
+/// What to do with a journal that a power cut left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Journal {
+    /// Replay it, as every mount does: without it a file that was finished before the cut may not be seen.
+    Replay,
+    /// Leave it: nothing is written, and what is seen may be old.
+    Leave,
+}
+
+/// What lies at the path of the file on the device that was found; `None` where the device can't be
+/// used, which is known without looking.
+pub fn look(device: Option<&Lookup>, asked: &LoopFile, journal: Journal) -> Option<Place> {
+    let Some(Lookup::Found(device)) = device else {
+        return None;
+    };
+    let free = device.mounted_at.is_empty() && device.held_by.is_empty();
+    if !free || !UPPER_FILE_SYSTEMS.contains(&device.fstype.as_str()) {
+        return None;
+    }
+    let seen = ours(device, asked).unwrap_or_else(|| apart(device, asked, journal));
+    Some(seen.unwrap_or_else(|error| Place { unseen: Some(format!("{error:#}")), ..Place::default() }))
+}
+
+/// On the running host this boot's own mount of it.
+fn ours(device: &Device, asked: &LoopFile) -> Option<Result<Place>> {
+    let mounts = mounts::read().ok()?;
+    let mount = mountinfo::at(&mounts, paths::HOLDER_KEPT)?;
+    (mount.source == device.path || mount.devno == device.devno).then(|| seen_at(paths::HOLDER_KEPT, asked))
+}
+
+fn apart(device: &Device, asked: &LoopFile, journal: Journal) -> Result<Place> {
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let options = match journal {
+        Journal::Replay => &[""],
+        Journal::Leave => crate::look::options(&device.fstype),
+    };
+    let mut last = None;
+    for option in options {
+        match mounts::mount_fs(&device.path, paths::LOOK, &device.fstype, flags, option) {
+            Ok(()) => {
+                let seen = seen_at(paths::LOOK, asked);
+                mounts::unmount(paths::LOOK)?;
+                return seen;
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.with_context(|| format!("mounting {}", device.path))?)
+}
+
+fn seen_at(at: &str, asked: &LoopFile) -> Result<Place> {
+    let room = room(at)?;
+    Ok(Place { fs_bytes: room.bytes, fs_free: room.available, ..place::look(at, &asked.path) })
+}
