@@ -198,7 +198,8 @@ impl Stage {
     /// Runs overlayctl with /sysroot as its `/`, as on the booted system; it must be writable.
     pub fn overlayctl_inside(&self, args: &[&str]) -> Output {
         assert!(fs::exists("/overlayctl").expect("looking for it"), "not built: cargo build -p overlayctl");
-        fs::copy("/overlayctl", "/run/overlayctl").expect("the program where both see it");
+        // Not by this process: what another thread starts meanwhile would have it open for writing, ETXTBSY.
+        run("cp", &["/overlayctl", "/run/overlayctl"]);
         for dir in ["usr", "dev", "proc", "sys", "run", "bin", "sbin", "lib", "lib64"] {
             let at = Path::new("/sysroot").join(dir);
             fs::create_dir_all(&at).expect("a mount point");
