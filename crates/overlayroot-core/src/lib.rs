@@ -25,6 +25,7 @@ mod loopspec;
 pub mod marker;
 pub mod mountinfo;
 pub mod ondisk;
+pub mod overlay_step;
 pub mod part;
 pub mod part_step;
 pub mod paths;

@@ -52,7 +52,7 @@ pub fn stand_down() -> Result<()> {
     let ours = Config::read(&inputs).upper.value != Upper::Off;
     if ours && rivals::find(&lex(&inputs.cmdline), "", "").is_empty() {
         for hook in probe::stock_hooks() {
-            execute::remove(&hook)?;
+            crate::files::remove(&hook)?;
         }
     }
     Ok(())

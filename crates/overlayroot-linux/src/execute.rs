@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Performs the steps of a plan, each timed and recorded; takes all of them back where one fails.
 
+use crate::files::{clear, link, link_run, remove, write_run};
 use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
@@ -11,7 +12,6 @@ use overlayroot_core::record::{Reason, StepRecord};
 use overlayroot_core::step::Step;
 use overlayroot_core::{mountinfo, paths};
 use std::fs;
-use std::io::ErrorKind;
 use std::time::Instant;
 
 /// Where e2fsck keeps what it changes until it has succeeded.
@@ -245,58 +245,4 @@ fn park(root: &str, parked: &[String], at: &str, undos: &mut Vec<Undo>) -> Resul
         undos.push(Undo::Unpark { from: to, to: from });
     }
     Ok(())
-}
-
-/// Removes a file or link; one that is not there is as good.
-pub fn remove(path: &str) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result.with_context(|| format!("removing {path}")),
-    }
-}
-
-/// Clears a place of ours. An unmount uncovers what is below, so it is looked at again.
-fn clear(path: &str) -> Result<()> {
-    let mounts = mounts::read()?;
-    if overlayroot_core::mountinfo::at(&mounts, path).is_some() {
-        mounts::unmount(path)?;
-    }
-    match fs::symlink_metadata(path) {
-        Err(_) => Ok(()),
-        Ok(metadata) if metadata.is_dir() => {
-            // Never recursive: what is not empty is somebody's, and the step fails.
-            fs::remove_dir(path).with_context(|| format!("removing the directory {path}"))
-        }
-        Ok(_) => remove(path),
-    }
-}
-
-fn link(at: &str, to: &str) -> Result<()> {
-    remove(at)?;
-    std::os::unix::fs::symlink(to, at).with_context(|| format!("linking {at} to {to}"))
-}
-
-fn parent(path: &str) -> Result<()> {
-    let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
-    mounts::make_dir(parent)
-}
-
-fn write_run(path: &str, text: &str, undos: &mut Vec<Undo>) -> Result<()> {
-    parent(path)?;
-    fs::write(path, text).with_context(|| format!("writing {path}"))?;
-    undos.push(Undo::Remove(path.to_owned()));
-    Ok(())
-}
-
-/// Somebody else's file of that name stays.
-fn link_run(path: &str, to: &str, undos: &mut Vec<Undo>) -> Result<()> {
-    parent(path)?;
-    match std::os::unix::fs::symlink(to, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && path == paths::VOLATILE_ROOT => Ok(()),
-        Ok(()) => {
-            undos.push(Undo::Remove(path.to_owned()));
-            Ok(())
-        }
-        result => result.with_context(|| format!("linking {path} to {to}")),
-    }
 }

@@ -9,6 +9,7 @@ pub mod btrfs;
 pub mod device;
 pub mod disk_probe;
 pub mod execute;
+pub mod files;
 pub mod fsck;
 pub mod growfs;
 pub mod holder;

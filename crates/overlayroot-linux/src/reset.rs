@@ -2,7 +2,7 @@
 //! Beginning an upper anew, keeping and exchanging uppers: by renames, so that it takes as long for a
 //! big upper as for a small one, and so that a cut leaves each upper whole under one name or another.
 
-use crate::execute::remove;
+use crate::files::remove;
 use crate::room::room;
 use crate::store::{empty, only_ours};
 use crate::{btrfs, sweep};

@@ -27,6 +27,7 @@ pub mod powercut;
 pub mod qmp;
 mod recipe;
 pub mod report;
+mod root_kind;
 pub mod roots;
 pub mod runner;
 mod watch;
