@@ -90,7 +90,6 @@ fn sample(host: &Host, sets: &Sets, cell: Cell, variant: Variant, cmdline: &str,
     fs::write(&initrd, cpio::join(&fs::read(set.initrd(cell.initrd, variant))?, &cpio::pack(&watcher(cell)?)))?;
     let root = set.root_disks(RootKind::Ext4).into_iter().next().context("no root")?;
     let boot = Boot {
-        suite: cell.suite,
         kernel: set.kernel(),
         initrd,
         cmdline: format!("root=LABEL=root ro {cmdline}"),

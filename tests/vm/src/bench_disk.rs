@@ -82,7 +82,6 @@ impl Bench<'_> {
             late: None,
         };
         let boot = Boot {
-            suite: CELL.suite,
             kernel: self.set.kernel(),
             initrd: self.set.initrd(CELL.initrd, Variant::Mkfs),
             cmdline: format!("root=LABEL=root ro {cmdline}"),

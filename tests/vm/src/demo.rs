@@ -100,7 +100,6 @@ fn story(host: &Host, set: &ImageSet, dir: &Path, scenes: &[Scene], disk: bool) 
     let mut told = Vec::new();
     for scene in scenes {
         let boot = Boot {
-            suite: CELL.suite,
             kernel: set.kernel(),
             initrd: set.initrd(CELL.initrd, Variant::Plain),
             cmdline: format!("root=LABEL=root ro {}", scene.cmdline),

@@ -247,7 +247,6 @@ impl Run<'_> {
         // e2fsck writes into the superblock of a clean file system, too
         let fsck = if case.lower_unchanged { "fsck.mode=skip rd.skipfsck " } else { "" };
         Boot {
-            suite: self.job.cell.suite,
             kernel: set.kernel(),
             initrd: initrd.to_path_buf(),
             cmdline: format!("{} {opts} {fsck}{}", case.root_arg, planned.cmdline),

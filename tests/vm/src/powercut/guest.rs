@@ -19,8 +19,6 @@ const POLL: Duration = Duration::from_millis(4);
 /// For the way to the guest's own program; it takes some ten seconds alone.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A CPU with few features has few modules loaded for it.
-const CPU: &str = "qemu64,-cx16";
 /// Modules which take a second or more of emulated time each, for hardware that nobody uses here.
 const FASTER: &str = "module_blacklist=btrfs,raid6_pq,xor,ata_piix,ata_generic,pata_acpi";
 
@@ -102,7 +100,7 @@ impl Boot<'_> {
             File::create(self.file(name))?;
         }
         let log = File::create(self.file("qemu.log"))?;
-        let mut command = machine::qemu(self.host, CPU, self.dir);
+        let mut command = machine::qemu(self.host, self.dir);
         self.boot_from(&mut command);
         self.attach(&mut command);
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().context("QEMU")?;
