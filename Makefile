@@ -135,16 +135,18 @@ roots: ## make the test roots ahead of time
 	$(VM) roots
 
 .PHONY: check
-check: ## every tier, boots in a fixed cut; does its own set-up
+check: ## every tier, boots in a fixed cut, 60 power cuts; does its own set-up
 	$(MAKE) deps
 	$(MAKE) lint deny test test-rootns test-dracut
 	$(VM) run
+	$(VM) powercut
 
 .PHONY: check-all
 check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1: goes on where a run ended)
 	$(MAKE) deps
 	$(MAKE) lint deny test test-rootns test-dracut
 	$(VM) run --all $(if $(RESUME),--resume) --report docs/test-matrix.md
+	$(VM) powercut
 
 .PHONY: demo
 demo: ## see it work: builds, makes a root, boots it, shows it (minutes)

@@ -123,7 +123,7 @@ fn story(host: &Host, set: &ImageSet, dir: &Path, scenes: &[Scene], disk: bool) 
 }
 
 fn attach(path: PathBuf, serial: &str, writable: bool) -> Attach {
-    Attach { path, serial: serial.to_owned(), writable, late: None }
+    Attach { path, serial: serial.to_owned(), writable, late: None, slow: false }
 }
 
 fn tell(scene: &Scene, outcome: &Outcome, dir: &Path) -> String {

@@ -31,6 +31,8 @@ pub struct Attach {
     pub writable: bool,
     /// Plugged in so long after this text was seen on the console.
     pub late: Option<(Duration, String)>,
+    /// As slow as a good SD card: 40 MB and 2000 requests a second.
+    pub slow: bool,
 }
 
 /// What is booted, and what must hold.
@@ -130,13 +132,19 @@ impl<'a> Machine<'a> {
         command.arg("-serial").arg(format!("file:{}", self.file("serial.log")));
         command.arg("-chardev").arg(format!("file,id=verdict,path={}", self.file("channel")));
         command.args(["-device", "virtserialport,chardev=verdict,name=verdict"]);
-        let holds =
-            Attach { path: self.dir.join("holds.img"), serial: "holds".to_owned(), writable: false, late: None };
+        let holds = Attach {
+            path: self.dir.join("holds.img"),
+            serial: "holds".to_owned(),
+            writable: false,
+            late: None,
+            slow: false,
+        };
         for (index, attach) in boot.disks.iter().chain([&holds]).enumerate() {
             let snapshot = if attach.writable { "off" } else { "on" };
             let path = attach.path.display();
             // unsafe: what QEMU has written survives its end, and the host stays up
-            let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot={snapshot},file={path}");
+            let slow = if attach.slow { ",throttling.bps-total=40000000,throttling.iops-total=2000" } else { "" };
+            let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot={snapshot}{slow},file={path}");
             command.args(["-drive", &drive]);
             if attach.late.is_none() {
                 command.args(["-device", &format!("virtio-blk-pci,drive=d{index},serial={}", attach.serial)]);

@@ -234,6 +234,7 @@ impl Run<'_> {
             serial: serial.to_owned(),
             writable,
             late: None,
+            slow: false,
         };
         let mut attached = vec![attach(root, "root", case.lower_unchanged || case.root_kept)];
         for disk in disks {
