@@ -24,6 +24,10 @@ pub(crate) fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, foun
         let text = format!("no initramfs of kernel {release} was found: whether the module is in it is not known");
         return found.push(finding("initramfs", Grade::Note, text, ""));
     };
+    if !kernel.newer.is_empty() {
+        let text = format!("{image} is older than {}", kernel.newer.join(", "));
+        found.push(finding("initramfs", Grade::Warning, text, make.clone()));
+    }
     let files = match &kernel.files {
         Err(why) => {
             let text = format!("{image} can't be listed ({why}): whether the module is in it is not known");
@@ -48,10 +52,6 @@ pub(crate) fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, foun
         let by_hand = if matches!(config.upper.value, Upper::Loop(_)) { "overlayctl loop create, or " } else { "" };
         let todo = format!("{by_hand}have rd.overlay in /etc/overlayroot-rs.conf and {make}");
         found.push(finding("initramfs", Grade::Problem, text, todo));
-    }
-    if !kernel.newer.is_empty() {
-        let text = format!("{image} is older than {}", kernel.newer.join(", "));
-        found.push(finding("initramfs", Grade::Warning, text, make));
     }
     if found.len() == before {
         found.push(finding("initramfs", Grade::Ok, format!("{image} has what is needed"), ""));
