@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::issue::shown;
 use overlayroot_core::layout::Store;
-use overlayroot_core::record::Record;
+use overlayroot_core::record::{Record, UpperKind};
 use overlayroot_core::stale::{Kind, differences};
 use overlayroot_linux::shadow::{self, Limits};
 use overlayroot_linux::stale::{Stored, stored};
@@ -39,7 +39,9 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
         Stored::Unclear(why) => return refuse(&format!("{why}: overlayctl stale accept writes it anew")),
     };
     let differs = differences(&was, now);
-    let shadows = shadow::find(&upper, lower, was.taken, record.effective.path.as_deref(), ALL);
+    let on_root = matches!(record.effective.upper, UpperKind::Dir | UpperKind::Loop);
+    let hidden = record.effective.path.as_deref().filter(|_| on_root);
+    let shadows = shadow::find(&upper, lower, was.taken, hidden, ALL);
     if as_json {
         let value =
             json!({ "stale": !differs.is_empty(), "differs": differs, "was": was, "now": now, "shadows": shadows });
@@ -94,7 +96,11 @@ fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
     match name {
         None => Some((store.upper.clone(), store.fingerprint.clone())),
         Some(name) if name == store.name() => Some((store.upper.clone(), store.fingerprint.clone())),
-        Some(name) => number(store, name).map(|number| store.kept(number)),
+        Some(name) => number(store, name).map(|number| {
+            let (whole, path) = store.kept(number);
+            // Of a subvolume the upper is a part.
+            (store.upper.replacen(store.whole(), &whole, 1), path)
+        }),
     }
 }
 

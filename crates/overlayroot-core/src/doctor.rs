@@ -217,7 +217,7 @@ fn tmpfs_bytes(asked: &Tmpfs, ram: u64) -> Option<u64> {
 
 fn space(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
     const LEAST: u64 = 256 << 20;
-    let (Some(root), Upper::Dir(_) | Upper::Loop(_)) = (&facts.root, &config.upper.value) else {
+    let (Some(root), Upper::Dir(_) | Upper::Loop(_) | Upper::Subvol(_)) = (&facts.root, &config.upper.value) else {
         return;
     };
     let text = format!("{} of {} free on the root's file system", mebi(root.free), mebi(root.bytes));

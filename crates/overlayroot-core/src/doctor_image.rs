@@ -2,6 +2,7 @@
 //! Whether a kernel and its initramfs have what the configuration needs.
 
 use crate::config::Config;
+use crate::disk::Partition;
 use crate::doctor::{Finding, Grade, KernelImage, finding};
 use crate::facts::{Facts, Lookup, PlaceKind};
 use crate::upper::Upper;
@@ -23,6 +24,10 @@ pub(crate) fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, foun
         let text = format!("no initramfs of kernel {release} was found: whether the module is in it is not known");
         return found.push(finding("initramfs", Grade::Note, text, ""));
     };
+    if !kernel.newer.is_empty() {
+        let text = format!("{image} is older than {}", kernel.newer.join(", "));
+        found.push(finding("initramfs", Grade::Warning, text, make.clone()));
+    }
     let files = match &kernel.files {
         Err(why) => {
             let text = format!("{image} can't be listed ({why}): whether the module is in it is not known");
@@ -42,15 +47,11 @@ pub(crate) fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, foun
             found.push(finding("initramfs", Grade::Problem, text, make.clone()));
         }
     }
-    if let Some(program) = mkfs(config, facts).filter(|program| !files.contains(program)) {
-        let text = format!("{image} lacks {program}, which is to make the loop file at the first boot");
-        let word = program.trim_start_matches("mkfs.");
-        let todo = format!("overlayctl loop create now, or overlayroot_mkfs=\"{word}\" in dracut.conf and {make}");
+    for program in programs(config, facts).into_iter().filter(|program| !files.contains(program)) {
+        let text = format!("{image} lacks {program}, which the first boot needs to make the upper");
+        let by_hand = if matches!(config.upper.value, Upper::Loop(_)) { "overlayctl loop create, or " } else { "" };
+        let todo = format!("{by_hand}have rd.overlay in /etc/overlayroot-rs.conf and {make}");
         found.push(finding("initramfs", Grade::Problem, text, todo));
-    }
-    if !kernel.newer.is_empty() {
-        let text = format!("{image} is older than {}", kernel.newer.join(", "));
-        found.push(finding("initramfs", Grade::Warning, text, make));
     }
     if found.len() == before {
         found.push(finding("initramfs", Grade::Ok, format!("{image} has what is needed"), ""));
@@ -64,6 +65,7 @@ fn modules(config: &Config, facts: &Facts) -> Vec<String> {
         (Upper::Device(_), Some(Lookup::Found(device)), _) => device.fstype.as_str(),
         (Upper::Loop(_), _, Some(place)) if place.kind == PlaceKind::File => place.fstype.as_str(),
         (Upper::Loop(file), ..) => file.fs.word(),
+        (Upper::Part(part), ..) => part.fs.word(),
         _ => "",
     };
     // ext4 takes the older two.
@@ -80,12 +82,18 @@ fn modules(config: &Config, facts: &Facts) -> Vec<String> {
     needed
 }
 
-/// The program that the first boot needs.
-fn mkfs(config: &Config, facts: &Facts) -> Option<String> {
-    let missing = facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::Missing);
-    match &config.upper.value {
-        Upper::Loop(file) if missing => Some(format!("mkfs.{}", file.fs.word())),
-        _ => None,
+/// The programs that the first boot needs.
+fn programs(config: &Config, facts: &Facts) -> Vec<String> {
+    match (&config.upper.value, &facts.place, &facts.disk) {
+        (Upper::Loop(file), Some(place), _) if place.kind == PlaceKind::Missing => {
+            vec![format!("mkfs.{}", file.fs.word())]
+        }
+        (Upper::Part(part), _, Some(disk)) => {
+            let ours = |other: &Partition| other.name == part.label || other.label == part.label;
+            let made = disk.partitions.iter().any(ours);
+            if made { Vec::new() } else { vec!["sfdisk".to_owned(), format!("mkfs.{}", part.fs.word())] }
+        }
+        _ => Vec::new(),
     }
 }
 

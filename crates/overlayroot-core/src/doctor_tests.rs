@@ -102,6 +102,10 @@ fn what_the_image_lacks() {
         let text = one(&doctor("rd.overlay=loop:/f,size=1G", "", &facts, &change(how)), grade);
         assert!(text.contains(want), "{text}");
     }
+    let disk = crate::disk::Disk { path: "/dev/vda".into(), ..Default::default() };
+    let bare = Facts { disk: Some(disk), ..facts.clone() };
+    let found = doctor("rd.overlay=part:persist", "", &bare, &host());
+    assert!(found.iter().any(|f| f.check == "initramfs" && f.text.contains("lacks sfdisk")), "{found:#?}");
     // What can't be told is no reason to worry.
     for how in [(|k| k.image = None) as Change, |k| k.files = Err("no lsinitrd".into())] {
         let found = doctor("rd.overlay=loop:/f,size=1G", "", &facts, &change(how));

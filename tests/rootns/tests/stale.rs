@@ -45,7 +45,8 @@ fn shadows(record: &Value) -> (Vec<String>, bool) {
 }
 
 /// An upper kind by its arguments: begun, the lower changed, and then every policy in a row.
-fn every_policy(stage: &Stage, upper: &str, base: &str) {
+/// `inside`: where in a kept upper its files lie.
+fn every_policy(stage: &Stage, upper: &str, base: &str, inside: &str) {
     install(stage);
     let first = stage.assemble(upper);
     assert_eq!((&first["outcome"], &first["stale"]), (&"applied".into(), &Value::Null), "{first:#}");
@@ -74,7 +75,7 @@ fn every_policy(stage: &Stage, upper: &str, base: &str) {
     assert_eq!((&parked["outcome"], &parked["stale"]["action"]), (&"applied".into(), &"parked".into()), "{parked:#}");
     assert_eq!(parked["effective"]["reset"], true);
     assert_eq!(fs::read_to_string("/sysroot/etc/hostname").unwrap(), "new");
-    assert_eq!(fs::read_to_string(format!("{base}/overlay.1/etc/hostname")).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(format!("{base}/overlay.1{inside}/etc/hostname")).unwrap(), "mine");
     work();
     stage.reboot();
     assert_eq!(stage.assemble(&format!("{upper} rd.overlay.stale=park"))["stale"], Value::Null, "parked twice");
@@ -83,29 +84,39 @@ fn every_policy(stage: &Stage, upper: &str, base: &str) {
     let reset = stage.assemble(&format!("{upper} rd.overlay.stale=reset"));
     assert_eq!((&reset["outcome"], &reset["stale"]["action"]), (&"applied".into(), &"reset".into()), "{reset:#}");
     assert_eq!(fs::read_to_string("/sysroot/etc/hostname").unwrap(), "new");
-    assert!(fs::exists(format!("{base}/.overlayroot/trash/upper.0/etc/own")).unwrap());
-    assert!(fs::exists(format!("{base}/overlay.1/etc/own")).unwrap(), "the parked one is not the reset's");
+    assert!(fs::exists(format!("{base}/.overlayroot/trash/upper.0{inside}/etc/own")).unwrap());
+    assert!(fs::exists(format!("{base}/overlay.1{inside}/etc/own")).unwrap(), "the parked one is not the reset's");
 }
 
 #[test]
 fn a_device() {
     on_stage("stale-device", |stage| {
         let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
-        every_policy(stage, &format!("rd.overlay={}", disk.node), "/run/overlayfs-backing");
+        every_policy(stage, &format!("rd.overlay={}", disk.node), "/run/overlayfs-backing", "");
     });
 }
 
 #[test]
 fn a_directory_of_the_root() {
     on_stage("stale-dir", |stage| {
-        every_policy(stage, "rd.overlay=dir:/store/upper", "/run/initramfs/overlayroot/root/store/upper");
+        every_policy(stage, "rd.overlay=dir:/store/upper", "/run/initramfs/overlayroot/root/store/upper", "");
     });
 }
 
 #[test]
 fn a_loop_file() {
     overlayroot_rootns::on_stage_with("stale-loop", "ext4", 80, |stage| {
-        every_policy(stage, "rd.overlay=loop:/upper.img,size=24M", "/run/overlayfs-backing");
+        every_policy(stage, "rd.overlay=loop:/upper.img,size=24M", "/run/overlayfs-backing", "");
+    });
+}
+
+#[test]
+fn a_subvolume() {
+    overlayroot_rootns::on_stage_with("stale-subvol", "btrfs", 160, |stage| {
+        every_policy(stage, "rd.overlay=subvol:keep", "/run/initramfs/overlayroot/root/keep", "/upper");
+        let text = stage.overlayctl_inside(&["stale", "--upper", "overlay.1"]);
+        let text = String::from_utf8_lossy(&text.stdout).into_owned();
+        assert!(text.contains("file       /etc/hostname"), "{text}");
     });
 }
 
