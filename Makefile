@@ -142,10 +142,10 @@ check: ## every tier, boots in a fixed cut, 60 power cuts; does its own set-up
 	$(VM) powercut
 
 .PHONY: check-all
-check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1: goes on where a run ended)
+check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
 	$(MAKE) deps
 	$(MAKE) lint deny test test-rootns test-dracut
-	$(VM) run --all $(if $(RESUME),--resume) --report docs/test-matrix.md
+	$(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
 	$(VM) powercut
 
 .PHONY: demo

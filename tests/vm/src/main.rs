@@ -4,6 +4,7 @@
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
@@ -59,6 +60,9 @@ struct RunArgs {
     /// Every cell with this initrd
     #[arg(long)]
     initrd: Option<Initrd>,
+    /// Begin no case after so many minutes; those left count as failure
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Keep the logs of cases which pass, too
     #[arg(long)]
     keep: bool,
@@ -144,12 +148,14 @@ fn run(host: &Host, args: &RunArgs) -> Result<bool> {
     if args.resume {
         say(&format!("{} cells passed before with the same bytes, {} are left", finished.len(), left.len()));
     }
-    finished.extend(runner::run_all(host, &sets, left, args.jobs, args.keep, &journal));
+    let until = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
+    let (ran, left) = runner::run_all(host, &sets, left, args.jobs, args.keep, &journal, until);
+    finished.extend(ran);
     finished.sort_by(|a, b| (&a.name, a.cell).cmp(&(&b.name, b.cell)));
     ensure!(!finished.is_empty(), "no case ran");
     if let Some(path) = &args.report {
-        report::write(path, &finished, &today)?;
+        report::write(path, &finished, &left, &today)?;
     }
-    say(&report::summary(&finished));
-    Ok(finished.iter().all(|one| one.failure.is_none()))
+    say(&report::summary(&finished, &left));
+    Ok(left.is_empty() && finished.iter().all(|one| one.failure.is_none()))
 }

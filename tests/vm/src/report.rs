@@ -10,13 +10,15 @@ use anyhow::{Context, Result};
 
 use crate::cell::Cell;
 use crate::host;
+use crate::plan::Job;
 use crate::runner::Finished;
 
 /// The line alone at the end.
 #[must_use]
-pub fn summary(finished: &[Finished]) -> String {
+pub fn summary(finished: &[Finished], left: &[Job]) -> String {
     let failed = finished.iter().filter(|f| f.failure.is_some()).count();
-    format!("{} passed, {failed} failed", finished.len() - failed)
+    let left = if left.is_empty() { String::new() } else { format!(", {} not run", left.len()) };
+    format!("{} passed, {failed} failed{left}", finished.len() - failed)
 }
 
 /// The day, in UTC.
@@ -32,7 +34,7 @@ pub fn today() -> Result<String> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(path: &Path, finished: &[Finished], today: &str) -> Result<()> {
+pub fn write(path: &Path, finished: &[Finished], left: &[Job], today: &str) -> Result<()> {
     let mut rows: BTreeMap<&str, BTreeMap<Cell, String>> = BTreeMap::new();
     for one in finished {
         let word = if one.failure.is_some() { "FAIL" } else { "ok" };
@@ -40,8 +42,14 @@ pub fn write(path: &Path, finished: &[Finished], today: &str) -> Result<()> {
         let text = format!("{word} {:.0} s{earlier}", one.elapsed.as_secs_f32());
         rows.entry(&one.name).or_default().insert(one.cell, text);
     }
+    for job in left {
+        rows.entry(&job.case.name).or_default().insert(job.cell, "not run".to_owned());
+    }
     let mut out = String::from("<!-- SPDX-License-Identifier: GPL-2.0-or-later -->\n# Boot tests\n\n");
-    out.push_str(&format!("{today}: {}. Seconds are of the whole case, software emulation.\n", summary(finished)));
+    out.push_str(&format!(
+        "{today}: {}. Seconds are of the whole case, software emulation.\n",
+        summary(finished, left)
+    ));
     out.push_str("`-`: the case does not apply to the cell.\n");
     if let Some(first) = finished.iter().filter_map(|one| one.kept.as_deref()).min() {
         let count = finished.iter().filter(|one| one.kept.is_some()).count();

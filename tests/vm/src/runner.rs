@@ -39,7 +39,8 @@ pub struct Finished {
     pub kept: Option<String>,
 }
 
-/// Runs jobs, so many at once, and prints a line for each when it ends.
+/// Runs jobs, so many at once, and prints a line for each when it ends. None is begun after `until`; what is
+/// left comes back beside the results.
 #[must_use]
 pub fn run_all(
     host: &Host,
@@ -48,13 +49,14 @@ pub fn run_all(
     at_once: usize,
     keep: bool,
     journal: &Journal,
-) -> Vec<Finished> {
+    until: Option<Instant>,
+) -> (Vec<Finished>, Vec<Job>) {
     let queue = Mutex::new(VecDeque::from(jobs));
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..at_once.max(1) {
             scope.spawn(|| {
-                loop {
+                while until.is_none_or(|until| Instant::now() < until) {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(job) = job else { return };
                     let finished = run_job(host, sets, &job, keep);
@@ -68,7 +70,7 @@ pub fn run_all(
     let _ = fs::remove_dir_all(run_dir(host));
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by(|a, b| (&a.name, a.cell).cmp(&(&b.name, b.cell)));
-    done
+    (done, queue.into_inner().unwrap_or_else(PoisonError::into_inner).into())
 }
 
 fn run_dir(host: &Host) -> PathBuf {
