@@ -57,9 +57,10 @@ pub fn inside(base: &str, store: &Store, need_room: bool) -> Result<()> {
         plain(base, path)?;
     }
     let room = room(base)?;
+    // What is free but not available is ext4's own reserve, or root's: the mounter of an overlay has neither.
     let inodes_low = room.inodes > 0 && room.inodes_free < LEAST_INODES;
-    if need_room && !reset::makes_room(store) && (room.free < LEAST_BYTES || inodes_low) {
-        bail!("the upper's file system is full: {} KiB and {} inodes free", room.free >> 10, room.inodes_free);
+    if need_room && !reset::makes_room(store) && (room.available < LEAST_BYTES || inodes_low) {
+        bail!("the upper's file system is full: {} KiB and {} inodes free", room.available >> 10, room.inodes_free);
     }
     Ok(())
 }

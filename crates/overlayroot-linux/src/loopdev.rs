@@ -131,7 +131,8 @@ fn takes_none(node: &str) -> bool {
     is_zero("discard_max_bytes").unwrap_or(false) && !is_zero("discard_max_hw_bytes").unwrap_or(true)
 }
 
-/// Gives a loop device back; while it is in use the kernel does so at its last close.
+/// Gives a loop device back. While others have it open, as udev has for a moment, the kernel does so at its
+/// last close, and the file's own file system can't be made read-only before: that is waited for, two seconds.
 pub fn detach(node: &str) -> Result<()> {
     let device = File::open(node).with_context(|| format!("opening {node}"))?;
     // SAFETY: no argument.
@@ -140,6 +141,13 @@ pub fn detach(node: &str) -> Result<()> {
         Err(error) => bail!("detaching {node}: {error}"),
     }
     drop(device);
+    let file = format!("/sys/block/{}/loop/backing_file", node.trim_start_matches("/dev/"));
+    for _ in 0..100 {
+        if !Path::new(&file).exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
     renew(node);
     Ok(())
 }

@@ -103,6 +103,25 @@ fn a_device_that_takes_no_discards_is_made_anew() {
     }
 }
 
+/// udev looks into a new device when it likes; a root that the file lies on stays busy meanwhile.
+#[test]
+fn a_device_that_another_has_open_is_given_back_when_detach_returns() {
+    let directory = tempfile::tempdir().unwrap();
+    for calls in BOTH {
+        let path = image(&directory, "image", 1 << 20);
+        let device = Attached::new(&path, false, false, calls);
+        let other = File::open(&device.0).unwrap();
+        let closing = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            drop(other);
+        });
+        detach(&device.0).unwrap();
+        assert!(of(&path).is_empty(), "{calls:?}: still attached");
+        std::mem::forget(device);
+        closing.join().unwrap();
+    }
+}
+
 #[test]
 fn what_can_not_be_attached_leaves_no_device() {
     for calls in BOTH {

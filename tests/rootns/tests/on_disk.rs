@@ -199,3 +199,29 @@ fn read_only_over_a_kept_upper() {
         assert!(before == stage.root.bytes(), "the root was written");
     });
 }
+
+/// ext4 keeps up to 16 MiB for itself, which statfs(2) calls free: a full one must be seen nevertheless.
+#[test]
+fn a_full_root_is_seen_before_anything_is_made() {
+    on_stage_with("fullroot", "ext4", 256, |stage| {
+        stage.mount_root("rw");
+        let fill = fs::File::create("/sysroot/fill").unwrap();
+        let room = || nix::sys::statvfs::statvfs("/sysroot").unwrap();
+        while room().blocks_available() > 0 {
+            use std::os::unix::fs::FileExt;
+            let at = fill.metadata().unwrap().len();
+            if fill.write_all_at(&[7; 1 << 16], at).and_then(|()| fill.sync_all()).is_err() {
+                break;
+            }
+        }
+        assert!(room().blocks_free() * room().fragment_size() > 1 << 20, "nothing is kept back: no test");
+        drop(fill);
+        stage.mount_root("ro");
+        let record = stage.assemble("rd.overlay=dir:/upper");
+        refused(&record, "look-inside");
+        assert!(record["reasons"][0]["text"].as_str().unwrap().contains("full"), "{record:#}");
+        assert!(!fs::exists("/run/rootfsbase/upper").unwrap());
+        stage.reboot();
+        refused(&stage.assemble("rd.overlay=loop:/upper.img,size=16M"), "no-room");
+    });
+}
