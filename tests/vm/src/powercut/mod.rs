@@ -66,7 +66,7 @@ pub fn run(host: &Host, args: &Args) -> Result<bool> {
     let seed = args.seed.unwrap_or_else(any_seed);
     say(&format!("seed {seed}: {} cuts", args.cuts));
     let payload = payload::install(host)?;
-    let wanted = Wanted { initrds: vec![(Initrd::Shell, Variant::Plain)], roots: Vec::new() };
+    let wanted = Wanted { initrds: vec![(Initrd::Shell, Variant::Mkfs)], roots: Vec::new() };
     let set = ImageSet::open(host, args.suite, Some(&payload), &wanted)?;
     let dir = host.work.join(format!("run-{}", std::process::id()));
     fs::create_dir_all(&dir)?;

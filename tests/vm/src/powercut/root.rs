@@ -48,7 +48,7 @@ impl Roots {
     /// Makes them in a directory.
     pub(crate) fn make(host: &Host, set: &ImageSet, suite: Suite, seed: u64, dir: &Path) -> Result<Self> {
         let initrd = dir.join("initrd.img");
-        fs::write(&initrd, with_mark(&set.initrd(Initrd::Shell, Variant::Plain), suite)?)?;
+        fs::write(&initrd, with_mark(&set.initrd(Initrd::Shell, Variant::Mkfs), suite)?)?;
         let records = dir.join("records.img");
         fs::write(&records, all_records(seed))?;
         let content = dir.join("content");
