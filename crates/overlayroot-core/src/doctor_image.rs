@@ -2,7 +2,6 @@
 //! Whether a kernel and its initramfs have what the configuration needs.
 
 use crate::config::Config;
-use crate::disk::Partition;
 use crate::doctor::{Finding, Grade, KernelImage, finding};
 use crate::facts::{Facts, Lookup, PlaceKind};
 use crate::upper::Upper;
@@ -89,8 +88,7 @@ fn programs(config: &Config, facts: &Facts) -> Vec<String> {
             vec![format!("mkfs.{}", file.fs.word())]
         }
         (Upper::Part(part), _, Some(disk)) => {
-            let ours = |other: &Partition| other.name == part.label || other.label == part.label;
-            let made = disk.partitions.iter().any(ours);
+            let made = !disk.named(&part.label).is_empty();
             if made { Vec::new() } else { vec!["sfdisk".to_owned(), format!("mkfs.{}", part.fs.word())] }
         }
         _ => Vec::new(),

@@ -3,7 +3,7 @@
 //! that of another device.
 
 use crate::issue::{nearest, shown};
-use crate::ondisk::{MadeFs, Size, fs, human, on_root, size, split, unknown};
+use crate::ondisk::{MadeFs, Size, enough, fs, on_root, size, split, unknown};
 use crate::upper::{Device, Problem, parse_device};
 use std::fmt;
 
@@ -94,14 +94,7 @@ fn parse(text: &str) -> Result<LoopFile, Problem> {
             _ => return Err(unknown(key, &["dev", "size", "fs", "reserve", "grow", "discard"])),
         }
     }
-    let asked = match file.size {
-        Some(Size::Bytes(bytes)) => bytes,
-        _ => u64::MAX,
-    };
-    if asked < file.fs.least() {
-        let least = human(file.fs.least());
-        return Err(Problem::new(format!("{} needs at least size={least}", file.fs.word()), None));
-    }
+    enough(file.fs, file.size)?;
     Ok(file)
 }
 

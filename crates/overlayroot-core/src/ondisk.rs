@@ -188,6 +188,16 @@ pub(crate) fn fs(word: &str) -> Result<MadeFs, Problem> {
     })
 }
 
+/// Refuses a size in bytes that `fs` can't be made in; percentages are known at the boot.
+pub(crate) fn enough(fs: MadeFs, size: Option<Size>) -> Result<(), Problem> {
+    match size {
+        Some(Size::Bytes(bytes)) if bytes < fs.least() => {
+            Err(Problem::new(format!("{} needs at least size={}", fs.word(), human(fs.least())), None))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(crate) fn unknown(key: &str, known: &[&'static str]) -> Problem {
     let text = format!("'{}' is not among the parameters {}", shown(key), known.join(", "));
     Problem::new(text, nearest(key, known.iter().copied()))

@@ -2,7 +2,7 @@
 //! `part:LABEL`: an upper on a partition of the root's own disk, made where there is none.
 
 use crate::issue::{nearest, shown};
-use crate::ondisk::{LEAST, MadeFs, Size, human};
+use crate::ondisk::{LEAST, MadeFs, Size, enough, fs, human, unknown};
 use crate::upper::Problem;
 use std::fmt;
 
@@ -38,7 +38,6 @@ fn longest(fs: MadeFs) -> usize {
 
 /// What stands behind `part:`.
 pub fn parse_part(text: &str) -> Result<Part, Problem> {
-    const KEYS: [&str; 3] = ["size", "fs", "grow"];
     let mut words = text.split(',');
     let label = words.next().unwrap_or_default().to_owned();
     let mut part = Part { label, size: None, fs: MadeFs::Ext4, grow: false };
@@ -48,20 +47,12 @@ pub fn parse_part(text: &str) -> Result<Part, Problem> {
             ("size", Some(value)) => part.size = Some(size(value)?),
             ("fs", Some(value)) => part.fs = fs(value)?,
             ("grow", None) => part.grow = true,
-            (key, _) => {
-                let text = format!("'{}' is not among the parameters {}", shown(word), KEYS.join(", "));
-                return Err(Problem::new(text, nearest(key, KEYS).filter(|near| near != word)));
-            }
+            (key, _) => return Err(unknown(key, &["size", "fs", "grow"])),
         }
     }
     check_label(&part)?;
-    match part.size {
-        Some(Size::Bytes(bytes)) if bytes < part.fs.least() => {
-            let least = human(part.fs.least());
-            Err(Problem::new(format!("{} needs at least size={least}", part.fs.word()), None))
-        }
-        _ => Ok(part),
-    }
+    enough(part.fs, part.size)?;
+    Ok(part)
 }
 
 /// It goes to sfdisk, mkfs and udev, and is typed by hand: plain words only.
@@ -87,14 +78,6 @@ fn size(value: &str) -> Result<Size, Problem> {
     Size::parse(value).ok_or_else(|| {
         let form = format!("rest, a size of at least {} with k, M, G or T, or percent of the disk", human(LEAST));
         Problem::new(format!("size={} is not {form}", shown(value)), nearest(value, ["rest"]))
-    })
-}
-
-fn fs(value: &str) -> Result<MadeFs, Problem> {
-    let found = MadeFs::ALL.iter().find(|(name, _)| *name == value);
-    found.map(|(_, fs)| *fs).ok_or_else(|| {
-        let near = nearest(value, MadeFs::ALL.iter().map(|(name, _)| *name));
-        Problem::new(format!("fs={} is not one of ext4, xfs, btrfs", shown(value)), near)
     })
 }
 
