@@ -29,10 +29,12 @@ _overlayroot_mkfs() {
 }
 
 installkernel() {
-    # The upper may lie on a file system that is not mounted now, which hostonly would leave out.
-    # An image for any machine gets what an ext4 with quotas needs to be writable.
-    local _kinds='quota_v2'
-    [[ $hostonly ]] && _kinds=$(overlay-assemble --file-systems)
+    # The upper may lie on a file system that is not mounted now, which hostonly would leave out. An ext4
+    # that keeps quotas is not writable without quota_v2: where this host has one, or dracut.conf says so.
+    local _kinds
+    _kinds=$(overlay-assemble --file-systems)
+    # shellcheck disable=SC2154  # of dracut.conf
+    [[ $overlayroot_quota == "yes" ]] && _kinds+=" quota_v2"
     # loop: a file made beforehand may be named on the command line after this image was made
     # shellcheck disable=SC2086  # a list of words
     hostonly='' instmods overlay loop $_kinds

@@ -10,6 +10,7 @@ use overlayroot_core::issue::shown;
 use overlayroot_core::layout::Store;
 use overlayroot_core::record::{Record, UpperKind};
 use overlayroot_core::stale::{Kind, differences};
+use overlayroot_core::{mountinfo, subvol};
 use overlayroot_linux::shadow::{self, Limits};
 use overlayroot_linux::stale::{Stored, stored};
 use overlayroot_linux::store::remember_anew;
@@ -39,9 +40,8 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
         Stored::Unclear(why) => return refuse(&format!("{why}: overlayctl stale accept writes it anew")),
     };
     let differs = differences(&was, now);
-    let on_root = matches!(record.effective.upper, UpperKind::Dir | UpperKind::Loop);
-    let hidden = record.effective.path.as_deref().filter(|_| on_root);
-    let shadows = shadow::find(&upper, lower, was.taken, hidden, ALL);
+    let hidden = hidden(&record, lower)?;
+    let shadows = shadow::find(&upper, lower, was.taken, hidden.as_deref(), ALL);
     if as_json {
         let value =
             json!({ "stale": !differs.is_empty(), "differs": differs, "was": was, "now": now, "shadows": shadows });
@@ -102,6 +102,19 @@ fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
             (store.upper.replacen(store.whole(), &whole, 1), path)
         }),
     }
+}
+
+/// The path of the upper itself in the root, which a whiteout of ours hides.
+fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
+    let Some(path) = &record.effective.path else { return Ok(None) };
+    Ok(match record.effective.upper {
+        UpperKind::Dir | UpperKind::Loop => Some(path.clone()),
+        UpperKind::Subvol => {
+            let mounts = mountinfo::parse(&std::fs::read_to_string("/proc/self/mountinfo")?);
+            mountinfo::at(&mounts, lower).and_then(|mount| subvol::seen(&mount.root, path).flatten())
+        }
+        _ => None,
+    })
 }
 
 /// The lower as the boot saw it, and where it is.

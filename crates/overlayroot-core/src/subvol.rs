@@ -47,10 +47,10 @@ pub fn parse_subvol(text: &str) -> Result<Subvol, Problem> {
     Ok(Subvol { name: path.trim_start_matches('/').to_owned() })
 }
 
-/// Where the root sees the subvolume `name`: `Some(None)` where it does not.
+/// Where a root that is the subvolume `root` sees the subvolume `name`: `Some(None)` where it does not.
 /// `None` where one of the two would lie in the way of the other.
-fn seen(root: &Root, name: &str) -> Option<Option<String>> {
-    let own = root.subvolume.trim_matches('/');
+pub fn seen(root: &str, name: &str) -> Option<Option<String>> {
+    let own = root.trim_matches('/');
     let below = |path: &str, top: &str| path.strip_prefix(top).filter(|rest| rest.starts_with('/')).map(str::to_owned);
     if own.is_empty() {
         return Some(Some(format!("/{name}")));
@@ -98,7 +98,7 @@ fn usable(facts: &Facts, root: &Root, asked: &Subvol) -> Result<Option<String>, 
         let text = format!("the root is {}, and subvol:{name} needs btrfs: dir: does the same elsewhere", root.fstype);
         return refuse("foreign-file-system", text);
     }
-    let Some(seen) = seen(root, name) else {
+    let Some(seen) = seen(&root.subvolume, name) else {
         let own = root.subvolume.trim_matches('/');
         return refuse("place-taken", format!("the root itself lies in the subvolume {name} (it is {own})"));
     };
@@ -149,7 +149,6 @@ mod tests {
 
     #[test]
     fn where_the_root_sees_it() {
-        let seen = |own: &str, name: &str| seen(&Root { subvolume: own.into(), ..Root::default() }, name);
         assert_eq!(seen("/", "overlay"), Some(Some("/overlay".into())));
         assert_eq!(seen("/root", "overlay"), Some(None));
         assert_eq!(seen("/root", "rootlet"), Some(None));

@@ -2,6 +2,7 @@
 //! Makes and enlarges loop files. A file has its name only when it is finished, so what an
 //! interruption leaves is told from what may hold somebody's changes.
 
+use crate::fssize;
 use crate::program;
 use crate::reset::sync_parent;
 use crate::room::room;
@@ -135,6 +136,14 @@ pub fn grow(file: &str, bytes: u64, keep: u64, tell: &mut Tell<'_>) -> Result<()
     let opened = OpenOptions::new().read(true).write(true).open(file);
     let handle = opened.with_context(|| format!("opening {file}"))?;
     let before = handle.metadata().with_context(|| format!("looking at {file}"))?.len();
+    // What is behind a cut is lost, and a file made longer would not show that any more.
+    let inside = fssize::of(&handle).unwrap_or(0);
+    ensure!(
+        inside <= before,
+        "{file} is cut short: {} of the {} that its file system has",
+        human(before),
+        human(inside)
+    );
     let more = bytes.saturating_sub(before);
     let free = room(file)?.available.saturating_sub(keep);
     ensure!(more <= free, "growing {file} by {} M: only {} M are free above the reserve", more >> 20, free >> 20);

@@ -5,7 +5,6 @@ use crate::program::{self, last_line};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::disk::{Entry, Table};
 use overlayroot_core::part_step::Piece;
-use serde_json::Value;
 use std::fs;
 
 /// What sfdisk says goes here, in a directory that only root can enter.
@@ -25,8 +24,8 @@ impl Desk<'_> {
     /// # Errors
     /// Where there is none that sfdisk knows.
     pub fn read(&self, disk: &str, sector: u64) -> Result<Table> {
-        let log = self.file("sfdisk.json");
-        let code = program::run("sfdisk", &["--json", disk], &log)?;
+        let log = self.file("sfdisk.dump");
+        let code = program::run("sfdisk", &["--dump", disk], &log)?;
         let said = fs::read(&log).with_context(|| format!("reading {log}"))?;
         ensure!(code == 0, "sfdisk can't read the table of {disk} ({code}): {}", last_line(&said));
         parse(&String::from_utf8_lossy(&said), disk, sector).with_context(|| format!("the table of {disk}"))
@@ -74,26 +73,29 @@ impl Desk<'_> {
     }
 }
 
-/// sfdisk's JSON, behind whatever it warned of.
+/// What `sfdisk --dump` says, among whatever it warned of: `name: value` lines, then a line for each entry.
 fn parse(text: &str, disk: &str, sector: u64) -> Result<Table> {
-    let begin = if text.starts_with('{') { 0 } else { text.find("\n{").context("no JSON")? };
-    let mut values = serde_json::Deserializer::from_str(text.get(begin..).unwrap_or_default()).into_iter::<Value>();
-    let value = values.next().context("no JSON")??;
-    let table = value.get("partitiontable").context("no partitiontable")?;
-    let kind = table.get("label").and_then(Value::as_str).context("no label")?.to_owned();
+    let kind = text.lines().find_map(|line| line.strip_prefix("label: ")).context("no label")?;
     let mut entries = Vec::new();
-    for line in table.get("partitions").and_then(Value::as_array).into_iter().flatten() {
-        let word = |key: &str| line.get(key).and_then(Value::as_str).with_context(|| format!("no {key}"));
-        let bytes = |key: &str| {
-            let sectors = line.get(key).and_then(Value::as_u64).with_context(|| format!("no {key}"))?;
-            sectors.checked_mul(sector).with_context(|| format!("{key} is {sectors}"))
+    for line in text.lines() {
+        let Some((node, fields)) = line.split_once(" : ").filter(|(_, fields)| fields.starts_with("start=")) else {
+            continue;
         };
-        let node = word("node")?;
-        let Some(number) = number(node, disk) else { bail!("{node} is no partition of {disk}") };
-        let kind = word("type")?.to_owned();
+        let Some(number) = number(node.trim(), disk) else { bail!("{node} is no partition of {disk}") };
+        let bytes = |key| {
+            let sectors: Option<u64> = field(fields, key).and_then(|word| word.parse().ok());
+            sectors.and_then(|n| n.checked_mul(sector)).with_context(|| format!("no {key} of {node}"))
+        };
+        let kind = field(fields, "type").with_context(|| format!("no type of {node}"))?.to_owned();
         entries.push(Entry { number, start: bytes("start")?, bytes: bytes("size")?, kind });
     }
-    Ok(Table { kind, entries })
+    Ok(Table { kind: kind.to_owned(), entries })
+}
+
+/// The value of one field. Names, which may hold anything, come last.
+fn field<'a>(fields: &'a str, key: &str) -> Option<&'a str> {
+    let value = |field: &'a str| field.trim().strip_prefix(key)?.strip_prefix('=');
+    fields.split(',').find_map(value).map(str::trim)
 }
 
 fn number(node: &str, disk: &str) -> Option<u32> {
@@ -106,15 +108,15 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"The backup GPT table is not on the end of the device.
-{
-   "partitiontable": {
-      "label": "gpt", "unit": "sectors", "lastlba": 131038,
-      "partitions": [
-         {"node": "/dev/loop0p1", "start": 2048, "size": 20480, "type": "0FC6", "name": "x {"},
-         {"node": "/dev/loop0p12", "start": 22528, "size": 2048, "type": "0FC6"}
-      ]
-   }
-}
+label: gpt
+label-id: EAB6A51A-2259-B048-BEE2-BCBB7B890746
+device: /dev/loop0
+unit: sectors
+last-lba: 131038
+sector-size: 4096
+
+/dev/loop0p1 : start=        2048, size=       20480, type=0FC6, uuid=CC62, name="x, size=1, type=2 : start="
+/dev/loop0p12 : start=       22528, size=        2048, type=0FC6
 The end.
 "#;
 
@@ -125,10 +127,13 @@ The end.
         let entries: Vec<_> = table.entries.iter().map(|e| (e.number, e.start, e.bytes)).collect();
         assert_eq!(entries, [(1, 8 << 20, 80 << 20), (12, 88 << 20, 8 << 20)]);
         assert!(parse(TEXT, "/dev/loop1", 512).is_err());
-        for bad in ["", "sfdisk: cannot open", "{", "{}", "\n{\"partitiontable\": {}}"] {
+        for bad in ["", "sfdisk: cannot open", "label:", "start=1, size=2, type=83"] {
             assert!(parse(bad, "/dev/loop0", 512).is_err(), "{bad}");
         }
-        let empty = parse("{\"partitiontable\": {\"label\": \"dos\"}}", "/dev/loop0", 512).unwrap();
+        for bad in ["start=1", "start=1, size=2", "start=1, size=-2, type=83", "start=, size=2, type=83"] {
+            assert!(parse(&format!("label: dos\n/dev/loop0p1 : {bad}\n"), "/dev/loop0", 512).is_err(), "{bad}");
+        }
+        let empty = parse("label: dos\nlabel-id: 0x1\n", "/dev/loop0", 512).unwrap();
         assert_eq!(empty, Table { kind: "dos".into(), entries: Vec::new() });
     }
 }

@@ -152,6 +152,21 @@ fn what_fails_leaves_no_device_behind() {
 }
 
 #[test]
+fn what_is_cut_short_is_not_made_longer() {
+    for fs_in_it in ["ext4", "xfs", "btrfs"] {
+        on_stage_with(&format!("cut{fs_in_it}"), "ext4", 900, move |stage| {
+            stage.mount_root("rw");
+            tool(stage, &["create", &format!("{FILE},size=300M,fs={fs_in_it}")]);
+            let file = fs::OpenOptions::new().write(true).open(FILE).unwrap();
+            file.set_len(299 << 20).unwrap();
+            fails(stage, &["grow", &format!("{FILE},size=400M")], "is cut short: 299M of the 300M");
+            assert_eq!(file.metadata().unwrap().len(), 299 << 20);
+            clean(FILE);
+        });
+    }
+}
+
+#[test]
 fn half_made_and_missing() {
     on_stage_with("halfhand", "ext4", 96, |stage| {
         stage.mount_root("rw");

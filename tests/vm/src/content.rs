@@ -23,6 +23,8 @@ const ALWAYS: [&str; 9] = [
     "sbin/e2undo",
     "sbin/modprobe",
 ];
+/// Where dracut.conf asks for it; part of a name.
+const ASKED: [&str; 5] = ["sbin/mkfs.ext4", "sbin/mkfs.xfs", "sbin/mkfs.btrfs", "sbin/sfdisk", "/quota_v2.ko"];
 const UNIT: &str = "usr/lib/systemd/system/overlayroot-rs.service";
 const LINK: &str = "initrd-root-fs.target.wants/overlayroot-rs.service";
 
@@ -32,8 +34,9 @@ const LINK: &str = "initrd-root-fs.target.wants/overlayroot-rs.service";
 /// When an image can't be made or read.
 pub fn run(host: &Host) -> Result<bool> {
     let variants = [Variant::Plain, Variant::Bare];
-    let needs: Vec<_> =
-        Cell::ALL.iter().flat_map(|&cell| variants.map(|variant| (cell, variant, RootKind::Ext4))).collect();
+    let needs = Cell::ALL.iter().flat_map(|&cell| variants.map(|variant| (cell, variant, RootKind::Ext4)));
+    let asked = Suite::ALL.map(|suite| (Cell { suite, initrd: Initrd::Systemd }, Variant::Mkfs, RootKind::Ext4));
+    let needs: Vec<_> = needs.chain(asked).collect();
     let sets = plan::prepare(host, &needs)?;
     let (mut passed, mut failed) = (0, 0);
     for (cell, variant, _) in needs {
@@ -82,6 +85,11 @@ fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
     }
     ensure!(names.iter().any(|name| name.contains("/overlay.ko")), "the kernel module is missing");
     ensure!(names.iter().any(|name| name.contains("/libblkid.so.")), "libblkid is missing");
+    if variant == Variant::Mkfs {
+        for name in ASKED {
+            ensure!(names.iter().any(|file| file.contains(name)), "{name} was asked for and is missing");
+        }
+    }
     let systemd = cell.initrd == Initrd::Systemd;
     ensure!(has(UNIT) == systemd && has(LINK) == systemd, "the unit is {}", if systemd { "missing" } else { "there" });
     let stock = names.iter().find(|name| name.ends_with("-overlayfs.sh"));
