@@ -23,4 +23,5 @@ rmdir "$at"
 case $fstype in
 ext4) e2fsck -fn "$img" >&2 ;;
 xfs) xfs_repair -n "$img" >&2 ;;
+btrfs) btrfs check --readonly "$img" >&2 ;;
 esac

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::case::RootKind;
 use crate::cell::{Initrd, Suite, Variant};
-use crate::host::{self, Host};
+use crate::host::Host;
 use crate::payload::Payload;
 use crate::recipe::{Builder, GUEST, initrd_name, kernel_version, root_names};
 use crate::roots;
@@ -21,7 +21,7 @@ use crate::roots;
 pub struct ImageSet {
     dir: PathBuf,
     /// held shared while images are used, so that no other run removes them
-    _used: File,
+    used: File,
 }
 
 /// What is wanted of a set.
@@ -45,11 +45,22 @@ impl ImageSet {
         let dir = images.join(&name);
         fs::create_dir_all(&dir)?;
         remove_older(&images, &format!("{suite}-{kind}-"), &name)?;
-        let lock = host::lock(&dir.join("lock"))?;
-        let builder = Builder { host, suite, payload, dir: &dir };
-        builder.make(wanted)?;
+        let lock = File::create(dir.join("lock"))?;
         flock(&lock, FlockOperation::LockShared)?;
-        Ok(Self { dir, _used: lock })
+        let set = Self { dir, used: lock };
+        if !set.has(wanted) {
+            // Waits for those who use it; what they made meanwhile is not made again.
+            flock(&set.used, FlockOperation::LockExclusive)?;
+            Builder { host, suite, payload, dir: &set.dir }.make(wanted)?;
+            flock(&set.used, FlockOperation::LockShared)?;
+        }
+        Ok(set)
+    }
+
+    fn has(&self, wanted: &Wanted) -> bool {
+        let initrds = wanted.initrds.iter().map(|&(initrd, variant)| initrd_name(initrd, variant));
+        let disks = wanted.roots.iter().flat_map(|&kind| root_names(kind)).map(|name| (*name).to_owned());
+        self.tree().exists() && initrds.chain(disks).all(|name| self.dir.join(name).exists())
     }
 
     /// Names what the images were made of.

@@ -135,6 +135,7 @@ fn run(host: &Host, args: &RunArgs) -> Result<bool> {
     let jobs = plan::jobs(&cases()?, &selection)?;
     let needs: Vec<_> = jobs.iter().flat_map(runner::needs).collect();
     let sets = plan::prepare(host, &needs)?;
+    let of = format!("{} boots in {} cells", jobs.iter().map(|job| job.case.boots().len()).sum::<usize>(), jobs.len());
     let today = report::today()?;
     let journal = Journal::open(host, &today)?;
     let known: Vec<_> = jobs.iter().map(|job| journal.passed(job, &sets).filter(|_| args.resume)).collect();
@@ -154,7 +155,7 @@ fn run(host: &Host, args: &RunArgs) -> Result<bool> {
     finished.sort_by(|a, b| (&a.name, a.cell).cmp(&(&b.name, b.cell)));
     ensure!(!finished.is_empty(), "no case ran");
     if let Some(path) = &args.report {
-        report::write(path, &finished, &left, &today)?;
+        report::write(path, &finished, &left, &today, &of)?;
     }
     say(&report::summary(&finished, &left));
     Ok(left.is_empty() && finished.iter().all(|one| one.failure.is_none()))

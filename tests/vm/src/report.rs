@@ -30,11 +30,11 @@ pub fn today() -> Result<String> {
     Ok(String::from_utf8_lossy(&day).trim().to_owned())
 }
 
-/// Writes a matrix of cases and cells as Markdown.
+/// Writes a matrix of cases and cells as Markdown; `of` says how much all of it is.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(path: &Path, finished: &[Finished], left: &[Job], today: &str) -> Result<()> {
+pub fn write(path: &Path, finished: &[Finished], left: &[Job], today: &str, of: &str) -> Result<()> {
     let mut rows: BTreeMap<&str, BTreeMap<Cell, String>> = BTreeMap::new();
     for one in finished {
         let word = if one.failure.is_some() { "FAIL" } else { "ok" };
@@ -47,10 +47,15 @@ pub fn write(path: &Path, finished: &[Finished], left: &[Job], today: &str) -> R
     }
     let mut out = String::from("<!-- SPDX-License-Identifier: GPL-2.0-or-later -->\n# Boot tests\n\n");
     out.push_str(&format!(
-        "{today}: {}. Seconds are of the whole case, software emulation.\n",
+        "{today}, Debian 12 and 13, software emulation on {} processors: {}, of {of}.\n\
+         Seconds are of the whole case. `-`: the case has nothing to show in that cell.\n",
+        std::thread::available_parallelism().map_or(1, usize::from),
         summary(finished, left)
     ));
-    out.push_str("`-`: the case does not apply to the cell.\n");
+    let failed = finished.iter().filter_map(|one| Some((&one.name, one.cell, one.failure.as_ref()?)));
+    for (name, cell, why) in failed {
+        out.push_str(&format!("FAIL {name} {cell}: {}\n", why.lines().next().unwrap_or_default()));
+    }
     if let Some(first) = finished.iter().filter_map(|one| one.kept.as_deref()).min() {
         let count = finished.iter().filter(|one| one.kept.is_some()).count();
         out.push_str(&format!(

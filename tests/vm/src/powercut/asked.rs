@@ -21,9 +21,14 @@ pub(crate) fn check(chain: &Chain, step: Step, said: &str) -> Result<()> {
     ensure!(has(lower, "ro"), "the lower is writable: {lower}");
     let text: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("RECORD ")).collect();
     record(chain, step, &serde_json::from_str(&text.join("\n")).context("the record")?)?;
-    if chain.place == Place::Loop {
+    let device = match chain.place {
+        Place::Loop => Some("ext4 /dev/loop"),
+        Place::Part => Some("ext4 /dev/vda2"),
+        Place::Dir | Place::Subvol => None,
+    };
+    if let Some(device) = device {
         let (_, source, _) = last(&mounts, "/run/overlayfs-backing")?;
-        ensure!(source.starts_with("ext4 /dev/loop"), "the upper is on {source}");
+        ensure!(source.starts_with(device), "the upper is on {source}");
         let size = said.lines().find_map(|line| line.strip_prefix("SIZE ")).context("no size")?;
         let (is, least) = (size.trim().parse::<u64>()?, chain.least_kibi(step));
         ensure!(is >= least, "the upper has {is} KiB, and should have {least}");
@@ -32,15 +37,17 @@ pub(crate) fn check(chain: &Chain, step: Step, said: &str) -> Result<()> {
 }
 
 fn record(chain: &Chain, step: Step, record: &Value) -> Result<()> {
-    let (upper, path) = match chain.place {
-        Place::Dir => ("dir", PLACE.to_owned()),
-        Place::Loop => ("loop", format!("{PLACE}.img")),
+    let (upper, at, place) = match chain.place {
+        Place::Dir => ("dir", "/effective/path", PLACE.to_owned()),
+        Place::Loop => ("loop", "/effective/path", format!("{PLACE}.img")),
+        Place::Part => ("device", "/effective/device", "/dev/vda2".to_owned()),
+        Place::Subvol => ("subvol", "/effective/path", PLACE.trim_start_matches('/').to_owned()),
     };
     let wanted = [
         ("/outcome", Value::from("applied")),
         ("/effective/root", Value::from("overlay")),
         ("/effective/upper", Value::from(upper)),
-        ("/effective/path", Value::from(path)),
+        (at, Value::from(place)),
         ("/effective/reset", Value::from(step.reset)),
         ("/reasons", Value::Array(Vec::new())),
     ];

@@ -77,7 +77,7 @@ impl<'a> Run<'a> {
     /// Boots and cuts to the end of the chain, or to the first thing that does not hold.
     pub(crate) fn run(&mut self) -> Result<()> {
         fs::create_dir_all(self.dir)?;
-        host::copy_sparse(&self.shared.roots.image(self.chain.root), &self.disk)?;
+        host::copy_sparse(&self.shared.roots.image(self.chain), &self.disk)?;
         for (index, step) in self.chain.steps.iter().enumerate() {
             let what = || format!("boot {} ({})", index + 1, self.chain.arguments(*step));
             self.step(*step, index).with_context(what)?;
@@ -126,7 +126,7 @@ impl<'a> Run<'a> {
         let (assembling, ready) = self.shared.pace.get();
         let longer = match (self.chain.situation, self.chain.place) {
             // making a file system takes its time
-            (Situation::Create, Place::Loop) => 200,
+            (Situation::Create, Place::Loop | Place::Part) => 200,
             _ => 130,
         };
         let (from, most) = match step.when {
@@ -211,7 +211,8 @@ impl<'a> Run<'a> {
     fn look_at_lower(&self) -> Result<()> {
         let kind = self.chain.root;
         let copy = self.dir.join("copy.img");
-        let tree = lower::tree_of_copy(self.shared.host, &self.disk, &copy, kind);
+        let tree = Roots::copy(self.chain, &self.disk, &copy);
+        let tree = tree.and_then(|()| lower::tree_of(self.shared.host, &copy, kind));
         let tree = tree.inspect_err(|_| self.count(|counts| counts.lower += 1))?;
         let lines = lower::differences(self.shared.roots.tree(kind)?, &tree);
         self.count(|counts| counts.lower += lines.len());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 
@@ -16,12 +17,15 @@ use crate::host::{self, Host};
 /// For each path what `host/lower.sh` prints of it.
 pub(crate) type Tree = BTreeMap<String, Vec<String>>;
 
-/// Copies the disk, replays its journal, checks its file system and reads its tree.
+/// The kernel knows a btrfs by its UUID, which all copies of one have.
+static ONE_BTRFS: Mutex<()> = Mutex::new(());
+
+/// Replays the journal of a copy, checks its file system and reads its tree; the copy is removed.
 ///
 /// # Errors
 /// Where it can't be mounted or is not consistent.
-pub(crate) fn tree_of_copy(host: &Host, img: &Path, copy: &Path, kind: FsKind) -> Result<Tree> {
-    host::copy_sparse(img, copy)?;
+pub(crate) fn tree_of(host: &Host, copy: &Path, kind: FsKind) -> Result<Tree> {
+    let _alone = (kind == FsKind::Btrfs).then(|| ONE_BTRFS.lock().unwrap_or_else(PoisonError::into_inner));
     let mut unshare = Command::new("unshare");
     unshare.args(["--mount", "--propagation=private"]).arg(host.vm_dir().join("host/lower.sh"));
     let out = host::run(unshare.arg(copy).arg(fs_name(kind)).arg(PLACE)).context("the root's file system")?;

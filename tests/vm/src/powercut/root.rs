@@ -12,13 +12,14 @@ use anyhow::{Context as _, Result};
 
 use super::lower::{self, Tree};
 use super::rng::Rng;
-use super::scenario::PLACE;
+use super::scenario::{Chain, PLACE, Place};
 use crate::case::FsKind;
 use crate::cell::{Initrd, Suite, Variant};
 use crate::cpio;
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::images::ImageSet;
+use crate::parted;
 
 /// A record's bytes; on the disk of records each number has its block.
 pub(crate) const BLOCK: usize = 4096;
@@ -31,6 +32,8 @@ const KEPT: u64 = 300;
 /// xfsprogs makes nothing smaller than 300 MiB.
 const ROOT_BYTES: u64 = 400 << 20;
 const PROGRAMS: [&str; 11] = ["awk", "cat", "cp", "dd", "df", "rm", "sed", "sh", "sleep", "sync", "tar"];
+/// The disk with the ext4 root as its first partition.
+const PARTED: &str = "root-gpt.img";
 /// What the initramfs says as the last before ours.
 pub(crate) const MARK: &str = "powercut: assembling";
 
@@ -54,20 +57,33 @@ impl Roots {
         let content = dir.join("content");
         fill(host, &set.tree(), &content)?;
         let mut trees = BTreeMap::new();
-        for kind in [FsKind::Ext4, FsKind::Xfs] {
+        for kind in [FsKind::Ext4, FsKind::Xfs, FsKind::Btrfs] {
             let (name, img) = (fs_name(kind), dir.join(image_name(kind)));
             fs::write(content.join("etc/fstab"), format!("LABEL=root / {name} defaults 0 1\n"))?;
             let id = Identity { label: Some("root"), uuid: None };
             fsimage::make(host, &img, ROOT_BYTES, kind, id, &content)?;
             let copy = dir.join("copy.img");
-            trees.insert(kind, lower::tree_of_copy(host, &img, &copy, kind)?);
+            host::copy_sparse(&img, &copy)?;
+            trees.insert(kind, lower::tree_of(host, &copy, kind)?);
         }
+        parted::wrap("gpt", &dir.join(image_name(FsKind::Ext4)), &dir.join(PARTED))?;
         Ok(Self { kernel: set.kernel(), initrd, records, dir: dir.to_path_buf(), trees })
     }
 
     /// The root's disk as it was made.
-    pub(crate) fn image(&self, kind: FsKind) -> PathBuf {
-        self.dir.join(image_name(kind))
+    pub(crate) fn image(&self, chain: &Chain) -> PathBuf {
+        match chain.place {
+            Place::Part => self.dir.join(PARTED),
+            _ => self.dir.join(image_name(chain.root)),
+        }
+    }
+
+    /// Copies the file system of a chain's root out of its disk.
+    pub(crate) fn copy(chain: &Chain, disk: &Path, copy: &Path) -> Result<()> {
+        match chain.place {
+            Place::Part => host::shell(&first_partition(), &[("DISK", disk), ("COPY", copy)]),
+            _ => host::copy_sparse(disk, copy),
+        }
     }
 
     /// The lower's tree as it was made.
@@ -76,8 +92,17 @@ impl Roots {
     }
 }
 
+/// As [`parted::wrap`] puts it there.
+fn first_partition() -> String {
+    format!("dd if=\"$DISK\" of=\"$COPY\" bs=1M skip=1 count={} conv=sparse status=none", ROOT_BYTES >> 20)
+}
+
 pub(crate) fn fs_name(kind: FsKind) -> &'static str {
-    if kind == FsKind::Xfs { "xfs" } else { "ext4" }
+    match kind {
+        FsKind::Xfs => "xfs",
+        FsKind::Btrfs => "btrfs",
+        _ => "ext4",
+    }
 }
 
 fn image_name(kind: FsKind) -> String {

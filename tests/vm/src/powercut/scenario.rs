@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::case::FsKind;
 
-/// Where the uppers lie in the root; a loop file has `.img` behind it.
+/// Where the uppers lie in the root, but for partitions; a loop file has `.img` behind it.
 pub(crate) const PLACE: &str = "/var/lib/upper";
 const MEBI: u64 = 64;
 const MORE_MEBI: u64 = 16;
@@ -39,6 +39,9 @@ pub enum Model {
 pub(crate) enum Place {
     Dir,
     Loop,
+    /// On the root's disk, which has a GPT for it.
+    Part,
+    Subvol,
 }
 
 /// When a boot is cut.
@@ -75,7 +78,7 @@ pub(crate) struct Chain {
 }
 
 /// One round: every situation on every kind of upper and root that it is for.
-const ROUND: [(Situation, Place, FsKind); 15] = [
+const ROUND: [(Situation, Place, FsKind); 19] = [
     (Situation::Create, Place::Loop, FsKind::Ext4),
     (Situation::Load, Place::Dir, FsKind::Ext4),
     (Situation::Reset, Place::Loop, FsKind::Ext4),
@@ -86,10 +89,14 @@ const ROUND: [(Situation, Place, FsKind); 15] = [
     (Situation::Create, Place::Dir, FsKind::Ext4),
     (Situation::Reset, Place::Dir, FsKind::Ext4),
     (Situation::Grow, Place::Loop, FsKind::Ext4),
-    (Situation::Create, Place::Loop, FsKind::Ext4),
+    (Situation::Create, Place::Part, FsKind::Ext4),
+    (Situation::Reset, Place::Subvol, FsKind::Btrfs),
+    (Situation::Create, Place::Subvol, FsKind::Btrfs),
     (Situation::Ordinary, Place::Loop, FsKind::Ext4),
     (Situation::Create, Place::Dir, FsKind::Xfs),
     (Situation::Create, Place::Loop, FsKind::Xfs),
+    (Situation::Load, Place::Part, FsKind::Ext4),
+    (Situation::Load, Place::Subvol, FsKind::Btrfs),
     (Situation::Create, Place::Loop, FsKind::Ext4),
 ];
 
@@ -139,6 +146,8 @@ impl Chain {
         let reset = if step.reset { " rd.overlay.reset" } else { "" };
         match self.place {
             Place::Dir => format!("rd.overlay=dir:{PLACE}{reset}"),
+            Place::Subvol => format!("rd.overlay=subvol:{}{reset}", PLACE.trim_start_matches('/')),
+            Place::Part => format!("rd.overlay=part:upper,size={}M{reset}", size_mebi(step)),
             Place::Loop => {
                 let grow = if self.situation == Situation::Grow { ",grow" } else { "" };
                 format!("rd.overlay=loop:{PLACE}.img,size={}M{grow}{reset}", size_mebi(step))
@@ -149,9 +158,9 @@ impl Chain {
     /// Least KiB of the upper's file system.
     pub(crate) fn least_kibi(&self, step: Step) -> u64 {
         match self.place {
-            Place::Dir => 0,
+            Place::Dir | Place::Subvol => 0,
             // less what the file system takes for itself
-            Place::Loop => size_mebi(step) * 1024 * 80 / 100,
+            Place::Loop | Place::Part => size_mebi(step) * 1024 * 80 / 100,
         }
     }
 }
@@ -162,7 +171,12 @@ fn size_mebi(step: Step) -> u64 {
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = if self.place == Place::Dir { "dir" } else { "loop" };
+        let place = match self.place {
+            Place::Dir => "dir",
+            Place::Loop => "loop",
+            Place::Part => "part",
+            Place::Subvol => "subvol",
+        };
         let root = super::root::fs_name(self.root);
         write!(f, "chain {}: {} of {place} on {root}, {}", self.number, self.situation, self.model)
     }
@@ -194,18 +208,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_is_sixty_cuts_and_any_number_can_be_had() {
-        for cuts in [1, 7, 60, 61, 200] {
+    fn a_round_has_78_cuts_and_any_number_can_be_had() {
+        for cuts in [1, 7, 78, 79, 200] {
             let chains = chains(cuts, None);
             let all: usize = chains.iter().map(|chain| chain.steps.len() - 1).sum();
             assert_eq!(all, cuts);
         }
-        assert_eq!(chains(60, None).len(), ROUND.len());
+        assert_eq!(chains(78, None).len(), ROUND.len());
     }
 
     #[test]
     fn every_cut_is_followed_by_a_boot_that_is_judged() {
-        for chain in chains(120, None) {
+        for chain in chains(156, None) {
             let early = |step: &Step| matches!(step.when, When::Assembling | When::Initramfs);
             assert!(chain.steps.windows(2).all(|pair| !(early(&pair[0]) && early(&pair[1]))), "{chain}");
             assert_eq!(chain.steps.iter().filter(|step| step.when == When::Never).count(), 1);
