@@ -126,7 +126,7 @@ test-vm: ## boots: make test-vm CASE=tmpfs (part of a name, or a number; none: t
 	$(VM) run $(CASE)
 
 .PHONY: powercut
-powercut: N ?= 78
+powercut: N ?= 60
 powercut: ## cut the power of guests at random instants: make powercut N=200 SEED=7
 	$(VM) powercut --cuts $(N) $(if $(SEED),--seed $(SEED))
 
@@ -135,7 +135,7 @@ roots: ## make the test roots ahead of time
 	$(VM) roots
 
 .PHONY: check
-check: ## every tier, boots in a fixed cut, 78 power cuts; does its own set-up
+check: ## every tier, boots in a fixed cut, 60 power cuts; does its own set-up
 	$(MAKE) deps
 	$(MAKE) lint deny test test-rootns test-dracut
 	$(VM) run

@@ -35,7 +35,7 @@ use crate::payload;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// So many cuts
-    #[arg(long, default_value_t = 78)]
+    #[arg(long, default_value_t = 60)]
     cuts: usize,
     /// Brings the same chains and instants back
     #[arg(long)]
