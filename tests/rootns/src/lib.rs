@@ -5,6 +5,7 @@
 //! Each test runs in a thread of its own; leaving it takes every mount away, and every loop
 //! device is detached also when the test fails.
 
+pub mod cost;
 pub mod subvol;
 
 use nix::mount::{MsFlags, mount};

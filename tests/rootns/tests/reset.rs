@@ -1,26 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Resets at each boot and once, uppers that are kept and come back, and the trash.
 #![allow(missing_docs)]
-use overlayroot_rootns::{Disk, Stage, on_stage, on_stage_with, run};
+use overlayroot_rootns::cost::boot;
+use overlayroot_rootns::{Stage, on_stage, on_stage_with, run};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
 const DEVICE: &str = "/run/overlayfs-backing";
-
-/// Boots with the upper on this device.
-fn boot(stage: &Stage, disk: &Disk, more: &str) -> Value {
-    let record = stage.assemble(&format!("rd.overlay={} {more}", disk.node));
-    assert_eq!(record["outcome"], "applied", "{record:#}");
-    assert_eq!(record["effective"]["upper"], "device");
-    record
-}
-
-/// Microseconds of a step.
-fn us(record: &Value, step: &str) -> u64 {
-    let steps = record["steps"].as_array().unwrap();
-    steps.iter().find(|entry| entry["step"] == step).unwrap()["us"].as_u64().unwrap()
-}
 
 fn notes(record: &Value) -> String {
     record["notes"].to_string()
@@ -45,47 +32,6 @@ fn refused(args: &[&str]) -> String {
     let output = std::process::Command::new("/overlayctl").args(args).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn fill(directory: &str, count: u32) {
-    for number in 0..count {
-        if number % 500 == 0 {
-            fs::create_dir_all(format!("{directory}/{}", number / 500)).unwrap();
-        }
-        fs::write(format!("{directory}/{}/{number}", number / 500), "").unwrap();
-    }
-}
-
-#[test]
-fn a_reset_takes_as_long_for_a_big_upper() {
-    on_stage("big", |stage| {
-        let disk = stage.disk("upper.img", 128, &["-t", "ext4", "-m", "0", "-N", "60000"]);
-        let trash = format!("{DEVICE}/.overlayroot/trash");
-        // The least of three: the machine may be busy with something else.
-        let mut least = [u64::MAX; 2];
-        for _ in 0..3 {
-            for (kind, step) in ["reset", "reset-once"].into_iter().enumerate() {
-                boot(stage, &disk, "");
-                fill("/sysroot/many", 20_000);
-                let more = if step == "reset" { "rd.overlay.reset" } else { "" };
-                if more.is_empty() {
-                    stage.overlayctl(&["reset"]);
-                }
-                // Measured is the reset, not what the system before it had not written yet.
-                run("sync", &[]);
-                stage.reboot();
-                let record = boot(stage, &disk, more);
-                assert_eq!(record["effective"]["reset"], true);
-                assert!(!Path::new("/sysroot/many").exists());
-                assert!(Path::new(&format!("{trash}/upper.0/many/0/0")).exists());
-                least[kind] = least[kind].min(us(&record, step));
-                assert!(stage.overlayctl(&["trash", "empty"]).contains("removed from"));
-                assert!(names(&trash).is_empty());
-                stage.reboot();
-            }
-        }
-        assert!(least.iter().all(|us| *us < 50_000), "{least:?} us");
-    });
 }
 
 #[test]
