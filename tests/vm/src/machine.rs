@@ -31,7 +31,7 @@ pub struct Attach {
     pub writable: bool,
     /// Plugged in so long after this text was seen on the console.
     pub late: Option<(Duration, String)>,
-    /// As slow as a good SD card: 40 MB and 2000 requests a second.
+    /// Writes as an A1 SD card must at least: 10 MB and 500 requests a second.
     pub slow: bool,
 }
 
@@ -143,7 +143,7 @@ impl<'a> Machine<'a> {
             let snapshot = if attach.writable { "off" } else { "on" };
             let path = attach.path.display();
             // unsafe: what QEMU has written survives its end, and the host stays up
-            let slow = if attach.slow { ",throttling.bps-total=40000000,throttling.iops-total=2000" } else { "" };
+            let slow = if attach.slow { ",throttling.bps-write=10000000,throttling.iops-write=500" } else { "" };
             let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot={snapshot}{slow},file={path}");
             command.args(["-drive", &drive]);
             if attach.late.is_none() {

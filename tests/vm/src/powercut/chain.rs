@@ -18,6 +18,7 @@ use super::rng::Rng;
 use super::root::Roots;
 use super::scenario::{Chain, Model, Place, Situation, Step, When};
 use super::tar;
+use crate::case::FsKind;
 use crate::host::{self, Host};
 
 /// How long our program takes on this machine, and a boot to where it is judged.
@@ -96,7 +97,8 @@ impl<'a> Run<'a> {
         let (model, first) = (self.chain.model, self.next);
         let when = self.instruction(step);
         let disk = self.disk.clone();
-        let boot = Boot { host, roots, dir, disk: &disk, model, first, arguments };
+        let btrfs = self.chain.root == FsKind::Btrfs;
+        let boot = Boot { host, roots, dir, disk: &disk, model, btrfs, first, arguments };
         let mut ended = boot.until_cut(when).inspect_err(|_| self.count(|counts| counts.wrong += 1))?;
         self.shared.pace.learn(&ended);
         if self.chain.model == Model::Reorder {
