@@ -89,7 +89,11 @@ pub fn sweep(work: &Path) -> Result<()> {
         let ours = kind == "run" || kind == "payload" || kind.starts_with("root-");
         let number = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
         if ours && number && !Path::new("/proc").join(pid).exists() {
-            fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
+            match fs::remove_dir_all(&path) {
+                // another run began at the same time and was first
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                other => other.with_context(|| path.display().to_string())?,
+            }
         }
     }
     Ok(())
