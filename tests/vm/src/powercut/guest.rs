@@ -123,7 +123,8 @@ impl Boot<'_> {
         let init = "init=/usr/lib/overlayroot-vm/powercut";
         let always = machine::ALWAYS;
         let still = if self.btrfs { "" } else { FASTER_STILL };
-        let text = format!("{always} {FASTER}{still} printk.devkmsg=on root=LABEL=root ro {init} {own} {}", self.arguments);
+        let text =
+            format!("{always} {FASTER}{still} printk.devkmsg=on root=LABEL=root ro {init} {own} {}", self.arguments);
         command.arg("-append").arg(text);
         command.arg("-serial").arg(format!("file:{}", self.file("serial.log").display()));
         for name in ["verdict", "files"] {
