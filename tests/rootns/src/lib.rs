@@ -38,13 +38,18 @@ pub fn on_stage_made(
 ) {
     assert!(nix::unistd::geteuid().is_root(), "the rootns tier needs root: sudo make test-rootns");
     let name = name.to_owned();
+    // Removed by this thread: the other has another root at its end.
+    let images = tempfile::tempdir().expect("a directory for images");
+    let at = images.path().to_owned();
     let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
         unshare(CloneFlags::CLONE_NEWNS).expect("a private mount namespace");
         mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO).expect("making / private");
-        let mut stage = Stage::build(&name, fstype, mib, mkfs);
+        let mut stage = Stage::build(&name, at, fstype, mib, mkfs);
         test(&mut stage);
     });
-    if let Err(panic) = thread.expect("a thread").join() {
+    let ended = thread.expect("a thread").join();
+    drop(images);
+    if let Err(panic) = ended {
         std::panic::resume_unwind(panic);
     }
 }
@@ -75,7 +80,7 @@ impl Disk {
 pub struct Stage {
     /// Unique part of labels, for loop devices are seen by every test.
     pub tag: String,
-    images: tempfile::TempDir,
+    images: PathBuf,
     fstype: &'static str,
     /// Options that the root is mounted with besides `ro` or `rw`, as `rootflags=` gives them.
     pub root_options: &'static str,
@@ -99,9 +104,8 @@ fn binary(name: &str) -> PathBuf {
 }
 
 impl Stage {
-    fn build(name: &str, fstype: &'static str, mib: u64, mkfs: &[&str]) -> Self {
-        let images = tempfile::tempdir().expect("a directory for images");
-        let tree = images.path().join("root");
+    fn build(name: &str, images: PathBuf, fstype: &'static str, mib: u64, mkfs: &[&str]) -> Self {
+        let tree = images.join("root");
         fs::create_dir_all(tree.join("etc")).expect("the root's tree");
         fs::create_dir_all(tree.join("usr")).expect("the root's tree");
         fs::write(tree.join("etc/hostname"), "lower\n").expect("a file of the lower");
@@ -109,11 +113,11 @@ impl Stage {
         let tag = format!("{}{}", std::process::id() % 10_000, name.bytes().map(u32::from).sum::<u32>() % 1000);
         let tree = tree.to_str().expect("UTF-8");
         let root = match fstype {
-            "ext4" => disk(&images, "root.img", mib, &[&["-t", "ext4", "-d", tree], mkfs].concat()),
-            "btrfs" => disk(&images, "root.img", mib, &[&["mkfs.btrfs", "-q", "--rootdir", tree], mkfs].concat()),
+            "ext4" => disk_at(&images, "root.img", mib, &[&["-t", "ext4", "-d", tree], mkfs].concat()),
+            "btrfs" => disk_at(&images, "root.img", mib, &[&["mkfs.btrfs", "-q", "--rootdir", tree], mkfs].concat()),
             other => {
                 let program = format!("mkfs.{other}");
-                filled(disk(&images, "root.img", mib, &[&[program.as_str(), "-q"], mkfs].concat()), tree)
+                filled(disk_at(&images, "root.img", mib, &[&[program.as_str(), "-q"], mkfs].concat()), tree)
             }
         };
         let root_options = "defaults";
@@ -125,7 +129,7 @@ impl Stage {
 
     /// A new `/`: the host's programs, an empty `/run`, the disk on `/sysroot`.
     fn enter(&self) {
-        let new = self.images.path().join("stage");
+        let new = self.images.join("stage");
         fs::create_dir(&new).expect("the stage");
         mount(Some("stage"), &new, Some("tmpfs"), MsFlags::empty(), NO).expect("a tmpfs");
         let programs = ["overlay-assemble", "overlayctl"].map(|name| (name, binary(name)));
@@ -141,7 +145,7 @@ impl Stage {
                 mount(Some(&from), &new.join(dir), NO, bind, NO).expect("a bind of the host");
             }
         }
-        mount(Some(self.images.path()), &new.join("images"), NO, MsFlags::MS_BIND, NO).expect("the images");
+        mount(Some(&self.images), &new.join("images"), NO, MsFlags::MS_BIND, NO).expect("the images");
         mount(Some("run"), &new.join("run"), Some("tmpfs"), MsFlags::empty(), NO).expect("/run");
         for (name, binary) in &programs {
             fs::copy(binary, new.join(name)).expect("the program");
@@ -265,10 +269,6 @@ pub fn mounts() -> Vec<Mount> {
 /// The topmost mount at `path`.
 pub fn mount_at(path: &str) -> Option<Mount> {
     mountinfo::at(&mounts(), path).cloned()
-}
-
-fn disk(images: &tempfile::TempDir, name: &str, mib: u64, mkfs: &[&str]) -> Disk {
-    disk_at(images.path(), name, mib, mkfs)
 }
 
 fn disk_at(dir: &Path, name: &str, mib: u64, mkfs: &[&str]) -> Disk {
