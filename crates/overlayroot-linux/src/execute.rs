@@ -60,10 +60,10 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
             soft.push(reason);
             continue;
         }
-        undo::all(undos);
+        report.notes.extend(undo::all(undos));
         for index in reversible {
             // A step that failed half way stays "failed".
-            if let Some(entry) = log.get_mut(index).filter(|entry| entry.result == "done") {
+            if let Some(entry) = report.steps.get_mut(index).filter(|entry| entry.result == "done") {
                 entry.result = "undone".to_owned();
             }
         }

@@ -44,14 +44,18 @@ pub fn bind(from: &str, to: &str) -> Result<()> {
 
 /// Unmounts; waits up to half a second for whoever still looks at it.
 pub fn unmount(at: &str) -> Result<()> {
-    const TRIES: u32 = 10;
-    for attempt in 1.. {
-        match umount2(at, MntFlags::UMOUNT_NOFOLLOW) {
-            Err(Errno::EBUSY) if attempt < TRIES => std::thread::sleep(Duration::from_millis(50)),
-            result => return result.with_context(|| format!("unmounting {at}")),
+    patient(10, || umount2(at, MntFlags::UMOUNT_NOFOLLOW)).with_context(|| format!("unmounting {at}"))
+}
+
+/// Tries so often, 50 ms apart, while somebody else is still at it.
+fn patient(tries: u32, call: impl Fn() -> nix::Result<()>) -> nix::Result<()> {
+    for _ in 1..tries {
+        match call() {
+            Err(Errno::EBUSY) => std::thread::sleep(Duration::from_millis(50)),
+            other => return other,
         }
     }
-    Ok(())
+    call()
 }
 
 /// Makes this one mount read-only, or writable again.
@@ -65,11 +69,12 @@ fn word(read_only: bool) -> &'static str {
     if read_only { "read-only" } else { "writable" }
 }
 
-/// Makes the whole file system mounted at `at` read-only, or writable again.
+/// Makes the whole file system mounted at `at` read-only, or writable again. The kernel lets go of a loop
+/// device's file a moment after the device is gone: up to three seconds are waited for it.
 pub fn remount_super(at: &str, read_only: bool) -> Result<()> {
     let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT;
     flags.set(MsFlags::MS_RDONLY, read_only);
-    mount(NO, at, NO, flags, NO).with_context(|| format!("making the file system of {at} {}", word(read_only)))
+    patient(60, || mount(NO, at, NO, flags, NO)).with_context(|| format!("making the file system of {at} {}", word(read_only)))
 }
 
 /// Adds options to the writable file system mounted at `at`; those that it has stay.

@@ -71,11 +71,14 @@ impl Undo {
     }
 }
 
-/// Takes all steps back, the last first; goes on past what can't be taken back.
-pub fn all(undos: Vec<Undo>) {
+/// Takes all steps back, the last first; goes on past what can't be taken back, and gives back its words.
+pub fn all(undos: Vec<Undo>) -> Vec<String> {
+    let mut left = Vec::new();
     for undo in undos.iter().rev() {
         if let Err(error) = undo.run() {
             tracing::error!("taking back {undo:?}: {error:#}");
+            left.push(format!("not taken back: {error:#}"));
         }
     }
+    left
 }
