@@ -74,7 +74,8 @@ fn word(read_only: bool) -> &'static str {
 pub fn remount_super(at: &str, read_only: bool) -> Result<()> {
     let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT;
     flags.set(MsFlags::MS_RDONLY, read_only);
-    patient(60, || mount(NO, at, NO, flags, NO)).with_context(|| format!("making the file system of {at} {}", word(read_only)))
+    patient(60, || mount(NO, at, NO, flags, NO))
+        .with_context(|| format!("making the file system of {at} {}", word(read_only)))
 }
 
 /// Adds options to the writable file system mounted at `at`; those that it has stay.
