@@ -11,6 +11,7 @@ use overlayroot_core::layout::Store;
 use overlayroot_core::record::{Record, UpperKind};
 use overlayroot_core::stale::{Kind, differences};
 use overlayroot_core::{mountinfo, subvol};
+use overlayroot_linux::mounts;
 use overlayroot_linux::shadow::{self, Limits};
 use overlayroot_linux::stale::{Stored, stored};
 use overlayroot_linux::store::remember_anew;
@@ -110,7 +111,7 @@ fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
     Ok(match record.effective.upper {
         UpperKind::Dir | UpperKind::Loop => Some(path.clone()),
         UpperKind::Subvol => {
-            let mounts = mountinfo::parse(&std::fs::read_to_string("/proc/self/mountinfo")?);
+            let mounts = mounts::read()?;
             mountinfo::at(&mounts, lower).and_then(|mount| subvol::seen(&mount.root, path).flatten())
         }
         _ => None,
