@@ -37,7 +37,8 @@ install-files:
 	ln -sf overlay-assemble "$(DESTDIR)$(BINDIR)/overlay-loop"
 	ln -sf "$(BINDIR)/overlay-assemble" "$(DESTDIR)$(SHUTDOWNDIR)/overlay-shutdown"
 	install -m 755 dracut/55overlayroot-rs/module-setup.sh "$(DESTDIR)$(MODULE)"
-	install -m 755 dracut/55overlayroot-rs/assemble.sh dracut/55overlayroot-rs/stand-down.sh "$(DESTDIR)$(MODULE)"
+	install -m 755 dracut/55overlayroot-rs/assemble.sh dracut/55overlayroot-rs/stand-down.sh \
+		dracut/55overlayroot-rs/take-apart.sh "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/initrd/overlayroot-rs.service "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/host/*.service "$(DESTDIR)$(UNITDIR)"
 	ln -sf ../overlayroot-rs-check.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"

@@ -61,6 +61,9 @@ install() {
     # Before the stock module's pre-mount hook, in both kinds of initrd.
     inst_hook cmdline 05 "$moddir/stand-down.sh"
 
+    # Before device mapper (25) and RAID (30) give back what the root lies on.
+    inst_hook shutdown 05 "$moddir/take-apart.sh"
+
     if dracut_module_included "systemd"; then
         inst_simple "$moddir/overlayroot-rs.service" \
             "${systemdsystemunitdir:-/usr/lib/systemd/system}/overlayroot-rs.service"

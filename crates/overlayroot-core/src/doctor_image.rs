@@ -47,7 +47,7 @@ pub(crate) fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, foun
         }
     }
     for program in programs(config, facts).into_iter().filter(|program| !files.contains(program)) {
-        let text = format!("{image} lacks {program}, which the first boot needs to make the upper");
+        let text = format!("{image} lacks {program}, which makes the upper or enlarges it");
         let by_hand = if matches!(config.upper.value, Upper::Loop(_)) { "overlayctl loop create, or " } else { "" };
         let todo = format!("{by_hand}have rd.overlay in /etc/overlayroot-rs.conf and {make}");
         found.push(finding("initramfs", Grade::Problem, text, todo));
@@ -81,7 +81,7 @@ fn modules(config: &Config, facts: &Facts) -> Vec<String> {
     needed
 }
 
-/// The programs that the first boot needs.
+/// The programs that make or enlarge the upper.
 fn programs(config: &Config, facts: &Facts) -> Vec<String> {
     match (&config.upper.value, &facts.place, &facts.disk) {
         (Upper::Loop(file), Some(place), _) if place.kind == PlaceKind::Missing => {
@@ -89,7 +89,8 @@ fn programs(config: &Config, facts: &Facts) -> Vec<String> {
         }
         (Upper::Part(part), _, Some(disk)) => {
             let made = !disk.named(&part.label).is_empty();
-            if made { Vec::new() } else { vec!["sfdisk".to_owned(), format!("mkfs.{}", part.fs.word())] }
+            let table = (!made || part.grow).then(|| "sfdisk".to_owned());
+            table.into_iter().chain((!made).then(|| format!("mkfs.{}", part.fs.word()))).collect()
         }
         _ => Vec::new(),
     }

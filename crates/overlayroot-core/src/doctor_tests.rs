@@ -106,6 +106,14 @@ fn what_the_image_lacks() {
     let bare = Facts { disk: Some(disk), ..facts.clone() };
     let found = doctor("rd.overlay=part:persist", "", &bare, &host());
     assert!(found.iter().any(|f| f.check == "initramfs" && f.text.contains("lacks sfdisk")), "{found:#?}");
+    let named = crate::disk::Partition { name: "persist".into(), ..Default::default() };
+    let disk = crate::disk::Disk { partitions: vec![named], ..bare.disk.clone().unwrap_or_default() };
+    let made = Facts { disk: Some(disk), ..bare.clone() };
+    for (upper, lacks) in [("persist", false), ("persist,grow", true)] {
+        let found = doctor(&format!("rd.overlay=part:{upper}"), "", &made, &host());
+        assert_eq!(found.iter().any(|f| f.text.contains("lacks sfdisk")), lacks, "{upper}: {found:#?}");
+        assert!(!found.iter().any(|f| f.text.contains("lacks mkfs")), "{upper}: {found:#?}");
+    }
     // What can't be told is no reason to worry.
     for how in [(|k| k.image = None) as Change, |k| k.files = Err("no lsinitrd".into())] {
         let found = doctor("rd.overlay=loop:/f,size=1G", "", &facts, &change(how));

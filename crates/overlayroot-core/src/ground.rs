@@ -2,7 +2,7 @@
 //! The file system that a loop file lies on: the root's own, or that of another device.
 
 use crate::config::Config;
-use crate::facts::{Device, Facts, Place, Root};
+use crate::facts::{Device, Facts, Lookup, Place, Root};
 use crate::layout::{self, Places};
 use crate::ondisk::LoopFile;
 use crate::paths;
@@ -28,7 +28,8 @@ pub(crate) fn of<'a>(config: &Config, facts: &'a Facts, root: &Root, asked: &Loo
         let place = place(facts, root, &asked.path)?;
         return Ok(Ground { place, bytes: root.bytes, free: root.free, device: None });
     };
-    let device = refusal::device(dev, facts, config.readonly.value)?;
+    let device =
+        refusal::device(dev, facts, config.readonly.value).map_err(|refusal| roots_own(refusal, facts, root))?;
     let unseen = |why: &str| refuse("look", format!("{dev} ({}) could not be looked at: {why}", device.path));
     let Some(place) = &facts.place else {
         return unseen("nobody did");
@@ -41,6 +42,15 @@ pub(crate) fn of<'a>(config: &Config, facts: &'a Facts, root: &Root, asked: &Loo
         return refuse("place-taken", text);
     }
     Ok(Ground { place, bytes: place.fs_bytes, free: place.fs_free, device: Some(device) })
+}
+
+/// Says what to do where `dev=` names the root's own device.
+fn roots_own(mut refusal: Refusal, facts: &Facts, root: &Root) -> Refusal {
+    let is_root = matches!(&facts.device, Some(Lookup::Found(device)) if device.path == root.source);
+    if is_root && refusal.code == "device-in-use" {
+        refusal.text.push_str(": it is the root's own, where the file lies without dev=");
+    }
+    refusal
 }
 
 impl Ground<'_> {

@@ -89,7 +89,7 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
     let reset = config.reset.value && !readonly;
     let mut steps = prologue(facts);
     steps.extend(ground.open(readonly));
-    let mut grown = false;
+    let mut growth = Vec::new();
     let fstype = match place.kind {
         PlaceKind::Missing => {
             let bytes = fresh(config, facts, asked, &ground)?;
@@ -98,9 +98,11 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
         }
         PlaceKind::File => {
             let fstype = finished(asked, place)?;
-            // Also a file that is large enough: the power may have gone before its file system grew.
-            grown = asked.grow && !readonly;
-            steps.extend(larger(asked, &ground).filter(|_| grown));
+            if asked.grow && !readonly {
+                growth.extend(larger(asked, &ground));
+                // Also in a file that is large enough: the power may have gone before its file system grew.
+                growth.push(Step::GrowFs { at: places.upper_fs.clone(), fstype: fstype.clone() });
+            }
             fstype
         }
         other => return refuse("place-taken", format!("{} is {}, not a file", asked.path, other.word())),
@@ -109,9 +111,8 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
     let device = Device { path: link.clone(), fstype: fstype.clone(), ..Device::default() };
     steps.push(Step::Attach { file, link, read_only: readonly, discard: asked.discard });
     steps.extend(open_device(&device, &places, readonly, reset));
-    if grown {
-        steps.push(Step::GrowFs { at: places.upper_fs.clone(), fstype: fstype.clone() });
-    }
+    // After the mount, for the kernel refuses what was cut short, and a longer file would not show that any more.
+    steps.extend(growth);
     let mut effective = Effective {
         upper: UpperKind::Loop,
         device: ground.device.map(|device| device.path.clone()),
@@ -185,6 +186,6 @@ fn finished(asked: &LoopFile, place: &Place) -> Result<String, Refusal> {
 /// upper that stays as large as it was is better than none.
 fn larger(asked: &LoopFile, ground: &Ground<'_>) -> Option<Step> {
     let bytes = loopsize::larger(asked, ground.bytes, ground.place.bytes)?;
-    let file = ground.file(&asked.path);
-    Some(Step::GrowLoopFile { file, bytes, keep: asked.reserved(ground.bytes) })
+    let (file, device) = (ground.file(&asked.path), paths::LOOP_LINK.to_owned());
+    Some(Step::GrowLoopFile { file, device, bytes, keep: asked.reserved(ground.bytes) })
 }

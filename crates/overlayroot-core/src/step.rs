@@ -35,8 +35,8 @@ pub enum Step {
     LookInside { store: Store, base: String, need_room: bool },
     /// Make the loop file under another name, with its file system, and give it its name last.
     MakeLoopFile { file: String, bytes: u64, fs: MadeFs },
-    /// Enlarge the loop file, where the file system keeps `keep` bytes free.
-    GrowLoopFile { file: String, bytes: u64, keep: u64 },
+    /// Enlarge the loop file, where its own file system keeps `keep` bytes free, and its device.
+    GrowLoopFile { file: String, device: String, bytes: u64, keep: u64 },
     /// Make a loop device of the file.
     Attach { file: String, link: String, read_only: bool, discard: bool },
     /// Make or enlarge the upper's partition.

@@ -8,13 +8,17 @@ use overlayroot_core::plan;
 use overlayroot_core::upper::Upper;
 use overlayroot_linux::assemble::{Verdict, assemble, read_machine, stand_down};
 use overlayroot_linux::holder::Journal;
-use overlayroot_linux::{device, sources};
+use overlayroot_linux::{device, shutdown, sources};
 use std::process::ExitCode;
 
 /// Assembles, or prints what would be done.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if args.stand_down {
         stand_down()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.take_apart {
+        shutdown::take_apart()?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.file_systems {

@@ -107,7 +107,7 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
             flags.set(MsFlags::MS_RDONLY, *read_only);
             mounts::mount_fs(&real(device), at, fstype, flags, "")?;
             undos.push(Undo::Unmount(at.clone()));
-            Ok(())
+            if device == paths::LOOP_LINK { loopdev::give_back_after_use(&real(device)) } else { Ok(()) }
         }
         Step::Bind { from, to } => {
             mounts::bind(from, to)?;
@@ -146,7 +146,9 @@ fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             tracing::info!("making {file}");
             loopfile::make(file, *bytes, *fs, &format!("{SCRATCH}/mkfs.log"), &mut loopfile::untold)
         }
-        Step::GrowLoopFile { file, bytes, keep } => loopfile::grow(file, *bytes, *keep, &mut loopfile::untold),
+        Step::GrowLoopFile { file, device, bytes, keep } => {
+            loopfile::grow(file, &real(device), *bytes, *keep, &mut loopfile::untold)
+        }
         Step::Attach { file, link: at, read_only, discard } => {
             let node = loopdev::attach(file, *read_only, *discard, Calls::Newest)?;
             if let Err(error) = link(at, &node) {

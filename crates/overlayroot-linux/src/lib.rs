@@ -11,7 +11,6 @@ pub mod disk_probe;
 pub mod execute;
 pub mod files;
 pub mod fsck;
-pub mod fssize;
 pub mod growfs;
 pub mod holder;
 pub mod kmsg;

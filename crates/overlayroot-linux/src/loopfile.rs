@@ -2,7 +2,7 @@
 //! Makes and enlarges loop files. A file has its name only when it is finished, so what an
 //! interruption leaves is told from what may hold somebody's changes.
 
-use crate::fssize;
+use crate::loopdev;
 use crate::program;
 use crate::reset::sync_parent;
 use crate::room::room;
@@ -128,27 +128,21 @@ pub fn mkfs_labelled(device: &str, kind: MadeFs, label: Option<&str>, log: &str)
     }
 }
 
-/// Enlarges the file where the file system keeps `keep` bytes free.
+/// Enlarges the file where its own file system keeps `keep` bytes free, and its loop device with it. The file
+/// system in it should be mounted: the kernel would have refused one whose end was cut off.
 ///
 /// # Errors
 /// Where there is no room; the file is as it was then.
-pub fn grow(file: &str, bytes: u64, keep: u64, tell: &mut Tell<'_>) -> Result<()> {
+pub fn grow(file: &str, device: &str, bytes: u64, keep: u64, tell: &mut Tell<'_>) -> Result<()> {
     let opened = OpenOptions::new().read(true).write(true).open(file);
     let handle = opened.with_context(|| format!("opening {file}"))?;
     let before = handle.metadata().with_context(|| format!("looking at {file}"))?.len();
-    // What is behind a cut is lost, and a file made longer would not show that any more.
-    let inside = fssize::of(&handle).unwrap_or(0);
-    ensure!(
-        inside <= before,
-        "{file} is cut short: {} of the {} that its file system has",
-        human(before),
-        human(inside)
-    );
     let more = bytes.saturating_sub(before);
     let free = room(file)?.available.saturating_sub(keep);
     ensure!(more <= free, "growing {file} by {} M: only {} M are free above the reserve", more >> 20, free >> 20);
     let grown = reserve(&handle, bytes, tell).and_then(|()| Ok(handle.sync_all()?));
     grown.inspect_err(|_| {
         let _ = handle.set_len(before);
-    })
+    })?;
+    loopdev::follow(device)
 }

@@ -86,45 +86,62 @@ pub fn grow(asked: &LoopFile, hand: &mut Hand<'_>) -> Result<u64> {
     if let (Some(node), None) = (nodes.first(), &mounted) {
         bail!("{path} is attached as {node}, and not mounted here so that it could grow: detach it first");
     }
-    if hand.does(&Step::GrowLoopFile { file: path.clone(), bytes, keep: asked.reserved(room.bytes) }) {
-        loopfile::grow(path, bytes, asked.reserved(room.bytes), hand.tell)?;
-    }
+    let more = Growth { path, fstype: &fstype, bytes, keep: asked.reserved(room.bytes) };
     match mounted {
-        None => grow_apart(path, &fstype, bytes, hand)?,
-        Some((node, at)) => {
-            if hand.does(&Step::GrowFs { at: at.clone(), fstype: fstype.clone() }) {
-                loopdev::follow(&node)?;
-                growfs::grow(&at, &fstype, bytes)?;
-            }
-        }
+        None => more.apart(hand)?,
+        Some((node, at)) => more.on(&node, &at, hand)?,
     }
     Ok(bytes)
 }
 
-/// Grows the file system of a file that nobody uses, mounted where nobody else goes.
-fn grow_apart(path: &str, fstype: &str, bytes: u64, hand: &Hand<'_>) -> Result<()> {
-    let ext = fstype.starts_with("ext");
-    let (device, fstype_) = (DEVICE.to_owned(), fstype.to_owned());
-    let at = "a private directory".to_owned();
-    hand.does(&Step::Attach { file: path.to_owned(), link: device.clone(), read_only: false, discard: false });
-    if ext {
-        hand.does(&Step::Check { device: device.clone(), fstype: fstype_.clone() });
+/// How a loop file grows. Its file system is mounted as it is first: the kernel refuses one whose end was cut
+/// off, which could not be seen any more in a longer file.
+struct Growth<'a> {
+    path: &'a str,
+    fstype: &'a str,
+    bytes: u64,
+    keep: u64,
+}
+
+impl Growth<'_> {
+    /// File, device `node`, and the file system mounted from it at `at`.
+    fn on(&self, node: &str, at: &str, hand: &mut Hand<'_>) -> Result<()> {
+        let (file, device) = (self.path.to_owned(), node.to_owned());
+        if hand.does(&Step::GrowLoopFile { file, device, bytes: self.bytes, keep: self.keep }) {
+            loopfile::grow(self.path, node, self.bytes, self.keep, hand.tell)?;
+        }
+        if hand.does(&Step::GrowFs { at: at.to_owned(), fstype: self.fstype.to_owned() }) {
+            growfs::grow(at, self.fstype, self.bytes)?;
+        }
+        Ok(())
     }
-    hand.does(&Step::MountDevice { device, fstype: fstype_.clone(), at: at.clone(), read_only: false });
-    if !hand.does(&Step::GrowFs { at, fstype: fstype_ }) {
-        return Ok(());
+
+    /// The same for a file that nobody uses, mounted where nobody else goes.
+    fn apart(&self, hand: &mut Hand<'_>) -> Result<()> {
+        let (file, device, fstype) = (self.path.to_owned(), DEVICE.to_owned(), self.fstype.to_owned());
+        let ext = fstype.starts_with("ext");
+        let at = "a private directory".to_owned();
+        let attach = Step::Attach { file, link: device.clone(), read_only: false, discard: false };
+        let goes = hand.does(&attach);
+        if ext {
+            hand.does(&Step::Check { device: device.clone(), fstype: fstype.clone() });
+        }
+        hand.does(&Step::MountDevice { device: device.clone(), fstype, at: at.clone(), read_only: false });
+        if !goes {
+            return self.on(&device, &at, hand);
+        }
+        let scratch = Scratch::new()?;
+        let node = loopdev::attach(self.path, false, false, Calls::Newest)?;
+        let checked = if ext { fsck::check(&node, &scratch.0) } else { Ok(()) };
+        let grown = checked.and_then(|()| {
+            let at = scratch.mount_point();
+            let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+            mounts::mount_fs(&node, &at, self.fstype, private, "")?;
+            let grown = self.on(&node, &at, hand);
+            grown.and(mounts::unmount(&at))
+        });
+        grown.and(loopdev::detach(&node))
     }
-    let scratch = Scratch::new()?;
-    let node = loopdev::attach(path, false, false, Calls::Newest)?;
-    let checked = if ext { fsck::check(&node, &scratch.0) } else { Ok(()) };
-    let grown = checked.and_then(|()| {
-        let at = scratch.mount_point();
-        let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mounts::mount_fs(&node, &at, fstype, private, "")?;
-        let grown = growfs::grow(&at, fstype, bytes);
-        grown.and(mounts::unmount(&at))
-    });
-    grown.and(loopdev::detach(&node))
 }
 
 /// Makes a loop device of the file; `None` where it is only said.

@@ -153,13 +153,14 @@ fn what_fails_leaves_no_device_behind() {
 
 #[test]
 fn what_is_cut_short_is_not_made_longer() {
-    for fs_in_it in ["ext4", "xfs", "btrfs"] {
+    for (fs_in_it, why) in [("ext4", "e2fsck"), ("xfs", "mounting"), ("btrfs", "mounting")] {
         on_stage_with(&format!("cut{fs_in_it}"), "ext4", 900, move |stage| {
             stage.mount_root("rw");
             tool(stage, &["create", &format!("{FILE},size=300M,fs={fs_in_it}")]);
             let file = fs::OpenOptions::new().write(true).open(FILE).unwrap();
             file.set_len(299 << 20).unwrap();
-            fails(stage, &["grow", &format!("{FILE},size=400M")], "is cut short: 299M of the 300M");
+            // e2fsck sees it, or the kernel does when it is mounted
+            fails(stage, &["grow", &format!("{FILE},size=400M")], why);
             assert_eq!(file.metadata().unwrap().len(), 299 << 20);
             clean(FILE);
         });
@@ -197,7 +198,7 @@ fn a_dry_run_writes_nothing() {
         assert_eq!(said, format!("make-loop-file     {FILE}, 16M reserved, ext4\n"));
         let said = tool(stage, &["-n", "grow", "/sysroot/f,size=32M"]);
         let steps: Vec<&str> = said.lines().filter_map(|line| line.split(' ').next()).collect();
-        assert_eq!(steps, ["grow-loop-file", "attach", "check", "mount-device", "grow-fs"]);
+        assert_eq!(steps, ["attach", "check", "mount-device", "grow-loop-file", "grow-fs"]);
         assert!(tool(stage, &["-n", "attach", "/sysroot/f"]).starts_with("attach "));
         clean("/sysroot/f");
         assert!(before == stage.root.bytes(), "the root was written");

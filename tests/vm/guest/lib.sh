@@ -196,6 +196,8 @@ loop_of() {
     [ "$(stat -c '%d:%i' "/run/initramfs/overlayroot/${2:-root}$1")" = "$(losetup -nO BACK-MAJ:MIN,BACK-INO "$node" |
         awk '{ split($1, d, ":"); print d[1] * 256 + d[2] ":" $2 }')" ] || { losetup -l && return 1; }
     [ "$(cat "$sys/loop/dio")" = 1 ] || fail "no direct I/O" || return 1
+    # it goes with its mount
+    [ "$(cat "$sys/loop/autoclear")" = 1 ] || fail "nobody gives it back" || return 1
     [ "$(cat "$sys/queue/discard_max_bytes")" = 0 ] || fail "discards punch holes" || return 1
     mounted_from /run/overlayfs-backing "$node"
 }

@@ -51,6 +51,8 @@ pub struct BootSpec {
     pub before: Option<String>,
     /// The image it needs; the root stays the case's.
     pub variant: Option<Variant>,
+    /// Text that the whole console must have, up to the power-off; after `!` what it must not.
+    pub console: Option<Vec<String>>,
     /// Boot so that many times.
     pub repeat: Option<u32>,
 }
@@ -65,6 +67,9 @@ pub struct Case {
     /// Hash of the file's text.
     #[serde(skip)]
     pub digest: String,
+    /// Whether btrfs has a part in it.
+    #[serde(skip)]
+    pub btrfs: bool,
     /// What is shown, in one sentence.
     pub summary: String,
     /// Kernel arguments beside the harness's own.
@@ -73,6 +78,9 @@ pub struct Case {
     /// Shell lines for the guest, see guest/lib.sh; each must succeed.
     #[serde(default)]
     pub holds: String,
+    /// Lines before those of each boot.
+    #[serde(default)]
+    pub each: String,
     /// Where `holds` is run.
     #[serde(default)]
     pub stage: Stage,
@@ -138,6 +146,8 @@ pub struct PlannedBoot {
     pub before: Option<String>,
     /// The image.
     pub variant: Variant,
+    /// What the console must have, or not.
+    pub console: Vec<String>,
 }
 
 fn default_root() -> String {
@@ -156,6 +166,7 @@ impl Case {
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let mut case: Self = toml::from_str(text).with_context(|| format!("case {name}"))?;
         name.clone_into(&mut case.name);
+        case.btrfs = text.contains("btrfs");
         case.digest = roots::short(Sha256::new_with_prefix(text));
         case.validate().with_context(|| format!("case {name}"))?;
         Ok(case)
@@ -243,10 +254,11 @@ impl Case {
         for spec in specs {
             let boot = PlannedBoot {
                 cmdline: spec.cmdline.clone().unwrap_or_else(|| self.cmdline.clone()),
-                holds: spec.holds.clone().unwrap_or_else(|| self.holds.clone()),
+                holds: format!("{}{}", self.each, spec.holds.as_ref().unwrap_or(&self.holds)),
                 stage: spec.stage.unwrap_or(self.stage),
                 before: spec.before.clone(),
                 variant: spec.variant.unwrap_or(self.variant),
+                console: spec.console.clone().unwrap_or_default(),
             };
             boots.extend(std::iter::repeat_n(boot, spec.repeat.unwrap_or(1) as usize));
         }

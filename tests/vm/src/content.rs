@@ -12,12 +12,13 @@ use crate::host::{Host, say};
 use crate::plan::{self, Sets};
 
 /// In every image with the module; a name ends with one of these.
-const ALWAYS: [&str; 9] = [
+const ALWAYS: [&str; 10] = [
     "usr/bin/overlay-assemble",
     "usr/bin/overlay-upper",
     "usr/bin/overlay-loop",
     "hooks/pre-pivot/05-assemble.sh",
     "hooks/cmdline/05-stand-down.sh",
+    "hooks/shutdown/05-take-apart.sh",
     "etc/overlayroot-rs.conf",
     "sbin/e2fsck",
     "sbin/e2undo",

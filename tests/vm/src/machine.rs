@@ -183,6 +183,12 @@ pub(crate) fn qemu(host: &Host, dir: &Path) -> Command {
     command
 }
 
+/// Leaves out modules which take a second or more of emulated time each: for disks that nobody has here, and
+/// those of btrfs unless it has a part.
+pub(crate) fn blacklist(btrfs: bool) -> String {
+    format!("module_blacklist=ata_piix,ata_generic,pata_acpi{}", if btrfs { "" } else { ",btrfs,raid6_pq,xor" })
+}
+
 /// A file's text, whatever bytes are in it; nothing when it is not there yet.
 #[must_use]
 pub fn read(path: &Path) -> String {

@@ -26,7 +26,7 @@ const ROOT_SIZE: u64 = 1600 << 20;
 const LARGE: u64 = 4 << 30;
 
 /// The harness's part of the guest: source below tests/vm/guest, mode, target.
-pub(crate) const GUEST: [(&str, u32, &str); 12] = [
+pub(crate) const GUEST: [(&str, u32, &str); 13] = [
     ("agent.sh", 0o755, "usr/lib/overlayroot-vm/agent.sh"),
     ("lib.sh", 0o644, "usr/lib/overlayroot-vm/lib.sh"),
     ("overlayroot-vm.service", 0o644, "etc/systemd/system/overlayroot-vm.service"),
@@ -38,6 +38,7 @@ pub(crate) const GUEST: [(&str, u32, &str); 12] = [
     ("99vm-probe/root.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root.sh"),
     ("99vm-probe/root-queue.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root-queue.sh"),
     ("99vm-probe/root-queue-done.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root-queue-done.sh"),
+    ("99vm-probe/shutdown.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/shutdown.sh"),
     ("99vm-probe/root-mount.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/root-mount.sh"),
 ];
 

@@ -18,7 +18,7 @@ use crate::fsimage;
 use crate::host::{self, Host};
 use crate::images::ImageSet;
 use crate::journal::Journal;
-use crate::machine::{Attach, Boot, Machine};
+use crate::machine::{self, Attach, Boot, Machine, read};
 use crate::parted;
 use crate::plan::{Job, Sets};
 
@@ -157,7 +157,7 @@ impl Run<'_> {
                 other => self.initrd(sets.get(&(cell.suite, other.has_project())).context("no images")?, other)?,
             };
             let boot = self.boot(set, planned, &initrd, &root, &disks);
-            self.one(&machine, &boot).with_context(|| what.clone())?;
+            self.one(&machine, &boot, &planned.console).with_context(|| what.clone())?;
             if let Some(before) = &pristine {
                 disk::same(before, &root).context("the lower's disk changed").with_context(|| what.clone())?;
             }
@@ -175,10 +175,17 @@ impl Run<'_> {
         disks.iter().try_for_each(|disk| disk.after(self.dir))
     }
 
-    fn one(&mut self, machine: &Machine<'_>, boot: &Boot) -> Result<()> {
+    fn one(&mut self, machine: &Machine<'_>, boot: &Boot, console: &[String]) -> Result<()> {
         let outcome = machine.boot(boot)?;
         self.shutdown = self.shutdown.max(outcome.shutdown);
         let Some(failure) = outcome.failure else {
+            let log = read(&outcome.serial);
+            for line in console {
+                match line.strip_prefix('!') {
+                    Some(not) => ensure!(!log.contains(not), "the console has '{not}'"),
+                    None => ensure!(log.contains(line), "the console does not have '{line}'"),
+                }
+            }
             return Ok(());
         };
         for (title, text) in [("lines which failed", &outcome.failed), ("end of the console", &outcome.console)] {
@@ -249,10 +256,11 @@ impl Run<'_> {
         }
         // e2fsck writes into the superblock of a clean file system, too
         let fsck = if case.lower_unchanged { "fsck.mode=skip rd.skipfsck " } else { "" };
+        let faster = machine::blacklist(case.btrfs);
         Boot {
             kernel: set.kernel(),
             initrd: initrd.to_path_buf(),
-            cmdline: format!("{} {opts} {fsck}{}", case.root_arg, planned.cmdline),
+            cmdline: format!("{} {opts} {fsck}{faster} {}", case.root_arg, planned.cmdline),
             disks: attached,
             holds: planned.holds.clone(),
             stage: planned.stage,

@@ -29,4 +29,5 @@ install() {
     inst_hook initqueue/settled 90 "$moddir/root-queue.sh"
     inst_hook initqueue/finished 90 "$moddir/root-queue-done.sh"
     inst_hook mount 90 "$moddir/root-mount.sh"
+    inst_hook shutdown 90 "$moddir/shutdown.sh"
 }

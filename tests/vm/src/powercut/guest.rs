@@ -19,11 +19,6 @@ const POLL: Duration = Duration::from_millis(4);
 /// For the way to the guest's own program; it takes some ten seconds alone.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Modules which take a second or more of emulated time each, for hardware that nobody uses here.
-const FASTER: &str = "module_blacklist=ata_piix,ata_generic,pata_acpi";
-/// The same for what only a btrfs needs.
-const FASTER_STILL: &str = ",btrfs,raid6_pq,xor";
-
 /// How far a boot got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
@@ -122,9 +117,8 @@ impl Boot<'_> {
         let own = format!("powercut.first={} powercut.last={RECORDS}", self.first);
         let init = "init=/usr/lib/overlayroot-vm/powercut";
         let always = machine::ALWAYS;
-        let still = if self.btrfs { "" } else { FASTER_STILL };
-        let text =
-            format!("{always} {FASTER}{still} printk.devkmsg=on root=LABEL=root ro {init} {own} {}", self.arguments);
+        let faster = machine::blacklist(self.btrfs);
+        let text = format!("{always} {faster} printk.devkmsg=on root=LABEL=root ro {init} {own} {}", self.arguments);
         command.arg("-append").arg(text);
         command.arg("-serial").arg(format!("file:{}", self.file("serial.log").display()));
         for name in ["verdict", "files"] {
