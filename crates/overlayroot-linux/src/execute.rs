@@ -155,7 +155,7 @@ fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
                 let _ = loopdev::detach(&node);
                 return Err(error);
             }
-            undos.push(Undo::Detach(at.clone()));
+            undos.push(Undo::Detach { link: at.clone(), file: file.clone() });
             Ok(())
         }
         Step::Quota(limit) => quota::apply(limit),

@@ -15,8 +15,14 @@ pub enum Undo {
     SuperWritable(String),
     /// Make the file system mounted here read-only again.
     SuperReadOnly(String),
-    /// Give the loop device that a link names back, and remove the link.
-    Detach(String),
+    /// Give the loop device of a file back, and remove the link to it. It may have gone with its mount, and be
+    /// somebody else's by now.
+    Detach {
+        /// Link to the device.
+        link: String,
+        /// The file.
+        file: String,
+    },
     /// Take a partition from the kernel that the table does not have.
     Release {
         /// Node of the disk.
@@ -49,10 +55,10 @@ impl Undo {
             Self::Remove(path) => Ok(std::fs::remove_file(path)?),
             Self::SuperWritable(at) => mounts::remount_super(at, false),
             Self::SuperReadOnly(at) => mounts::remount_super(at, true),
-            Self::Detach(link) => {
-                let node = std::fs::canonicalize(link)?;
+            Self::Detach { link, file } => {
+                let node = std::fs::canonicalize(link)?.to_string_lossy().into_owned();
                 std::fs::remove_file(link)?;
-                loopdev::detach(&node.to_string_lossy())
+                if loopdev::of_file(file)?.contains(&node) { loopdev::detach(&node) } else { Ok(()) }
             }
             Self::Release { disk, number } => blkpg::delete(disk, *number),
             Self::RootBack { lower, at, read_only } => {

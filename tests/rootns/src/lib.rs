@@ -221,23 +221,15 @@ impl Stage {
         run("/overlayctl", args)
     }
 
-    /// As a new boot would find it: nothing mounted below /run and /media, the plain root on /sysroot.
+    /// As a new boot would find it: nothing mounted below /run and /media, the plain root on /sysroot. A loop device
+    /// goes with its mount.
     pub fn reboot(&self) {
-        let attached = loop_device();
         let ours = |at: &str| ["/sysroot", "/run", "/media/root-"].iter().any(|place| at.starts_with(place));
         for mount in mounts().iter().rev().filter(|mount| ours(&mount.at)) {
             run("umount", &["-l", &mount.at]);
         }
-        detach(attached);
         mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), NO).expect("/run");
         self.mount_root("ro");
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        // The kernel gives it back with the last mount, when the test's thread ends.
-        detach(loop_device());
     }
 }
 
@@ -245,12 +237,6 @@ impl Drop for Stage {
 pub fn loop_device() -> Option<String> {
     let node = fs::canonicalize("/run/initramfs/overlayroot/loop").ok()?;
     Some(node.to_string_lossy().into_owned())
-}
-
-fn detach(node: Option<String>) {
-    if let Some(node) = node {
-        let _ = Command::new("losetup").args(["-d", &node]).status();
-    }
 }
 
 /// Copies the tree into a file system whose mkfs can't take one.
