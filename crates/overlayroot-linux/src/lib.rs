@@ -13,6 +13,7 @@ pub mod files;
 pub mod fsck;
 pub mod growfs;
 pub mod holder;
+pub mod image;
 pub mod kmsg;
 pub mod log;
 pub mod look;
