@@ -20,8 +20,9 @@ pub(crate) const ALWAYS: &str = "console=ttyS0 nokaslr norandmaps mitigations=of
 /// kernels need cx16 left out under old QEMUs.
 const CPU: &str = "qemu64,-cx16";
 
-/// UEFI without variables that last (Debian's and Fedora's package have it under this name).
-const OVMF: &str = "/usr/share/ovmf/OVMF.fd";
+/// UEFI: Debian's packages ovmf, Fedora's edk2-ovmf.
+const FIRMWARE: [&str; 3] =
+    ["/usr/share/ovmf/OVMF.fd", "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE.fd"];
 
 /// A disk of the guest.
 #[derive(Clone, Debug)]
@@ -195,7 +196,9 @@ fn plug(command: &mut Command, nic: &Nic) {
     };
     command.args(["-device", &format!("virtio-net-pci,netdev=net,mac={}{rom}", nic.mac)]);
     if nic.uefi {
-        command.args(["-bios", OVMF]);
+        // none of them: QEMU's own error names the first
+        let found = FIRMWARE.iter().find(|path| Path::new(path).exists());
+        command.args(["-bios", found.unwrap_or(&FIRMWARE[0])]);
     }
 }
 
