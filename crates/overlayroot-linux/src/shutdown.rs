@@ -18,29 +18,47 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes every file system of ours read-only, and so clean. Does nothing where all are.
 ///
+/// An emergency remount passes over btrfs, which has no block device of its own (kernel: fs/super.c,
+/// do_emergency_remount_callback). It needs none: what is synced last, with nobody left who writes, is a whole
+/// tree without a log to replay.
+///
 /// # Errors
 /// Where one can still be written afterwards: it will be unclean at the next boot.
 pub fn clean() -> Result<()> {
-    if writable()?.is_empty() {
+    let before = writable()?;
+    if before.is_empty() {
         return Ok(());
     }
     nix::unistd::sync();
-    std::fs::write("/proc/sysrq-trigger", "u").context("asking for an emergency remount")?;
-    let started = Instant::now();
-    while !writable()?.is_empty() && started.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(20));
+    if before.iter().any(|left| left.remountable) {
+        std::fs::write("/proc/sysrq-trigger", "u").context("asking for an emergency remount")?;
     }
-    let left = writable()?;
-    ensure!(left.is_empty(), "still writable, and so not clean: {}", left.join(", "));
-    kmsg::write(5, "the overlay's file systems are read-only now");
+    let (started, mut left) = (Instant::now(), before);
+    while left.iter().any(|left| left.remountable) && started.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(20));
+        left = writable()?;
+    }
+    // The upper wrote its last into its file just now.
+    nix::unistd::sync();
+    let unclean: Vec<&str> = left.iter().filter(|left| left.remountable).map(|left| left.at.as_str()).collect();
+    ensure!(unclean.is_empty(), "still writable, and so not clean: {}", unclean.join(", "));
+    let word = if left.is_empty() { "read-only" } else { "read-only, or synced," };
+    kmsg::write(5, &format!("the overlay's file systems are {word} now"));
     Ok(())
 }
 
-fn writable() -> Result<Vec<String>> {
+/// A file system of ours that can be written.
+struct Writable {
+    at: String,
+    /// Whether the emergency remount reaches it.
+    remountable: bool,
+}
+
+fn writable() -> Result<Vec<Writable>> {
     let places = [paths::ROOT_KEPT, paths::HOLDER_KEPT, paths::BACKING_KEPT];
     let ours = |mount: &Mount| places.contains(&mount.at.as_str());
     let mounts = mounts::read()?.into_iter().filter(|mount| ours(mount) && !mount.super_read_only());
-    Ok(mounts.map(|mount| mount.at).collect())
+    Ok(mounts.map(|mount| Writable { remountable: !mount.devno.starts_with("0:"), at: mount.at }).collect())
 }
 
 /// Unmounts what is left of the overlay, so that its loop device goes and what is under the root can be taken

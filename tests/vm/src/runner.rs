@@ -197,6 +197,7 @@ impl Run<'_> {
         self.shutdown = self.shutdown.max(outcome.shutdown);
         let Some(failure) = outcome.failure else {
             let log = read(&outcome.serial);
+            ensure!(!log.contains("and so not clean"), "overlay-shutdown left a file system writable");
             for line in console {
                 match line.strip_prefix('!') {
                     Some(not) => ensure!(!log.contains(not), "the console has '{not}'"),
