@@ -42,3 +42,4 @@ pub mod sweep;
 pub mod table;
 pub mod undo;
 pub mod verify;
+pub mod watched;
