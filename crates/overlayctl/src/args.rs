@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The command line of `overlayctl`.
 
+use crate::{imagemenu, imagetool};
 use clap::{Parser, Subcommand};
 
 /// Show what this machine's root is and what the next boot would make of it; reset and
-/// exchange uppers, prepare loop files.
+/// exchange uppers, prepare loop files, build images.
 #[derive(Debug, Parser)]
 #[command(name = "overlayctl", version, max_term_width = 80)]
 pub struct Args {
@@ -102,6 +103,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make an image of a root for nodes that boot over the network
+    Image {
+        /// What to do.
+        #[command(subcommand)]
+        verb: Image,
+    },
     /// What resets and removals left
     Trash {
         /// What to do with it.
@@ -146,6 +153,44 @@ pub enum Loop {
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
+}
+
+/// The verbs of `overlayctl image`.
+#[derive(Debug, Subcommand)]
+pub enum Image {
+    /// Pack a root into a squashfs or erofs, with checksum and boot menu entries
+    ///
+    /// What is mounted below ROOT is not in it. With SOURCE_DATE_EPOCH set, the
+    /// same tree gives the same bytes.
+    Build(Build),
+}
+
+/// What `overlayctl image build` is asked for.
+#[derive(Debug, clap::Args)]
+pub struct Build {
+    /// A directory; lower (of the overlay that runs); merged (the running root)
+    pub root: String,
+    /// The image; its name ends in .squashfs, .sqfs or .erofs
+    #[arg(value_parser = imagetool::out)]
+    pub out: imagetool::Out,
+    /// How to compress [default: zstd in squashfs, lz4 in erofs]
+    #[arg(long, value_enum, value_name = "HOW", hide_default_value = true)]
+    pub compression: Option<imagetool::Compression>,
+    /// Leave this file or directory of ROOT out; can be repeated
+    #[arg(long, value_name = "PATH", value_parser = imagetool::inside)]
+    pub exclude: Vec<String>,
+    /// Where nodes will find the image: http://SERVER/PATH/
+    #[arg(long, value_parser = imagemenu::base)]
+    pub url: Option<String>,
+    /// Replace an image that is there
+    #[arg(long)]
+    pub force: bool,
+    /// Print what would be run, make nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The verbs of `overlayctl uppers`.

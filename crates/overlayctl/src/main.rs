@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `overlayctl`: what the root is, why, and what the next boot would make of it; resets and kept uppers.
+//! `overlayctl`: what the root is, why, and what the next boot would make of it; resets, kept uppers, images.
 
 mod args;
 mod bar;
 mod check;
 mod doctor;
 mod hostprobe;
+mod image;
+mod imagemenu;
+mod imagesource;
+mod imagetool;
 mod kept;
 mod keys;
 mod live;
@@ -18,7 +22,7 @@ mod trash;
 mod uppers;
 mod walk;
 
-use args::{Args, Command, OfStale, OfTrash, OfUppers};
+use args::{Args, Command, Image, OfStale, OfTrash, OfUppers};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
         Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
+        Command::Image { verb: Image::Build(asked) } => image::build(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {

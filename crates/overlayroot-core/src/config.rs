@@ -4,7 +4,9 @@
 use crate::cmdline::{Arg, Source, lex};
 use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
 use crate::grammar::{self, Fallback, Key};
+use crate::image;
 use crate::issue::{Issue, nearest, shown};
+use crate::live;
 use crate::stale;
 use crate::ubuntu;
 use crate::upper::{Problem, Upper, parse_upper};
@@ -86,6 +88,8 @@ pub struct Config {
     pub timeout: Field<u32>,
     /// What to do with an upper that was begun on another lower.
     pub stale: Field<stale::Policy>,
+    /// SHA-256 of the image that may be booted, in lower case.
+    pub image_sha256: Field<Option<String>>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -107,6 +111,7 @@ impl Config {
         let mut reader = Reader {
             // The command line comes first: the first level in which a key occurs decides.
             levels: [&cmdline, &conf],
+            live: live::asked(&cmdline),
             issues,
             notes: Vec::new(),
         };
@@ -118,6 +123,7 @@ impl Config {
             fallback: reader.parsed(&grammar::FALLBACK, Fallback::Tmpfs, grammar::parse_fallback),
             timeout: reader.parsed(&grammar::TIMEOUT, 30, grammar::parse_timeout),
             stale: reader.parsed(&grammar::STALE, stale::Policy::Warn, stale::parse_policy),
+            image_sha256: reader.parsed(&grammar::IMAGE_SHA256, None, image::parse_sha256),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
@@ -166,6 +172,8 @@ impl Config {
 
 struct Reader<'a> {
     levels: [&'a Vec<Arg>; 2],
+    /// The boot is dmsquash-live's, and so are its words: they are no older names of ours then.
+    live: bool,
     issues: Vec<Issue>,
     notes: Vec<String>,
 }
@@ -190,7 +198,8 @@ impl Reader<'_> {
     /// only where the name does not occur there, a deprecated one.
     fn find(&mut self, key: &Key, deprecated: &[&str]) -> Option<(usize, Arg)> {
         for (level, args) in self.levels.iter().enumerate() {
-            let names = std::iter::once(key.name).chain(deprecated.iter().copied());
+            let deprecated = deprecated.iter().copied().filter(|_| !self.live);
+            let names = std::iter::once(key.name).chain(deprecated);
             for name in names {
                 if let Some(arg) = last(args, name) {
                     if name != key.name {
@@ -253,7 +262,8 @@ impl Reader<'_> {
         let plain = |arg: &Arg| matches!(arg.value.as_deref(), None | Some(b"" | b"1"));
         // dracut-ng passes over these five for the *value* and looks at the deprecated name.
         let valued = enable.clone().map(|(level, arg)| {
-            let old = self.levels.get(level).and_then(|args| last(args, "rd.live.overlay"));
+            let args = self.levels.get(level).filter(|_| !self.live);
+            let old = args.and_then(|args| last(args, "rd.live.overlay"));
             match old.cloned() {
                 Some(old) if plain(&arg) || arg.key != b"rd.overlay" => old,
                 _ => arg,

@@ -2,6 +2,8 @@
 //! What the machine looks like: filled by `overlayroot-linux`'s probe, or by a test's JSON.
 
 use crate::disk::Disk;
+use crate::image::Image;
+use crate::live::Live;
 use serde::{Deserialize, Serialize};
 
 /// Everything the plan depends on besides the configuration.
@@ -20,6 +22,8 @@ pub struct Facts {
     pub disk: Option<Disk>,
     /// Programs for making file systems in this initramfs, as `mkfs.ext4`.
     pub mkfs: Vec<String>,
+    /// The image under the root, where its checksum is asked for; `None` where it is no image.
+    pub image: Option<Image>,
     /// Others that make the root an overlay, or want to.
     pub rivals: Vec<Rival>,
     /// Files of dracut's stock overlayfs hooks in this initramfs.
@@ -55,6 +59,9 @@ pub struct Root {
     pub subvolume: String,
     /// What the lower is, to tell a stale upper later.
     pub fingerprint: Fingerprint,
+    /// The overlay over an image, which is the lower; everything else here is of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<Live>,
 }
 
 /// What a file system can do about project quotas.

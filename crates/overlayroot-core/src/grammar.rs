@@ -77,9 +77,17 @@ pub static STALE: Key = Key {
     default: "warn",
     help: "What to do with an upper that was begun on another lower: use it in silence, use it and warn, keep it under another name and begin a new one, or throw it away and begin a new one.",
 };
+/// `rd.overlay.image.sha256`.
+pub static IMAGE_SHA256: Key = Key {
+    name: "rd.overlay.image.sha256",
+    deprecated: &[],
+    syntax: "HEX",
+    default: "",
+    help: "Boot only the image with this SHA-256 (root=live:); any other ends in the emergency shell, whatever the fallback.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 7] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE];
+pub static KEYS: [&Key; 8] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE, &IMAGE_SHA256];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).
 pub const UBUNTU: &str = "overlayroot";

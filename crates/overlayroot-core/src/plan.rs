@@ -5,6 +5,7 @@
 use crate::config::{Config, Origin};
 use crate::facts::{Device, Facts, Root};
 use crate::host;
+use crate::image;
 use crate::layout::{self, Places};
 use crate::paths;
 use crate::plan_on_disk as on_disk;
@@ -75,7 +76,8 @@ impl fmt::Display for Decision {
 
 /// Decides.
 pub fn decide(config: &Config, facts: &Facts) -> Decision {
-    if config.upper.value == Upper::Off && !config.misunderstood() {
+    let off = config.upper.value == Upper::Off && !config.misunderstood();
+    if off && !image::asked(config) {
         // Ubuntu's files lie in the root: before it is mounted, silence is not yet an answer.
         let open = facts.root.is_none() && config.upper.origin == Origin::Default;
         return if open { Decision::NotYet } else { Decision::Off };
@@ -83,6 +85,14 @@ pub fn decide(config: &Config, facts: &Facts) -> Decision {
     let Some(root) = &facts.root else {
         return Decision::NotYet;
     };
+    match image::check(config, facts) {
+        Err(refusal) => {
+            let instead = policy::fallback(config, facts, Some(&refusal));
+            return Decision::Instead(refusal, instead);
+        }
+        Ok(()) if off => return Decision::Off,
+        Ok(()) => {}
+    }
     match plan(config, facts, root) {
         Ok(plan) => Decision::Do(plan),
         Err(refusal) => {
@@ -225,8 +235,12 @@ pub(crate) fn stand_down(facts: &Facts) -> Vec<Step> {
 }
 
 pub(crate) fn prologue(facts: &Facts) -> Vec<Step> {
-    let clear = facts.premade.iter().map(|premade| Step::Clear { path: premade.path.clone() });
-    stand_down(facts).into_iter().chain(clear).collect()
+    let live = facts.root.as_ref().and_then(|root| root.live.clone());
+    let image = live.as_ref().map(|live| live.lower.clone());
+    let uncover = live.map(|live| Step::Uncover { at: paths::SYSROOT.to_owned(), live });
+    let premade = facts.premade.iter().filter(|premade| Some(&premade.path) != image.as_ref());
+    let clear = premade.map(|premade| Step::Clear { path: premade.path.clone() });
+    stand_down(facts).into_iter().chain(uncover).chain(clear).collect()
 }
 
 /// From a ready upper to a merged root that the booted system is content with.
@@ -267,7 +281,9 @@ pub(crate) fn finish(
         let at = paths::PARKED.to_owned();
         steps.push(Step::Park { root: sysroot.clone(), mounts: mounts.clone(), at });
     }
-    steps.push(Step::BindLower { from: sysroot.clone(), to: places.lower.clone() });
+    if root.live.as_ref().is_none_or(|live| live.lower != places.lower) {
+        steps.push(Step::BindLower { from: sysroot.clone(), to: places.lower.clone() });
+    }
     steps.push(Step::LowerReadOnly { at: places.lower.clone() });
     if root.writable && !places.on_root {
         steps.push(Step::LowerFsReadOnly { at: places.lower.clone() });

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::facts::Facts;
 use crate::grammar::Fallback;
 use crate::host;
+use crate::image;
 use crate::paths;
 use crate::plan::{Plan, stand_down, tmpfs_plan};
 use crate::record::RootKind;
@@ -19,6 +20,9 @@ pub fn fallback(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
         // Somebody's overlay is there, or will be: touch nothing.
         let root = if policy == Fallback::Halt { RootKind::None } else { RootKind::Foreign };
         return Plan::keep(root);
+    }
+    if why.is_some_and(|refusal| refusal.code == image::CODE) {
+        return Plan::keep(RootKind::None);
     }
     let mut plan = match policy {
         Fallback::Halt => Plan::keep(RootKind::None),

@@ -199,6 +199,9 @@ pub struct Requested {
     /// `rd.overlay.stale`.
     #[serde(default)]
     pub stale: String,
+    /// `rd.overlay.image.sha256`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image_sha256: String,
 }
 
 impl Requested {
@@ -213,6 +216,7 @@ impl Requested {
             fallback: config.fallback.value.word().to_owned(),
             timeout: config.timeout.value,
             stale: config.stale.value.word().to_owned(),
+            image_sha256: config.image_sha256.value.clone().unwrap_or_default(),
         }
     }
 }

@@ -3,11 +3,16 @@
 
 use crate::cmdline::Arg;
 use crate::facts::Rival;
+use crate::live::{self, Live};
 
-/// Everybody else who acts, or has acted, on this root.
-pub fn find(args: &[Arg], root_fstype: &str, root_source: &str) -> Vec<Rival> {
+/// Everybody else who acts, or has acted, on this root. `live` is what dmsquash-live made, where that can be
+/// taken over; so can a root of its that is no overlay (a device-mapper snapshot).
+pub fn find(args: &[Arg], root_fstype: &str, root_source: &str, live: Option<&Live>) -> Vec<Rival> {
     let mut found: Vec<Rival> = args.iter().filter_map(from_arg).collect();
-    if root_fstype == "overlay" {
+    if live.is_some() || !matches!(root_fstype, "" | "overlay") {
+        found.retain(|rival| rival.name != live::NAME);
+    }
+    if root_fstype == "overlay" && live.is_none() {
         found.push(Rival {
             name: "another module".into(),
             evidence: format!("the root is an overlay of source '{root_source}'"),
@@ -21,7 +26,7 @@ fn from_arg(arg: &Arg) -> Option<Rival> {
     let name = match (arg.key.as_slice(), value.as_str()) {
         (b"systemd.volatile", "0" | "no" | "off" | "false" | "state") => return None,
         (b"systemd.volatile", _) => "systemd-volatile-root",
-        (b"root", root) if root.starts_with("live:") => "dmsquash-live",
+        (b"root", root) if root.starts_with("live:") => live::NAME,
         (b"root", root) if root.starts_with("overlay:") => "kiwi",
         // Debian's dracut 051 to 106 ships 90overlay-root, which acts on this word.
         (b"rootovl", "0" | "no" | "off") | (b"ostree", "") => return None,
@@ -41,11 +46,16 @@ mod tests {
     fn who_counts() {
         let names = |text: &str| {
             let args = lex(&[Source::new("c", text)]);
-            find(&args, "ext4", "/dev/vda").into_iter().map(|r| r.name).collect::<Vec<_>>()
+            find(&args, "", "", None).into_iter().map(|r| r.name).collect::<Vec<_>>()
         };
         assert_eq!(names("root=LABEL=root systemd.volatile=no rootovl=0 ostree= quiet"), Vec::<String>::new());
         assert_eq!(names("systemd.volatile=overlay"), ["systemd-volatile-root"]);
         assert_eq!(names("root=live:http://x/y rootovl ostree=/z").len(), 3);
-        assert_eq!(find(&[], "overlay", "LiveOS_rootfs").len(), 1);
+        assert_eq!(find(&[], "overlay", "LiveOS_rootfs", None).len(), 1);
+        let args = lex(&[Source::new("c", "root=live:http://x/y")]);
+        let live = Live::default();
+        assert_eq!(find(&args, "overlay", "LiveOS_rootfs", None).len(), 2);
+        assert_eq!(find(&args, "overlay", "LiveOS_rootfs", Some(&live)), []);
+        assert_eq!(find(&args, "ext4", "/dev/mapper/live-rw", None), []);
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::facts::Fingerprint;
 use crate::layout::Store;
+use crate::live::{self, Live};
 use crate::ondisk::{MadeFs, human};
 pub use crate::overlay_step::Overlay;
 use crate::part_step::PartStep;
@@ -15,6 +16,8 @@ use std::fmt;
 pub enum Step {
     /// Remove dracut's stock overlayfs hooks from the running initramfs: two must not act.
     StandDown { hooks: Vec<String> },
+    /// Unmount the overlay of dmsquash-live, so that the root is its image.
+    Uncover { at: String, live: Live },
     /// Remove what those hooks left where our mounts and links go.
     Clear { path: String },
     /// Mount the upper's tmpfs.
@@ -116,6 +119,7 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Self::StandDown { .. } => "stand-down",
+            Self::Uncover { .. } => "uncover",
             Self::Clear { .. } => "clear",
             Self::MountTmpfs { .. } => "mount-tmpfs",
             Self::Look { .. } => "look",
@@ -178,6 +182,7 @@ impl fmt::Display for Step {
         write!(f, "{:<18} ", self.name())?;
         match self {
             Self::StandDown { hooks } => write!(f, "remove {}", hooks.join(" ")),
+            Self::Uncover { at, live } => write!(f, "{} at {at}, in place of {}'s overlay", live.lower, live::NAME),
             Self::Clear { path } => write!(f, "remove what stands at {path}"),
             Self::MountTmpfs { at, source, options } => write!(f, "tmpfs '{source}' on {at} ({options})"),
             Self::Look { device, fstype, base, need_room, .. } => {

@@ -140,7 +140,7 @@ proptest! {
             ubuntu: vec![Source::new("/etc/overlayroot.conf", ubuntu)],
         };
         let config = Config::read(&inputs);
-        facts.rivals = rivals::find(&lex(&inputs.cmdline), "ext4", "/dev/vda");
+        facts.rivals = rivals::find(&lex(&inputs.cmdline), "ext4", "/dev/vda", None);
         if let upper::Upper::Device(upper::Device::Path(path)) = &config.upper.value {
             prop_assert!(path.starts_with("/dev/") && !path.split('/').any(|part| part == ".."));
         }

@@ -27,7 +27,7 @@ fn decision(dir: &Path) -> String {
     let facts = serde_json::from_slice(&read("facts.json"));
     let mut facts: Facts = facts.unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     if let Some(root) = &facts.root {
-        facts.rivals = rivals::find(&lex(&inputs.cmdline), &root.fstype, &root.source);
+        facts.rivals = rivals::find(&lex(&inputs.cmdline), &root.fstype, &root.source, root.live.as_ref());
     }
     let mut out = format!("upper: {} [{}]\n", config.upper.value, config.upper.origin);
     for issue in &config.issues {

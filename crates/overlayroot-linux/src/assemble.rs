@@ -50,7 +50,7 @@ pub fn read_machine(journal: Journal) -> Result<(Config, Facts)> {
 pub fn stand_down() -> Result<()> {
     let inputs = sources::read(None);
     let ours = Config::read(&inputs).upper.value != Upper::Off;
-    if ours && rivals::find(&lex(&inputs.cmdline), "", "").is_empty() {
+    if ours && rivals::find(&lex(&inputs.cmdline), "", "", None).is_empty() {
         for hook in probe::stock_hooks() {
             crate::files::remove(&hook)?;
         }

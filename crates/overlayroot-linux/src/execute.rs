@@ -8,6 +8,7 @@ use crate::undo::{self, Undo};
 use crate::{btrfs, fsck, growfs, look, loopfile, mounts, partition, quota, reset, stale, store, verify};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
+use overlayroot_core::live::Live;
 use overlayroot_core::record::{Reason, StepRecord};
 use overlayroot_core::step::Step;
 use overlayroot_core::{mountinfo, paths};
@@ -89,6 +90,7 @@ pub fn micros(started: Instant) -> u64 {
 fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()> {
     match step {
         Step::StandDown { hooks } => hooks.iter().try_for_each(|path| remove(path)),
+        Step::Uncover { at, live } => uncover(at, live, undos),
         Step::Clear { path } => clear(path),
         Step::MountTmpfs { at, source, options } => {
             mounts::mount_fs(source, at, "tmpfs", MsFlags::empty(), options)?;
@@ -163,6 +165,17 @@ fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
         Step::GrowFs { at, fstype } => growfs::grow(at, fstype, device_bytes(at)?),
         other => exchange_root(other, undos),
     }
+}
+
+/// The image takes the place of dmsquash-live's overlay, whose directories go where they are empty.
+fn uncover(at: &str, live: &Live, undos: &mut Vec<Undo>) -> Result<()> {
+    mounts::unmount(at)?;
+    undos.push(Undo::Cover { at: at.to_owned(), live: live.clone() });
+    mounts::bind(&live.lower, at)?;
+    undos.push(Undo::Unmount(at.to_owned()));
+    // What the kernel makes in a work directory (fs/overlayfs/super.c, ovl_workdir_create).
+    let _ = fs::remove_dir(format!("{}/work", live.work));
+    Ok(())
 }
 
 fn writable(at: &str, undos: &mut Vec<Undo>) -> Result<()> {

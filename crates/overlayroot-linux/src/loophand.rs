@@ -219,7 +219,8 @@ impl Scratch {
         format!("{}/log", self.0)
     }
 
-    fn mount_point(&self) -> String {
+    /// Where something can be mounted; it must be unmounted again.
+    pub fn mount_point(&self) -> String {
         format!("{}/mnt", self.0)
     }
 }

@@ -5,6 +5,7 @@
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths;
 use std::fs::DirBuilder;
@@ -40,6 +41,15 @@ pub fn mount_fs(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str
 pub fn bind(from: &str, to: &str) -> Result<()> {
     make_dir(to)?;
     mount(Some(from), to, NO, MsFlags::MS_BIND, NO).with_context(|| format!("binding {from} to {to}"))
+}
+
+/// Gives this thread, and what it starts from now on, mounts of its own: nobody else sees what it mounts.
+///
+/// # Errors
+/// Without the right to mount, or in a chroot whose `/` is no mount point.
+pub fn own_namespace() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace")?;
+    mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO).context("making the mounts private")
 }
 
 /// Unmounts; waits up to half a second for whoever still looks at it.

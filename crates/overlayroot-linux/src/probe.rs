@@ -11,6 +11,8 @@ use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::{Facts, Fingerprint, Kernel, Lookup, Place, Premade, PremadeKind, Root};
+use overlayroot_core::image::{self, Image};
+use overlayroot_core::live::{self, Live};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::upper::Upper;
 use overlayroot_core::{paths, rivals};
@@ -29,24 +31,35 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
     let Some(mount) = mountinfo::at(&mounts, paths::SYSROOT) else {
         return Ok(Facts::default());
     };
+    let live = live_of(args, mount);
+    // What counts from here on is the image.
+    let image = live.as_ref().and_then(|live| mountinfo::at(&mounts, &live.lower));
+    let (mount, at) = image.map_or((mount, paths::SYSROOT), |image| (image, paths::LOWER));
     let prefix = paths::SYSROOT.len();
     let below = mountinfo::below(&mounts, paths::SYSROOT).into_iter();
     let submounts = below.filter_map(|below| below.at.get(prefix..).map(str::to_owned)).collect();
     let disk = disk_probe::disk_of(config, mount);
     let device = device_of(config, true).or_else(|| disk_probe::upper_of(config, disk.as_ref(), true));
     let subvolume = || subvol_probe::place_of(config, &mounts, mount, true);
-    let place = place_of(config, paths::SYSROOT).or_else(subvolume);
+    let place = place_of(config, at).or_else(subvolume);
     Ok(Facts {
-        root: Some(root(mount, paths::SYSROOT, submounts)),
+        rivals: rivals::find(args, &mount.fstype, &mount.source, live.as_ref()),
+        root: Some(Root { live, ..root(mount, at, submounts) }),
         kernel: kernel(load_overlay()),
         place: place.or_else(|| beside(config, device.as_ref(), journal)),
         device,
         disk,
         mkfs: mkfs(),
-        rivals: rivals::find(args, &mount.fstype, &mount.source),
+        image: (image::asked(config) && live::asked(args)).then(crate::image::look),
         stock_hooks: stock_hooks(),
         premade: premade(&mounts),
     })
+}
+
+/// dmsquash-live's overlay in RAM. One that somebody keeps is behind a link, and stays.
+fn live_of(args: &[Arg], root: &Mount) -> Option<Live> {
+    let plain = |path: &String| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    live::overlay(args, root).filter(|live| plain(&live.upper) && plain(&live.work))
 }
 
 /// Looks at the running host, as far as it tells what the next boot will find. Waits for nothing.
@@ -72,7 +85,8 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         device,
         disk,
         mkfs: mkfs(),
-        rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
+        rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source, None)).unwrap_or_default(),
+        image: Image::of_next_boot(config),
         stock_hooks: Vec::new(),
         premade: Vec::new(),
     })
@@ -114,6 +128,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         fstab: text("/etc/fstab").unwrap_or_default(),
         bytes: room.map_or(0, |room| room.bytes),
         free: room.map_or(0, |room| room.available),
+        live: None,
         project_quota: quota_probe::support(mount),
         subvolume: if mount.fstype == "btrfs" { mount.root.clone() } else { String::new() },
         fingerprint: Fingerprint {

@@ -3,6 +3,8 @@
 
 use crate::{blkpg, loopdev, mounts};
 use anyhow::Result;
+use nix::mount::MsFlags;
+use overlayroot_core::live::Live;
 
 /// Takes one step back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,13 @@ pub enum Undo {
         /// Whether that mount was read-only.
         read_only: bool,
     },
+    /// Put dmsquash-live's overlay back.
+    Cover {
+        /// Where it was.
+        at: String,
+        /// What it was.
+        live: Live,
+    },
     /// Put a parked mount back.
     Unpark {
         /// Where it waits.
@@ -68,6 +77,15 @@ impl Undo {
                     mounts::remount_bind(at, *read_only)?;
                 }
                 Ok(())
+            }
+            Self::Cover { at, live } => {
+                // Ours may have put links in their place.
+                for directory in [&live.upper, &live.work] {
+                    let _ = std::fs::remove_file(directory);
+                    mounts::make_dir(directory)?;
+                }
+                let data = format!("lowerdir={},upperdir={},workdir={}", live.lower, live.upper, live.work);
+                mounts::mount_fs(&live.source, at, "overlay", MsFlags::empty(), &data)
             }
             Self::Unpark { from, to } => {
                 mounts::bind(from, to)?;

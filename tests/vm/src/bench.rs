@@ -98,6 +98,7 @@ fn sample(host: &Host, sets: &Sets, cell: Cell, variant: Variant, cmdline: &str,
         holds: "overlay_root\n+ cat /run/vm-watch\n".to_owned(),
         stage: Stage::Host,
         timeout: Duration::from_secs(240),
+        nic: None,
     };
     let outcome = machine.boot(&boot)?;
     ensure!(outcome.failure.is_none(), "{:?}\n{}\n{}", outcome.failure, outcome.failed, outcome.console);

@@ -95,6 +95,7 @@ impl Bench<'_> {
             holds,
             stage: Stage::Host,
             timeout: Duration::from_secs(timeout),
+            nic: None,
         };
         let machine = Machine::new(self.host, self.dir)?;
         let outcome = machine.boot(&boot)?;

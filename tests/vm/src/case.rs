@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cell::{Cell, Initrd, Suite, Variant};
 pub use crate::disk_spec::{Disk, FsKind};
+use crate::net::Net;
 pub use crate::root_kind::RootKind;
 use crate::roots;
 
@@ -128,6 +129,8 @@ pub struct Case {
     /// Disks.
     #[serde(default)]
     pub disk: Vec<Disk>,
+    /// A network of its own, from which the root comes.
+    pub net: Option<Net>,
     /// Boots in a row; one by default.
     #[serde(default)]
     pub boot: Vec<BootSpec>,

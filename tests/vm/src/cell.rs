@@ -39,6 +39,10 @@ pub enum Variant {
     Mkfs,
     /// overlayroot-rs beside dracut's own overlayfs module.
     Stock,
+    /// overlayroot-rs with the network: NFS, NBD and images over HTTP; systemd-networkd, or dracut's legacy scripts.
+    Net,
+    /// The same with NetworkManager.
+    Netnm,
     /// overlayroot-rs beside dmsquash-live (and so overlayfs).
     Live,
     /// dracut's overlayfs module alone, on a root without this project.
@@ -89,6 +93,8 @@ impl fmt::Display for Variant {
             Self::Plain => "plain",
             Self::Mkfs => "mkfs",
             Self::Stock => "stock",
+            Self::Net => "net",
+            Self::Netnm => "netnm",
             Self::Live => "live",
             Self::Stockonly => "stockonly",
             Self::Bare => "bare",

@@ -107,6 +107,7 @@ fn story(host: &Host, set: &ImageSet, dir: &Path, scenes: &[Scene], disk: bool) 
             holds: scene.holds.to_owned(),
             stage: Stage::Host,
             timeout: Duration::from_secs(240),
+            nic: None,
         };
         let outcome = host::step(&format!("boot with {}", scene.cmdline), || machine.boot(&boot))?;
         ensure!(

@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
 
-const TOOLS: [&str; 17] = [
+const TOOLS: [&str; 19] = [
     "make",
     "mmdebstrap",
     "tar",
@@ -27,6 +27,8 @@ const TOOLS: [&str; 17] = [
     "mkfs.btrfs",
     "mkfs.vfat",
     "mkswap",
+    "mksquashfs",
+    "mkfs.erofs",
     "sfdisk",
     "cp",
 ];

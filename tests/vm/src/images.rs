@@ -104,7 +104,7 @@ impl ImageSet {
 
 fn key(host: &Host, suite: Suite, payload: Option<&Payload>) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update(roots::key(suite));
+    hash.update(roots::key(roots::Root::Guest(suite)));
     hash.update(payload.map_or("", |p| p.key.as_str()));
     hash.update(include_str!("recipe.rs"));
     hash.update(include_str!("fsimage.rs"));

@@ -20,6 +20,7 @@ pub mod host;
 pub mod images;
 pub mod journal;
 pub mod machine;
+pub mod net;
 pub mod parted;
 pub mod payload;
 pub mod plan;

@@ -20,6 +20,10 @@ pub(crate) const ALWAYS: &str = "console=ttyS0 nokaslr norandmaps mitigations=of
 /// kernels need cx16 left out under old QEMUs.
 const CPU: &str = "qemu64,-cx16";
 
+/// UEFI: Debian's packages ovmf, Fedora's edk2-ovmf.
+const FIRMWARE: [&str; 3] =
+    ["/usr/share/ovmf/OVMF.fd", "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE.fd"];
+
 /// A disk of the guest.
 #[derive(Clone, Debug)]
 pub struct Attach {
@@ -52,6 +56,21 @@ pub struct Boot {
     pub stage: Stage,
     /// For the boot up to the verdict.
     pub timeout: Duration,
+    /// Its network; none by default.
+    pub nic: Option<Nic>,
+}
+
+/// A network card with its cable.
+#[derive(Clone, Debug)]
+pub struct Nic {
+    /// The socket at the other end of which is the server.
+    pub socket: PathBuf,
+    /// Its address.
+    pub mac: String,
+    /// The machine has no kernel of its own, it boots from this card.
+    pub boots: bool,
+    /// By UEFI.
+    pub uefi: bool,
 }
 
 /// What came of a boot.
@@ -127,8 +146,13 @@ impl<'a> Machine<'a> {
 
     fn command(&self, boot: &Boot) -> Command {
         let mut command = qemu(self.host, &self.dir);
-        command.arg("-kernel").arg(&boot.kernel).arg("-initrd").arg(&boot.initrd);
-        command.arg("-append").arg(format!("{ALWAYS} {}", boot.cmdline));
+        if boot.nic.as_ref().is_none_or(|nic| !nic.boots) {
+            command.arg("-kernel").arg(&boot.kernel).arg("-initrd").arg(&boot.initrd);
+            command.arg("-append").arg(format!("{ALWAYS} {}", boot.cmdline));
+        }
+        if let Some(nic) = &boot.nic {
+            plug(&mut command, nic);
+        }
         command.arg("-serial").arg(format!("file:{}", self.file("serial.log")));
         command.arg("-chardev").arg(format!("file,id=verdict,path={}", self.file("channel")));
         command.args(["-device", "virtserialport,chardev=verdict,name=verdict"]);
@@ -158,6 +182,23 @@ impl<'a> Machine<'a> {
 
     fn file(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
+    }
+}
+
+fn plug(command: &mut Command, nic: &Nic) {
+    let path = nic.socket.display();
+    command.args(["-netdev", &format!("stream,id=net,server=off,addr.type=unix,addr.path={path}")]);
+    let rom = match (nic.boots, nic.uefi) {
+        // OVMF has a driver of its own; a card that does not boot needs none, which saves a second
+        (false, _) => ",romfile=",
+        (true, true) => ",romfile=,bootindex=1",
+        (true, false) => ",bootindex=1",
+    };
+    command.args(["-device", &format!("virtio-net-pci,netdev=net,mac={}{rom}", nic.mac)]);
+    if nic.uefi {
+        // none of them: QEMU's own error names the first
+        let found = FIRMWARE.iter().find(|path| Path::new(path).exists());
+        command.args(["-bios", found.unwrap_or(&FIRMWARE[0])]);
     }
 }
 

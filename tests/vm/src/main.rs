@@ -13,6 +13,7 @@ use overlayroot_vm::cell::{Initrd, Suite};
 use overlayroot_vm::host::{self, Host, say};
 use overlayroot_vm::journal::Journal;
 use overlayroot_vm::plan::{self, Selection};
+use overlayroot_vm::roots::Root;
 use overlayroot_vm::{bench, content, demo, powercut, report, roots, runner};
 
 #[derive(Parser)]
@@ -121,7 +122,8 @@ fn list() -> Result<bool> {
 
 fn make_roots(host: &Host) -> Result<bool> {
     std::thread::scope(|scope| {
-        let threads = Suite::ALL.map(|suite| scope.spawn(move || roots::archive(host, suite)));
+        let [bookworm, trixie] = Suite::ALL.map(Root::Guest);
+        let threads = [bookworm, trixie, Root::Server].map(|root| scope.spawn(move || roots::archive(host, root)));
         for thread in threads {
             let path = thread.join().map_err(|_| anyhow::anyhow!("a builder panicked"))??;
             say(&format!("{}", path.display()));

@@ -21,6 +21,7 @@ const FSTAB: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\n";
 const FSTAB_XFS: &str = "LABEL=root / xfs defaults 0 0\n";
 const FSTAB_BTRFS: &str = "LABEL=root / btrfs defaults 0 0\n";
 const FSTAB_SUBVOL: &str = "LABEL=root / btrfs subvol=root 0 0\nLABEL=root /home btrfs subvol=home 0 0\n";
+const FSTAB_EXPORT: &str = "# the root comes over the network\n";
 const FSTAB_SPLIT: &str = "LABEL=root / ext4 defaults,errors=remount-ro 0 1\nLABEL=usr /usr ext4 defaults 0 2\n";
 const ROOT_SIZE: u64 = 1600 << 20;
 const LARGE: u64 = 4 << 30;
@@ -48,11 +49,13 @@ const OMIT: &str = "plymouth crypt lvm mdraid multipath iscsi dmraid nfs nbd net
 network-manager systemd-networkd systemd-network-management ifcfg bluetooth lunmask cifs fcoe \
 fcoe-uefi biosdevname i18n resume qemu-net drm rngd nvmf livenet connman url-lib \
 kernel-network-modules nvdimm virtiofs virtfs terminfo hwdb";
+/// Those of them that a root over the network needs, whatever configures it.
+const NETWORK: [&str; 7] = ["network", "nfs", "nbd", "livenet", "url-lib", "qemu-net", "kernel-network-modules"];
 const OMIT_SYSTEMD: &str = "systemd systemd-initrd dracut-systemd systemd-udevd systemd-journald \
 systemd-sysctl systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-ask-password dbus \
 dbus-daemon dbus-broker";
-const DRIVERS: &str = "virtio_blk virtio_pci virtio_console loop";
-const FILESYSTEMS: &str = "ext4 xfs btrfs squashfs overlay vfat nls_ascii nls_cp437";
+const DRIVERS: &str = "virtio_blk virtio_pci virtio_console virtio_net loop";
+const FILESYSTEMS: &str = "ext4 xfs btrfs squashfs erofs overlay vfat nls_ascii nls_cp437";
 
 pub(crate) fn initrd_name(initrd: Initrd, variant: Variant) -> String {
     format!("initrd-{initrd}-{variant}.img")
@@ -68,6 +71,9 @@ pub(crate) fn root_names(kind: RootKind) -> &'static [&'static str] {
         RootKind::SplitUsr => &["root-split.img", "root-split-usr.img"],
         RootKind::Gpt => &["root-gpt.img"],
         RootKind::Mbr => &["root-mbr.img"],
+        RootKind::Export => &["root-export.img"],
+        RootKind::Squashfs => &["root.squashfs"],
+        RootKind::Erofs => &["root.erofs"],
     }
 }
 
@@ -85,11 +91,21 @@ pub(crate) struct Builder<'a> {
     pub(crate) dir: &'a Path,
 }
 
+/// dracut's module that configures the network, where one is wanted.
+fn backend(initrd: Initrd, variant: Variant) -> Option<&'static str> {
+    match (variant, initrd) {
+        (Variant::Netnm, _) => Some("network-manager"),
+        (Variant::Net, Initrd::Systemd) => Some("systemd-networkd"),
+        (Variant::Net, Initrd::Shell) => Some("network-legacy"),
+        _ => None,
+    }
+}
+
 impl Builder<'_> {
     pub(crate) fn make(&self, wanted: &Wanted) -> Result<()> {
         let tree = self.dir.join("tree");
         if !tree.exists() {
-            let archive = roots::archive(self.host, self.suite)?;
+            let archive = roots::archive(self.host, roots::Root::Guest(self.suite))?;
             host::step(&format!("tree of {}", self.suite), || self.tree(&archive, &tree))?;
         }
         for &(initrd, variant) in &wanted.initrds {
@@ -157,6 +173,14 @@ impl Builder<'_> {
             omit.push_str(&format!(" {OMIT_SYSTEMD}"));
         }
         let mut add = String::from("vm-probe ");
+        if let Some(backend) = backend(initrd, variant) {
+            omit = omit
+                .split(' ')
+                .filter(|name| !NETWORK.contains(name) && *name != backend)
+                .collect::<Vec<_>>()
+                .join(" ");
+            add.push_str(&format!("{} {backend} ", NETWORK.join(" ")));
+        }
         if initrd == Initrd::Systemd && self.suite == Suite::Trixie {
             // sulogin's wrapper, which emergency.service needs from dracut 106 on
             add.push_str("systemd-emergency ");
@@ -166,6 +190,7 @@ impl Builder<'_> {
                 add.push_str("overlayroot-rs");
                 omit.push_str(" overlayfs");
             }
+            Variant::Net | Variant::Netnm => add.push_str("overlayroot-rs dmsquash-live"),
             Variant::Stock => add.push_str("overlayroot-rs overlayfs"),
             Variant::Live => add.push_str("overlayroot-rs overlayfs dmsquash-live"),
             Variant::Stockonly => add.push_str("overlayfs"),
@@ -204,9 +229,22 @@ impl Builder<'_> {
             RootKind::Btrfs => (FsKind::Btrfs, FSTAB_BTRFS),
             RootKind::BtrfsSubvol => (FsKind::Btrfs, FSTAB_SUBVOL),
             RootKind::SplitUsr => (FsKind::Ext4, FSTAB_SPLIT),
+            RootKind::Export => (FsKind::Ext4, FSTAB_EXPORT),
+            RootKind::Squashfs | RootKind::Erofs => (FsKind::None, FSTAB_EXPORT),
         };
         fs::write(tree.join("etc/fstab"), fstab)?;
         let id = Identity { label: Some("root"), uuid: None };
+        match kind {
+            RootKind::Squashfs => {
+                let mut make = Command::new("mksquashfs");
+                make.arg(tree).arg(path).args(["-comp", "zstd", "-Xcompression-level", "3", "-noappend", "-quiet"]);
+                return host::run(make.args(["-no-progress", "-xattrs"])).map(drop);
+            }
+            RootKind::Erofs => {
+                return host::run(Command::new("mkfs.erofs").args(["-zlz4"]).arg(path).arg(tree)).map(drop);
+            }
+            _ => {}
+        }
         if let Some(table) = kind.table() {
             let part = path.with_extension("part");
             fsimage::make(self.host, &part, ROOT_SIZE, fs_kind, id, tree)?;

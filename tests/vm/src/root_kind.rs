@@ -27,6 +27,12 @@ pub enum RootKind {
     Gpt,
     /// The same in an MBR.
     Mbr,
+    /// What a server exports: ext4, with nothing in its fstab.
+    Export,
+    /// The same as an image.
+    Squashfs,
+    /// The same as an image.
+    Erofs,
 }
 
 impl RootKind {
@@ -34,7 +40,8 @@ impl RootKind {
     #[must_use]
     pub fn fs(self) -> FsKind {
         match self {
-            Self::Ext4 | Self::Ext4Quota | Self::SplitUsr | Self::Gpt | Self::Mbr => FsKind::Ext4,
+            Self::Ext4 | Self::Ext4Quota | Self::SplitUsr | Self::Gpt | Self::Mbr | Self::Export => FsKind::Ext4,
+            Self::Squashfs | Self::Erofs => FsKind::None,
             Self::Xfs => FsKind::Xfs,
             Self::Btrfs | Self::BtrfsSubvol => FsKind::Btrfs,
         }

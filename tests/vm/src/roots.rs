@@ -2,6 +2,7 @@
 //! The Debian roots: made once, kept as archives.
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,10 +15,15 @@ use crate::host::{self, Host};
 
 const PACKAGES: &str = "systemd-sysv,udev,kmod,dbus,linux-image-cloud-amd64,dracut,dracut-network,\
 dracut-live,iproute2,procps,busybox-static,squashfs-tools,zstd,e2fsprogs,netbase,jq,xfsprogs,\
-btrfs-progs,dosfstools,util-linux,mount,libblkid1,attr,fdisk";
+btrfs-progs,dosfstools,util-linux,mount,libblkid1,attr,fdisk,nfs-common,rpcbind,nbd-client,curl,\
+isc-dhcp-client,iputils-arping,network-manager";
+
+/// What the machine that serves the others has: no init, its own kernel.
+const SERVER: &str = "linux-image-cloud-amd64,kmod,busybox-static,iproute2,procps,util-linux,mount,netbase,nfs-kernel-server,\
+rpcbind,dnsmasq-base,nginx-light,nbd-server,pxelinux,syslinux-common,shim-signed,grub-efi-amd64-signed";
 
 /// Units which cost time at boot and show nothing here.
-const MASKED: [&str; 12] = [
+const MASKED: [&str; 14] = [
     "getty@tty1.service",
     "serial-getty@ttyS0.service",
     "apt-daily.timer",
@@ -30,13 +36,42 @@ const MASKED: [&str; 12] = [
     "systemd-firstboot.service",
     "systemd-timesyncd.service",
     "systemd-networkd-wait-online.service",
+    "rpcbind.service",
+    "rpcbind.socket",
 ];
 
-/// What a suite's root is made from: changes with this file.
+/// A root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// What is booted, and makes its own initramfs.
+    Guest(Suite),
+    /// The machine that serves the others.
+    Server,
+}
+
+impl Root {
+    fn suite(self) -> Suite {
+        match self {
+            Self::Guest(suite) => suite,
+            Self::Server => Suite::Bookworm,
+        }
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guest(suite) => suite.fmt(f),
+            Self::Server => f.write_str("server"),
+        }
+    }
+}
+
+/// What a root is made from: changes with this file.
 #[must_use]
-pub fn key(suite: Suite) -> String {
+pub fn key(root: Root) -> String {
     let mut hash = Sha256::new();
-    hash.update(suite.to_string());
+    hash.update(root.to_string());
     hash.update(include_str!("roots.rs"));
     short(hash)
 }
@@ -48,45 +83,47 @@ pub fn short(hash: Sha256) -> String {
     text.chars().take(16).collect()
 }
 
-/// The archive of a suite's root, made if it is not there.
+/// The archive of a root, made if it is not there.
 ///
 /// # Errors
 /// When mmdebstrap fails.
-pub fn archive(host: &Host, suite: Suite) -> Result<PathBuf> {
-    let path = host.cache.join(format!("root-{suite}-{}.tar.zst", key(suite)));
-    let _lock = host::lock(&host.cache.join(format!("root-{suite}.lock")))?;
+pub fn archive(host: &Host, root: Root) -> Result<PathBuf> {
+    let path = host.cache.join(format!("root-{root}-{}.tar.zst", key(root)));
+    let _lock = host::lock(&host.cache.join(format!("root-{root}.lock")))?;
     if path.exists() {
         return Ok(path);
     }
-    let dir = host.work.join(format!("root-{suite}-{}", std::process::id()));
-    let built = host::step(&format!("root of {suite} (mmdebstrap)"), || build(host, suite, &dir));
-    let packed = built.and_then(|()| host::step(&format!("archive of {suite}"), || pack(&dir, &path)));
+    let dir = host.work.join(format!("root-{root}-{}", std::process::id()));
+    let built = host::step(&format!("root of {root} (mmdebstrap)"), || build(host, root, &dir));
+    let packed = built.and_then(|()| host::step(&format!("archive of {root}"), || pack(&dir, &path)));
     fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
     packed?;
-    remove_older(&host.cache, suite, &path)?;
+    remove_older(&host.cache, root, &path)?;
     Ok(path)
 }
 
 /// Archives of older recipes are of no use, and large.
-fn remove_older(cache: &Path, suite: Suite, keep: &Path) -> Result<()> {
+fn remove_older(cache: &Path, root: Root, keep: &Path) -> Result<()> {
     for entry in fs::read_dir(cache)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with(&format!("root-{suite}-")) && name.ends_with(".tar.zst") && path != keep {
+        if name.starts_with(&format!("root-{root}-")) && name.ends_with(".tar.zst") && path != keep {
             fs::remove_file(path)?;
         }
     }
     Ok(())
 }
 
-fn build(host: &Host, suite: Suite, dir: &Path) -> Result<()> {
+fn build(host: &Host, root: Root, dir: &Path) -> Result<()> {
+    let suite = root.suite();
     let debs = host.cache.join(format!("debs-{suite}"));
     fs::create_dir_all(&debs)?;
     let mut command = host::tied(Path::new("mmdebstrap"));
     // the kernel package must not build an initramfs: each variant gets its own
     command.env("INITRD", "No").env("TMPDIR", &host.work);
     command.args(["--mode=root", "--variant=apt", "--quiet"]);
-    command.arg(format!("--include={PACKAGES}"));
+    let packages = if root == Root::Server { SERVER } else { PACKAGES };
+    command.arg(format!("--include={packages}"));
     command.arg("--aptopt=APT::Install-Recommends \"false\"");
     command.arg("--aptopt=Acquire::Languages \"none\"");
     for path in ["man", "doc", "locale", "info", "bug"] {
@@ -94,7 +131,9 @@ fn build(host: &Host, suite: Suite, dir: &Path) -> Result<()> {
     }
     command.arg("--dpkgopt=force-unsafe-io");
     keep_debs(&mut command, &debs);
-    command.arg(format!("--customize-hook={}", customise()));
+    if root != Root::Server {
+        command.arg(format!("--customize-hook={}", customise()));
+    }
     command.arg(suite.to_string()).arg(dir);
     command.args(env::var_os("OVERLAYROOT_MIRROR"));
     host::run(&mut command).map(drop)
@@ -114,6 +153,8 @@ fn customise() -> String {
     for unit in MASKED {
         lines.push_str(&format!("ln -sf /dev/null etc/systemd/system/{unit}; "));
     }
+    // a second that configures the network costs every boot; those that need it start it
+    lines.push_str("rm -f etc/systemd/system/*.wants/NetworkManager*; ");
     // the newer suite has no passwd(1)
     lines.push_str("echo vm > etc/hostname; sed -i s/^root:[^:]*:/root::/ etc/shadow");
     lines

@@ -18,7 +18,8 @@ use crate::fsimage;
 use crate::host::{self, Host};
 use crate::images::ImageSet;
 use crate::journal::Journal;
-use crate::machine::{self, Attach, Boot, Machine, read};
+use crate::machine::{self, Attach, Boot, Machine, Outcome, read};
+use crate::net;
 use crate::parted;
 use crate::plan::{Job, Sets};
 
@@ -117,14 +118,21 @@ fn keep_logs(host: &Host, job: &Job, dir: &Path) -> PathBuf {
     // logs of an earlier run of the same cell would only mislead
     let _ = fs::remove_dir_all(&logs);
     let _ = fs::create_dir_all(&logs);
+    copy_logs(dir, &logs, "");
+    logs
+}
+
+/// Those of the server and of the nodes lie in directories of their own.
+fn copy_logs(dir: &Path, logs: &Path, prefix: &str) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let log = path.extension().is_some_and(|e| e == "log") || path.ends_with("channel");
         if log {
-            let _ = fs::copy(&path, logs.join(entry.file_name()));
+            let _ = fs::copy(&path, logs.join(format!("{prefix}{name}")));
+        } else if prefix.is_empty() && (name == "server" || name.starts_with("node")) {
+            copy_logs(&path, logs, &format!("{name}-"));
         }
     }
-    logs
 }
 
 struct Run<'a> {
@@ -139,9 +147,15 @@ impl Run<'_> {
     fn run(&mut self, sets: &Sets) -> Result<()> {
         let (case, cell) = (&self.job.case, self.job.cell);
         let set = sets.get(&(cell.suite, case.variant.has_project())).context("no images")?;
-        let machine = Machine::new(self.host, self.dir)?;
         let initrd = self.initrd(set, case.variant)?;
         let (root, pristine) = self.root(set, &initrd)?;
+        if let Some(net) = &case.net {
+            let arguments = self.arguments();
+            let (host, dir) = (self.host, self.dir);
+            let stage = net::Stage { host, case, net, set, initrd: &initrd, export: &root, dir, arguments };
+            return net::run(&stage, &mut |outcome, planned| self.judge(outcome, &planned.console));
+        }
+        let machine = Machine::new(self.host, self.dir)?;
         let mut disks = Vec::new();
         for spec in &case.disk {
             disks.push(CaseDisk::make(self.host, self.dir, spec)?);
@@ -176,7 +190,10 @@ impl Run<'_> {
     }
 
     fn one(&mut self, machine: &Machine<'_>, boot: &Boot, console: &[String]) -> Result<()> {
-        let outcome = machine.boot(boot)?;
+        self.judge(machine.boot(boot)?, console)
+    }
+
+    fn judge(&mut self, outcome: Outcome, console: &[String]) -> Result<()> {
         self.shutdown = self.shutdown.max(outcome.shutdown);
         let Some(failure) = outcome.failure else {
             let log = read(&outcome.serial);
@@ -233,12 +250,20 @@ impl Run<'_> {
         Ok((own, Some(pristine)))
     }
 
-    fn boot(&self, set: &ImageSet, planned: &PlannedBoot, initrd: &Path, root: &Path, disks: &[CaseDisk]) -> Boot {
+    /// Kernel arguments of every boot.
+    fn arguments(&self) -> String {
         let case = &self.job.case;
         let opts = match case.rootopts {
             RootOpts::Ro => "ro",
             RootOpts::Rw => "rw",
         };
+        // e2fsck writes into the superblock of a clean file system, too
+        let fsck = if case.lower_unchanged { " fsck.mode=skip rd.skipfsck" } else { "" };
+        format!("{} {opts}{fsck} {}", case.root_arg, machine::blacklist(case.btrfs))
+    }
+
+    fn boot(&self, set: &ImageSet, planned: &PlannedBoot, initrd: &Path, root: &Path, disks: &[CaseDisk]) -> Boot {
+        let case = &self.job.case;
         let attach = |path: &Path, serial: &str, writable| Attach {
             path: path.to_path_buf(),
             serial: serial.to_owned(),
@@ -255,17 +280,15 @@ impl Run<'_> {
             let usr = set.root_disks(case.root);
             attached.extend(usr.iter().skip(1).map(|usr| attach(usr, "usr", false)));
         }
-        // e2fsck writes into the superblock of a clean file system, too
-        let fsck = if case.lower_unchanged { "fsck.mode=skip rd.skipfsck " } else { "" };
-        let faster = machine::blacklist(case.btrfs);
         Boot {
             kernel: set.kernel(),
             initrd: initrd.to_path_buf(),
-            cmdline: format!("{} {opts} {fsck}{faster} {}", case.root_arg, planned.cmdline),
+            cmdline: format!("{} {}", self.arguments(), planned.cmdline),
             disks: attached,
             holds: planned.holds.clone(),
             stage: planned.stage,
             timeout: Duration::from_secs(case.timeout),
+            nic: None,
         }
     }
 }
@@ -275,5 +298,8 @@ impl Run<'_> {
 pub fn needs(job: &Job) -> Vec<crate::plan::Need> {
     let case: &Case = &job.case;
     let variants = case.boots().into_iter().map(|boot| boot.variant);
-    variants.chain([case.variant]).map(|variant| (job.cell, variant, case.root)).collect()
+    let mut needs: Vec<_> = variants.chain([case.variant]).map(|variant| (job.cell, variant, case.root)).collect();
+    let images = case.net.iter().flat_map(|net| &net.images);
+    needs.extend(images.map(|image| (job.cell, case.variant, image.kind())));
+    needs
 }

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl image build` with the real mksquashfs and mkfs.erofs, mounted again and compared.
+#![allow(missing_docs)]
+use overlayroot_rootns::{on_stage, run};
+use rustix::fs::{XattrFlags, getxattr, listxattr, setxattr};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, chown, lchown, symlink};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+const EPOCH: i64 = 1_700_000_000;
+const OLD: i64 = 1_000_000_000;
+const ODD: &str = "odd [x]*(y) ä";
+
+/// A root in small, made in one order or the other.
+fn plant(top: &str, backwards: bool) {
+    let at = |name: &str| format!("{top}/{name}");
+    for dir in ["proc", "usr", "etc", "tmp", ODD] {
+        fs::create_dir_all(at(dir)).unwrap();
+    }
+    let mut names: Vec<String> = (0..40).map(|number| format!("usr/file{number}")).collect();
+    names.extend(["etc/passwd".to_owned(), format!("{ODD}/in it"), "usr/.hidden".to_owned()]);
+    if backwards {
+        names.reverse();
+    }
+    for name in &names {
+        fs::write(at(name), name.repeat(100)).unwrap();
+    }
+    fs::File::create(at("usr/sparse")).unwrap().set_len(3 << 20).unwrap();
+    let (first, second) = if backwards { ("etc/b", "etc/a") } else { ("etc/a", "etc/b") };
+    fs::write(at(first), "linked").unwrap();
+    fs::hard_link(at(first), at(second)).unwrap();
+    symlink("/etc/passwd", at("usr/link")).unwrap();
+    lchown(at("usr/link"), Some(7), Some(8)).unwrap();
+    chown(at("etc/passwd"), Some(100_000), Some(12)).unwrap();
+    run("chmod", &["4751", &at("usr/file1")]);
+    run("mkfifo", &[&at("etc/fifo")]);
+    run("mknod", &[&at("etc/null"), "c", "1", "3"]);
+    run("mknod", &[&at("etc/disk"), "b", "259", "70000"]);
+    for (name, value) in [("user.u", "one"), ("trusted.t", "two"), ("security.s", "three")] {
+        setxattr(at("usr/file2"), name, value.as_bytes(), XattrFlags::empty()).unwrap();
+        setxattr(at("usr"), name, value.as_bytes(), XattrFlags::empty()).unwrap();
+    }
+    run("touch", &["-d", &format!("@{OLD}"), &at("usr/file3"), &at("etc")]);
+}
+
+/// Each path with all that an image has to keep.
+fn tree(top: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut links: HashMap<(u64, u64), String> = HashMap::new();
+    let list = run("find", &[top, "-mindepth", "1", "-printf", "%P\\n"]);
+    let mut paths: Vec<&str> = list.lines().collect();
+    paths.sort_unstable();
+    for path in paths {
+        let at = Path::new(top).join(path);
+        let is = fs::symlink_metadata(&at).unwrap();
+        let mut text = format!("{:o} {}:{} {}", is.mode(), is.uid(), is.gid(), is.mtime());
+        if is.is_file() {
+            let first = links.entry((is.dev(), is.ino())).or_insert_with(|| path.to_owned());
+            text += &format!(
+                " {} {first} {:?}",
+                is.nlink(),
+                fs::read(&at).map(|bytes| (bytes.len(), crc(&bytes))).unwrap()
+            );
+        } else if is.is_symlink() {
+            text += &format!(" {}", fs::read_link(&at).unwrap().display());
+        } else if is.file_type().is_char_device() || is.file_type().is_block_device() {
+            text += &format!(" {}", is.rdev());
+        }
+        if is.is_file() || is.is_dir() {
+            let (mut names, mut value) = ([0; 1000], [0; 1000]);
+            let length = listxattr(&at, &mut names).unwrap();
+            let mut names: Vec<&[u8]> =
+                names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).collect();
+            names.sort_unstable();
+            for name in names {
+                let length = getxattr(&at, name, &mut value).unwrap();
+                text += &format!(" {}={:?}", String::from_utf8_lossy(name), &value[..length]);
+            }
+        }
+        found.insert(path.to_owned(), text);
+    }
+    found
+}
+
+fn crc(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)))
+}
+
+fn same(got: &BTreeMap<String, String>, want: &BTreeMap<String, String>) {
+    for path in got.keys().chain(want.keys()) {
+        assert_eq!(got.get(path), want.get(path), "{path}");
+    }
+}
+
+/// What an image holds, as the kernel shows it.
+fn mounted(image: &str) -> BTreeMap<String, String> {
+    run("mount", &["-o", "loop,ro", image, "/mnt"]);
+    let found = tree("/mnt");
+    run("umount", &["/mnt"]);
+    found
+}
+
+fn build(args: &[&str]) -> Value {
+    let text = run("/overlayctl", &[&["image", "build", "--json"], args].concat());
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Builds with the epoch set.
+fn build_at(epoch: i64, args: &[&str]) -> String {
+    run("env", &[&[&*format!("SOURCE_DATE_EPOCH={epoch}"), "/overlayctl", "image", "build"], args].concat())
+}
+
+fn refused(args: &[&str], path: &str, why: &str) {
+    let output = Command::new("/overlayctl").args(["image", "build"]).args(args).env("PATH", path).output().unwrap();
+    assert!(output.status.code() == Some(3) && said(&output).contains(why), "{args:?}: {}", said(&output));
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn left(dir: &str) -> Vec<String> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn no_view_left() {
+    assert!(!left("/run").iter().any(|name| name.starts_with("overlayroot-loop")), "{:?}", left("/run"));
+}
+
+#[test]
+fn an_image_holds_the_tree_and_what_is_beside_it_fits() {
+    on_stage("imagetree", |_| {
+        plant("/images/r", false);
+        let mut want = tree("/images/r");
+        want.retain(|path, _| !path.starts_with(ODD));
+        // What is mounted below is not in it.
+        run("mount", &["-t", "proc", "proc", "/images/r/proc"]);
+        for (name, how) in
+            [("a.squashfs", "zstd"), ("b.sqfs", "xz"), ("c.sqfs", "gzip"), ("d.sqfs", "lz4"), ("e.erofs", "lz4")]
+        {
+            let out = format!("/images/{name}");
+            let odd = format!("/{ODD}/");
+            let told = build(&["/images/r", &out, "--compression", how, "--exclude", &odd, "--url", "http://srv/i"]);
+            same(&mounted(&out), &want);
+            assert_eq!(
+                run("sh", &["-c", &format!("cd /images && sha256sum -c {name}.sha256")]),
+                format!("{name}: OK\n")
+            );
+            let sum = told["sha256"].as_str().unwrap();
+            assert!(
+                run("sha256sum", &[&out]).starts_with(sum) && told["notes"] == Value::Array(Vec::new()),
+                "{told:#}"
+            );
+            for suffix in ["pxelinux.cfg", "ipxe", "grub.cfg"] {
+                let text = fs::read_to_string(format!("{out}.{suffix}")).unwrap();
+                assert!(text.contains(told["arguments"].as_str().unwrap()) && text.contains(sum), "{text}");
+                assert!(text.contains(&format!("root=live:http://srv/i/{name} ")), "{text}");
+            }
+        }
+        no_view_left();
+        assert_eq!(left("/images").iter().filter(|name| name.ends_with(".new")).count(), 0);
+    });
+}
+
+#[test]
+fn the_same_tree_gives_the_same_bytes() {
+    on_stage("imagesame", |_| {
+        plant("/images/one", false);
+        std::thread::sleep(Duration::from_millis(1100));
+        plant("/tmp/two", true);
+        for kind in ["squashfs", "erofs"] {
+            let (one, two) = (format!("/images/one.{kind}"), format!("/tmp/two.{kind}"));
+            build_at(EPOCH, &["/images/one", &one]);
+            std::thread::sleep(Duration::from_millis(1100));
+            build_at(EPOCH, &["/tmp/two", &two]);
+            run("cmp", &[&one, &two]);
+            run("mount", &["-o", "loop,ro", &two, "/mnt"]);
+            let time = |name: &str| fs::metadata(format!("/mnt/{name}")).unwrap().mtime();
+            assert_eq!((time("usr/file3"), time("usr/file4"), time("etc")), (OLD, EPOCH, OLD));
+            run("umount", &["/mnt"]);
+        }
+        // The stored lower's identity follows what is in it.
+        let uuid = || run("blkid", &["-p", "-o", "value", "-s", "UUID", "/tmp/two.erofs"]);
+        let before = uuid();
+        fs::write("/tmp/two/etc/passwd", "another").unwrap();
+        build_at(EPOCH, &["/tmp/two", "/tmp/two.erofs", "--force"]);
+        assert!(!before.trim().is_empty() && uuid() != before, "{before}");
+        let mut command = Command::new("/overlayctl");
+        let output =
+            command.args(["image", "build", "/tmp/two", "/tmp/x.erofs"]).env("SOURCE_DATE_EPOCH", "today").output();
+        let said = said(&output.unwrap());
+        assert!(said.contains("SOURCE_DATE_EPOCH=\"today\""), "{said}");
+    });
+}
+
+#[test]
+fn merged_is_what_one_sees_and_lower_what_was_before() {
+    on_stage("imagemerged", |stage| {
+        stage.mount_root("rw");
+        plant("/sysroot", false);
+        stage.mount_root("ro");
+        assert_eq!(stage.assemble("rd.overlay")["outcome"], "applied");
+        // A whiteout, an opaque directory, a copied-up file, a new one.
+        fs::remove_file("/sysroot/etc/passwd").unwrap();
+        fs::remove_dir_all(format!("/sysroot/{ODD}")).unwrap();
+        fs::create_dir(format!("/sysroot/{ODD}")).unwrap();
+        run("chmod", &["700", "/sysroot/usr/file5"]);
+        fs::write("/sysroot/etc/new", "upper").unwrap();
+        fs::write("/sysroot/tmp/.gone", "of the boot").unwrap();
+        let output = stage.overlayctl_inside(&["image", "build", "merged", "/etc/m.squashfs", "--json"]);
+        let text = said(&output);
+        assert!(output.status.success() && !text.contains(['\r', '\x1b']), "{text:?}");
+        let (one, force) = ("SOURCE_DATE_EPOCH=1700000000", "--force");
+        let inside = |args: &[&str]| {
+            run("chroot", &[&["/sysroot", "env", one, "/run/overlayctl", "image", "build"], args].concat())
+        };
+        let first = inside(&["merged", "/etc/m.squashfs", force]);
+        assert_eq!(inside(&["merged", "/etc/m.squashfs", force]), first, "an image of itself");
+        for name in ["m.squashfs", "m.erofs"] {
+            inside(&["merged", &format!("/run/{name}"), force]);
+            let got = mounted(&format!("/run/{name}"));
+            run("mount", &["--bind", "/sysroot", "/mnt"]);
+            let mut want = tree("/mnt");
+            run("umount", &["/mnt"]);
+            let of_the_boot =
+                |path: &str| ["dev/", "proc/", "run/", "sys/", "tmp/"].iter().any(|dir| path.starts_with(dir));
+            // Nor has mkfs.erofs ever taken a lost+found.
+            let lost = |path: &str| name == "m.erofs" && path == "lost+found";
+            want.retain(|path, _| !of_the_boot(path) && !lost(path));
+            same(&got, &clamped(want));
+            assert!(!got.contains_key("etc/passwd") && got.contains_key("tmp") && got.contains_key("etc/m.squashfs"));
+            assert!(got["etc/new"].contains("(5, ") && got["usr/file5"].starts_with("100700"), "{got:#?}");
+            assert_eq!(got["etc/a"].split(' ').nth(3), Some("2"), "a hard link of the lower");
+        }
+        inside(&["lower", "/run/l.squashfs"]);
+        same(&mounted("/run/l.squashfs"), &clamped(tree("/run/rootfsbase")));
+    });
+}
+
+/// Times as an image with the epoch has them.
+fn clamped(tree: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let clamp = |text: String| {
+        let mut words: Vec<&str> = text.split(' ').collect();
+        let time = words[2].parse::<i64>().unwrap().min(EPOCH).to_string();
+        words[2] = &time;
+        words.join(" ")
+    };
+    tree.into_iter().map(|(path, text)| (path, clamp(text))).collect()
+}
+
+#[test]
+fn what_goes_wrong_leaves_nothing() {
+    on_stage("imagewrong", |_| {
+        plant("/images/r", false);
+        fs::create_dir("/tmp/out").unwrap();
+        let out = ["/tmp/out/i.squashfs", "/tmp/out/i.erofs"];
+        refused(&["/images/r", out[0]], "/nowhere", "install the package squashfs-tools");
+        refused(&["/images/r", out[1]], "/nowhere", "install the package erofs-utils");
+        fs::create_dir("/tmp/old").unwrap();
+        fs::write("/tmp/old/mksquashfs", "#!/bin/sh\necho mksquashfs version 4.4 '(2019/08/29)'\n").unwrap();
+        run("chmod", &["755", "/tmp/old/mksquashfs"]);
+        refused(&["/images/r", out[0]], "/tmp/old:/usr/bin", "4.5 or newer");
+        refused(&["lower", out[0]], "/usr/bin", "no record of this boot");
+        refused(&["/images/none", out[0]], "/usr/bin", "/images/none");
+        // Never an empty file in place of one that can't be read: lo has no speed.
+        refused(&["/sys/devices/virtual/net/lo", out[0]], "/usr/bin", "Failed to read file ROOT/");
+        refused(&["/sys/devices/virtual/net/lo", out[1]], "/usr/bin:/usr/sbin", "mkfs.erofs ended with 1");
+        assert_eq!(left("/tmp/out"), Vec::<String>::new());
+        // That of a build that runs beside this one.
+        fs::write("/tmp/out/i.erofs.new", "half").unwrap();
+        refused(&["/images/r", out[1]], "/usr/bin:/usr/sbin", "i.erofs.new is there already");
+        assert_eq!(fs::read_to_string("/tmp/out/i.erofs.new").unwrap(), "half");
+        fs::remove_file("/tmp/out/i.erofs.new").unwrap();
+        fs::write(out[0], "precious").unwrap();
+        refused(&["/images/r", out[0]], "/usr/bin", "--force");
+        assert_eq!((fs::read_to_string(out[0]).unwrap().as_str(), left("/tmp/out").len()), ("precious", 1));
+        let dry = build(&["/images/r", out[0], "--force", "--dry-run"]);
+        assert!(dry["command"][0] == "mksquashfs" && dry.get("sha256").is_none(), "{dry:#}");
+        assert_eq!(fs::read_to_string(out[0]).unwrap(), "precious");
+
+        run("dd", &["if=/dev/urandom", "of=/images/r/usr/noise", "bs=1M", "count=8", "status=none"]);
+        run("mount", &["-t", "tmpfs", "-o", "size=4M", "small", "/mnt"]);
+        refused(&["/images/r", "/mnt/i.squashfs"], "/usr/bin", "No space left");
+        refused(&["/images/r", "/mnt/i.erofs"], "/usr/bin:/usr/sbin", "No space left");
+        assert_eq!(left("/mnt"), Vec::<String>::new());
+
+        let mut build = Command::new("/overlayctl");
+        let mut build =
+            build.args(["image", "build", "--force", "--compression", "xz", "/images/r", out[0]]).spawn().unwrap();
+        while fs::metadata("/tmp/out/i.squashfs.new").map_or(0, |metadata| metadata.len()) == 0 {
+            assert!(build.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        run("kill", &["-INT", &build.id().to_string()]);
+        assert_eq!(build.wait().unwrap().code(), Some(130));
+        assert_eq!(
+            (left("/tmp/out"), fs::read_to_string(out[0]).unwrap().as_str()),
+            (vec!["i.squashfs".to_owned()], "precious")
+        );
+        no_view_left();
+    });
+}

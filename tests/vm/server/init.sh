@@ -1,0 +1,15 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# /init of the server's own initramfs, run by busybox: its root is a read-only disk under a RAM overlay.
+/bin/busybox mkdir -p /proc /sys /dev /lower /ram /root
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox mount -t devtmpfs devtmpfs /dev
+for module in virtio_pci virtio_blk overlay; do
+    /bin/busybox modprobe $module
+done
+/bin/busybox mount -t ext4 -o ro,noload /dev/vda /lower
+/bin/busybox mount -t tmpfs tmpfs /ram
+/bin/busybox mkdir /ram/upper /ram/work
+/bin/busybox mount -t overlay -o lowerdir=/lower,upperdir=/ram/upper,workdir=/ram/work overlay /root
+exec /bin/busybox switch_root /root /usr/lib/overlayroot-vm/server.sh

@@ -1,0 +1,96 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# PID 1 of the machine that serves the others: does what the harness writes into its port, a line each.
+# /dev/vdb is the exported root, /dev/vdc what HTTP and TFTP give out.
+set -u
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/root
+address=192.168.99.1
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /tmp
+mkdir -p /export/root /srv/files /run/sendsigs.omit.d /run/rpcbind /var/lib/nfs/sm /var/log/nginx
+for module in virtio_net virtio_console bridge nfsd nfsv3 ext4; do
+    modprobe -q $module
+done
+ip link set lo up
+ip link add br0 type bridge forward_delay 0
+for nic in /sys/class/net/eth*; do
+    ip link set "${nic##*/}" master br0 up
+done
+ip addr add $address/24 dev br0
+ip link set br0 up
+mount -o noatime /dev/vdb /export/root
+mount -o ro,noload /dev/vdc /srv/files
+
+start_nfs() { # [OPTIONS of the export]
+    mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
+    pidof rpcbind >/dev/null || rpcbind -w
+    echo "/export/root *(${1:-rw},no_root_squash,no_subtree_check)" >/etc/exports
+    exportfs -ra
+    rpc.nfsd --grace-time 5 --lease-time 5 4
+    pidof rpc.mountd >/dev/null || rpc.mountd
+}
+stop_nfs() {
+    rpc.nfsd 0 && exportfs -ua
+}
+
+start_dhcp() { # with TFTP
+    {
+        echo "port=0
+interface=br0
+dhcp-range=192.168.99.100,192.168.99.199,255.255.255.0,1h
+dhcp-authoritative
+enable-tftp
+tftp-root=/srv/files
+log-dhcp
+log-facility=/tmp/dnsmasq.log
+dhcp-leasefile=/tmp/leases"
+        cat /srv/files/dnsmasq.conf 2>/dev/null
+    } >/tmp/dnsmasq.conf
+    dnsmasq --conf-file=/tmp/dnsmasq.conf --user=root
+}
+stop_dhcp() {
+    kill "$(pidof dnsmasq)"
+}
+
+start_http() { # [BYTES PER SECOND of a connection, as 100k]
+    echo "user root; pid /run/nginx.pid; error_log /tmp/nginx.log;
+events { }
+http { access_log /tmp/access.log; sendfile on; ${1:+limit_rate $1;} server { listen 80; root /srv/files; } }" >/tmp/nginx.conf
+    nginx -c /tmp/nginx.conf
+}
+stop_http() {
+    nginx -c /tmp/nginx.conf -s stop
+}
+
+start_nbd() {
+    printf '[generic]\n[root]\nexportname = /dev/vdb\nreadonly = true\n' >/tmp/nbd.conf
+    umount /export/root && nbd-server -C /tmp/nbd.conf
+}
+
+sent() { # bytes that went out
+    cat /sys/class/net/br0/statistics/tx_bytes
+}
+
+sum() { # of every file, attribute and name in the export
+    (cd /export/root && find . -xdev -printf '%p %y %m %U %G %s %T@ %l\n' | sort | sha256sum &&
+        find . -xdev -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum) 2>&1
+}
+
+for port in /sys/class/virtio-ports/*; do
+    [ "$(cat "$port/name")" = commands ] && node=/dev/${port##*/}
+done
+exec 3<>"$node"
+echo "DONE 0" >&3
+while read -r line <&3; do
+    echo "server: $line" >/dev/console
+    eval "$line" >/tmp/out 2>&1 3<&-
+    status=$?
+    sed 's/^/| /' /tmp/out >&3
+    sed 's/^/server: | /' /tmp/out >/dev/console
+    echo "DONE $status" >&3
+done
+echo "server: the port is closed" >/dev/console
+poweroff -f
