@@ -11,5 +11,6 @@ done
 /bin/busybox mount -t ext4 -o ro,noload /dev/vda /lower
 /bin/busybox mount -t tmpfs tmpfs /ram
 /bin/busybox mkdir /ram/upper /ram/work
-/bin/busybox mount -t overlay -o lowerdir=/lower,upperdir=/ram/upper,workdir=/ram/work overlay /root
+# NFS 4 shows the way from / to the export, so / itself must be exportable
+/bin/busybox mount -t overlay -o lowerdir=/lower,upperdir=/ram/upper,workdir=/ram/work,index=on,nfs_export=on overlay /root
 exec /bin/busybox switch_root /root /usr/lib/overlayroot-vm/server.sh

@@ -91,12 +91,13 @@ pub(crate) struct Builder<'a> {
     pub(crate) dir: &'a Path,
 }
 
-/// dracut's module that configures the network, where one is wanted.
-fn backend(initrd: Initrd, variant: Variant) -> Option<&'static str> {
-    match (variant, initrd) {
-        (Variant::Netnm, _) => Some("network-manager"),
-        (Variant::Net, Initrd::Systemd) => Some("systemd-networkd"),
-        (Variant::Net, Initrd::Shell) => Some("network-legacy"),
+/// dracut's module that configures the network, where one is wanted. networkd never starts the root's handler in
+/// dracut 059: its module has no hook there.
+fn backend(suite: Suite, initrd: Initrd, variant: Variant) -> Option<&'static str> {
+    match (variant, suite, initrd) {
+        (Variant::Netnm, ..) => Some("network-manager"),
+        (Variant::Net, Suite::Trixie, Initrd::Systemd) => Some("systemd-networkd"),
+        (Variant::Net, ..) => Some("network-legacy"),
         _ => None,
     }
 }
@@ -173,7 +174,7 @@ impl Builder<'_> {
             omit.push_str(&format!(" {OMIT_SYSTEMD}"));
         }
         let mut add = String::from("vm-probe ");
-        if let Some(backend) = backend(initrd, variant) {
+        if let Some(backend) = backend(self.suite, initrd, variant) {
             omit = omit
                 .split(' ')
                 .filter(|name| !NETWORK.contains(name) && *name != backend)
