@@ -4,10 +4,12 @@
 use crate::cmdline::{Arg, Source, lex};
 use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
 use crate::grammar::{self, Fallback, Key};
+use crate::hostname;
 use crate::issue::{Issue, nearest, shown};
 use crate::stale;
 use crate::ubuntu;
 use crate::upper::{Problem, Upper, parse_upper};
+use crate::vars::{Template, Var};
 use std::fmt;
 
 /// The texts a configuration is made of, each list in the order of rising precedence.
@@ -86,6 +88,8 @@ pub struct Config {
     pub timeout: Field<u32>,
     /// What to do with an upper that was begun on another lower.
     pub stale: Field<stale::Policy>,
+    /// Name of the machine.
+    pub hostname: Field<Option<Template>>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -118,6 +122,7 @@ impl Config {
             fallback: reader.parsed(&grammar::FALLBACK, Fallback::Tmpfs, grammar::parse_fallback),
             timeout: reader.parsed(&grammar::TIMEOUT, 30, grammar::parse_timeout),
             stale: reader.parsed(&grammar::STALE, stale::Policy::Warn, stale::parse_policy),
+            hostname: reader.parsed(&grammar::HOSTNAME, None, hostname::parse),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
@@ -134,6 +139,11 @@ impl Config {
     /// a typing mistake must not boot a writable root in silence.
     pub fn misunderstood(&self) -> bool {
         self.upper.origin == Origin::Default && !self.issues.is_empty()
+    }
+
+    /// The variables that values have: what must be known of the machine.
+    pub fn variables(&self) -> Vec<Var> {
+        self.hostname.value.iter().flat_map(Template::vars).collect()
     }
 
     fn take_ubuntu(&mut self, inputs: &Inputs) {

@@ -77,9 +77,17 @@ pub static STALE: Key = Key {
     default: "warn",
     help: "What to do with an upper that was begun on another lower: use it in silence, use it and warn, keep it under another name and begin a new one, or throw it away and begin a new one.",
 };
+/// `rd.overlay.hostname`.
+pub static HOSTNAME: Key = Key {
+    name: "rd.overlay.hostname",
+    deprecated: &[],
+    syntax: "NAME",
+    default: "",
+    help: "Name of the machine: goes into /etc/hostname of the overlay, and to the kernel. May have ${hostname}, ${mac}, ${serial}, ${uuid}, ${ip}.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 7] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE];
+pub static KEYS: [&Key; 8] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE, &HOSTNAME];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).
 pub const UBUNTU: &str = "overlayroot";

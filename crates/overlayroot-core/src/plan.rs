@@ -4,6 +4,7 @@
 
 use crate::config::{Config, Origin};
 use crate::facts::{Device, Facts, Root};
+use crate::furnish::furnish;
 use crate::host;
 use crate::layout::{self, Places};
 use crate::paths;
@@ -26,11 +27,13 @@ pub struct Plan {
     pub effective: Effective,
     /// What is worth saying.
     pub notes: Vec<String>,
+    /// What it goes without, and why: the policy bears it.
+    pub without: Vec<Refusal>,
 }
 
 impl Plan {
     pub(crate) fn keep(root: RootKind) -> Self {
-        Self { steps: Vec::new(), effective: Effective::plain(root), notes: Vec::new() }
+        Self { steps: Vec::new(), effective: Effective::plain(root), notes: Vec::new(), without: Vec::new() }
     }
 }
 
@@ -42,6 +45,9 @@ impl fmt::Display for Plan {
         writeln!(f, " = {}", self.effective)?;
         for note in &self.notes {
             writeln!(f, " note: {note}")?;
+        }
+        for lack in &self.without {
+            writeln!(f, " without ({}): {lack}", lack.code)?;
         }
         Ok(())
     }
@@ -83,7 +89,7 @@ pub fn decide(config: &Config, facts: &Facts) -> Decision {
     let Some(root) = &facts.root else {
         return Decision::NotYet;
     };
-    match plan(config, facts, root) {
+    match plan(config, facts, root).and_then(|plan| furnish(config, facts, plan)) {
         Ok(plan) => Decision::Do(plan),
         Err(refusal) => {
             let instead = policy::fallback(config, facts, Some(&refusal));
@@ -284,7 +290,7 @@ pub(crate) fn finish(
     let (host_steps, mut notes) = host::for_overlay(config, root);
     steps.extend(host_steps);
     notes.splice(0..0, config.notes.iter().cloned());
-    Ok(Plan { steps, effective, notes })
+    Ok(Plan { steps, effective, notes, without: Vec::new() })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use crate::facts::Facts;
+use crate::furnish::furnish;
 use crate::grammar::Fallback;
 use crate::host;
 use crate::paths;
@@ -40,7 +41,7 @@ fn ram_instead(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
     match &facts.root {
         // A RAM overlay that failed would fail again, unless its limits were at fault.
         Some(root) if possible && (why.is_some() || !plain_ram) => {
-            let plan = tmpfs_plan(config, facts, root, &Tmpfs::default());
+            let plan = tmpfs_plan(config, facts, root, &Tmpfs::default()).and_then(|plan| furnish(config, facts, plan));
             plan.unwrap_or_else(|_| Plan::keep(RootKind::Plain))
         }
         _ => Plan::keep(RootKind::Plain),

@@ -117,6 +117,9 @@ pub struct Effective {
     /// Directories of an upper that stays; none for one in RAM.
     #[serde(default)]
     pub store: Option<Store>,
+    /// The name that the machine was given.
+    #[serde(default)]
+    pub hostname: Option<String>,
 }
 
 impl Effective {
@@ -132,6 +135,7 @@ impl Effective {
             lowers: Vec::new(),
             reset: false,
             store: None,
+            hostname: None,
         }
     }
 
@@ -199,6 +203,9 @@ pub struct Requested {
     /// `rd.overlay.stale`.
     #[serde(default)]
     pub stale: String,
+    /// `rd.overlay.hostname` as written; empty where none was asked for.
+    #[serde(default)]
+    pub hostname: String,
 }
 
 impl Requested {
@@ -213,6 +220,7 @@ impl Requested {
             fallback: config.fallback.value.word().to_owned(),
             timeout: config.timeout.value,
             stale: config.stale.value.word().to_owned(),
+            hostname: config.hostname.value.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }

@@ -78,6 +78,9 @@ pub enum Step {
     Verify(Overlay),
     /// Put the parked mounts back, over the merged root.
     Unpark { root: String, mounts: Vec<String>, at: String },
+    /// Give the machine its name: in the upper's `/etc/hostname`, unless the layers show that name already, and
+    /// to the kernel.
+    Hostname { name: String, upper: String, lowers: Vec<String> },
     /// Make the root read-only where no overlay protects it.
     RootReadOnly { at: String },
     /// Write a file for the booted system.
@@ -147,6 +150,7 @@ impl Step {
             Self::MountOverlay(_) => "mount-overlay",
             Self::Verify(_) => "verify",
             Self::Unpark { .. } => "unpark",
+            Self::Hostname { .. } => "hostname",
             Self::RootReadOnly { .. } => "root-read-only",
             Self::WriteRun { .. } => "write",
             Self::LinkRun { .. } => "link-run",
@@ -167,6 +171,7 @@ impl Step {
                 | Self::GrowFs { .. }
                 | Self::GrowLoopFile { .. }
                 | Self::Hide { .. }
+                | Self::Hostname { .. }
                 | Self::WriteRun { .. }
                 | Self::LinkRun { .. }
         )
@@ -232,6 +237,7 @@ impl fmt::Display for Step {
             Self::Unpark { root, mounts, .. } => {
                 write!(f, "{} over {root}, not overlaid", mounts.join(" "))
             }
+            Self::Hostname { name, upper, .. } => write!(f, "{name} in {upper}/etc/hostname, and to the kernel"),
             Self::RootReadOnly { at } => write!(f, "{at}"),
             Self::WriteRun { path, why, .. } => write!(f, "{path}: {why}"),
             Self::LinkRun { path, to, why } => write!(f, "{path} -> {to}: {why}"),

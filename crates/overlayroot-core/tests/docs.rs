@@ -121,7 +121,7 @@ fn quoted_behind(source: &str, marks: &[&str]) -> BTreeSet<String> {
 
 /// The words `plan` and `refusal` use as codes, from their source: a code has no table.
 fn refusal_codes() -> BTreeSet<String> {
-    let files = ["refusal.rs", "plan.rs", "plan_on_disk.rs", "plan_part.rs"];
+    let files = ["refusal.rs", "plan.rs", "plan_on_disk.rs", "plan_part.rs", "subvol.rs", "hostname.rs"];
     let source: String = files.iter().map(|name| read(&format!("crates/overlayroot-core/src/{name}"))).collect();
     let codes = quoted_behind(&source, &["code:", "refuse("]);
     assert!(codes.contains("device-missing") && codes.contains("options-too-long"), "{codes:?}");

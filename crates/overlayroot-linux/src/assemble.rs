@@ -85,7 +85,7 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         boot_id: recordfile::boot_id(),
         outcome,
         requested: Requested::of(&config),
-        effective: Effective { reset: run.report.reset, ..effective },
+        effective: Effective { reset: run.report.reset, hostname: run.report.hostname, ..effective },
         reasons: run.reasons,
         issues: config.issues,
         fingerprint: facts.root.filter(|_| kept).map(|root| root.fingerprint),
@@ -145,6 +145,12 @@ impl Run {
     fn execute(&mut self, plan: &Plan) -> Option<Effective> {
         match execute::run(&plan.steps, &mut self.report) {
             Ok(soft) => {
+                let without = plan.without.iter();
+                self.reasons.extend(without.map(|lack| Reason {
+                    code: lack.code.to_owned(),
+                    text: lack.text.clone(),
+                    kernel: Vec::new(),
+                }));
                 self.reasons.extend(soft);
                 self.notes.clone_from(&plan.notes);
                 Some(plan.effective.clone())

@@ -5,7 +5,7 @@ use crate::files::{clear, link, link_run, remove, write_run};
 use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
-use crate::{btrfs, fsck, growfs, look, loopfile, mounts, partition, quota, reset, stale, store, verify};
+use crate::{btrfs, fsck, growfs, hostname, look, loopfile, mounts, partition, quota, reset, stale, store, verify};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::record::{Reason, StepRecord};
@@ -28,6 +28,8 @@ pub struct Report {
     pub reset: bool,
     /// An upper that was begun on another lower.
     pub stale: Option<overlayroot_core::stale::Stale>,
+    /// The name that the machine was given.
+    pub hostname: Option<String>,
     pub(crate) restored: bool,
 }
 
@@ -61,6 +63,7 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
             continue;
         }
         report.notes.extend(undo::all(undos));
+        report.hostname = None;
         for index in reversible {
             // A step that failed half way stays "failed".
             if let Some(entry) = report.steps.get_mut(index).filter(|entry| entry.result == "done") {
@@ -125,6 +128,11 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
             Ok(())
         }
         Step::Hide { upper, like, path } => store::hide(upper, like, path),
+        Step::Hostname { name, upper, lowers } => {
+            hostname::set(name, upper, lowers, undos)?;
+            report.hostname = Some(name.clone());
+            Ok(())
+        }
         Step::WriteRun { path, text, .. } => write_run(path, text, undos),
         Step::LinkRun { path, to, .. } => link_run(path, to, undos),
         other => on_root(other, undos),

@@ -14,6 +14,8 @@ pub mod fsck;
 pub mod fssize;
 pub mod growfs;
 pub mod holder;
+pub mod hostname;
+pub mod identity;
 pub mod kmsg;
 pub mod log;
 pub mod look;

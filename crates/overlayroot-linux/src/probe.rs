@@ -6,7 +6,7 @@ use crate::holder::{self, Journal};
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
-use crate::{blkid, device, disk_probe, mounts, program, quota_probe, subvol_probe};
+use crate::{blkid, device, disk_probe, identity, mounts, program, quota_probe, subvol_probe};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -46,6 +46,7 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
         rivals: rivals::find(args, &mount.fstype, &mount.source),
         stock_hooks: stock_hooks(),
         premade: premade(&mounts),
+        node: identity::look(&config.variables(), args),
     })
 }
 
@@ -75,6 +76,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
         stock_hooks: Vec::new(),
         premade: Vec::new(),
+        node: identity::look(&config.variables(), args),
     })
 }
 

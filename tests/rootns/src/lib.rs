@@ -42,7 +42,8 @@ pub fn on_stage_made(
     let images = tempfile::tempdir().expect("a directory for images");
     let at = images.path().to_owned();
     let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNS).expect("a private mount namespace");
+        // The machine that runs the tests keeps its name.
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS).expect("private namespaces");
         mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO).expect("making / private");
         let mut stage = Stage::build(&name, at, fstype, mib, mkfs);
         test(&mut stage);
