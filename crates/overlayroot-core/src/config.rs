@@ -6,6 +6,7 @@ use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
 use crate::grammar::{self, Fallback, Key};
 use crate::hostname;
 use crate::issue::{Issue, nearest, shown};
+use crate::populate;
 use crate::stale;
 use crate::ubuntu;
 use crate::upper::{Problem, Upper, parse_upper};
@@ -90,6 +91,8 @@ pub struct Config {
     pub stale: Field<stale::Policy>,
     /// Name of the machine.
     pub hostname: Field<Option<Template>>,
+    /// What a new upper begins with.
+    pub populate: Field<Option<populate::Asked>>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -123,6 +126,7 @@ impl Config {
             timeout: reader.parsed(&grammar::TIMEOUT, 30, grammar::parse_timeout),
             stale: reader.parsed(&grammar::STALE, stale::Policy::Warn, stale::parse_policy),
             hostname: reader.parsed(&grammar::HOSTNAME, None, hostname::parse),
+            populate: reader.populate(),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
@@ -143,7 +147,8 @@ impl Config {
 
     /// The variables that values have: what must be known of the machine.
     pub fn variables(&self) -> Vec<Var> {
-        self.hostname.value.iter().flat_map(Template::vars).collect()
+        let populate = self.populate.value.iter().map(|asked| &asked.source);
+        self.hostname.value.iter().chain(populate).flat_map(Template::vars).collect()
     }
 
     fn take_ubuntu(&mut self, inputs: &Inputs) {
@@ -249,6 +254,24 @@ impl Reader<'_> {
             Err(problem) => {
                 self.problem(&arg, &text, problem);
                 Field::default(default)
+            }
+        }
+    }
+
+    /// A URL may carry a password, which is not told.
+    fn populate(&mut self) -> Field<Option<populate::Asked>> {
+        let Some((_, arg)) = self.find(&grammar::POPULATE, &[]) else {
+            return Field::default(None);
+        };
+        let given = String::from_utf8_lossy(arg.value.as_deref().unwrap_or_default()).into_owned();
+        let told = populate::told(&given);
+        let arg = Arg { value: Some(told.clone().into_bytes()), ..arg };
+        // What is not UTF-8 has replacement characters now, which no URL has.
+        match populate::parse(&given) {
+            Ok(value) => Field { value, origin: origin(&arg) },
+            Err(problem) => {
+                self.problem(&arg, &told, problem);
+                Field { value: Some(populate::Asked::mistaken(&told)), origin: origin(&arg) }
             }
         }
     }

@@ -92,7 +92,9 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
     if asked {
         for kernel in &host.kernels {
             crate::doctor_image::examine(config, facts, kernel, &mut found);
+            crate::doctor_populate::image(config, kernel, &mut found);
         }
+        crate::doctor_populate::way(inputs, config, facts, &mut found);
         memory(config, host, &mut found);
         space(config, facts, &mut found);
         table(config, facts, &mut found);
@@ -144,6 +146,7 @@ fn overruled(inputs: &Inputs) -> Vec<(&'static str, Origin, Origin)> {
         (&grammar::TIMEOUT, files.timeout.value == line.timeout.value, files.timeout.origin, line.timeout.origin),
         (&grammar::STALE, files.stale.value == line.stale.value, files.stale.origin, line.stale.origin),
         (&grammar::HOSTNAME, files.hostname.value == line.hostname.value, files.hostname.origin, line.hostname.origin),
+        (&grammar::POPULATE, files.populate.value == line.populate.value, files.populate.origin, line.populate.origin),
     ];
     let both =
         pairs.into_iter().filter(|(_, same, file, line)| !same && *file != Origin::Default && *line != Origin::Default);
@@ -181,6 +184,7 @@ fn advice(config: &Config, code: &str) -> String {
         "no-room" => "make room, or ask for a smaller size=".to_owned(),
         "no-overlayfs" => "install the kernel's overlay module".to_owned(),
         "mistakes" => "correct them".to_owned(),
+        "populate" => "see rd.overlay.populate in overlayroot-rs(7)".to_owned(),
         "hostname" => {
             "correct the name; if only the initramfs knows the value, the next boot's record tells".to_owned()
         }

@@ -28,6 +28,20 @@ pub struct Facts {
     pub premade: Vec<Premade>,
     /// What tells this machine from others, as far as a value asks for it.
     pub node: Node,
+    /// What there is for an archive, where one is asked for.
+    pub archive: Archive,
+}
+
+/// What populating an upper depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Archive {
+    /// Programs that can be run here, of those that it takes.
+    pub programs: Vec<String>,
+    /// dracut's `proxy=`.
+    pub proxy: Option<String>,
+    /// An archive that is to lie in the root, and does not.
+    pub missing: bool,
 }
 
 /// What tells one machine from another. A value that nothing asks for is not looked for.

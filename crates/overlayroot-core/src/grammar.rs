@@ -85,9 +85,17 @@ pub static HOSTNAME: Key = Key {
     default: "",
     help: "Name of the machine: goes into /etc/hostname of the overlay, and to the kernel. May have ${hostname}, ${mac}, ${serial}, ${uuid}, ${ip}.",
 };
+/// `rd.overlay.populate`.
+pub static POPULATE: Key = Key {
+    name: "rd.overlay.populate",
+    deprecated: &[],
+    syntax: "URL|PATH[,sha256=HEX][,devices]",
+    default: "",
+    help: "Unpack a tar archive into an upper that is new, from a server or from the root itself. May have variables as the hostname.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 8] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE, &HOSTNAME];
+pub static KEYS: [&Key; 9] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE, &HOSTNAME, &POPULATE];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).
 pub const UBUNTU: &str = "overlayroot";

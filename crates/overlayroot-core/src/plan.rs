@@ -10,7 +10,7 @@ use crate::layout::{self, Places};
 use crate::paths;
 use crate::plan_on_disk as on_disk;
 use crate::plan_part;
-use crate::policy;
+use crate::policy::{self, Why};
 use crate::record::{Effective, RootKind, UpperKind};
 use crate::refusal::{self, Refusal};
 use crate::stale;
@@ -92,7 +92,7 @@ pub fn decide(config: &Config, facts: &Facts) -> Decision {
     match plan(config, facts, root).and_then(|plan| furnish(config, facts, plan)) {
         Ok(plan) => Decision::Do(plan),
         Err(refusal) => {
-            let instead = policy::fallback(config, facts, Some(&refusal));
+            let instead = policy::fallback(config, facts, Why::Refused(&refusal));
             Decision::Instead(refusal, instead)
         }
     }

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::facts::Fingerprint;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
+use crate::populated::Populated;
 use crate::stale::Stale;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -206,6 +207,9 @@ pub struct Requested {
     /// `rd.overlay.hostname` as written; empty where none was asked for.
     #[serde(default)]
     pub hostname: String,
+    /// `rd.overlay.populate` as written, without a password; empty where none was asked for.
+    #[serde(default)]
+    pub populate: String,
 }
 
 impl Requested {
@@ -221,6 +225,7 @@ impl Requested {
             timeout: config.timeout.value,
             stale: config.stale.value.word().to_owned(),
             hostname: config.hostname.value.as_ref().map(ToString::to_string).unwrap_or_default(),
+            populate: config.populate.value.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }
@@ -274,6 +279,9 @@ pub struct Record {
     /// An upper that was begun on another lower.
     #[serde(default)]
     pub stale: Option<Stale>,
+    /// What became of the archive that a new upper begins with; none where none was asked for.
+    #[serde(default)]
+    pub populate: Option<Populated>,
     /// What is worth saying but changes nothing.
     pub notes: Vec<String>,
     /// What was done, in order, undone attempts included.

@@ -100,6 +100,11 @@ pub fn parse(text: &str) -> Result<Template, Problem> {
 }
 
 impl Template {
+    /// A value without variables, whatever it looks like.
+    pub(crate) fn literal(text: &str) -> Self {
+        Self { text: text.to_owned(), parts: vec![Part::Text(text.to_owned())] }
+    }
+
     /// The variables in it.
     pub fn vars(&self) -> impl Iterator<Item = Var> {
         self.parts.iter().filter_map(|part| match part {

@@ -121,7 +121,7 @@ fn help(tool: Tool) -> String {
              Does nothing where that record exists. --stand-down only removes the hooks of\n\
              dracut's own overlayfs module where an overlay is asked for; --file-systems\n\
              lists the kinds of file system on this machine that can hold an upper, --programs\n\
-             what has to be in the initramfs to make the upper that is configured.",
+             what has to be in the initramfs to make the upper that is configured, and to populate it.",
         ),
         Tool::Upper => (
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",

@@ -26,6 +26,7 @@ pub mod loophand;
 pub mod mounts;
 pub mod partition;
 pub mod place;
+pub mod populate;
 pub mod probe;
 pub mod program;
 pub mod project;

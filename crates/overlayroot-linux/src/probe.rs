@@ -6,7 +6,7 @@ use crate::holder::{self, Journal};
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
-use crate::{blkid, device, disk_probe, identity, mounts, program, quota_probe, subvol_probe};
+use crate::{blkid, device, disk_probe, identity, mounts, populate, program, quota_probe, subvol_probe};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -35,6 +35,7 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
     let disk = disk_probe::disk_of(config, mount);
     let device = device_of(config, true).or_else(|| disk_probe::upper_of(config, disk.as_ref(), true));
     let subvolume = || subvol_probe::place_of(config, &mounts, mount, true);
+    let node = identity::look(&config.variables(), args);
     let place = place_of(config, paths::SYSROOT).or_else(subvolume);
     Ok(Facts {
         root: Some(root(mount, paths::SYSROOT, submounts)),
@@ -46,7 +47,8 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
         rivals: rivals::find(args, &mount.fstype, &mount.source),
         stock_hooks: stock_hooks(),
         premade: premade(&mounts),
-        node: identity::look(&config.variables(), args),
+        archive: populate::look(config, args, Some(paths::SYSROOT), &node),
+        node,
     })
 }
 
@@ -63,6 +65,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let overlay = has_overlay() || modules.contains("/overlay.ko");
     let disk = found.and_then(|mount| disk_probe::disk_of(config, mount));
     let device = device_of(config, false).or_else(|| disk_probe::upper_of(config, disk.as_ref(), false));
+    let node = identity::look(&config.variables(), args);
     let place = found.and_then(|mount| {
         place_of(config, &mount.at).or_else(|| subvol_probe::place_of(config, &mounts, mount, false))
     });
@@ -76,7 +79,8 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
         stock_hooks: Vec::new(),
         premade: Vec::new(),
-        node: identity::look(&config.variables(), args),
+        archive: populate::look(config, args, found.map(|mount| mount.at.as_str()), &node),
+        node,
     })
 }
 

@@ -50,8 +50,8 @@ pub fn copy_attributes(from: &str, to: &str) -> Result<()> {
     rustix::fs::chown(to, Some(uid), Some(gid)).with_context(context)?;
     rustix::fs::chmod(to, Mode::from_raw_mode(metadata.mode() & 0o7777)).with_context(context)?;
     for name in xattrs(from).with_context(context)? {
-        // overlayfs's own marks describe the layer they are on, not the one to come.
-        if name.starts_with("trusted.overlay.") {
+        // overlayfs's marks, and ours, describe the layer they are on, not the one to come.
+        if name.starts_with("trusted.overlay.") || name.starts_with("trusted.overlayroot.") {
             continue;
         }
         let mut value = vec![0; 65_536];
