@@ -51,7 +51,7 @@ fn networked(args: &[Arg], facts: &Facts) -> bool {
     let far = ["nfs:", "nfs4:", "nbd:", "iscsi:", "live:http", "live:ftp", "live:nfs", "dhcp", "/dev/nfs"];
     let root = |text: &str| far.iter().any(|begin| text.starts_with(begin));
     let asks = args.iter().any(|arg| match arg.key.as_slice() {
-        b"rd.neednet" => parse_bool(Some(&value(arg)).map(String::as_str)),
+        b"rd.neednet" => parse_bool(Some(value(arg).as_str())),
         b"root" => root(&value(arg)),
         b"netroot" => true,
         _ => false,

@@ -26,7 +26,7 @@ impl<'a> Header<'a> {
                 .enumerate()
                 .map(|(at, byte)| match (148..156).contains(&at) {
                     true => i64::from(b' '),
-                    false if signed => i64::from(byte.cast_signed()),
+                    false if signed => i64::from(i8::from_ne_bytes([*byte])),
                     false => i64::from(*byte),
                 })
                 .sum()

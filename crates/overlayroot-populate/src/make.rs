@@ -82,7 +82,7 @@ fn attribute_on(parent: BorrowedFd<'_>, name: &[u8], attribute: &[u8], value: &[
 
 /// Times as calls want them.
 pub fn times(mtime: (i64, u32)) -> Timestamps {
-    let time = Timespec { tv_sec: mtime.0, tv_nsec: i64::from(mtime.1).try_into().unwrap_or_default() };
+    let time = Timespec { tv_sec: mtime.0, tv_nsec: i64::from(mtime.1) };
     Timestamps { last_access: time, last_modification: time }
 }
 

@@ -16,13 +16,16 @@ pub const RESERVE: u64 = 1 << 20;
 /// More entries than a whole distribution has.
 const MOST_ENTRIES: u64 = 1_000_000;
 
+/// The parts of a path.
+type Parts = Vec<Vec<u8>>;
+
 /// Unpacks into a directory.
 pub struct Unpack {
     into: OwnedFd,
     lower: OwnedFd,
     devices: bool,
     /// Times of directories, which change with what is made in them.
-    times: Vec<(Vec<Vec<u8>>, (i64, u32))>,
+    times: Vec<(Parts, (i64, u32))>,
     /// Entries so far.
     pub entries: u64,
     /// Entries with an attribute that the file system has no place for.
