@@ -147,8 +147,14 @@ impl Config {
 
     /// The variables that values have: what must be known of the machine.
     pub fn variables(&self) -> Vec<Var> {
-        let populate = self.populate.value.iter().map(|asked| &asked.source);
-        self.hostname.value.iter().chain(populate).flat_map(Template::vars).collect()
+        let mut all = Vec::new();
+        if let Some(name) = &self.hostname.value {
+            name.add_vars(&mut all);
+        }
+        if let Some(asked) = &self.populate.value {
+            asked.source.add_vars(&mut all);
+        }
+        all
     }
 
     fn take_ubuntu(&mut self, inputs: &Inputs) {
@@ -242,11 +248,15 @@ impl Reader<'_> {
         }
     }
 
+    /// What was written for a key, if it is UTF-8.
+    fn given(&mut self, key: &Key) -> Option<(Arg, String)> {
+        let (_, arg) = self.find(key, key.deprecated)?;
+        let text = self.text(&arg)?;
+        Some((arg, text))
+    }
+
     fn parsed<T>(&mut self, key: &Key, default: T, parse: fn(&str) -> Result<T, Problem>) -> Field<T> {
-        let Some((_, arg)) = self.find(key, key.deprecated) else {
-            return Field::default(default);
-        };
-        let Some(text) = self.text(&arg) else {
+        let Some((arg, text)) = self.given(key) else {
             return Field::default(default);
         };
         match parse(&text) {

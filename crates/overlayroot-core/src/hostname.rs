@@ -17,19 +17,23 @@ pub fn parse(value: &str) -> Result<Option<Template>, Problem> {
         return Ok(None);
     }
     let template = vars::parse(value)?;
-    let bad = template.texts().flat_map(str::chars).find(|c| !fits(*c));
-    if let Some(bad) = bad {
-        let text = format!("'{}' can't be in a hostname; no hostname is set", shown(&bad.to_string()));
-        return Err(Problem::new(text, None));
+    let wrong = match template.misfit(fits) {
+        Some(bad) => Err(misfit(value, bad)),
+        None if template.is_plain() => check(value),
+        None => Ok(()),
+    };
+    match wrong {
+        Err(text) => Err(Problem::new(format!("{text}; no hostname is set"), None)),
+        Ok(()) => Ok(Some(template)),
     }
-    if template.vars().next().is_none() {
-        check(value).map_err(|text| Problem::new(format!("{text}; no hostname is set"), None))?;
-    }
-    Ok(Some(template))
 }
 
 fn fits(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '.'
+}
+
+fn misfit(name: &str, bad: char) -> String {
+    format!("'{}' has '{}', which can't be in a hostname", shown(name), shown(&bad.to_string()))
 }
 
 /// Whether it is a name (RFC 1123, 2.1) that the kernel takes.
@@ -41,7 +45,7 @@ pub fn check(name: &str) -> Result<(), String> {
         return Err(format!("'{}' has {} bytes, a hostname at most {MOST}", shown(name), name.len()));
     }
     if let Some(bad) = name.chars().find(|c| !fits(*c)) {
-        return Err(format!("'{}' has '{}', which can't be in a hostname", shown(name), shown(&bad.to_string())));
+        return Err(misfit(name, bad));
     }
     let good = |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
     match name.split('.').all(good) {

@@ -86,9 +86,8 @@ pub fn parse(text: &str) -> Result<Template, Problem> {
             return Err(Problem::new("'${' without '}'", None));
         };
         let Some((_, var)) = Var::ALL.iter().find(|(word, _)| *word == name) else {
-            let words: Vec<&str> = Var::ALL.iter().map(|(word, _)| *word).collect();
-            let near = nearest(name, words.iter().copied()).map(|word| format!("${{{word}}}"));
-            let text = format!("no variable '${{{}}}', only {}", shown(name), words.join(", "));
+            let near = nearest(name, Var::ALL.iter().map(|(word, _)| *word)).map(|word| format!("${{{word}}}"));
+            let text = format!("no variable '${{{}}}', only hostname, mac, serial, uuid, ip", shown(name));
             return Err(Problem::new(text, near));
         };
         parts.push(Part::Text(before.to_owned()));
@@ -105,18 +104,25 @@ impl Template {
         Self { text: text.to_owned(), parts: vec![Part::Text(text.to_owned())] }
     }
 
-    /// The variables in it.
-    pub fn vars(&self) -> impl Iterator<Item = Var> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Var(var) => Some(*var),
-            Part::Text(_) => None,
-        })
+    /// Adds the variables in it.
+    pub fn add_vars(&self, to: &mut Vec<Var>) {
+        for part in &self.parts {
+            if let Part::Var(var) = part {
+                to.push(*var);
+            }
+        }
     }
 
-    /// What stands between the variables.
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Text(text) => Some(text.as_str()),
+    /// Whether there is no variable in it.
+    pub fn is_plain(&self) -> bool {
+        !self.parts.iter().any(|part| matches!(part, Part::Var(_)))
+    }
+
+    /// The first character between the variables that does not fit.
+    pub fn misfit(&self, fits: fn(char) -> bool) -> Option<char> {
+        let mut parts = self.parts.iter();
+        parts.find_map(|part| match part {
+            Part::Text(text) => text.chars().find(|c| !fits(*c)),
             Part::Var(_) => None,
         })
     }
@@ -144,8 +150,9 @@ impl Template {
 fn fit(var: Var, value: &str, into: Into) -> Result<String, String> {
     match into {
         Into::Url => Ok(percent_encoded(value)),
-        Into::Hostname if var == Var::Mac => Ok(value.replace(':', "-")),
-        Into::Hostname if var == Var::Ip => Ok(value.replace([':', '.'], "-")),
+        Into::Hostname if matches!(var, Var::Mac | Var::Ip) => {
+            Ok(value.chars().map(|c| if matches!(c, ':' | '.') { '-' } else { c }).collect())
+        }
         Into::Hostname => Ok(value.to_owned()),
         Into::Path if value.contains('/') || value.chars().any(char::is_control) => {
             Err(format!("${{{}}} is '{}', which can't be part of a path", var.word(), shown(value)))
@@ -155,11 +162,15 @@ fn fit(var: Var, value: &str, into: Into) -> Result<String, String> {
 }
 
 fn percent_encoded(value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    value.bytes().fold(String::new(), |out, byte| match plain(byte) {
-        true => out + &char::from(byte).to_string(),
-        false => out + &format!("%{byte:02X}"),
-    })
+    let mut out = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 #[cfg(test)]

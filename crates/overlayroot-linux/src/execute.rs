@@ -137,7 +137,7 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
         Step::Hide { upper, like, path } => store::hide(upper, like, path),
         Step::Populate(asked) => populate::step(asked, report),
         Step::Hostname { name, upper, lowers } => {
-            hostname::set(name, upper, lowers, undos)?;
+            hostname::set(name, upper, lowers)?;
             report.hostname = Some(name.clone());
             Ok(())
         }

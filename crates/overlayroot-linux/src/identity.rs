@@ -3,21 +3,18 @@
 //! configuration asks for it.
 
 use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::SockaddrStorage;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::facts::Node;
 use overlayroot_core::node;
 use overlayroot_core::vars::Var;
 use std::fs;
-use std::net::IpAddr;
 
 const NET: &str = "/sys/class/net";
 
 /// The machine, as far as `wanted` asks.
 pub fn look(wanted: &[Var], args: &[Arg]) -> Node {
     let wants = |var| wanted.contains(&var);
-    let interface = if wants(Var::Mac) || wants(Var::Ip) { interface(args) } else { None };
-    let (name, mac) = interface.unwrap_or_default();
+    let (name, mac) = if wants(Var::Mac) || wants(Var::Ip) { interface(args) } else { (None, None) };
     Node {
         hostname: if wants(Var::Hostname) { hostname(args) } else { None },
         mac: mac.filter(|_| wants(Var::Mac)),
@@ -47,50 +44,50 @@ fn serial() -> Option<String> {
 
 /// The interface that it booted from, and its address; the name is unknown where no card has the address that
 /// the boot loader told.
-fn interface(args: &[Arg]) -> Option<(Option<String>, Option<String>)> {
-    let cards = cards();
-    if let Some(told) = node::bootif(args) {
-        let name = cards.iter().find(|card| mac(card).as_ref() == Some(&told));
-        return Some((name.cloned(), Some(told)));
-    }
-    let route = node::default_route(&text("/proc/net/route"), &text("/proc/net/ipv6_route"));
-    let connected = |card: &&String| text(&format!("{NET}/{card}/carrier")).trim() == "1";
-    let name = route.or_else(|| cards.iter().find(connected).cloned())?;
-    let mac = mac(&name);
-    Some((Some(name), mac))
+fn interface(args: &[Arg]) -> (Option<String>, Option<String>) {
+    let told = node::bootif(args);
+    let route = match &told {
+        None => node::default_route(&text("/proc/net/route"), &text("/proc/net/ipv6_route")),
+        Some(_) => None,
+    };
+    let name = route.or_else(|| card(told.as_deref()));
+    let mac = told.or_else(|| mac(name.as_ref()?));
+    (name, mac)
 }
 
 fn mac(interface: &str) -> Option<String> {
     node::mac(&text(&format!("{NET}/{interface}/address")))
 }
 
-/// Interfaces with a hardware address, in the order in which the kernel found them.
-fn cards() -> Vec<String> {
-    let entries = fs::read_dir(NET).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name != "lo" && mac(name).is_some()).collect();
-    names.sort_by_key(|name| text(&format!("{NET}/{name}/ifindex")).trim().parse::<u32>().unwrap_or(u32::MAX));
-    names
+/// The interface with this address, or else, of those that are connected, the first that the kernel found.
+fn card(address: Option<&str>) -> Option<String> {
+    let mut first: Option<(u32, String)> = None;
+    for entry in fs::read_dir(NET).ok()?.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Some(found) = mac(&name).filter(|_| name != "lo") else { continue };
+        let of = |what: &str| text(&format!("{NET}/{name}/{what}"));
+        let fits = match address {
+            Some(address) => found == address,
+            None => of("carrier").trim() == "1",
+        };
+        let number = of("ifindex").trim().parse::<u32>().unwrap_or(u32::MAX);
+        if fits && first.as_ref().is_none_or(|(least, _)| number < *least) {
+            first = Some((number, name));
+        }
+    }
+    first.map(|(_, name)| name)
 }
 
-/// The first address that other machines can use.
+/// The first address that other machines can use, IPv4 before IPv6.
 fn address(interface: &str) -> Option<String> {
-    let all = getifaddrs().ok()?;
-    let addresses = all.filter(|entry| entry.interface_name == interface).filter_map(|entry| ip(&entry.address?));
-    let found: Vec<IpAddr> = addresses.filter(usable).collect();
-    let first = found.iter().find(|ip| ip.is_ipv4()).or_else(|| found.first());
-    first.map(ToString::to_string)
-}
-
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-}
-
-fn usable(ip: &IpAddr) -> bool {
-    let local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    !local && !ip.is_loopback() && !ip.is_unspecified()
+    let mut second = None;
+    for entry in getifaddrs().ok()? {
+        let Some(address) = entry.address.filter(|_| entry.interface_name == interface) else { continue };
+        if let Some(ip) = address.as_sockaddr_in().map(|address| address.ip()).filter(|ip| !ip.is_link_local()) {
+            return Some(ip.to_string());
+        }
+        let ip = address.as_sockaddr_in6().map(|address| address.ip());
+        second = second.or(ip.filter(|ip| !ip.is_unicast_link_local()));
+    }
+    second.map(|ip| ip.to_string())
 }

@@ -48,7 +48,7 @@ pub(crate) fn step(asked: &Populate, report: &mut Report) -> Result<()> {
         return done;
     }
     if matches!(found.state.as_str(), "changed" | "used") {
-        tracing::warn!("{found}");
+        tracing::warn!("{upper} is left as it is: it was not made from {}", found.source);
     }
     report.populate = Some(found);
     Ok(())
@@ -94,23 +94,40 @@ fn arguments<'a>(asked: &'a Populate, scratch: &'a str) -> Vec<&'a str> {
     let store = &asked.store;
     let mut words = vec!["--upper", &store.upper, "--work", &store.work, "--scratch", scratch, "--lower", &asked.lower];
     words.extend(["--told", &asked.told]);
-    let options = [("--sha256", &asked.sha256), ("--proxy", &asked.proxy)];
-    words.extend(options.iter().filter_map(|(name, value)| Some([*name, value.as_deref()?])).flatten());
-    words.extend(asked.devices.then_some("--devices"));
+    if let Some(sum) = &asked.sha256 {
+        words.extend(["--sha256", sum]);
+    }
+    if let Some(proxy) = &asked.proxy {
+        words.extend(["--proxy", proxy]);
+    }
+    if asked.devices {
+        words.push("--devices");
+    }
     words.push(&asked.source);
     words
 }
 
-/// What there is for the archive that is asked for, in this initramfs and in the root at `root`.
-pub fn look(config: &Config, args: &[Arg], root: Option<&str>, node: &Node) -> Archive {
+/// What there is for the archive that is asked for.
+pub fn look(config: &Config, args: &[Arg]) -> Archive {
     let Some(asked) = &config.populate.value else {
         return Archive::default();
     };
-    let programs = asked.programs().into_iter().filter(|name| place::is_here(name)).map(str::to_owned).collect();
+    let mut found = Archive::default();
+    for name in asked.programs() {
+        if place::is_here(name) {
+            found.programs.push(name.to_owned());
+        }
+    }
     let proxy = args.iter().rfind(|arg| arg.key == b"proxy").and_then(|arg| arg.value.clone());
-    let proxy = proxy.and_then(|value| String::from_utf8(value).ok()).filter(|value| !value.is_empty());
+    found.proxy = proxy.and_then(|value| String::from_utf8(value).ok()).filter(|value| !value.is_empty());
+    found
+}
+
+/// Whether an archive that is to lie in the root at `root` is not there. For the host: the boot finds out.
+pub fn is_missing(config: &Config, node: &Node, root: &str) -> bool {
+    let Some(asked) = config.populate.value.as_ref().filter(|asked| !asked.is_url()) else {
+        return false;
+    };
     let node = hostname::node(config, &Facts { node: node.clone(), ..Facts::default() });
-    let path = asked.on(&node).ok().filter(|_| !asked.is_url());
-    let missing = path.zip(root).is_some_and(|(path, root)| sources::open_in_root(root, &path).is_err());
-    Archive { programs, proxy, missing }
+    asked.on(&node).is_ok_and(|path| sources::open_in_root(root, &path).is_err())
 }

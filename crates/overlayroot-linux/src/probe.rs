@@ -10,7 +10,7 @@ use crate::{blkid, device, disk_probe, identity, mounts, populate, program, quot
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Facts, Fingerprint, Kernel, Lookup, Place, Premade, PremadeKind, Root};
+use overlayroot_core::facts::{Archive, Facts, Fingerprint, Kernel, Lookup, Place, Premade, PremadeKind, Root};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::upper::Upper;
 use overlayroot_core::{paths, rivals};
@@ -47,7 +47,7 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
         rivals: rivals::find(args, &mount.fstype, &mount.source),
         stock_hooks: stock_hooks(),
         premade: premade(&mounts),
-        archive: populate::look(config, args, Some(paths::SYSROOT), &node),
+        archive: populate::look(config, args),
         node,
     })
 }
@@ -66,6 +66,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let disk = found.and_then(|mount| disk_probe::disk_of(config, mount));
     let device = device_of(config, false).or_else(|| disk_probe::upper_of(config, disk.as_ref(), false));
     let node = identity::look(&config.variables(), args);
+    let missing = found.is_some_and(|mount| populate::is_missing(config, &node, &mount.at));
     let place = found.and_then(|mount| {
         place_of(config, &mount.at).or_else(|| subvol_probe::place_of(config, &mounts, mount, false))
     });
@@ -79,7 +80,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source)).unwrap_or_default(),
         stock_hooks: Vec::new(),
         premade: Vec::new(),
-        archive: populate::look(config, args, found.map(|mount| mount.at.as_str()), &node),
+        archive: Archive { missing, ..populate::look(config, args) },
         node,
     })
 }

@@ -24,8 +24,6 @@ pub enum Undo {
         /// Its number.
         number: u32,
     },
-    /// Give the machine back the name that it had.
-    Hostname(std::ffi::OsString),
     /// Put the root back from its second mount.
     RootBack {
         /// Where the root is still mounted.
@@ -56,7 +54,6 @@ impl Undo {
                 std::fs::remove_file(link)?;
                 loopdev::detach(&node.to_string_lossy())
             }
-            Self::Hostname(name) => Ok(nix::unistd::sethostname(name)?),
             Self::Release { disk, number } => blkpg::delete(disk, *number),
             Self::RootBack { lower, at, read_only } => {
                 mounts::bind(lower, at)?;

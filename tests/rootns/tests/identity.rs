@@ -138,21 +138,7 @@ fn what_can_not_be_written_leaves_the_overlay_and_is_told() {
             (&record["outcome"], &record["effective"]["hostname"]),
             (&"degraded".into(), &serde_json::Value::Null)
         );
-        assert!(
-            record["reasons"][0]["text"].as_str().unwrap().contains("/etc of the lower is no directory"),
-            "{record:#}"
-        );
+        assert!(record["reasons"][0]["text"].as_str().unwrap().contains("/etc is no directory"), "{record:#}");
         assert_eq!(mount_at("/sysroot").unwrap().fstype, "overlay");
-    });
-}
-
-#[test]
-fn a_plan_that_is_taken_back_takes_the_kernels_name_back() {
-    on_stage("name-back", |stage| {
-        run("hostname", &["before"]);
-        // The overlay can't be mounted: too few inodes for the work directory, twice, for the root is busy then.
-        let record = stage.assemble("rd.overlay=tmpfs:nr_inodes=5 rd.overlay.hostname=n7 rd.overlay.fallback=none");
-        assert_eq!(record["effective"]["root"], "plain", "{record:#}");
-        assert_eq!((kernel().as_str(), &record["effective"]["hostname"]), ("before", &serde_json::Value::Null));
     });
 }
