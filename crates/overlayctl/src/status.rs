@@ -73,6 +73,12 @@ fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], leve
     if let Some(record) = record {
         row("asked for", &format!("{}  [{}]", shown(&record.requested.spec), record.requested.origin));
         row("running", &record.effective.to_string());
+        if let Some(name) = &record.effective.hostname {
+            row("hostname", name);
+        }
+        if let Some(populate) = &record.populate {
+            row("populated", &populate.to_string());
+        }
         row("policy", &format!("fallback {}, timeout {} s", record.requested.fallback, record.requested.timeout));
     }
     let mode = if live.root_writable { "writable" } else { "read-only" };

@@ -4,12 +4,15 @@
 use crate::cmdline::{Arg, Source, lex};
 use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
 use crate::grammar::{self, Fallback, Key};
+use crate::hostname;
 use crate::image;
 use crate::issue::{Issue, nearest, shown};
 use crate::live;
+use crate::populate;
 use crate::stale;
 use crate::ubuntu;
 use crate::upper::{Problem, Upper, parse_upper};
+use crate::vars::{Template, Var};
 use std::fmt;
 
 /// The texts a configuration is made of, each list in the order of rising precedence.
@@ -90,6 +93,10 @@ pub struct Config {
     pub stale: Field<stale::Policy>,
     /// SHA-256 of the image that may be booted, in lower case.
     pub image_sha256: Field<Option<String>>,
+    /// Name of the machine.
+    pub hostname: Field<Option<Template>>,
+    /// What a new upper begins with.
+    pub populate: Field<Option<populate::Asked>>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -124,6 +131,8 @@ impl Config {
             timeout: reader.parsed(&grammar::TIMEOUT, 30, grammar::parse_timeout),
             stale: reader.parsed(&grammar::STALE, stale::Policy::Warn, stale::parse_policy),
             image_sha256: reader.parsed(&grammar::IMAGE_SHA256, None, image::parse_sha256),
+            hostname: reader.parsed(&grammar::HOSTNAME, None, hostname::parse),
+            populate: reader.populate(),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
@@ -140,6 +149,18 @@ impl Config {
     /// a typing mistake must not boot a writable root in silence.
     pub fn misunderstood(&self) -> bool {
         self.upper.origin == Origin::Default && !self.issues.is_empty()
+    }
+
+    /// The variables that values have: what must be known of the machine.
+    pub fn variables(&self) -> Vec<Var> {
+        let mut all = Vec::new();
+        if let Some(name) = &self.hostname.value {
+            name.add_vars(&mut all);
+        }
+        if let Some(asked) = &self.populate.value {
+            asked.source.add_vars(&mut all);
+        }
+        all
     }
 
     fn take_ubuntu(&mut self, inputs: &Inputs) {
@@ -236,11 +257,15 @@ impl Reader<'_> {
         }
     }
 
+    /// What was written for a key, if it is UTF-8.
+    fn given(&mut self, key: &Key) -> Option<(Arg, String)> {
+        let (_, arg) = self.find(key, key.deprecated)?;
+        let text = self.text(&arg)?;
+        Some((arg, text))
+    }
+
     fn parsed<T>(&mut self, key: &Key, default: T, parse: fn(&str) -> Result<T, Problem>) -> Field<T> {
-        let Some((_, arg)) = self.find(key, key.deprecated) else {
-            return Field::default(default);
-        };
-        let Some(text) = self.text(&arg) else {
+        let Some((arg, text)) = self.given(key) else {
             return Field::default(default);
         };
         match parse(&text) {
@@ -248,6 +273,24 @@ impl Reader<'_> {
             Err(problem) => {
                 self.problem(&arg, &text, problem);
                 Field::default(default)
+            }
+        }
+    }
+
+    /// A URL may carry a password, which is not told.
+    fn populate(&mut self) -> Field<Option<populate::Asked>> {
+        let Some((_, arg)) = self.find(&grammar::POPULATE, &[]) else {
+            return Field::default(None);
+        };
+        let given = String::from_utf8_lossy(arg.value.as_deref().unwrap_or_default()).into_owned();
+        let told = populate::told(&given);
+        let arg = Arg { value: Some(told.clone().into_bytes()), ..arg };
+        // What is not UTF-8 has replacement characters now, which no URL has.
+        match populate::parse(&given) {
+            Ok(value) => Field { value, origin: origin(&arg) },
+            Err(problem) => {
+                self.problem(&arg, &told, problem);
+                Field { value: Some(populate::Asked::mistaken(&told)), origin: origin(&arg) }
             }
         }
     }

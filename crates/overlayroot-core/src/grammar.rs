@@ -85,9 +85,26 @@ pub static IMAGE_SHA256: Key = Key {
     default: "",
     help: "Boot only the image with this SHA-256 (root=live:); any other ends in the emergency shell, whatever the fallback.",
 };
+/// `rd.overlay.hostname`.
+pub static HOSTNAME: Key = Key {
+    name: "rd.overlay.hostname",
+    deprecated: &[],
+    syntax: "NAME",
+    default: "",
+    help: "Name of the machine: goes into /etc/hostname of the overlay, and to the kernel. May have ${hostname}, ${mac}, ${serial}, ${uuid}, ${ip}.",
+};
+/// `rd.overlay.populate`.
+pub static POPULATE: Key = Key {
+    name: "rd.overlay.populate",
+    deprecated: &[],
+    syntax: "URL|PATH[,sha256=HEX][,devices]",
+    default: "",
+    help: "Unpack a tar archive into an upper that is new, from a server or from the root itself. May have variables as the hostname.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 8] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE, &IMAGE_SHA256];
+pub static KEYS: [&Key; 10] =
+    [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE, &IMAGE_SHA256, &HOSTNAME, &POPULATE];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).
 pub const UBUNTU: &str = "overlayroot";

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::facts::Fingerprint;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
+use crate::populated::Populated;
 use crate::stale::Stale;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -117,6 +118,9 @@ pub struct Effective {
     /// Directories of an upper that stays; none for one in RAM.
     #[serde(default)]
     pub store: Option<Store>,
+    /// The name that the machine was given.
+    #[serde(default)]
+    pub hostname: Option<String>,
 }
 
 impl Effective {
@@ -132,6 +136,7 @@ impl Effective {
             lowers: Vec::new(),
             reset: false,
             store: None,
+            hostname: None,
         }
     }
 
@@ -202,6 +207,12 @@ pub struct Requested {
     /// `rd.overlay.image.sha256`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub image_sha256: String,
+    /// `rd.overlay.hostname` as written; empty where none was asked for.
+    #[serde(default)]
+    pub hostname: String,
+    /// `rd.overlay.populate` as written, without a password; empty where none was asked for.
+    #[serde(default)]
+    pub populate: String,
 }
 
 impl Requested {
@@ -217,6 +228,8 @@ impl Requested {
             timeout: config.timeout.value,
             stale: config.stale.value.word().to_owned(),
             image_sha256: config.image_sha256.value.clone().unwrap_or_default(),
+            hostname: config.hostname.value.as_ref().map(ToString::to_string).unwrap_or_default(),
+            populate: config.populate.value.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }
@@ -270,6 +283,9 @@ pub struct Record {
     /// An upper that was begun on another lower.
     #[serde(default)]
     pub stale: Option<Stale>,
+    /// What became of the archive that a new upper begins with; none where none was asked for.
+    #[serde(default)]
+    pub populate: Option<Populated>,
     /// What is worth saying but changes nothing.
     pub notes: Vec<String>,
     /// What was done, in order, undone attempts included.

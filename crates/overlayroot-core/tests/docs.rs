@@ -121,7 +121,16 @@ fn quoted_behind(source: &str, marks: &[&str]) -> BTreeSet<String> {
 
 /// The words `plan` and `refusal` use as codes, from their source: a code has no table.
 fn refusal_codes() -> BTreeSet<String> {
-    let files = ["refusal.rs", "plan.rs", "plan_on_disk.rs", "plan_part.rs", "image.rs"];
+    let files = [
+        "refusal.rs",
+        "plan.rs",
+        "plan_on_disk.rs",
+        "plan_part.rs",
+        "subvol.rs",
+        "image.rs",
+        "hostname.rs",
+        "furnish.rs",
+    ];
     let source: String = files.iter().map(|name| read(&format!("crates/overlayroot-core/src/{name}"))).collect();
     let codes = quoted_behind(&source, &["code:", "refuse("]);
     assert!(codes.contains("device-missing") && codes.contains("options-too-long"), "{codes:?}");
@@ -147,7 +156,8 @@ fn the_record_s_document_has_every_code_and_step() {
 #[test]
 fn the_record_s_document_has_every_field_and_outcome() {
     let page = read("docs/state-record.md");
-    let source = read("crates/overlayroot-core/src/record.rs") + &read("crates/overlayroot-core/src/issue.rs");
+    let source =
+        ["record", "issue", "populated"].map(|name| read(&format!("crates/overlayroot-core/src/{name}.rs"))).concat();
     let fields =
         source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(name, _)| name);
     let mut count = 0;
