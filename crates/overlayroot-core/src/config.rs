@@ -3,6 +3,7 @@
 
 use crate::cmdline::{Arg, Source, lex};
 use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
+use crate::git;
 use crate::grammar::{self, Fallback, Key};
 use crate::hostname;
 use crate::issue::{Issue, nearest, shown};
@@ -90,6 +91,10 @@ pub struct Config {
     pub stale: Field<stale::Policy>,
     /// Name of the machine.
     pub hostname: Field<Option<Template>>,
+    /// What the booted system pulls.
+    pub git: Field<Option<git::Git>>,
+    /// File with the signers that it is to trust.
+    pub git_verify: Field<Option<String>>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -123,6 +128,8 @@ impl Config {
             timeout: reader.parsed(&grammar::TIMEOUT, 30, grammar::parse_timeout),
             stale: reader.parsed(&grammar::STALE, stale::Policy::Warn, stale::parse_policy),
             hostname: reader.parsed(&grammar::HOSTNAME, None, hostname::parse),
+            git: reader.git(),
+            git_verify: reader.parsed(&grammar::GIT_VERIFY, None, git::parse_verify),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
@@ -191,7 +198,7 @@ impl Reader<'_> {
                 }
                 let near = nearest(&key, grammar::KEYS.iter().map(|row| row.name));
                 let value = arg.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-                self.issues.push(make_issue(&key, &value, &arg.source, Problem::new("unknown key", near)));
+                self.issues.push(make_issue(&key, &git::told(&value), &arg.source, Problem::new("unknown key", near)));
             }
         }
     }
@@ -249,6 +256,26 @@ impl Reader<'_> {
             Err(problem) => {
                 self.problem(&arg, &text, problem);
                 Field::default(default)
+            }
+        }
+    }
+
+    /// A password in a URL is refused, and not told.
+    fn git(&mut self) -> Field<Option<git::Git>> {
+        let Some((_, arg)) = self.find(&grammar::GIT, &[]) else {
+            return Field::default(None);
+        };
+        let bytes = arg.value.as_deref().unwrap_or_default();
+        let parsed = match std::str::from_utf8(bytes) {
+            Ok(text) => git::parse(text),
+            Err(_) => Err(Problem::new("the value is not UTF-8", None)),
+        };
+        match parsed {
+            Ok(value) => Field { value, origin: origin(&arg) },
+            Err(problem) => {
+                let problem = Problem { text: format!("{}; nothing is pulled", problem.text), ..problem };
+                self.problem(&arg, &git::told(&String::from_utf8_lossy(bytes)), problem);
+                Field::default(None)
             }
         }
     }

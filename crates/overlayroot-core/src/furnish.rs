@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What goes into an upper before the system sees it. Put into a plan that is otherwise finished, whatever kind
+//! What goes into an upper before the system sees it, and what the system does first. Put into a plan that is otherwise finished, whatever kind
 //! of upper it makes.
 
 use crate::config::Config;
 use crate::facts::Facts;
+use crate::git;
 use crate::hostname;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
@@ -20,6 +21,7 @@ pub(crate) fn furnish(config: &Config, facts: &Facts, mut plan: Plan) -> Result<
         Err(refusal) if config.fallback.value.strict() => return Err(refusal),
         Err(refusal) => plan.without.push(refusal),
     }
+    git::ask(config, &mut plan);
     Ok(plan)
 }
 

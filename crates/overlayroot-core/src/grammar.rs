@@ -85,9 +85,26 @@ pub static HOSTNAME: Key = Key {
     default: "",
     help: "Name of the machine: goes into /etc/hostname of the overlay, and to the kernel. May have ${hostname}, ${mac}, ${serial}, ${uuid}, ${ip}.",
 };
+/// `rd.overlay.git`.
+pub static GIT: Key = Key {
+    name: "rd.overlay.git",
+    deprecated: &[],
+    syntax: "URL[#REF]",
+    default: "",
+    help: "Repository that the booted system fetches once the network is up, to run its overlayroot.d/* as root. May have variables as the hostname.",
+};
+/// `rd.overlay.git.verify`.
+pub static GIT_VERIFY: Key = Key {
+    name: "rd.overlay.git.verify",
+    deprecated: &[],
+    syntax: "FILE",
+    default: "",
+    help: "File in the root with the signers that are allowed: of the tag, or else of the commit. Nothing of what another signed is run.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 8] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE, &HOSTNAME];
+pub static KEYS: [&Key; 10] =
+    [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE, &HOSTNAME, &GIT, &GIT_VERIFY];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).
 pub const UBUNTU: &str = "overlayroot";
