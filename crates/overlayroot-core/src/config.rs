@@ -3,6 +3,7 @@
 
 use crate::cmdline::{Arg, Source, lex};
 use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
+use crate::git;
 use crate::grammar::{self, Fallback, Key};
 use crate::hostname;
 use crate::image;
@@ -97,6 +98,10 @@ pub struct Config {
     pub hostname: Field<Option<Template>>,
     /// What a new upper begins with.
     pub populate: Field<Option<populate::Asked>>,
+    /// What the booted system pulls.
+    pub git: Field<Option<git::Git>>,
+    /// File with the signers that it is to trust.
+    pub git_verify: Field<Option<String>>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -133,6 +138,8 @@ impl Config {
             image_sha256: reader.parsed(&grammar::IMAGE_SHA256, None, image::parse_sha256),
             hostname: reader.parsed(&grammar::HOSTNAME, None, hostname::parse),
             populate: reader.populate(),
+            git: reader.git(),
+            git_verify: reader.parsed(&grammar::GIT_VERIFY, None, git::parse_verify),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
@@ -153,14 +160,8 @@ impl Config {
 
     /// The variables that values have: what must be known of the machine.
     pub fn variables(&self) -> Vec<Var> {
-        let mut all = Vec::new();
-        if let Some(name) = &self.hostname.value {
-            name.add_vars(&mut all);
-        }
-        if let Some(asked) = &self.populate.value {
-            asked.source.add_vars(&mut all);
-        }
-        all
+        let populate = self.populate.value.iter().map(|asked| &asked.source);
+        self.hostname.value.iter().chain(populate).flat_map(Template::vars).collect()
     }
 
     fn take_ubuntu(&mut self, inputs: &Inputs) {
@@ -210,7 +211,7 @@ impl Reader<'_> {
                 }
                 let near = nearest(&key, grammar::KEYS.iter().map(|row| row.name));
                 let value = arg.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-                self.issues.push(make_issue(&key, &value, &arg.source, Problem::new("unknown key", near)));
+                self.issues.push(make_issue(&key, &git::told(&value), &arg.source, Problem::new("unknown key", near)));
             }
         }
     }
@@ -291,6 +292,26 @@ impl Reader<'_> {
             Err(problem) => {
                 self.problem(&arg, &told, problem);
                 Field { value: Some(populate::Asked::mistaken(&told)), origin: origin(&arg) }
+            }
+        }
+    }
+
+    /// A password in a URL is refused, and not told.
+    fn git(&mut self) -> Field<Option<git::Git>> {
+        let Some((_, arg)) = self.find(&grammar::GIT, &[]) else {
+            return Field::default(None);
+        };
+        let bytes = arg.value.as_deref().unwrap_or_default();
+        let parsed = match std::str::from_utf8(bytes) {
+            Ok(text) => git::parse(text),
+            Err(_) => Err(Problem::new("the value is not UTF-8", None)),
+        };
+        match parsed {
+            Ok(value) => Field { value, origin: origin(&arg) },
+            Err(problem) => {
+                let problem = Problem { text: format!("{}; nothing is pulled", problem.text), ..problem };
+                self.problem(&arg, &git::told(&String::from_utf8_lossy(bytes)), problem);
+                Field::default(None)
             }
         }
     }

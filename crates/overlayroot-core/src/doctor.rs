@@ -55,6 +55,8 @@ pub struct Host {
     pub upper: Option<(Fingerprint, Fingerprint)>,
     /// `/boot` lies in the overlay that runs now.
     pub boot_in_overlay: bool,
+    /// What a pull needs and the root lacks: programs, and the file of allowed signers.
+    pub lacking: Vec<String>,
     /// Whether devices can be read.
     pub is_root: bool,
 }
@@ -101,6 +103,7 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         fingerprint(config, host, &mut found);
         others(host, &mut found);
     }
+    crate::doctor_pull::examine(config, asked, host, &mut found);
     if host.boot_in_overlay {
         let text = "/boot lies in the overlay: kernels and images made now go to the upper, where no boot loader looks";
         found.push(finding("boot", Grade::Note, text, "update kernels in a boot with rd.overlay=0"));
@@ -147,6 +150,13 @@ fn overruled(inputs: &Inputs) -> Vec<(&'static str, Origin, Origin)> {
         (&grammar::STALE, files.stale.value == line.stale.value, files.stale.origin, line.stale.origin),
         (&grammar::HOSTNAME, files.hostname.value == line.hostname.value, files.hostname.origin, line.hostname.origin),
         (&grammar::POPULATE, files.populate.value == line.populate.value, files.populate.origin, line.populate.origin),
+        (&grammar::GIT, files.git.value == line.git.value, files.git.origin, line.git.origin),
+        (
+            &grammar::GIT_VERIFY,
+            files.git_verify.value == line.git_verify.value,
+            files.git_verify.origin,
+            line.git_verify.origin,
+        ),
     ];
     let both =
         pairs.into_iter().filter(|(_, same, file, line)| !same && *file != Origin::Default && *line != Origin::Default);

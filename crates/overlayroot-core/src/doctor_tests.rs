@@ -205,3 +205,18 @@ fn others_staleness_and_rights() {
     let inside = Host { boot_in_overlay: true, ..host() };
     assert_eq!(worst(&doctor("rd.overlay", "", &facts(), &inside)), Grade::Note);
 }
+
+#[test]
+fn a_pull_needs_programs_and_an_overlay() {
+    let cmdline = "rd.overlay rd.overlay.git=https://h/x rd.overlay.git.verify=/etc/signers";
+    assert_eq!(worst(&doctor(cmdline, "", &facts(), &host())), Grade::Ok);
+    let lacking = Host { lacking: vec!["git".into(), "/etc/signers".into()], ..host() };
+    let found = doctor(cmdline, "", &facts(), &lacking);
+    assert_eq!(one(&found, Grade::Problem), "pull: pulls https://h/x, but this root lacks git, /etc/signers");
+    let found = doctor("rd.overlay", "", &facts(), &lacking);
+    assert!(worst(&found) == Grade::Ok && found.iter().all(|finding| finding.check != "pull"), "{found:#?}");
+    let found = doctor("rd.overlay.git=https://h/x", "", &facts(), &host());
+    assert!(one(&found, Grade::Warning).contains("plain root"));
+    let found = doctor(&format!("{cmdline} rd.overlay.git.verfy=/x"), "", &facts(), &host());
+    assert!(found.iter().any(|finding| finding.check == "pull" && finding.grade == Grade::Problem), "{found:#?}");
+}

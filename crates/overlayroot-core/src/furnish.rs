@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What goes into an upper before the system sees it. Put into a plan that is otherwise finished, whatever kind
-//! of upper it makes.
+//! What goes into an upper before the system sees it, and what the system does first. Put into a plan that is
+//! otherwise finished, whatever kind of upper it makes.
 
 use crate::config::Config;
 use crate::facts::Facts;
+use crate::git;
 use crate::hostname;
 use crate::paths;
 use crate::plan::Plan;
@@ -22,6 +23,7 @@ pub(crate) fn furnish(config: &Config, facts: &Facts, mut plan: Plan) -> Result<
         Err(refusal) if config.fallback.value.strict() => return Err(refusal),
         name => name_it(&mut plan, name),
     }
+    git::ask(config, &mut plan);
     Ok(plan)
 }
 
@@ -33,6 +35,7 @@ pub(crate) fn furnish_instead(config: &Config, facts: &Facts, mut plan: Plan, po
         plan.without.extend(filled.err());
     }
     name_it(&mut plan, hostname::of(config, facts));
+    git::ask(config, &mut plan);
     plan
 }
 

@@ -41,7 +41,7 @@ pub fn fallback(config: &Config, facts: &Facts, why: Why<'_>) -> Plan {
         let root = if policy == Fallback::Halt { RootKind::None } else { RootKind::Foreign };
         return Plan::keep(root);
     }
-    if why.is_some_and(|refusal| refusal.code == image::CODE) {
+    if why.code() == image::CODE {
         return Plan::keep(RootKind::None);
     }
     let mut plan = match policy {

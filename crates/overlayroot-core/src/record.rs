@@ -4,6 +4,7 @@
 
 use crate::config::Config;
 use crate::facts::Fingerprint;
+use crate::git;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
 use crate::populated::Populated;
@@ -213,11 +214,19 @@ pub struct Requested {
     /// `rd.overlay.populate` as written, without a password; empty where none was asked for.
     #[serde(default)]
     pub populate: String,
+    /// `rd.overlay.git` as written; empty where none was asked for.
+    #[serde(default)]
+    pub git: String,
+    /// `rd.overlay.git.verify`; empty where none was asked for.
+    #[serde(default)]
+    pub git_verify: String,
 }
 
 impl Requested {
     /// The part of a configuration that the record keeps.
     pub fn of(config: &Config) -> Self {
+        // Nothing, where a mistake leaves open what is to be verified.
+        let git = git::asked(config).ok().flatten();
         Self {
             upper: config.upper.value.kind().to_owned(),
             spec: config.upper.value.to_string(),
@@ -230,6 +239,8 @@ impl Requested {
             image_sha256: config.image_sha256.value.clone().unwrap_or_default(),
             hostname: config.hostname.value.as_ref().map(ToString::to_string).unwrap_or_default(),
             populate: config.populate.value.as_ref().map(ToString::to_string).unwrap_or_default(),
+            git: git.as_ref().map(|asked| asked.git.to_string()).unwrap_or_default(),
+            git_verify: git.and_then(|asked| asked.verify).unwrap_or_default(),
         }
     }
 }

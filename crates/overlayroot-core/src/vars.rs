@@ -104,13 +104,12 @@ impl Template {
         Self { text: text.to_owned(), parts: vec![Part::Text(text.to_owned())] }
     }
 
-    /// Adds the variables in it.
-    pub fn add_vars(&self, to: &mut Vec<Var>) {
-        for part in &self.parts {
-            if let Part::Var(var) = part {
-                to.push(*var);
-            }
-        }
+    /// The variables in it.
+    pub fn vars(&self) -> impl Iterator<Item = Var> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Var(var) => Some(*var),
+            Part::Text(_) => None,
+        })
     }
 
     /// Whether there is no variable in it.

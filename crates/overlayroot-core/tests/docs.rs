@@ -145,10 +145,19 @@ fn step_names() -> BTreeSet<String> {
     names
 }
 
+/// The words that `overlayctl pull` uses as codes.
+fn pull_codes() -> BTreeSet<String> {
+    let files = ["overlayctl/src/pull.rs", "overlayctl/src/pull/repository.rs", "overlayroot-core/src/pulled.rs"];
+    let source: String = files.iter().map(|name| read(&format!("crates/{name}"))).collect();
+    let codes = quoted_behind(&source, &["code:", "Failure::new("]);
+    assert!(codes.contains("not-signed") && codes.contains("interrupted") && codes.contains("script"), "{codes:?}");
+    codes
+}
+
 #[test]
 fn the_record_s_document_has_every_code_and_step() {
     let page = read("docs/state-record.md");
-    for code in refusal_codes().union(&step_names()) {
+    for code in refusal_codes().union(&step_names()).cloned().chain(pull_codes()) {
         assert!(page.contains(&format!("| `{code}` |")), "docs/state-record.md has no row for `{code}`");
     }
 }
@@ -156,8 +165,8 @@ fn the_record_s_document_has_every_code_and_step() {
 #[test]
 fn the_record_s_document_has_every_field_and_outcome() {
     let page = read("docs/state-record.md");
-    let source =
-        ["record", "issue", "populated"].map(|name| read(&format!("crates/overlayroot-core/src/{name}.rs"))).concat();
+    let files = ["record.rs", "issue.rs", "populated.rs", "pulled.rs"];
+    let source: String = files.iter().map(|name| read(&format!("crates/overlayroot-core/src/{name}"))).collect();
     let fields =
         source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(name, _)| name);
     let mut count = 0;

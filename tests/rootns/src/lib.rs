@@ -6,6 +6,7 @@
 //! device is detached also when the test fails.
 
 pub mod cost;
+pub mod forge;
 pub mod http;
 pub mod subvol;
 pub mod tar;
