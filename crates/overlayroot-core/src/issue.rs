@@ -57,7 +57,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// Once for all kinds of iterators: each would cost the initramfs 800 bytes.
-fn nearest_of<'a>(word: &str, candidates: &mut dyn Iterator<Item = &'a str>) -> Option<String> {
+fn nearest_of(word: &str, candidates: &mut dyn Iterator<Item = &str>) -> Option<String> {
     // Long hostile values would make the comparison quadratic in their length.
     let word: String = word.chars().take(64).collect();
     let mut best = (0.85, None);
