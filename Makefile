@@ -12,7 +12,7 @@ DOCDIR ?= $(PREFIX)/share/doc/overlayroot-rs
 CARGO ?= cargo
 TARGET ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MODULE := $(DRACUTDIR)/modules.d/55overlayroot-rs
-BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlayctl
+BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlay-populate $(TARGET)/release/overlayctl
 
 .PHONY: help
 help: ## this list
@@ -56,11 +56,12 @@ enable: ## put the module into every initramfs of this host from now on
 uninstall: ## take away what install and enable put there
 	rm -rf "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(DOCDIR)"
 	rm -f "$(DESTDIR)$(BINDIR)"/overlay-assemble "$(DESTDIR)$(BINDIR)"/overlay-upper \
-		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlayctl \
+		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlay-populate "$(DESTDIR)$(BINDIR)"/overlayctl \
 		"$(DESTDIR)$(SHUTDOWNDIR)"/overlay-shutdown \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-check.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-check.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-trash.service \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-pull.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-trash.service \
 		"$(DESTDIR)$(MANDIR)"/man5/overlayroot-rs.conf.5 "$(DESTDIR)$(MANDIR)"/man7/overlayroot-rs.7 \
 		"$(DESTDIR)$(MANDIR)"/man8/overlayctl.8 "$(DESTDIR)"/etc/dracut.conf.d/50-overlayroot-rs.conf
@@ -115,7 +116,7 @@ fuzz: ## many more random inputs: make fuzz N=1000000
 
 .PHONY: test-rootns
 test-rootns: ## real mounts in a private namespace (root)
-	$(AS_ROOT) $(CARGO) build -q --locked -p overlayroot-initramfs -p overlayctl
+	$(AS_ROOT) $(CARGO) build -q --locked -p overlayroot-initramfs -p overlayroot-populate -p overlayctl
 	$(AS_ROOT) $(CARGO) test -q --locked -p overlayroot-rootns
 
 .PHONY: test-dracut

@@ -11,8 +11,8 @@ root() {
 if command -v apt-get > /dev/null; then
     build="gcc libc6-dev libblkid-dev make"
     all="$build qemu-system-x86 seabios mmdebstrap debian-archive-keyring e2fsprogs xfsprogs btrfs-progs
-        dosfstools mount util-linux fdisk squashfs-tools erofs-utils ovmf ipxe-qemu attr zstd cpio kmod procps
-        shellcheck man-db git ca-certificates"
+        dosfstools mount util-linux fdisk squashfs-tools erofs-utils ovmf ipxe-qemu attr zstd gzip tar curl iproute2
+        cpio kmod procps shellcheck man-db git openssh-client ca-certificates"
     command -v cargo > /dev/null || build="$build cargo rustc" all="$all cargo rustc rustfmt rust-clippy"
     wanted=$all
     [ "$1" = build ] && wanted=$build
@@ -30,8 +30,8 @@ if command -v apt-get > /dev/null; then
 elif command -v dnf > /dev/null; then
     wanted="gcc libblkid-devel make cargo rust"
     [ "$1" = build ] || wanted="$wanted rustfmt clippy qemu-system-x86-core mmdebstrap debian-keyring dpkg apt
-        e2fsprogs xfsprogs btrfs-progs dosfstools util-linux squashfs-tools erofs-utils edk2-ovmf ipxe-roms-qemu attr zstd cpio kmod
-        procps-ng ShellCheck man-db git"
+        e2fsprogs xfsprogs btrfs-progs dosfstools util-linux squashfs-tools erofs-utils edk2-ovmf ipxe-roms-qemu attr
+        zstd gzip tar curl iproute cpio kmod procps-ng ShellCheck man-db git openssh-clients"
     [ "$1" != bench ] || wanted="$wanted fio"
     # shellcheck disable=SC2086  # a list of words
     root dnf install -y $wanted

@@ -10,8 +10,25 @@ check() {
     return 255
 }
 
+# What unpacks an archive into a new upper: "url" with curl and the network, "local" without, or nothing. As
+# configured, and as overlayroot_populate="yes" or "local" in dracut.conf says.
+_overlayroot_populate() {
+    local _programs
+    _programs=$(overlay-assemble --programs)
+    # shellcheck disable=SC2154  # of dracut.conf
+    if [[ $overlayroot_populate == "yes" || " $_programs " == *" curl "* ]]; then
+        echo url
+    elif [[ $overlayroot_populate == "local" || " $_programs " == *" overlay-populate "* ]]; then
+        echo local
+    fi
+}
+
 depends() {
     echo base
+    # A dependency that can't be met would leave this module out, and the boot without an overlay.
+    if [[ $(_overlayroot_populate) == "url" ]] && command -v curl > /dev/null; then
+        echo url-lib
+    fi
 }
 
 # What makes a loop-file or partition upper at its first boot: as configured, and as
@@ -48,6 +65,12 @@ install() {
     inst_multiple -o e2fsck e2undo
     # shellcheck disable=SC2046  # a list of words
     inst_multiple -o $(_overlayroot_mkfs)
+    if [[ $(_overlayroot_populate) ]]; then
+        inst_multiple overlay-populate
+        if [[ $(_overlayroot_populate) == "url" ]] && ! dracut_module_included "url-lib"; then
+            derror "overlayroot-rs: no curl or no network here, archives can be unpacked from the root only"
+        fi
+    fi
     [[ -f "${dracutsysrootdir-}/etc/mke2fs.conf" ]] && inst_simple /etc/mke2fs.conf
 
     for _file in /etc/overlayroot-rs.conf /etc/overlayroot-rs.conf.d/*.conf; do

@@ -92,6 +92,19 @@ pub enum Command {
         #[command(subcommand)]
         what: Option<OfStale>,
     },
+    /// Fetch the repository of rd.overlay.git and run its overlayroot.d as root
+    ///
+    /// Run at each boot with that key by overlayroot-rs-pull.service. Exits with 1
+    /// where it can't be fetched in time, is not signed as asked for, or a script
+    /// fails.
+    Pull {
+        /// How long to go on trying to fetch; 0 tries once
+        #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+        timeout: u64,
+        /// Also where the root is no overlay: what scripts change stays in it
+        #[arg(long)]
+        plain_root: bool,
+    },
     /// Say before the boot whether what is configured will work
     ///
     /// Exits with 0 where all is well, 1 with warnings, 2 with problems.

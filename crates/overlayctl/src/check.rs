@@ -10,11 +10,12 @@ use overlayroot_linux::recordfile;
 use std::process::ExitCode;
 
 /// Prints the reasons and exits with 1, or is silent and exits with 0. How full the upper is,
-/// and on which lower it was begun, does not count here: that is `status`, for monitoring.
+/// on which lower it was begun, and with which archive, does not count here: that is `status`, for monitoring.
 pub fn run() -> Result<ExitCode> {
     let mut record = recordfile::read(paths::RECORD)?;
     if let Some(record) = &mut record {
         record.stale = None;
+        record.populate = None;
     }
     let mut live = live::read(record.as_ref())?;
     live.upper = None;

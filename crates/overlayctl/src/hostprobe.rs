@@ -2,10 +2,12 @@
 //! What only the host can tell `overlayctl doctor`: RAM, images of the initramfs, others that are installed.
 
 use crate::kept;
+use crate::pull::asked::lacking;
 use overlayroot_core::config::Config;
 use overlayroot_core::doctor::{Host, KernelImage, MODULES};
 use overlayroot_core::doctor_image::is_module;
 use overlayroot_core::facts::Facts;
+use overlayroot_core::git;
 use overlayroot_core::{mountinfo, paths};
 use overlayroot_linux::mounts;
 use overlayroot_linux::stale::{Stored, stored};
@@ -35,6 +37,7 @@ pub fn look(config: &Config, facts: &Facts) -> Host {
         others: others.map(|(path, who)| format!("{who} is installed ({path})")).collect(),
         upper: upper(config, facts),
         boot_in_overlay,
+        lacking: git::asked(config).ok().flatten().map(|asked| lacking(&asked)).unwrap_or_default(),
         is_root: fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0),
     }
 }

@@ -133,6 +133,10 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         let todo = "overlayctl stale lists all, overlayctl stale accept or a reset ends this";
         found.push((Level::Warning, format!("{stale}; {todo}")));
     }
+    let populate = record.populate.as_ref();
+    if let Some(left) = populate.filter(|archive| matches!(archive.state.as_str(), "changed" | "used")) {
+        found.push((Level::Warning, format!("{left}; overlayctl reset would begin with it")));
+    }
     if record.effective.root == RootKind::Overlay {
         if live.root_fstype != "overlay" {
             let text = format!("the record says overlay, the kernel says / is {}", live.root_fstype);
@@ -183,6 +187,7 @@ mod tests {
             issues: Vec::new(),
             fingerprint: None,
             stale: None,
+            populate: None,
             notes: Vec::new(),
             steps: Vec::new(),
             by: String::new(),

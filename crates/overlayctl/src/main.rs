@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `overlayctl`: what the root is, why, and what the next boot would make of it; resets, kept uppers, images.
+//! `overlayctl`: what the root is, why, and what the next boot would make of it; resets and kept uppers, images,
+//! and what is pulled after the boot.
 
 mod args;
 mod bar;
@@ -15,6 +16,7 @@ mod keys;
 mod live;
 mod loopfile;
 mod plan;
+mod pull;
 mod reset;
 mod stale;
 mod status;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
         Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
         Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
+        Command::Pull { timeout, plain_root } => pull::run(timeout, plain_root),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),

@@ -4,6 +4,7 @@
 use crate::bar::cells;
 use crate::kept;
 use crate::live::{self, Fill, Level, Live};
+use crate::pull;
 use crate::stale;
 use crate::uppers;
 use anstyle::{AnsiColor, Style};
@@ -11,6 +12,7 @@ use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::issue::shown;
 use overlayroot_core::paths;
+use overlayroot_core::pulled::{self, Pulled};
 use overlayroot_core::record::Record;
 use overlayroot_core::upper::Upper;
 use overlayroot_linux::{recordfile, sources};
@@ -24,6 +26,7 @@ struct Status<'a> {
     #[serde(flatten)]
     record: Option<&'a Record>,
     live: &'a Live,
+    pull: Option<&'a Pulled>,
 }
 
 /// Whether this boot's command line or the host's configuration files ask for an overlay.
@@ -40,7 +43,11 @@ pub fn run(json: bool) -> Result<ExitCode> {
         record.notes.push("the upper was stale at the boot, and was accepted since".to_owned());
     }
     let live = live::read(record.as_ref())?;
-    let problems = live::problems(record.as_ref(), asked_for(), &live);
+    let mut problems = live::problems(record.as_ref(), asked_for(), &live);
+    let pulled = pull::state::read()?;
+    if pulled.as_ref().is_some_and(|pulled| pulled.outcome == pulled::Outcome::Failed) {
+        problems.push((Level::Warning, "the configuration was not pulled, or not all of it ran".to_owned()));
+    }
     let level = problems.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);
     if json {
         let status = Status {
@@ -48,10 +55,12 @@ pub fn run(json: bool) -> Result<ExitCode> {
             problems: problems.iter().map(|(_, text)| text.as_str()).collect(),
             record: record.as_ref(),
             live: &live,
+            pull: pulled.as_ref(),
         };
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else {
-        show(record.as_ref(), &live, &problems, level);
+        let pull = pull::row(record.as_ref(), pulled.as_ref(), live.root_fstype == "overlay");
+        show(record.as_ref(), &live, pull.as_deref(), &problems, level);
     }
     Ok(ExitCode::from(level as u8))
 }
@@ -66,13 +75,19 @@ fn style(level: Level) -> Style {
     color.on_default().bold()
 }
 
-fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], level: Level) {
+fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(Level, String)], level: Level) {
     let (style, plain) = (style(level), Style::new());
     let word = record.map_or("no record", |record| record.outcome.word());
     anstream::println!("{style}● overlay root: {word}{plain:#}{style:#}");
     if let Some(record) = record {
         row("asked for", &format!("{}  [{}]", shown(&record.requested.spec), record.requested.origin));
         row("running", &record.effective.to_string());
+        if let Some(name) = &record.effective.hostname {
+            row("hostname", name);
+        }
+        if let Some(populate) = &record.populate {
+            row("populated", &populate.to_string());
+        }
         row("policy", &format!("fallback {}, timeout {} s", record.requested.fallback, record.requested.timeout));
     }
     let mode = if live.root_writable { "writable" } else { "read-only" };
@@ -89,6 +104,9 @@ fn show(record: Option<&Record>, live: &Live, problems: &[(Level, String)], leve
     if let Some(fill) = &live.upper {
         row("upper", &format!("{} {} on {}", fill.fstype, fill.source, fill.at));
         row("", &bar(fill));
+    }
+    if let Some(pull) = pull {
+        row("pull", pull);
     }
     let store = record.and_then(|record| record.effective.store.as_ref());
     if let Some(marker) = store.and_then(|store| kept::pending(store).ok().flatten()) {

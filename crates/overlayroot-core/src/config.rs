@@ -3,13 +3,17 @@
 
 use crate::cmdline::{Arg, Source, lex};
 use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
+use crate::git;
 use crate::grammar::{self, Fallback, Key};
+use crate::hostname;
 use crate::image;
 use crate::issue::{Issue, nearest, shown};
 use crate::live;
+use crate::populate;
 use crate::stale;
 use crate::ubuntu;
 use crate::upper::{Problem, Upper, parse_upper};
+use crate::vars::{Template, Var};
 use std::fmt;
 
 /// The texts a configuration is made of, each list in the order of rising precedence.
@@ -90,6 +94,14 @@ pub struct Config {
     pub stale: Field<stale::Policy>,
     /// SHA-256 of the image that may be booted, in lower case.
     pub image_sha256: Field<Option<String>>,
+    /// Name of the machine.
+    pub hostname: Field<Option<Template>>,
+    /// What a new upper begins with.
+    pub populate: Field<Option<populate::Asked>>,
+    /// What the booted system pulls.
+    pub git: Field<Option<git::Git>>,
+    /// File with the signers that it is to trust.
+    pub git_verify: Field<Option<String>>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -124,6 +136,10 @@ impl Config {
             timeout: reader.parsed(&grammar::TIMEOUT, 30, grammar::parse_timeout),
             stale: reader.parsed(&grammar::STALE, stale::Policy::Warn, stale::parse_policy),
             image_sha256: reader.parsed(&grammar::IMAGE_SHA256, None, image::parse_sha256),
+            hostname: reader.parsed(&grammar::HOSTNAME, None, hostname::parse),
+            populate: reader.populate(),
+            git: reader.git(),
+            git_verify: reader.parsed(&grammar::GIT_VERIFY, None, git::parse_verify),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
@@ -140,6 +156,12 @@ impl Config {
     /// a typing mistake must not boot a writable root in silence.
     pub fn misunderstood(&self) -> bool {
         self.upper.origin == Origin::Default && !self.issues.is_empty()
+    }
+
+    /// The variables that values have: what must be known of the machine.
+    pub fn variables(&self) -> Vec<Var> {
+        let populate = self.populate.value.iter().map(|asked| &asked.source);
+        self.hostname.value.iter().chain(populate).flat_map(Template::vars).collect()
     }
 
     fn take_ubuntu(&mut self, inputs: &Inputs) {
@@ -189,7 +211,7 @@ impl Reader<'_> {
                 }
                 let near = nearest(&key, grammar::KEYS.iter().map(|row| row.name));
                 let value = arg.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-                self.issues.push(make_issue(&key, &value, &arg.source, Problem::new("unknown key", near)));
+                self.issues.push(make_issue(&key, &git::told(&value), &arg.source, Problem::new("unknown key", near)));
             }
         }
     }
@@ -236,11 +258,15 @@ impl Reader<'_> {
         }
     }
 
+    /// What was written for a key, if it is UTF-8.
+    fn given(&mut self, key: &Key) -> Option<(Arg, String)> {
+        let (_, arg) = self.find(key, key.deprecated)?;
+        let text = self.text(&arg)?;
+        Some((arg, text))
+    }
+
     fn parsed<T>(&mut self, key: &Key, default: T, parse: fn(&str) -> Result<T, Problem>) -> Field<T> {
-        let Some((_, arg)) = self.find(key, key.deprecated) else {
-            return Field::default(default);
-        };
-        let Some(text) = self.text(&arg) else {
+        let Some((arg, text)) = self.given(key) else {
             return Field::default(default);
         };
         match parse(&text) {
@@ -248,6 +274,44 @@ impl Reader<'_> {
             Err(problem) => {
                 self.problem(&arg, &text, problem);
                 Field::default(default)
+            }
+        }
+    }
+
+    /// A URL may carry a password, which is not told.
+    fn populate(&mut self) -> Field<Option<populate::Asked>> {
+        let Some((_, arg)) = self.find(&grammar::POPULATE, &[]) else {
+            return Field::default(None);
+        };
+        let given = String::from_utf8_lossy(arg.value.as_deref().unwrap_or_default()).into_owned();
+        let told = populate::told(&given);
+        let arg = Arg { value: Some(told.clone().into_bytes()), ..arg };
+        // What is not UTF-8 has replacement characters now, which no URL has.
+        match populate::parse(&given) {
+            Ok(value) => Field { value, origin: origin(&arg) },
+            Err(problem) => {
+                self.problem(&arg, &told, problem);
+                Field { value: Some(populate::Asked::mistaken(&told)), origin: origin(&arg) }
+            }
+        }
+    }
+
+    /// A password in a URL is refused, and not told.
+    fn git(&mut self) -> Field<Option<git::Git>> {
+        let Some((_, arg)) = self.find(&grammar::GIT, &[]) else {
+            return Field::default(None);
+        };
+        let bytes = arg.value.as_deref().unwrap_or_default();
+        let parsed = match std::str::from_utf8(bytes) {
+            Ok(text) => git::parse(text),
+            Err(_) => Err(Problem::new("the value is not UTF-8", None)),
+        };
+        match parsed {
+            Ok(value) => Field { value, origin: origin(&arg) },
+            Err(problem) => {
+                let problem = Problem { text: format!("{}; nothing is pulled", problem.text), ..problem };
+                self.problem(&arg, &git::told(&String::from_utf8_lossy(bytes)), problem);
+                Field::default(None)
             }
         }
     }

@@ -55,6 +55,8 @@ pub struct Host {
     pub upper: Option<(Fingerprint, Fingerprint)>,
     /// `/boot` lies in the overlay that runs now.
     pub boot_in_overlay: bool,
+    /// What a pull needs and the root lacks: programs, and the file of allowed signers.
+    pub lacking: Vec<String>,
     /// Whether devices can be read.
     pub is_root: bool,
 }
@@ -92,13 +94,16 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
     if asked {
         for kernel in &host.kernels {
             crate::doctor_image::examine(config, facts, kernel, &mut found);
+            crate::doctor_populate::image(config, kernel, &mut found);
         }
+        crate::doctor_populate::way(inputs, config, facts, &mut found);
         memory(config, host, &mut found);
         space(config, facts, &mut found);
         table(config, facts, &mut found);
         fingerprint(config, host, &mut found);
         others(host, &mut found);
     }
+    crate::doctor_pull::examine(config, asked, host, &mut found);
     if host.boot_in_overlay {
         let text = "/boot lies in the overlay: kernels and images made now go to the upper, where no boot loader looks";
         found.push(finding("boot", Grade::Note, text, "update kernels in a boot with rd.overlay=0"));
@@ -143,6 +148,15 @@ fn overruled(inputs: &Inputs) -> Vec<(&'static str, Origin, Origin)> {
         (&grammar::FALLBACK, files.fallback.value == line.fallback.value, files.fallback.origin, line.fallback.origin),
         (&grammar::TIMEOUT, files.timeout.value == line.timeout.value, files.timeout.origin, line.timeout.origin),
         (&grammar::STALE, files.stale.value == line.stale.value, files.stale.origin, line.stale.origin),
+        (&grammar::HOSTNAME, files.hostname.value == line.hostname.value, files.hostname.origin, line.hostname.origin),
+        (&grammar::POPULATE, files.populate.value == line.populate.value, files.populate.origin, line.populate.origin),
+        (&grammar::GIT, files.git.value == line.git.value, files.git.origin, line.git.origin),
+        (
+            &grammar::GIT_VERIFY,
+            files.git_verify.value == line.git_verify.value,
+            files.git_verify.origin,
+            line.git_verify.origin,
+        ),
     ];
     let both =
         pairs.into_iter().filter(|(_, same, file, line)| !same && *file != Origin::Default && *line != Origin::Default);
@@ -157,6 +171,10 @@ fn plan(config: &Config, decision: &Decision, found: &mut Vec<Finding>) {
             found.push(finding("plan", Grade::Ok, format!("{} steps to: {}", plan.steps.len(), plan.effective), ""));
             let notes = plan.notes.iter();
             found.extend(notes.map(|note| finding("plan", Grade::Note, note.clone(), "")));
+            let without = plan.without.iter();
+            found.extend(
+                without.map(|lack| finding("plan", Grade::Warning, lack.text.clone(), advice(config, lack.code))),
+            );
         }
         Decision::Instead(refusal, plan) => {
             let text = format!("{} ({}); instead: {}", refusal.text, refusal.code, plan.effective);
@@ -176,6 +194,10 @@ fn advice(config: &Config, code: &str) -> String {
         "no-room" => "make room, or ask for a smaller size=".to_owned(),
         "no-overlayfs" => "install the kernel's overlay module".to_owned(),
         "mistakes" => "correct them".to_owned(),
+        "populate" => "see rd.overlay.populate in overlayroot-rs(7)".to_owned(),
+        "hostname" => {
+            "correct the name; if only the initramfs knows the value, the next boot's record tells".to_owned()
+        }
         _ => format!("see rd.overlay in overlayroot-rs(7); the fallback is {}", config.fallback.value.word()),
     }
 }

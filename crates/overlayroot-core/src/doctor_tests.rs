@@ -122,6 +122,50 @@ fn what_the_image_lacks() {
 }
 
 #[test]
+fn what_an_archive_needs() {
+    let programs = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let archive = crate::facts::Archive { programs: programs(&["overlay-populate", "curl"]), ..Default::default() };
+    let facts = Facts { archive, ..facts() };
+    let mut host = host();
+    let said = |cmdline: &str, facts: &Facts, host: &Host| {
+        let found = doctor(cmdline, "", facts, host);
+        let about = found.iter().filter(|finding| finding.check == "populate");
+        about.map(|finding| format!("{:?} {}", finding.grade, finding.text)).collect::<Vec<_>>()
+    };
+    let url = "rd.overlay rd.neednet=1 rd.overlay.populate=https://s/x.tar";
+    let lacks = said(url, &facts, &host);
+    assert!(
+        lacks.len() == 3 && lacks.iter().take(2).all(|text| text.starts_with("Problem /boot/initramfs")),
+        "{lacks:?}"
+    );
+    host.kernels
+        .iter_mut()
+        .for_each(|kernel| kernel.files.as_mut().unwrap().extend(programs(&["overlay-populate", "curl"])));
+    assert_eq!(said(url, &facts, &host), ["Ok a new upper begins with https://s/x.tar"]);
+    assert_eq!(said("rd.overlay", &facts, &host), Vec::<String>::new());
+    let quiet = said("rd.overlay rd.neednet=0 rd.overlay.populate=http://u:secret@s/x.tar", &facts, &host);
+    assert!(
+        quiet.iter().any(|text| text.contains("nothing asks for it"))
+            && quiet.iter().any(|text| text.starts_with("Note")),
+        "{quiet:?}"
+    );
+    assert!(!format!("{quiet:?}").contains("secret"));
+    assert_eq!(said("rd.overlay root=nfs:s:/x rd.overlay.populate=https://s/x.tar", &facts, &host).len(), 1);
+    let missing = Facts { archive: crate::facts::Archive { missing: true, ..facts.archive.clone() }, ..facts.clone() };
+    assert_eq!(
+        said("rd.overlay rd.overlay.populate=/x.tar", &missing, &host),
+        ["Problem rd.overlay.populate: /x.tar is not in the root"]
+    );
+    // What the plan would refuse stands there, too.
+    let bare = Facts { archive: crate::facts::Archive::default(), ..facts.clone() };
+    let found = doctor(url, "", &bare, &host);
+    assert!(
+        found.iter().any(|finding| finding.check == "plan" && finding.text.contains("overlay-populate is not in")),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn ram_that_is_too_small() {
     let text = one(&doctor("rd.overlay=tmpfs:size=8G", "", &facts(), &host()), Grade::Warning);
     assert_eq!(text, "memory: the upper may take 8192M of 4096M RAM, with 0M swap");
@@ -160,4 +204,19 @@ fn others_staleness_and_rights() {
     assert!(one(&doctor("rd.overlay", "", &facts(), &user), Grade::Warning).starts_with("root:"));
     let inside = Host { boot_in_overlay: true, ..host() };
     assert_eq!(worst(&doctor("rd.overlay", "", &facts(), &inside)), Grade::Note);
+}
+
+#[test]
+fn a_pull_needs_programs_and_an_overlay() {
+    let cmdline = "rd.overlay rd.overlay.git=https://h/x rd.overlay.git.verify=/etc/signers";
+    assert_eq!(worst(&doctor(cmdline, "", &facts(), &host())), Grade::Ok);
+    let lacking = Host { lacking: vec!["git".into(), "/etc/signers".into()], ..host() };
+    let found = doctor(cmdline, "", &facts(), &lacking);
+    assert_eq!(one(&found, Grade::Problem), "pull: pulls https://h/x, but this root lacks git, /etc/signers");
+    let found = doctor("rd.overlay", "", &facts(), &lacking);
+    assert!(worst(&found) == Grade::Ok && found.iter().all(|finding| finding.check != "pull"), "{found:#?}");
+    let found = doctor("rd.overlay.git=https://h/x", "", &facts(), &host());
+    assert!(one(&found, Grade::Warning).contains("plain root"));
+    let found = doctor(&format!("{cmdline} rd.overlay.git.verfy=/x"), "", &facts(), &host());
+    assert!(found.iter().any(|finding| finding.check == "pull" && finding.grade == Grade::Problem), "{found:#?}");
 }

@@ -30,6 +30,38 @@ pub struct Facts {
     pub stock_hooks: Vec<String>,
     /// What already stands where our own mounts and links go.
     pub premade: Vec<Premade>,
+    /// What tells this machine from others, as far as a value asks for it.
+    pub node: Node,
+    /// What there is for an archive, where one is asked for.
+    pub archive: Archive,
+}
+
+/// What populating an upper depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Archive {
+    /// Programs that can be run here, of those that it takes.
+    pub programs: Vec<String>,
+    /// dracut's `proxy=`.
+    pub proxy: Option<String>,
+    /// An archive that is to lie in the root, and does not.
+    pub missing: bool,
+}
+
+/// What tells one machine from another. A value that nothing asks for is not looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// Name in `ip=` of the command line, or the kernel's; `None` where nobody has set one.
+    pub hostname: Option<String>,
+    /// Hardware address of the interface it booted from, in lower case with colons.
+    pub mac: Option<String>,
+    /// Serial number in its firmware.
+    pub serial: Option<String>,
+    /// UUID in its firmware, in lower case.
+    pub uuid: Option<String>,
+    /// First address of that interface, IPv4 before IPv6, link-local ones left out.
+    pub ip: Option<String>,
 }
 
 /// The root as the initramfs mounted it: the lower to be.

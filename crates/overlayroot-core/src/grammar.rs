@@ -85,9 +85,54 @@ pub static IMAGE_SHA256: Key = Key {
     default: "",
     help: "Boot only the image with this SHA-256 (root=live:); any other ends in the emergency shell, whatever the fallback.",
 };
+/// `rd.overlay.hostname`.
+pub static HOSTNAME: Key = Key {
+    name: "rd.overlay.hostname",
+    deprecated: &[],
+    syntax: "NAME",
+    default: "",
+    help: "Name of the machine: goes into /etc/hostname of the overlay, and to the kernel. May have ${hostname}, ${mac}, ${serial}, ${uuid}, ${ip}.",
+};
+/// `rd.overlay.populate`.
+pub static POPULATE: Key = Key {
+    name: "rd.overlay.populate",
+    deprecated: &[],
+    syntax: "URL|PATH[,sha256=HEX][,devices]",
+    default: "",
+    help: "Unpack a tar archive into an upper that is new, from a server or from the root itself. May have variables as the hostname.",
+};
+/// `rd.overlay.git`.
+pub static GIT: Key = Key {
+    name: "rd.overlay.git",
+    deprecated: &[],
+    syntax: "URL[#REF]",
+    default: "",
+    help: "Repository that the booted system fetches once the network is up, to run its overlayroot.d/* as root. May have variables as the hostname.",
+};
+/// `rd.overlay.git.verify`.
+pub static GIT_VERIFY: Key = Key {
+    name: "rd.overlay.git.verify",
+    deprecated: &[],
+    syntax: "FILE",
+    default: "",
+    help: "File in the root with the signers that are allowed: of the tag, or else of the commit. Nothing of what another signed is run.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 8] = [&OVERLAY, &RESET, &READONLY, &CRYPT, &FALLBACK, &TIMEOUT, &STALE, &IMAGE_SHA256];
+pub static KEYS: [&Key; 12] = [
+    &OVERLAY,
+    &RESET,
+    &READONLY,
+    &CRYPT,
+    &FALLBACK,
+    &TIMEOUT,
+    &STALE,
+    &IMAGE_SHA256,
+    &HOSTNAME,
+    &POPULATE,
+    &GIT,
+    &GIT_VERIFY,
+];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).
 pub const UBUNTU: &str = "overlayroot";

@@ -53,14 +53,21 @@ pub fn shown(text: &str) -> String {
 
 /// The candidate most like `word`, if any is like enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest_of(word, &mut candidates.into_iter())
+}
+
+/// Once for all kinds of iterators: each would cost the initramfs 800 bytes.
+fn nearest_of(word: &str, candidates: &mut dyn Iterator<Item = &str>) -> Option<String> {
     // Long hostile values would make the comparison quadratic in their length.
     let word: String = word.chars().take(64).collect();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&word, candidate), candidate))
-        .filter(|(score, _)| *score > 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate.to_owned())
+    let mut best = (0.85, None);
+    for candidate in candidates {
+        let score = strsim::jaro_winkler(&word, candidate);
+        if score > best.0 {
+            best = (score, Some(candidate));
+        }
+    }
+    best.1.map(str::to_owned)
 }
 
 #[cfg(test)]

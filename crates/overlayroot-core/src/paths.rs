@@ -54,3 +54,13 @@ pub const VOLATILE_ROOT: &str = "/run/systemd/volatile-root";
 pub const RUNTIME_UNITS: &str = "/run/systemd/system";
 /// Our own directory at the top of a device upper: trash, fingerprints.
 pub const META_DIR: &str = ".overlayroot";
+/// What became of this boot's pull (docs/state-record.md).
+pub const PULLED: &str = "/run/overlayroot/pull.json";
+/// Held by the pull that runs.
+pub const PULL_LOCK: &str = "/run/overlayroot/pull.lock";
+/// Where repositories are checked out, in directories with numbers.
+pub const PULL_DIR: &str = "/var/lib/overlayroot-rs/pull";
+/// The unit that pulls.
+pub const PULL_UNIT: &str = "/usr/lib/systemd/system/overlayroot-rs-pull.service";
+/// The link that has the booted system start it.
+pub const PULL_WANTED: &str = "/run/systemd/system/multi-user.target.wants/overlayroot-rs-pull.service";

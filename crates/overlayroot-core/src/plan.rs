@@ -4,13 +4,14 @@
 
 use crate::config::{Config, Origin};
 use crate::facts::{Device, Facts, Root};
+use crate::furnish::furnish;
 use crate::host;
 use crate::image;
 use crate::layout::{self, Places};
 use crate::paths;
 use crate::plan_on_disk as on_disk;
 use crate::plan_part;
-use crate::policy;
+use crate::policy::{self, Why};
 use crate::record::{Effective, RootKind, UpperKind};
 use crate::refusal::{self, Refusal};
 use crate::stale;
@@ -27,11 +28,13 @@ pub struct Plan {
     pub effective: Effective,
     /// What is worth saying.
     pub notes: Vec<String>,
+    /// What it goes without, and why: the policy bears it.
+    pub without: Vec<Refusal>,
 }
 
 impl Plan {
     pub(crate) fn keep(root: RootKind) -> Self {
-        Self { steps: Vec::new(), effective: Effective::plain(root), notes: Vec::new() }
+        Self { steps: Vec::new(), effective: Effective::plain(root), notes: Vec::new(), without: Vec::new() }
     }
 }
 
@@ -43,6 +46,9 @@ impl fmt::Display for Plan {
         writeln!(f, " = {}", self.effective)?;
         for note in &self.notes {
             writeln!(f, " note: {note}")?;
+        }
+        for lack in &self.without {
+            writeln!(f, " without ({}): {lack}", lack.code)?;
         }
         Ok(())
     }
@@ -87,16 +93,16 @@ pub fn decide(config: &Config, facts: &Facts) -> Decision {
     };
     match image::check(config, facts) {
         Err(refusal) => {
-            let instead = policy::fallback(config, facts, Some(&refusal));
+            let instead = policy::fallback(config, facts, Why::Refused(&refusal));
             return Decision::Instead(refusal, instead);
         }
         Ok(()) if off => return Decision::Off,
         Ok(()) => {}
     }
-    match plan(config, facts, root) {
+    match plan(config, facts, root).and_then(|plan| furnish(config, facts, plan)) {
         Ok(plan) => Decision::Do(plan),
         Err(refusal) => {
-            let instead = policy::fallback(config, facts, Some(&refusal));
+            let instead = policy::fallback(config, facts, Why::Refused(&refusal));
             Decision::Instead(refusal, instead)
         }
     }
@@ -300,7 +306,7 @@ pub(crate) fn finish(
     let (host_steps, mut notes) = host::for_overlay(config, root);
     steps.extend(host_steps);
     notes.splice(0..0, config.notes.iter().cloned());
-    Ok(Plan { steps, effective, notes })
+    Ok(Plan { steps, effective, notes, without: Vec::new() })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::cmdline::Source;
 use crate::config::Inputs;
 use crate::facts::{Kernel, Lookup, Rival};
-use crate::policy::fallback;
+use crate::policy::{Why, fallback};
 
 fn config(cmdline: &str) -> Config {
     Config::read(&Inputs { cmdline: vec![Source::new("/proc/cmdline", cmdline)], ..Inputs::default() })
@@ -101,11 +101,11 @@ fn the_stock_hooks_stand_down_whatever_the_policy() {
 
 #[test]
 fn a_failed_ram_overlay_is_not_tried_again() {
-    let plan = fallback(&config("rd.overlay"), &facts(), None);
+    let plan = fallback(&config("rd.overlay"), &facts(), Why::Failed("verify"));
     assert_eq!(plan.effective.root, RootKind::Plain);
-    let plan = fallback(&config("rd.overlay=tmpfs:nr_inodes=1"), &facts(), None);
+    let plan = fallback(&config("rd.overlay=tmpfs:nr_inodes=1"), &facts(), Why::Failed("verify"));
     assert_eq!(plan.effective.options, "size=50%,mode=0755");
-    let plan = fallback(&config("rd.overlay=/dev/vdb"), &facts(), None);
+    let plan = fallback(&config("rd.overlay=/dev/vdb"), &facts(), Why::Failed("verify"));
     assert_eq!(plan.effective.upper, UpperKind::Tmpfs);
 }
 

@@ -3,25 +3,45 @@
 
 use crate::config::Config;
 use crate::facts::Facts;
+use crate::furnish::furnish_instead;
 use crate::grammar::Fallback;
 use crate::host;
 use crate::image;
 use crate::paths;
 use crate::plan::{Plan, stand_down, tmpfs_plan};
+use crate::populate;
 use crate::record::RootKind;
 use crate::refusal::Refusal;
 use crate::step::Step;
 use crate::upper::{Tmpfs, Upper};
 
-/// What the policy says where the plan was refused (`why`) or its execution failed (`None`).
-pub fn fallback(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
+/// Why something else is done than what was asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Why<'a> {
+    /// Refused before the first step.
+    Refused(&'a Refusal),
+    /// The step of this name failed, and what was done before it was taken back.
+    Failed(&'a str),
+}
+
+impl Why<'_> {
+    fn code(&self) -> &str {
+        match self {
+            Self::Refused(refusal) => refusal.code,
+            Self::Failed(step) => step,
+        }
+    }
+}
+
+/// What the policy says.
+pub fn fallback(config: &Config, facts: &Facts, why: Why<'_>) -> Plan {
     let policy = config.fallback.value;
-    if why.is_some_and(|refusal| refusal.stand_aside) {
+    if matches!(why, Why::Refused(refusal) if refusal.stand_aside) {
         // Somebody's overlay is there, or will be: touch nothing.
         let root = if policy == Fallback::Halt { RootKind::None } else { RootKind::Foreign };
         return Plan::keep(root);
     }
-    if why.is_some_and(|refusal| refusal.code == image::CODE) {
+    if why.code() == image::CODE {
         return Plan::keep(RootKind::None);
     }
     let mut plan = match policy {
@@ -38,13 +58,18 @@ pub fn fallback(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
     plan
 }
 
-fn ram_instead(config: &Config, facts: &Facts, why: Option<&Refusal>) -> Plan {
+fn ram_instead(config: &Config, facts: &Facts, why: Why<'_>) -> Plan {
+    // What could not be unpacked once is not tried again: the overlay goes without, and a new upper that stays is
+    // left new for the next boot.
+    let populate = why.code() != populate::CODE;
+    let other = matches!(why, Why::Refused(_)) || !populate;
     let plain_ram = config.upper.value == Upper::Tmpfs(Tmpfs::default());
     let possible = facts.kernel.overlay && !config.misunderstood();
     match &facts.root {
         // A RAM overlay that failed would fail again, unless its limits were at fault.
-        Some(root) if possible && (why.is_some() || !plain_ram) => {
+        Some(root) if possible && (other || !plain_ram) => {
             let plan = tmpfs_plan(config, facts, root, &Tmpfs::default());
+            let plan = plan.map(|plan| furnish_instead(config, facts, plan, populate));
             plan.unwrap_or_else(|_| Plan::keep(RootKind::Plain))
         }
         _ => Plan::keep(RootKind::Plain),

@@ -4,8 +4,10 @@
 
 use crate::config::Config;
 use crate::facts::Fingerprint;
+use crate::git;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
+use crate::populated::Populated;
 use crate::stale::Stale;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -117,6 +119,9 @@ pub struct Effective {
     /// Directories of an upper that stays; none for one in RAM.
     #[serde(default)]
     pub store: Option<Store>,
+    /// The name that the machine was given.
+    #[serde(default)]
+    pub hostname: Option<String>,
 }
 
 impl Effective {
@@ -132,6 +137,7 @@ impl Effective {
             lowers: Vec::new(),
             reset: false,
             store: None,
+            hostname: None,
         }
     }
 
@@ -202,11 +208,25 @@ pub struct Requested {
     /// `rd.overlay.image.sha256`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub image_sha256: String,
+    /// `rd.overlay.hostname` as written; empty where none was asked for.
+    #[serde(default)]
+    pub hostname: String,
+    /// `rd.overlay.populate` as written, without a password; empty where none was asked for.
+    #[serde(default)]
+    pub populate: String,
+    /// `rd.overlay.git` as written; empty where none was asked for.
+    #[serde(default)]
+    pub git: String,
+    /// `rd.overlay.git.verify`; empty where none was asked for.
+    #[serde(default)]
+    pub git_verify: String,
 }
 
 impl Requested {
     /// The part of a configuration that the record keeps.
     pub fn of(config: &Config) -> Self {
+        // Nothing, where a mistake leaves open what is to be verified.
+        let git = git::asked(config).ok().flatten();
         Self {
             upper: config.upper.value.kind().to_owned(),
             spec: config.upper.value.to_string(),
@@ -217,6 +237,10 @@ impl Requested {
             timeout: config.timeout.value,
             stale: config.stale.value.word().to_owned(),
             image_sha256: config.image_sha256.value.clone().unwrap_or_default(),
+            hostname: config.hostname.value.as_ref().map(ToString::to_string).unwrap_or_default(),
+            populate: config.populate.value.as_ref().map(ToString::to_string).unwrap_or_default(),
+            git: git.as_ref().map(|asked| asked.git.to_string()).unwrap_or_default(),
+            git_verify: git.and_then(|asked| asked.verify).unwrap_or_default(),
         }
     }
 }
@@ -270,6 +294,9 @@ pub struct Record {
     /// An upper that was begun on another lower.
     #[serde(default)]
     pub stale: Option<Stale>,
+    /// What became of the archive that a new upper begins with; none where none was asked for.
+    #[serde(default)]
+    pub populate: Option<Populated>,
     /// What is worth saying but changes nothing.
     pub notes: Vec<String>,
     /// What was done, in order, undone attempts included.

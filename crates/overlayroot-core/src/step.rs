@@ -7,6 +7,7 @@ use crate::live::{self, Live};
 use crate::ondisk::{MadeFs, human};
 pub use crate::overlay_step::Overlay;
 use crate::part_step::PartStep;
+use crate::populate::Populate;
 use crate::stale::Compare;
 use std::fmt;
 
@@ -81,6 +82,11 @@ pub enum Step {
     Verify(Overlay),
     /// Put the parked mounts back, over the merged root.
     Unpark { root: String, mounts: Vec<String>, at: String },
+    /// Unpack an archive into the upper, if that is new.
+    Populate(Populate),
+    /// Give the machine its name: in the upper's `/etc/hostname`, unless the layers show that name already, and
+    /// to the kernel.
+    Hostname { name: String, upper: String, lowers: Vec<String> },
     /// Make the root read-only where no overlay protects it.
     RootReadOnly { at: String },
     /// Write a file for the booted system.
@@ -151,6 +157,8 @@ impl Step {
             Self::MountOverlay(_) => "mount-overlay",
             Self::Verify(_) => "verify",
             Self::Unpark { .. } => "unpark",
+            Self::Populate(_) => "populate",
+            Self::Hostname { .. } => "hostname",
             Self::RootReadOnly { .. } => "root-read-only",
             Self::WriteRun { .. } => "write",
             Self::LinkRun { .. } => "link-run",
@@ -171,6 +179,7 @@ impl Step {
                 | Self::GrowFs { .. }
                 | Self::GrowLoopFile { .. }
                 | Self::Hide { .. }
+                | Self::Hostname { .. }
                 | Self::WriteRun { .. }
                 | Self::LinkRun { .. }
         )
@@ -237,6 +246,8 @@ impl fmt::Display for Step {
             Self::Unpark { root, mounts, .. } => {
                 write!(f, "{} over {root}, not overlaid", mounts.join(" "))
             }
+            Self::Populate(populate) => write!(f, "{populate}"),
+            Self::Hostname { name, upper, .. } => write!(f, "{name} in {upper}/etc/hostname, and to the kernel"),
             Self::RootReadOnly { at } => write!(f, "{at}"),
             Self::WriteRun { path, why, .. } => write!(f, "{path}: {why}"),
             Self::LinkRun { path, to, why } => write!(f, "{path} -> {to}: {why}"),

@@ -121,7 +121,16 @@ fn quoted_behind(source: &str, marks: &[&str]) -> BTreeSet<String> {
 
 /// The words `plan` and `refusal` use as codes, from their source: a code has no table.
 fn refusal_codes() -> BTreeSet<String> {
-    let files = ["refusal.rs", "plan.rs", "plan_on_disk.rs", "plan_part.rs", "image.rs"];
+    let files = [
+        "refusal.rs",
+        "plan.rs",
+        "plan_on_disk.rs",
+        "plan_part.rs",
+        "subvol.rs",
+        "image.rs",
+        "hostname.rs",
+        "furnish.rs",
+    ];
     let source: String = files.iter().map(|name| read(&format!("crates/overlayroot-core/src/{name}"))).collect();
     let codes = quoted_behind(&source, &["code:", "refuse("]);
     assert!(codes.contains("device-missing") && codes.contains("options-too-long"), "{codes:?}");
@@ -136,10 +145,19 @@ fn step_names() -> BTreeSet<String> {
     names
 }
 
+/// The words that `overlayctl pull` uses as codes.
+fn pull_codes() -> BTreeSet<String> {
+    let files = ["overlayctl/src/pull.rs", "overlayctl/src/pull/repository.rs", "overlayroot-core/src/pulled.rs"];
+    let source: String = files.iter().map(|name| read(&format!("crates/{name}"))).collect();
+    let codes = quoted_behind(&source, &["code:", "Failure::new("]);
+    assert!(codes.contains("not-signed") && codes.contains("interrupted") && codes.contains("script"), "{codes:?}");
+    codes
+}
+
 #[test]
 fn the_record_s_document_has_every_code_and_step() {
     let page = read("docs/state-record.md");
-    for code in refusal_codes().union(&step_names()) {
+    for code in refusal_codes().union(&step_names()).cloned().chain(pull_codes()) {
         assert!(page.contains(&format!("| `{code}` |")), "docs/state-record.md has no row for `{code}`");
     }
 }
@@ -147,7 +165,8 @@ fn the_record_s_document_has_every_code_and_step() {
 #[test]
 fn the_record_s_document_has_every_field_and_outcome() {
     let page = read("docs/state-record.md");
-    let source = read("crates/overlayroot-core/src/record.rs") + &read("crates/overlayroot-core/src/issue.rs");
+    let files = ["record.rs", "issue.rs", "populated.rs", "pulled.rs"];
+    let source: String = files.iter().map(|name| read(&format!("crates/overlayroot-core/src/{name}"))).collect();
     let fields =
         source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(name, _)| name);
     let mut count = 0;

@@ -20,6 +20,17 @@ const WORDS: &[&str] = &[
     "rd.overlay.fallback",
     "rd.overlay.timeout",
     "rd.overlay.stale",
+    "rd.overlay.hostname",
+    "rd.overlay.populate",
+    "http://s/x.tar",
+    "sha256=",
+    "devices",
+    "rd.overlay.git",
+    "rd.overlay.git.verify",
+    "https://h/x",
+    "ssh://",
+    "${mac}",
+    "${",
     "park",
     "rd.live.overlay",
     "rd.live.overlay.overlayfs",
@@ -115,6 +126,8 @@ fn stays_home(plan: &Plan) -> Result<(), TestCaseError> {
                 vec![&store.upper, &store.work, &store.trash, &store.fingerprint, &store.marker]
             }
             Step::WriteRun { path, .. } | Step::LinkRun { path, .. } | Step::Remember { path, .. } => vec![path],
+            Step::Populate(populate) => vec![&populate.store.upper, &populate.store.work, &populate.lower],
+            Step::Hostname { upper, .. } => vec![upper],
             Step::Quota(quota) => vec![&quota.at, &quota.upper, &quota.work],
             Step::MountOverlay(overlay) => {
                 prop_assert!(overlay.data().len() <= Overlay::MOST);

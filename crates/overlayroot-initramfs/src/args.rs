@@ -126,7 +126,7 @@ fn help(tool: Tool) -> String {
              dracut's own overlayfs module where an overlay is asked for; --take-apart unmounts\n\
              what is left of the overlay, in dracut's shutdown ramdisk; --file-systems lists\n\
              the kinds of file system on this machine that can hold an upper, --programs what\n\
-             has to be in the initramfs to make the upper that is configured.",
+             has to be in the initramfs to make the upper that is configured, and to populate it.",
         ),
         Tool::Upper => (
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",

@@ -5,6 +5,7 @@ use crate::args::Args;
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::plan;
+use overlayroot_core::populate::Asked;
 use overlayroot_core::upper::Upper;
 use overlayroot_linux::assemble::{Verdict, assemble, read_machine, stand_down};
 use overlayroot_linux::holder::Journal;
@@ -33,7 +34,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.programs {
-        println!("{}", programs(&Config::read(&sources::read(None)).upper.value));
+        println!("{}", programs(&Config::read(&sources::read(None))));
         return Ok(ExitCode::SUCCESS);
     }
     if args.dry_run {
@@ -50,11 +51,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// Programs to make an upper with, where the configuration asks for one that may have to be made.
-fn programs(upper: &Upper) -> String {
-    match upper {
-        Upper::Loop(file) => format!("mkfs.{}", file.fs.word()),
-        Upper::Part(part) => format!("sfdisk mkfs.{}", part.fs.word()),
+/// Programs to make an upper with, where the configuration asks for one that may have to be made, and those for
+/// an archive that it begins with.
+fn programs(config: &Config) -> String {
+    let upper = match &config.upper.value {
+        Upper::Loop(file) => format!("mkfs.{} ", file.fs.word()),
+        Upper::Part(part) => format!("sfdisk mkfs.{} ", part.fs.word()),
         _ => String::new(),
-    }
+    };
+    upper + &config.populate.value.iter().flat_map(Asked::programs).collect::<Vec<_>>().join(" ")
 }

@@ -18,7 +18,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(device) = &args.device {
         inputs = asked_by_hand(device);
     }
-    let config = Config::read(&inputs);
+    let mut config = Config::read(&inputs);
+    // The device alone: what goes into the upper is the whole boot's.
+    (config.populate.value, config.hostname.value) = (None, None);
     let probed = probe::initramfs(&config, &lex(&inputs.cmdline), Journal::Leave)?;
     // In the emergency shell the root may not be there; the upper's part does not need it.
     let facts = Facts {

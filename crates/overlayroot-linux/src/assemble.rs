@@ -13,7 +13,9 @@ use overlayroot_core::issue::shown;
 use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
-use overlayroot_core::policy;
+use overlayroot_core::policy::{self, Why};
+use overlayroot_core::populate;
+use overlayroot_core::populated::Populated;
 use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA};
 use overlayroot_core::rivals;
 use overlayroot_core::upper::Upper;
@@ -79,17 +81,19 @@ pub fn assemble(by: &str) -> Result<Verdict> {
     let mut run = Run::default();
     let (effective, outcome) = run.decide(&config, &facts, decision);
     let kept = effective.store.is_some();
+    let populated = populated(&config, &run.report);
     let record = Record {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         boot_id: recordfile::boot_id(),
         outcome,
         requested: Requested::of(&config),
-        effective: Effective { reset: run.report.reset, ..effective },
+        effective: Effective { reset: run.report.reset, hostname: run.report.hostname, ..effective },
         reasons: run.reasons,
         issues: config.issues,
         fingerprint: facts.root.filter(|_| kept).map(|root| root.fingerprint),
         stale: run.report.stale,
+        populate: populated,
         notes: run.notes.into_iter().chain(run.report.notes).collect(),
         steps: run.report.steps,
         by: by.to_owned(),
@@ -101,6 +105,18 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         tracing::error!("the record could not be written: {error:#}");
     }
     Ok(verdict(record.effective.root))
+}
+
+/// What became of the archive that was asked for, also where no step came to it.
+fn populated(config: &Config, report: &Report) -> Option<Populated> {
+    let asked = config.populate.value.as_ref()?;
+    let none = || Populated {
+        source: populate::told(&asked.source.to_string()),
+        state: "failed".to_owned(),
+        why: Some("unready".to_owned()),
+        ..Populated::default()
+    };
+    Some(report.populate.clone().unwrap_or_else(none))
 }
 
 fn verdict(root: RootKind) -> Verdict {
@@ -131,8 +147,11 @@ impl Run {
             }
         };
         let mut done = self.execute(&plan);
-        if done.is_none() {
-            done = self.execute(&policy::fallback(config, facts, None));
+        // Twice at most: what is made instead may fail in turn for want of its archive, and goes without it then.
+        let mut failed = String::new();
+        while done.is_none() && (failed.is_empty() || self.failed() == populate::CODE && failed != populate::CODE) {
+            failed = self.failed();
+            done = self.execute(&policy::fallback(config, facts, Why::Failed(&failed)));
         }
         let effective = done.unwrap_or_else(|| Effective::plain(RootKind::Plain));
         let blemished = !self.reasons.is_empty() || !config.issues.is_empty();
@@ -141,10 +160,21 @@ impl Run {
         (effective, outcome)
     }
 
+    /// The step that failed last.
+    fn failed(&self) -> String {
+        self.reasons.last().map(|reason| reason.code.clone()).unwrap_or_default()
+    }
+
     /// What runs after the plan, or `None` where it failed and was undone.
     fn execute(&mut self, plan: &Plan) -> Option<Effective> {
         match execute::run(&plan.steps, &mut self.report) {
             Ok(soft) => {
+                let without = plan.without.iter();
+                self.reasons.extend(without.map(|lack| Reason {
+                    code: lack.code.to_owned(),
+                    text: lack.text.clone(),
+                    kernel: Vec::new(),
+                }));
                 self.reasons.extend(soft);
                 self.notes.clone_from(&plan.notes);
                 Some(plan.effective.clone())

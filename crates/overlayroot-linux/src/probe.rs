@@ -6,11 +6,11 @@ use crate::holder::{self, Journal};
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
-use crate::{blkid, device, disk_probe, mounts, program, quota_probe, subvol_probe};
+use crate::{blkid, device, disk_probe, identity, mounts, populate, program, quota_probe, subvol_probe};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Facts, Fingerprint, Kernel, Lookup, Place, Premade, PremadeKind, Root};
+use overlayroot_core::facts::{Archive, Facts, Fingerprint, Kernel, Lookup, Place, Premade, PremadeKind, Root};
 use overlayroot_core::image::{self, Image};
 use overlayroot_core::live::{self, Live};
 use overlayroot_core::mountinfo::{self, Mount};
@@ -41,6 +41,7 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
     let disk = disk_probe::disk_of(config, mount);
     let device = device_of(config, true).or_else(|| disk_probe::upper_of(config, disk.as_ref(), true));
     let subvolume = || subvol_probe::place_of(config, &mounts, mount, true);
+    let node = identity::look(&config.variables(), args);
     let place = place_of(config, at).or_else(subvolume);
     Ok(Facts {
         rivals: rivals::find(args, &mount.fstype, &mount.source, live.as_ref()),
@@ -53,6 +54,8 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
         image: (image::asked(config) && live::asked(args)).then(crate::image::look),
         stock_hooks: stock_hooks(),
         premade: premade(&mounts),
+        archive: populate::look(config, args),
+        node,
     })
 }
 
@@ -75,6 +78,8 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let overlay = has_overlay() || modules.contains("/overlay.ko");
     let disk = found.and_then(|mount| disk_probe::disk_of(config, mount));
     let device = device_of(config, false).or_else(|| disk_probe::upper_of(config, disk.as_ref(), false));
+    let node = identity::look(&config.variables(), args);
+    let missing = found.is_some_and(|mount| populate::is_missing(config, &node, &mount.at));
     let place = found.and_then(|mount| {
         place_of(config, &mount.at).or_else(|| subvol_probe::place_of(config, &mounts, mount, false))
     });
@@ -89,6 +94,8 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         image: Image::of_next_boot(config),
         stock_hooks: Vec::new(),
         premade: Vec::new(),
+        archive: Archive { missing, ..populate::look(config, args) },
+        node,
     })
 }
 

@@ -62,7 +62,15 @@ fn directory(name: &str) -> Vec<Source> {
 /// Reads a file of another root, with that root's own links: `/etc/os-release` may be an absolute
 /// link, which must not be followed into the initramfs.
 pub fn read_in_root(root: &str, name: &str) -> Result<Vec<u8>> {
-    let context = || format!("reading {name} below {root}");
+    let file = open_in_root(root, name)?;
+    let mut text = Vec::new();
+    file.take(MOST).read_to_end(&mut text).with_context(|| format!("reading {name} below {root}"))?;
+    Ok(text)
+}
+
+/// Opens a file of another root to read, with that root's own links.
+pub fn open_in_root(root: &str, name: &str) -> Result<File> {
+    let context = || format!("opening {name} below {root}");
     let directory =
         open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(context)?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -76,9 +84,7 @@ pub fn read_in_root(root: &str, name: &str) -> Result<Vec<u8>> {
         other => other,
     }
     .with_context(context)?;
-    let mut text = Vec::new();
-    File::from(fd).take(MOST).read_to_end(&mut text).with_context(context)?;
-    Ok(text)
+    Ok(File::from(fd))
 }
 
 #[cfg(test)]

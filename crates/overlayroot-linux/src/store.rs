@@ -50,8 +50,8 @@ pub fn copy_attributes(from: &str, to: &str) -> Result<()> {
     rustix::fs::chown(to, Some(uid), Some(gid)).with_context(context)?;
     rustix::fs::chmod(to, Mode::from_raw_mode(metadata.mode() & 0o7777)).with_context(context)?;
     for name in xattrs(from).with_context(context)? {
-        // overlayfs's own marks describe the layer they are on, not the one to come.
-        if name.starts_with("trusted.overlay.") {
+        // overlayfs's marks, and ours, describe the layer they are on, not the one to come.
+        if name.starts_with("trusted.overlay.") || name.starts_with("trusted.overlayroot.") {
             continue;
         }
         let mut value = vec![0; 65_536];
@@ -98,20 +98,9 @@ pub fn empty(directory: &str) -> Result<()> {
 /// # Errors
 /// Where something else has that name in the upper already; it is left alone.
 pub fn hide(upper: &str, like: &str, path: &str) -> Result<()> {
-    let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
-    let mut way = String::new();
-    for part in parent.split('/').filter(|part| !part.is_empty()) {
-        way = format!("{way}/{part}");
-        let (here, there) = (format!("{upper}{way}"), format!("{like}{way}"));
-        match fs::symlink_metadata(&here) {
-            Ok(metadata) if metadata.is_dir() => {}
-            // Removed or replaced in the merged root: what was below is not seen anyway.
-            Ok(_) => return Ok(()),
-            Err(_) => {
-                fs::create_dir(&here).with_context(|| format!("making {here}"))?;
-                copy_attributes(&there, &here)?;
-            }
-        }
+    if !parents(upper, like, path)? {
+        // Removed or replaced in the merged root: what was below is not seen anyway.
+        return Ok(());
     }
     let target = format!("{upper}{path}");
     match fs::symlink_metadata(&target) {
@@ -122,6 +111,27 @@ pub fn hide(upper: &str, like: &str, path: &str) -> Result<()> {
             made.with_context(|| format!("making the whiteout {target}"))
         }
     }
+}
+
+/// Makes the directories on the way to `path` in the upper, with the attributes that `like`, the lower, has there;
+/// false where something else is in the way, in one of the two.
+pub fn parents(upper: &str, like: &str, path: &str) -> Result<bool> {
+    let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut way = String::new();
+    for part in parent.split('/').filter(|part| !part.is_empty()) {
+        way = format!("{way}/{part}");
+        let (here, there) = (format!("{upper}{way}"), format!("{like}{way}"));
+        match fs::symlink_metadata(&here) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Ok(false),
+            Err(_) if fs::symlink_metadata(&there).is_ok_and(|metadata| !metadata.is_dir()) => return Ok(false),
+            Err(_) => {
+                fs::create_dir(&here).with_context(|| format!("making {here}"))?;
+                copy_attributes(&there, &here)?;
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Stores the lower's fingerprint, unless one is there: it tells on which lower the upper was begun. An

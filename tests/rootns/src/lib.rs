@@ -6,7 +6,10 @@
 //! device is detached also when the test fails.
 
 pub mod cost;
+pub mod forge;
+pub mod http;
 pub mod subvol;
+pub mod tar;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -42,7 +45,8 @@ pub fn on_stage_made(
     let images = tempfile::tempdir().expect("a directory for images");
     let at = images.path().to_owned();
     let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNS).expect("a private mount namespace");
+        // The machine that runs the tests keeps its name.
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS).expect("private namespaces");
         mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO).expect("making / private");
         let mut stage = Stage::build(&name, at, fstype, mib, mkfs);
         test(&mut stage);
@@ -99,7 +103,7 @@ pub fn run(program: &str, args: &[&str]) -> String {
 fn binary(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("the test's own path");
     let file = here.ancestors().nth(2).expect("target directory").join(name);
-    assert!(file.exists(), "{} is not built: cargo build -p overlayroot-initramfs -p overlayctl", file.display());
+    assert!(file.exists(), "{} is not built: make test-rootns builds it", file.display());
     file
 }
 
@@ -132,7 +136,7 @@ impl Stage {
         let new = self.images.join("stage");
         fs::create_dir(&new).expect("the stage");
         mount(Some("stage"), &new, Some("tmpfs"), MsFlags::empty(), NO).expect("a tmpfs");
-        let programs = ["overlay-assemble", "overlayctl"].map(|name| (name, binary(name)));
+        let programs = ["overlay-assemble", "overlay-populate", "overlayctl"].map(|name| (name, binary(name)));
         for dir in [
             "usr", "dev", "proc", "sys", "run", "sysroot", "etc", "tmp", "mnt", "images", "bin", "sbin", "lib", "lib64",
         ] {
@@ -187,9 +191,16 @@ impl Stage {
     pub fn tool(&self, tool: &str, cmdline: &[u8], args: &[&str]) -> Output {
         fs::write("/tmp/cmdline", cmdline).expect("the command line");
         mount(Some("/tmp/cmdline"), "/proc/cmdline", NO, MsFlags::MS_BIND, NO).expect("over /proc/cmdline");
-        let output = Command::new(format!("/{tool}")).args(args).output().expect("the tool");
+        let output = self.command(tool).args(args).output().expect("the tool");
         nix::mount::umount("/proc/cmdline").expect("off /proc/cmdline");
         output
+    }
+
+    /// A tool of the stage, which finds the others.
+    pub fn command(&self, tool: &str) -> Command {
+        let mut command = Command::new(format!("/{tool}"));
+        command.env("PATH", format!("/:{}", std::env::var("PATH").unwrap_or_default()));
+        command
     }
 
     /// Runs overlay-assemble and gives back its record.

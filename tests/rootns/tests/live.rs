@@ -27,7 +27,7 @@ fn live() -> String {
 
 fn upper_size() -> u64 {
     let stat = nix::sys::statvfs::statvfs("/sysroot").unwrap();
-    stat.blocks() * stat.fragment_size() >> 20
+    (stat.blocks() * stat.fragment_size()) >> 20
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn another_image_is_no_root() {
         // Nothing was touched.
         assert_eq!(
             upper_size(),
-            nix::sys::statvfs::statvfs("/run").map(|s| s.blocks() * s.fragment_size() >> 20).unwrap()
+            nix::sys::statvfs::statvfs("/run").map(|s| (s.blocks() * s.fragment_size()) >> 20).unwrap()
         );
         fs::remove_file("/run/initramfs/livedev").unwrap();
         let record = stage.assemble(&format!("{LIVE} rd.overlay.image.sha256={sum}"));

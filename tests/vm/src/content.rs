@@ -25,7 +25,8 @@ const ALWAYS: [&str; 10] = [
     "sbin/modprobe",
 ];
 /// Where dracut.conf asks for it; part of a name.
-const ASKED: [&str; 5] = ["sbin/mkfs.ext4", "sbin/mkfs.xfs", "sbin/mkfs.btrfs", "sbin/sfdisk", "/quota_v2.ko"];
+const ASKED: [&str; 6] =
+    ["sbin/mkfs.ext4", "sbin/mkfs.xfs", "sbin/mkfs.btrfs", "sbin/sfdisk", "/quota_v2.ko", "bin/overlay-populate"];
 const UNIT: &str = "usr/lib/systemd/system/overlayroot-rs.service";
 const LINK: &str = "initrd-root-fs.target.wants/overlayroot-rs.service";
 
@@ -91,6 +92,8 @@ fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
             ensure!(names.iter().any(|file| file.contains(name)), "{name} was asked for and is missing");
         }
     }
+    let uninvited = variant != Variant::Mkfs && has("bin/overlay-populate");
+    ensure!(!uninvited, "overlay-populate came uninvited");
     let systemd = cell.initrd == Initrd::Systemd;
     ensure!(has(UNIT) == systemd && has(LINK) == systemd, "the unit is {}", if systemd { "missing" } else { "there" });
     let stock = names.iter().find(|name| name.ends_with("-overlayfs.sh"));

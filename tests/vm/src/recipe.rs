@@ -200,7 +200,12 @@ impl Builder<'_> {
         let mut command = self.in_root(tree);
         if variant == Variant::Mkfs {
             // as in dracut.conf, where it would count for the other images as well
-            command.args(["env", "overlayroot_mkfs=ext4 xfs btrfs sfdisk", "overlayroot_quota=yes"]);
+            command.args([
+                "env",
+                "overlayroot_mkfs=ext4 xfs btrfs sfdisk",
+                "overlayroot_quota=yes",
+                "overlayroot_populate=local",
+            ]);
         }
         command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);
         command.args(["--zstd", "--kver", &kernel_version(tree)?]);

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Has a new upper populated, by a program of its own that is only in images which ask for it. What an upper began
+//! with is kept as an attribute of its directory: it comes into being in the same rename as the content, and goes
+//! with it when the upper is kept, restored or thrown away.
+
+use crate::execute::Report;
+use crate::{mounts, place, program, sources};
+use anyhow::{Context, Result, bail};
+use overlayroot_core::cmdline::Arg;
+use overlayroot_core::config::Config;
+use overlayroot_core::facts::{Archive, Facts, Node};
+use overlayroot_core::hostname;
+use overlayroot_core::paths;
+use overlayroot_core::populate::{Marker, PROGRAM, Populate};
+use overlayroot_core::populated::Populated;
+use std::fs;
+use std::io::ErrorKind;
+
+/// Where the program says how it went.
+const OUTPUT: &str = "/run/initramfs/overlayroot/populate.log";
+
+/// What the upper began with; `None` where it was never populated.
+pub fn marker(upper: &str) -> Option<Marker> {
+    let mut value = vec![0_u8; 4096];
+    let len = rustix::fs::lgetxattr(upper, Marker::NAME, &mut value).ok()?;
+    Some(Marker::parse(&String::from_utf8_lossy(value.get(..len).unwrap_or_default())))
+}
+
+/// Populates the upper if it is new, else tells what it is.
+///
+/// # Errors
+/// Where a new upper can't be populated; there is nothing in it then.
+pub(crate) fn step(asked: &Populate, report: &mut Report) -> Result<()> {
+    let mut found = Populated { source: asked.told.clone(), ..Populated::default() };
+    let upper = &asked.store.upper;
+    if let Some(was) = marker(upper) {
+        let same = asked.is_from(&was);
+        found.state = if same { "kept" } else { "changed" }.to_owned();
+        found.was = (!same).then_some(was.source);
+        found.sha256 = Some(was.sha256).filter(|sum| !sum.is_empty());
+    } else if asked.readonly {
+        found.state = "waits".to_owned();
+    } else if !is_empty(upper)? {
+        found.state = "used".to_owned();
+    } else {
+        let done = fill(asked, &mut found, report);
+        report.populate = Some(found);
+        return done;
+    }
+    if matches!(found.state.as_str(), "changed" | "used") {
+        tracing::warn!("{upper} is left as it is: it was not made from {}", found.source);
+    }
+    report.populate = Some(found);
+    Ok(())
+}
+
+fn is_empty(upper: &str) -> Result<bool> {
+    match fs::read_dir(upper) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error).with_context(|| format!("reading {upper}")),
+    }
+}
+
+fn fill(asked: &Populate, found: &mut Populated, report: &mut Report) -> Result<()> {
+    found.state = "failed".to_owned();
+    if let Some(why) = &asked.unready {
+        found.why = Some("unready".to_owned());
+        bail!("{}: {why}", asked.told);
+    }
+    tracing::info!("populating the upper from {}", asked.told);
+    mounts::make_dir(paths::PRIVATE)?;
+    let scratch = asked.store.marker.rsplit_once('/').map_or("/", |(directory, _)| directory);
+    mounts::make_dir(scratch)?;
+    let code = program::run(PROGRAM, &arguments(asked, scratch), OUTPUT)?;
+    let said = program::last_line(&fs::read(OUTPUT).unwrap_or_default());
+    if code != 0 {
+        // "word: text"; a program that was killed says nothing.
+        let word = said.split_once(": ").map(|(word, _)| word).filter(|word| WORDS.contains(word));
+        found.why = Some(word.unwrap_or("io").to_owned());
+        bail!("{}: {}", asked.told, if said.is_empty() { format!("{PROGRAM} ended with {code}") } else { said });
+    }
+    found.state = "done".to_owned();
+    found.sha256 = marker(&asked.store.upper).map(|marker| marker.sha256);
+    // What can't be kept, such as an attribute that the file system has no place for, it says in words.
+    report.notes.extend(Some(said).filter(|said| !said.is_empty()));
+    Ok(())
+}
+
+/// What the program's last line begins with where it fails.
+const WORDS: [&str; 5] = ["fetch", "sha256", "archive", "no-room", "io"];
+
+fn arguments<'a>(asked: &'a Populate, scratch: &'a str) -> Vec<&'a str> {
+    let store = &asked.store;
+    let mut words = vec!["--upper", &store.upper, "--work", &store.work, "--scratch", scratch, "--lower", &asked.lower];
+    words.extend(["--told", &asked.told]);
+    if let Some(sum) = &asked.sha256 {
+        words.extend(["--sha256", sum]);
+    }
+    if let Some(proxy) = &asked.proxy {
+        words.extend(["--proxy", proxy]);
+    }
+    if asked.devices {
+        words.push("--devices");
+    }
+    words.push(&asked.source);
+    words
+}
+
+/// What there is for the archive that is asked for.
+pub fn look(config: &Config, args: &[Arg]) -> Archive {
+    let Some(asked) = &config.populate.value else {
+        return Archive::default();
+    };
+    let mut found = Archive::default();
+    for name in asked.programs() {
+        if place::is_here(name) {
+            found.programs.push(name.to_owned());
+        }
+    }
+    let proxy = args.iter().rfind(|arg| arg.key == b"proxy").and_then(|arg| arg.value.clone());
+    found.proxy = proxy.and_then(|value| String::from_utf8(value).ok()).filter(|value| !value.is_empty());
+    found
+}
+
+/// Whether an archive that is to lie in the root at `root` is not there. For the host: the boot finds out.
+pub fn is_missing(config: &Config, node: &Node, root: &str) -> bool {
+    let Some(asked) = config.populate.value.as_ref().filter(|asked| !asked.is_url()) else {
+        return false;
+    };
+    let node = hostname::node(config, &Facts { node: node.clone(), ..Facts::default() });
+    asked.on(&node).is_ok_and(|path| sources::open_in_root(root, &path).is_err())
+}

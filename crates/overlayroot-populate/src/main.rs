@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlay-populate`: started by `overlay-assemble` where an archive is asked for; by hand with the same words.
+
+#[cfg(not(debug_assertions))]
+#[path = "../../overlayroot-initramfs/src/backtrace.rs"]
+mod backtrace;
+
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use overlayroot_populate::run::{Job, run};
+use std::process::ExitCode;
+
+const HELP: &str = "Usage: overlay-populate --upper DIR --work DIR --scratch DIR --lower DIR [--sha256 HEX]
+       [--devices] [--proxy URL] [--told TEXT] URL|PATH
+
+Fetches a tar archive (plain, gzip, zstd) with curl, or takes PATH of the lower,
+and unpacks it into the upper, an empty directory: whole or not at all. What is
+refused is in overlayroot-rs(7). Started by overlay-assemble.
+
+  --upper DIR, --work DIR  the upper and its work directory, on one file system
+  --scratch DIR            where the archive is put, on the same
+  --lower DIR              the root below: what it has decides what is not listed
+  --sha256 HEX             the sum that the archive must have
+  --devices                take device nodes and pipes
+  --proxy URL              by way of this proxy
+  --told TEXT              the source for people, without a password
+  --seconds N,N,N          all attempts, further attempts, without progress
+  -h, --help               this text
+  -V, --version            the version
+
+Exit: 0 done, 1 not (the last line says why), 64 wrong arguments.
+";
+
+fn main() -> ExitCode {
+    let job = match parse() {
+        Ok(Some(job)) => job,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("overlay-populate: {error} (see overlay-populate --help)");
+            return ExitCode::from(64);
+        }
+    };
+    match run(&job) {
+        Ok(lost) => {
+            lost.iter().for_each(|lost| println!("{lost}"));
+            ExitCode::SUCCESS
+        }
+        Err(fault) => {
+            eprintln!("{fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse() -> Result<Option<Job>, lexopt::Error> {
+    let mut job = Job { seconds: (600, 120, 30), ..Job::default() };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        let text = |parser: &mut lexopt::Parser| parser.value()?.string();
+        match arg {
+            Long("upper") => job.upper = text(&mut parser)?,
+            Long("work") => job.work = text(&mut parser)?,
+            Long("scratch") => job.scratch = text(&mut parser)?,
+            Long("lower") => job.lower = text(&mut parser)?,
+            Long("sha256") => job.sha256 = Some(text(&mut parser)?.to_ascii_lowercase()),
+            Long("proxy") => job.proxy = Some(text(&mut parser)?),
+            Long("told") => job.told = text(&mut parser)?,
+            Long("seconds") => job.seconds = seconds(&text(&mut parser)?)?,
+            Long("devices") => job.devices = true,
+            Long("help") | Short('h') => return said(HELP),
+            Long("version") | Short('V') => return said(concat!("overlayroot-rs ", env!("CARGO_PKG_VERSION"), "\n")),
+            Value(source) if job.source.is_empty() => job.source = source.string()?,
+            other => return Err(other.unexpected()),
+        }
+    }
+    let given = [&job.upper, &job.work, &job.scratch, &job.lower, &job.source];
+    if given.iter().any(|word| word.is_empty()) {
+        return Err("--upper, --work, --scratch, --lower and a source are needed".into());
+    }
+    if job.told.is_empty() {
+        job.told = overlayroot_core::populate::told(&job.source);
+    }
+    Ok(Some(job))
+}
+
+fn said(text: &str) -> Result<Option<Job>, lexopt::Error> {
+    print!("{text}");
+    Ok(None)
+}
+
+fn seconds(text: &str) -> Result<(u64, u64, u64), lexopt::Error> {
+    let numbers: Vec<u64> = text.split(',').filter_map(|number| number.parse().ok()).collect();
+    match numbers.as_slice() {
+        [total, retry, stall] => Ok((*total, *retry, *stall)),
+        _ => Err("--seconds takes three numbers".into()),
+    }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl pull` over HTTP, when the server comes late or never, and when it is killed on the way.
+#![allow(missing_docs)]
+use overlayroot_rootns::forge::{FILE, Forge, Kind, Web, own_network};
+use overlayroot_rootns::{Stage, on_stage, run};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PORT: u16 = 8418;
+const URL: &str = "http://127.0.0.1:8418/nodes.git";
+const DIR: &str = "/sysroot/var/lib/overlayroot-rs/pull";
+
+fn state() -> Value {
+    serde_json::from_str(&fs::read_to_string("/run/overlayroot/pull.json").unwrap_or_default()).unwrap_or_default()
+}
+
+fn conf(text: &str) {
+    fs::write("/sysroot/etc/overlayroot-rs.conf", text).unwrap();
+}
+
+fn pulls(stage: &Stage) -> Value {
+    let output = stage.overlayctl_inside(&["pull", "--timeout", "0"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    state()
+}
+
+/// A pull that goes on beside the test; `overlayctl_inside` was called before.
+fn start(args: &[&str]) -> Child {
+    // A copy: the other can't be replaced while it runs.
+    run("cp", &["/overlayctl", "/run/beside"]);
+    let mut command = Command::new("chroot");
+    command.args(["/sysroot", "/run/beside", "pull"]).args(args).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < end, "{what} did not come: {:#}", state());
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn ready(stage: &Stage, url: &str) -> Forge {
+    own_network();
+    stage.assemble("rd.overlay");
+    let forge = Forge::new();
+    forge.script("1", "");
+    forge.commit(Some("ops"));
+    conf(&format!("rd.overlay.git={url}\nrd.overlay.git.verify=/etc/signers\n"));
+    forge
+}
+
+#[test]
+fn both_protocols_of_http() {
+    for kind in [Kind::Dumb, Kind::Smart] {
+        on_stage(&format!("{kind:?}"), move |stage| {
+            let forge = ready(stage, URL);
+            let first = forge.git(None, &["rev-parse", "HEAD"]);
+            let second = forge.commit(Some("ops"));
+            forge.tag("v1", Some("ops"));
+            let web = Web::start(kind, PORT);
+            assert_eq!(pulls(stage)["commit"], second.as_str());
+            for (reference, want) in [("v1", &second), (first.as_str(), &first)] {
+                conf(&format!("rd.overlay.git={URL}#{reference}\nrd.overlay.git.verify=/etc/signers\n"));
+                assert_eq!(pulls(stage)["commit"], want.as_str());
+            }
+            let posted = web.requests.lock().unwrap().iter().any(|request| request.starts_with("POST"));
+            assert_eq!(posted, kind == Kind::Smart);
+            nix::unistd::sethostname("a;b c$(x)").unwrap();
+            conf("rd.overlay.git=http://127.0.0.1:8418/${hostname}.git\n");
+            let output = stage.overlayctl_inside(&["pull", "--timeout", "0"]);
+            assert_eq!((output.status.code(), &state()["reason"]["code"]), (Some(1), &"unreachable".into()));
+            let requests = web.requests.lock().unwrap();
+            let encoded = |request: &String| request.starts_with("GET /a%3Bb%20c%24%28x%29.git/info/refs");
+            assert!(requests.iter().any(encoded), "{requests:?}");
+        });
+    }
+}
+
+#[test]
+fn a_server_that_comes_late() {
+    on_stage("late", |stage| {
+        ready(stage, URL);
+        stage.overlayctl_inside(&["keys"]);
+        let mut child = start(&["--timeout", "60"]);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        assert!(first.contains("try 1: fatal: ") && first.ends_with("again in 5 s"), "{first}");
+        let _web = Web::start(Kind::Smart, PORT);
+        assert!(child.wait().unwrap().success(), "{:#}", state());
+        assert_eq!((&state()["outcome"], &state()["tries"]), (&"done".into(), &2.into()));
+        assert_eq!(fs::read_to_string("/sysroot/ran").unwrap(), "1\n");
+    });
+}
+
+#[test]
+fn a_server_that_never_comes_ends_the_tries() {
+    on_stage("never", |stage| {
+        ready(stage, URL);
+        let started = Instant::now();
+        let output = stage.overlayctl_inside(&["pull", "--timeout", "8"]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && text.contains("again in 5 s"), "{text}");
+        let state = state();
+        assert_eq!(state["reason"]["code"], "unreachable", "{state:#}");
+        assert!(state["tries"].as_u64() >= Some(2) && started.elapsed() >= Duration::from_secs(8), "{state:#}");
+        assert!(state["reason"]["text"].as_str().unwrap().contains("127.0.0.1"), "{state:#}");
+        assert_eq!(fs::read_dir(DIR).unwrap().count(), 0, "something was left behind");
+    });
+}
+
+#[test]
+fn killed_on_the_way() {
+    on_stage("killed", |stage| {
+        let forge = ready(stage, FILE);
+        let first = pulls(stage)["commit"].clone();
+        forge.commit(Some("ops"));
+        conf(&format!("rd.overlay.git={URL}\n"));
+        let _web = Web::start(Kind::Silent, PORT);
+        let mut child = start(&[]);
+        until("its directory", || fs::exists(format!("{DIR}/2")).unwrap());
+        let output = stage.overlayctl_inside(&["pull"]);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("another pull runs"), "two at once");
+        let status = String::from_utf8(stage.overlayctl_inside(&["status"]).stdout).unwrap();
+        assert!(status.contains("is being fetched, try 1"), "{status}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let status = String::from_utf8(stage.overlayctl_inside(&["status"]).stdout).unwrap();
+        assert!(status.contains("failed (interrupted)"), "{status}");
+        let head = run("git", &["-C", &format!("{DIR}/current"), "rev-parse", "HEAD"]);
+        assert_eq!(head.trim(), first.as_str().unwrap());
+        conf(&format!("rd.overlay.git={FILE}\n"));
+        assert_ne!(pulls(stage)["commit"], first);
+        let mut left: Vec<_> = fs::read_dir(DIR).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["2", "current", "good"]);
+    });
+}
+
+#[test]
+fn the_journal_gets_each_line_with_the_name_of_its_script() {
+    on_stage("journal", |stage| {
+        let forge = ready(stage, FILE);
+        forge.script("2-say", "echo said; echo also >&2");
+        forge.commit(Some("ops"));
+        stage.overlayctl_inside(&["keys"]);
+        fs::create_dir_all("/run/systemd/journal").unwrap();
+        let journal = UnixListener::bind("/run/systemd/journal/stdout").unwrap();
+        let lines = thread::spawn(move || {
+            let mut texts = Vec::new();
+            for _ in 0..2 {
+                let mut text = String::new();
+                journal.accept().unwrap().0.read_to_string(&mut text).unwrap();
+                texts.push(text);
+            }
+            texts
+        });
+        // As systemd starts a unit whose output goes to the journal.
+        let (ours, its) = UnixStream::pair().unwrap();
+        let its = fs::File::from(std::os::fd::OwnedFd::from(its));
+        let metadata = its.metadata().unwrap();
+        let mut command = Command::new("chroot");
+        command.args(["/sysroot", "/run/overlayctl", "pull"]).stdin(Stdio::null());
+        command.env("JOURNAL_STREAM", format!("{}:{}", metadata.dev(), metadata.ino()));
+        let status = command.stdout(its.try_clone().unwrap()).stderr(its).status().unwrap();
+        drop(command);
+        assert!(status.success(), "{:#}", state());
+        let texts = lines.join().unwrap();
+        assert_eq!(texts[0], "overlayroot.d/1\n\n6\n1\n0\n0\n0\n");
+        assert_eq!(texts[1], "overlayroot.d/2-say\n\n6\n1\n0\n0\n0\nsaid\nalso\n");
+        let mut own = String::new();
+        { ours }.read_to_string(&mut own).unwrap();
+        assert!(own.contains("<5>overlayroot-rs: runs overlayroot.d/2-say\n") && !own.contains("said"), "{own}");
+    });
+}
