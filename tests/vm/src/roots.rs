@@ -16,11 +16,12 @@ use crate::host::{self, Host};
 const PACKAGES: &str = "systemd-sysv,udev,kmod,dbus,linux-image-cloud-amd64,dracut,dracut-network,\
 dracut-live,iproute2,procps,busybox-static,squashfs-tools,zstd,e2fsprogs,netbase,jq,xfsprogs,\
 btrfs-progs,dosfstools,util-linux,mount,libblkid1,attr,fdisk,nfs-common,rpcbind,nbd-client,curl,\
-isc-dhcp-client,iputils-arping,network-manager";
+isc-dhcp-client,iputils-arping,network-manager,git,openssh-client";
 
-/// What the machine that serves the others has: no init, its own kernel.
-const SERVER: &str = "linux-image-cloud-amd64,kmod,busybox-static,iproute2,procps,util-linux,mount,netbase,nfs-kernel-server,\
-rpcbind,dnsmasq-base,nginx-light,nbd-server,pxelinux,syslinux-common,shim-signed,grub-efi-amd64-signed";
+/// What the machine that serves the others has.
+const SERVER: &str = "systemd-sysv,udev,dbus,linux-image-cloud-amd64,kmod,busybox-static,iproute2,procps,util-linux,\
+mount,netbase,nfs-kernel-server,rpcbind,dnsmasq,nginx-light,nbd-server,pxelinux,syslinux-common,shim-signed,\
+grub-efi-amd64-signed,squashfs-tools,erofs-utils,git,openssh-client,openssl,e2fsprogs,ca-certificates,curl,libblkid1";
 
 /// Units which cost time at boot and show nothing here.
 const MASKED: [&str; 14] = [
@@ -131,9 +132,7 @@ fn build(host: &Host, root: Root, dir: &Path) -> Result<()> {
     }
     command.arg("--dpkgopt=force-unsafe-io");
     keep_debs(&mut command, &debs);
-    if root != Root::Server {
-        command.arg(format!("--customize-hook={}", customise()));
-    }
+    command.arg(format!("--customize-hook={}", customise(root)));
     command.arg(suite.to_string()).arg(dir);
     command.args(env::var_os("OVERLAYROOT_MIRROR"));
     host::run(&mut command).map(drop)
@@ -148,15 +147,20 @@ fn keep_debs(command: &mut Command, debs: &Path) {
     command.arg(format!("--customize-hook=sync-out {archives} {}", debs.display()));
 }
 
-fn customise() -> String {
-    let mut lines = String::from("set -eu; cd \"$1\"; ");
-    for unit in MASKED {
+fn customise(root: Root) -> String {
+    let mut lines = String::from("set -eu; cd \"$1\"; sed -i s/^root:[^:]*:/root::/ etc/shadow; ");
+    // the newer suite has no passwd(1)
+    let server = root == Root::Server;
+    lines.push_str(&format!("echo {} > etc/hostname; ", if server { "server" } else { "vm" }));
+    for unit in MASKED.iter().filter(|unit| !server || !unit.starts_with("rpcbind")) {
         lines.push_str(&format!("ln -sf /dev/null etc/systemd/system/{unit}; "));
     }
-    // a second that configures the network costs every boot; those that need it start it
-    lines.push_str("rm -f etc/systemd/system/*.wants/NetworkManager*; ");
-    // the newer suite has no passwd(1)
-    lines.push_str("echo vm > etc/hostname; sed -i s/^root:[^:]*:/root::/ etc/shadow");
+    // a second that configures the network costs every boot; those that need it start it, and so does the server
+    // with what it serves
+    let started_by_hand: &[&str] = if server { &["nginx", "dnsmasq", "nfs", "nbd"] } else { &["NetworkManager"] };
+    for name in started_by_hand {
+        lines.push_str(&format!("rm -f etc/systemd/system/*.wants/{name}*; "));
+    }
     lines
 }
 
