@@ -122,6 +122,16 @@ failed_unit() {
     [ "$failed" = "$1" ] || fail "failed units: ${failed:-none}"
 }
 
+# ended UNIT: it has begun, and is done, well or not
+ended() {
+    for _ in $(seq 70); do
+        state=$(systemctl show -P ActiveState "$1")
+        case $state in active | failed) return ;; esac
+        sleep 2
+    done
+    fail "$1 is $state"
+}
+
 # record JQPATH VALUE: the record has the value there; with .issues[].x, in one of them
 record() {
     jq -r "$1 | tostring" $RECORD | grep -qxF -- "$2" ||

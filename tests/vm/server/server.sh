@@ -55,10 +55,12 @@ stop_dhcp() {
     kill "$(pidof dnsmasq)"
 }
 
-start_http() { # [BYTES PER SECOND of a connection, as 100k]
+start_http() { # [BYTES PER SECOND of a connection, as 100k [FILE: only its last 4 MB]]
+    after=
+    [ -z "${2-}" ] || after="limit_rate_after $(($(stat -c %s "/srv/files/$2") - 4000000));"
     echo "user root; pid /run/nginx.pid; error_log /tmp/nginx.log;
 events { }
-http { access_log /tmp/access.log; sendfile on; ${1:+limit_rate $1;} server { listen 80; root /srv/files; } }" >/tmp/nginx.conf
+http { access_log /tmp/access.log; sendfile on; ${1:+limit_rate $1;} $after server { listen 80; root /srv/files; } }" >/tmp/nginx.conf
     nginx -c /tmp/nginx.conf
 }
 stop_http() {
@@ -68,6 +70,10 @@ stop_http() {
 start_nbd() {
     printf '[generic]\n[root]\nexportname = /dev/vdb\nreadonly = true\n' >/tmp/nbd.conf
     umount /export/root && nbd-server -C /tmp/nbd.conf
+}
+
+start_git() { # repositories below files/git
+    git daemon --detach --export-all --base-path=/srv/files/git
 }
 
 sent() { # bytes that went out

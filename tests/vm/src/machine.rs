@@ -67,6 +67,10 @@ pub struct Nic {
     pub socket: PathBuf,
     /// Its address.
     pub mac: String,
+    /// Serial number in the machine's firmware.
+    pub serial: String,
+    /// UUID there.
+    pub uuid: String,
     /// The machine has no kernel of its own, it boots from this card.
     pub boots: bool,
     /// By UEFI.
@@ -195,6 +199,7 @@ fn plug(command: &mut Command, nic: &Nic) {
         (true, false) => ",bootindex=1",
     };
     command.args(["-device", &format!("virtio-net-pci,netdev=net,mac={}{rom}", nic.mac)]);
+    command.args(["-smbios", &format!("type=1,serial={},uuid={}", nic.serial, nic.uuid)]);
     if nic.uefi {
         // none of them: QEMU's own error names the first
         let found = FIRMWARE.iter().find(|path| Path::new(path).exists());

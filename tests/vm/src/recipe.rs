@@ -198,15 +198,17 @@ impl Builder<'_> {
             Variant::Bare => omit.push_str(" overlayfs"),
         }
         let mut command = self.in_root(tree);
-        if variant == Variant::Mkfs {
-            // as in dracut.conf, where it would count for the other images as well
-            command.args([
+        // as in dracut.conf, where it would count for the other images as well
+        match variant {
+            Variant::Mkfs => command.args([
                 "env",
                 "overlayroot_mkfs=ext4 xfs btrfs sfdisk",
                 "overlayroot_quota=yes",
                 "overlayroot_populate=local",
-            ]);
-        }
+            ]),
+            Variant::Net => command.args(["env", "overlayroot_populate=yes"]),
+            _ => &mut command,
+        };
         command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);
         command.args(["--zstd", "--kver", &kernel_version(tree)?]);
         command.args(["--add", &add, "--omit", &omit]);

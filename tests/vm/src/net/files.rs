@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 
 use super::server::Image;
 use super::{Net, Way};
@@ -51,6 +52,24 @@ pub fn disk(
     Ok(img)
 }
 
+/// Replaces `@SHA256:NAME@` by the sum of that file of the server's.
+///
+/// # Errors
+/// When it can't be read.
+pub fn with_sums(dir: &Path, text: &str) -> Result<String> {
+    const MARK: &str = "@SHA256:";
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(MARK) {
+        let (name, after) = behind.split_once('@').with_context(|| format!("{MARK} without its end: {behind}"))?;
+        let path = dir.join("files").join(name);
+        let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+        out.push_str(&format!("{before}{:x}", Sha256::digest(&bytes)));
+        rest = after;
+    }
+    Ok(out + rest)
+}
+
 /// dracut writes its images for root alone; who serves them runs as somebody else.
 fn readable_copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| from.display().to_string())?;
@@ -92,4 +111,22 @@ fn loader(way: Way, cmdline: &str, loaders: &Image, files: &Path) -> Result<()> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        fs::create_dir(dir.path().join("files"))?;
+        fs::write(dir.path().join("files/a"), "abc")?;
+        let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(with_sums(dir.path(), "x=@SHA256:a@,@SHA256:a@ y")?, format!("x={sum},{sum} y"));
+        assert_eq!(with_sums(dir.path(), "plain")?, "plain");
+        assert!(with_sums(dir.path(), "@SHA256:b@").is_err());
+        assert!(with_sums(dir.path(), "@SHA256:a").is_err());
+        Ok(())
+    }
 }

@@ -71,7 +71,8 @@ pub struct Net {
     /// Where the kernel comes from.
     #[serde(default)]
     pub way: Way,
-    /// Machines at once; `@NODE@` in lines and arguments is the number of each, from 1.
+    /// Machines at once; `@NODE@` in lines and arguments is the number of each, from 1, and `@SHA256:NAME@` the sum
+    /// of that file of the server's.
     #[serde(default = "one")]
     pub nodes: usize,
     /// What else the server gives out, as `root.squashfs`, `root.erofs`.

@@ -75,7 +75,7 @@ fn boot(stage: &Stage<'_>, server: &Server, nodes: &[Node], planned: &PlannedBoo
         let events = scope.spawn(|| console::follow(&stage.net.event, &log, server, &over));
         let running: Vec<_> = nodes
             .iter()
-            .map(|node| scope.spawn(move || Machine::new(stage.host, &node.dir)?.boot(&node.boot(stage, planned))))
+            .map(|node| scope.spawn(move || Machine::new(stage.host, &node.dir)?.boot(&node.boot(stage, planned)?)))
             .collect();
         let ended: Vec<_> = running.into_iter().map(|node| node.join()).collect();
         over.store(true, Ordering::Relaxed);
@@ -106,8 +106,8 @@ impl Node {
         Ok(Self { number, dir, disks })
     }
 
-    fn boot(&self, stage: &Stage<'_>, planned: &PlannedBoot) -> Boot {
-        let mine = |text: &str| text.replace("@NODE@", &self.number.to_string());
+    fn boot(&self, stage: &Stage<'_>, planned: &PlannedBoot) -> Result<Boot> {
+        let mine = |text: &str| files::with_sums(stage.dir, &text.replace("@NODE@", &self.number.to_string()));
         let disks = self.disks.iter().map(|disk| Attach {
             path: disk.img.clone(),
             serial: disk.spec.name.clone(),
@@ -115,20 +115,22 @@ impl Node {
             late: None,
             slow: false,
         });
-        Boot {
+        Ok(Boot {
             kernel: stage.set.kernel(),
             initrd: stage.initrd.to_path_buf(),
-            cmdline: mine(&format!("{} {}", stage.arguments, planned.cmdline)),
+            cmdline: mine(&format!("{} {}", stage.arguments, planned.cmdline))?,
             disks: disks.collect(),
-            holds: mine(&planned.holds),
+            holds: mine(&planned.holds)?,
             stage: planned.stage,
             timeout: Duration::from_secs(stage.case.timeout),
             nic: Some(Nic {
                 socket: cable(&stage.dir.join("server"), self.number),
                 mac: format!("52:54:00:99:01:{:02x}", self.number),
+                serial: format!("SN{:04}", self.number),
+                uuid: format!("00000000-0000-4000-8000-{:012}", self.number),
                 boots: stage.net.way != Way::Direct,
                 uefi: stage.net.way == Way::Uefi,
             }),
-        }
+        })
     }
 }
