@@ -31,6 +31,8 @@ pub struct Args {
     pub verbose: bool,
     /// Only take dracut's stock overlayfs hooks out of the way, early in the boot.
     pub stand_down: bool,
+    /// Only make a mounted image of `root=live:` the root, in a shell initramfs.
+    pub mount_live: bool,
     /// Only unmount what is left of the overlay, in dracut's shutdown ramdisk.
     pub take_apart: bool,
     /// Only list the file systems of this machine that may hold an upper, for module-setup.sh.
@@ -64,6 +66,7 @@ impl Args {
             dry_run: false,
             verbose: false,
             stand_down: false,
+            mount_live: false,
             take_apart: false,
             file_systems: false,
             programs: false,
@@ -81,6 +84,7 @@ impl Args {
                 Long("help") | Short('h') => args.help = true,
                 Long("version") | Short('V') => args.version = true,
                 Long("stand-down") if tool == Tool::Assemble => args.stand_down = true,
+                Long("mount-live") if tool == Tool::Assemble => args.mount_live = true,
                 Long("take-apart") if tool == Tool::Assemble => args.take_apart = true,
                 Long("file-systems") if tool == Tool::Assemble => args.file_systems = true,
                 Long("programs") if tool == Tool::Assemble => args.programs = true,
@@ -119,14 +123,15 @@ fn help(tool: Tool) -> String {
     let (usage, does) = match tool {
         Tool::Assemble => (
             "overlay-assemble [--dry-run] [--verbose] [--by unit|hook|hand]\n\
-             \x20      overlay-assemble --stand-down | --take-apart | --file-systems | --programs",
+             \x20      overlay-assemble --stand-down | --mount-live | --take-apart | --file-systems | --programs",
             "Makes the root at /sysroot an overlay, as the kernel command line and\n\
              /etc/overlayroot-rs.conf say, and writes /run/overlayroot/state.json.\n\
              Does nothing where that record exists. --stand-down only removes the hooks of\n\
-             dracut's own overlayfs module where an overlay is asked for; --take-apart unmounts\n\
-             what is left of the overlay, in dracut's shutdown ramdisk; --file-systems lists\n\
-             the kinds of file system on this machine that can hold an upper, --programs what\n\
-             has to be in the initramfs to make the upper that is configured, and to populate it.",
+             dracut's own overlayfs module where an overlay is asked for; --mount-live makes an\n\
+             image that dmsquash-live only mounted the root; --take-apart unmounts what is left of\n\
+             the overlay, in dracut's shutdown ramdisk; --file-systems lists the kinds of file\n\
+             system on this machine that can hold an upper, --programs what has to be in the\n\
+             initramfs to make the upper that is configured, and to populate it.",
         ),
         Tool::Upper => (
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",

@@ -10,6 +10,7 @@ use overlayroot_core::config::Config;
 use overlayroot_core::facts::{Facts, Root};
 use overlayroot_core::grammar::Fallback;
 use overlayroot_core::issue::shown;
+use overlayroot_core::live;
 use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
@@ -56,6 +57,24 @@ pub fn stand_down() -> Result<()> {
         for hook in probe::stock_hooks() {
             crate::files::remove(&hook)?;
         }
+    }
+    Ok(())
+}
+
+/// Makes the image of `root=live:` the root, where dmsquash-live mounted it and left the rest to a hook that acts
+/// on `rd.live.overlay.overlayfs` only (dracut 059 and its shell initramfs).
+///
+/// # Errors
+/// Those of mount(2).
+pub fn mount_live() -> Result<()> {
+    let mounted = mounts::read()?;
+    let inputs = sources::read(None);
+    let config = Config::read(&inputs);
+    let wanted = config.upper.value != Upper::Off || config.misunderstood();
+    let there = |at| mountinfo::at(&mounted, at).is_some();
+    if wanted && live::asked(&lex(&inputs.cmdline)) && there(paths::LOWER) && !there(paths::SYSROOT) {
+        mounts::bind(paths::LOWER, paths::SYSROOT)?;
+        mounts::unmount(paths::LOWER)?;
     }
     Ok(())
 }

@@ -100,3 +100,30 @@ fn their_own_words_are_theirs() {
         assert_eq!(mount_at("/sysroot").unwrap().super_option("upperdir").as_deref(), Some("/run/overlayfs"));
     });
 }
+
+#[test]
+fn an_image_that_is_only_mounted_becomes_the_root() {
+    on_stage_with("livebare", "ext4", 64, |stage| {
+        let sum = live();
+        run("umount", &["/sysroot"]);
+        // Nothing was ever mounted on it there.
+        fs::remove_dir_all("/run/ovlwork/work").unwrap();
+        // Not asked for: another's boot is not touched.
+        let mount_live = |line: &str| {
+            let output = stage.tool("overlay-assemble", line.as_bytes(), &["--mount-live"]);
+            assert!(output.status.success(), "{output:?}");
+        };
+        mount_live(LIVE);
+        assert!(mount_at("/sysroot").is_none());
+        let line = format!("{LIVE} rd.overlay=tmpfs:size=8M rd.overlay.image.sha256={sum}");
+        mount_live(&line);
+        assert_eq!(mount_at("/sysroot").unwrap().fstype, "squashfs");
+        assert!(mount_at("/run/rootfsbase").is_none());
+        // A second call finds a root.
+        mount_live(&line);
+        let record = stage.assemble(&line);
+        assert_eq!(record["outcome"], "applied", "{record:#}");
+        assert_eq!(mount_at("/run/rootfsbase").unwrap().fstype, "squashfs");
+        assert_eq!(upper_size(), 8);
+    });
+}
