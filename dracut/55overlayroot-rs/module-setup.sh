@@ -84,9 +84,13 @@ install() {
     # Before the stock module's pre-mount hook, in both kinds of initrd.
     inst_hook cmdline 05 "$moddir/stand-down.sh"
 
-    # dmsquash-live's own hooks have 01. A systemd initramfs mounts the image by itself.
-    if dracut_module_included "dmsquash-live" && ! dracut_module_included "systemd"; then
-        inst_hook mount 95 "$moddir/mount-live.sh"
+    # dmsquash-live's own hooks have 01. Under systemd its sysroot.mount mounts the image.
+    if dracut_module_included "dmsquash-live"; then
+        if dracut_module_included "systemd"; then
+            inst_hook pre-mount 05 "$moddir/prepare-live.sh"
+        else
+            inst_hook mount 95 "$moddir/mount-live.sh"
+        fi
     fi
 
     # Before device mapper (25) and RAID (30) give back what the root lies on.

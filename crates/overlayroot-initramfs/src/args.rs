@@ -31,6 +31,8 @@ pub struct Args {
     pub verbose: bool,
     /// Only take dracut's stock overlayfs hooks out of the way, early in the boot.
     pub stand_down: bool,
+    /// Only make the directories of dmsquash-live's overlay, in a systemd initramfs.
+    pub prepare_live: bool,
     /// Only make a mounted image of `root=live:` the root, in a shell initramfs.
     pub mount_live: bool,
     /// Only unmount what is left of the overlay, in dracut's shutdown ramdisk.
@@ -66,6 +68,7 @@ impl Args {
             dry_run: false,
             verbose: false,
             stand_down: false,
+            prepare_live: false,
             mount_live: false,
             take_apart: false,
             file_systems: false,
@@ -84,6 +87,7 @@ impl Args {
                 Long("help") | Short('h') => args.help = true,
                 Long("version") | Short('V') => args.version = true,
                 Long("stand-down") if tool == Tool::Assemble => args.stand_down = true,
+                Long("prepare-live") if tool == Tool::Assemble => args.prepare_live = true,
                 Long("mount-live") if tool == Tool::Assemble => args.mount_live = true,
                 Long("take-apart") if tool == Tool::Assemble => args.take_apart = true,
                 Long("file-systems") if tool == Tool::Assemble => args.file_systems = true,
@@ -123,15 +127,17 @@ fn help(tool: Tool) -> String {
     let (usage, does) = match tool {
         Tool::Assemble => (
             "overlay-assemble [--dry-run] [--verbose] [--by unit|hook|hand]\n\
-             \x20      overlay-assemble --stand-down | --mount-live | --take-apart | --file-systems | --programs",
+             \x20      overlay-assemble --stand-down | --prepare-live | --mount-live | --take-apart |\n\
+             \x20                       --file-systems | --programs",
             "Makes the root at /sysroot an overlay, as the kernel command line and\n\
              /etc/overlayroot-rs.conf say, and writes /run/overlayroot/state.json.\n\
              Does nothing where that record exists. --stand-down only removes the hooks of\n\
-             dracut's own overlayfs module where an overlay is asked for; --mount-live makes an\n\
-             image that dmsquash-live only mounted the root; --take-apart unmounts what is left of\n\
-             the overlay, in dracut's shutdown ramdisk; --file-systems lists the kinds of file\n\
-             system on this machine that can hold an upper, --programs what has to be in the\n\
-             initramfs to make the upper that is configured, and to populate it.",
+             dracut's own overlayfs module where an overlay is asked for; --prepare-live makes the\n\
+             directories that dracut's dmsquash-live lacks, --mount-live makes its image the root;\n\
+             --take-apart unmounts what is left of the overlay, in dracut's shutdown ramdisk;\n\
+             --file-systems lists the kinds of file system on this machine that can hold an upper,\n\
+             --programs what has to be in the initramfs to make the upper that is configured, and\n\
+             to populate it.",
         ),
         Tool::Upper => (
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",

@@ -7,7 +7,7 @@ use overlayroot_core::config::Config;
 use overlayroot_core::plan;
 use overlayroot_core::populate::Asked;
 use overlayroot_core::upper::Upper;
-use overlayroot_linux::assemble::{Verdict, assemble, mount_live, read_machine, stand_down};
+use overlayroot_linux::assemble::{Verdict, assemble, mount_live, prepare_live, read_machine, stand_down};
 use overlayroot_linux::holder::Journal;
 use overlayroot_linux::{device, shutdown, sources};
 use std::process::ExitCode;
@@ -16,6 +16,10 @@ use std::process::ExitCode;
 pub fn run(args: &Args) -> Result<ExitCode> {
     if args.stand_down {
         stand_down()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.prepare_live {
+        prepare_live()?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.mount_live {

@@ -61,22 +61,42 @@ pub fn stand_down() -> Result<()> {
     Ok(())
 }
 
+/// Makes the directories of dmsquash-live's own overlay, which sysroot.mount of dracut 059 expects and nobody makes.
+///
+/// # Errors
+/// Those of mkdir(2).
+pub fn prepare_live() -> Result<()> {
+    if live_waits()? {
+        for at in [paths::UPPER_LINK, paths::WORK_LINK] {
+            mounts::make_dir(at)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the image of `root=live:` the root, where dmsquash-live mounted it and left the rest to a hook that acts
 /// on `rd.live.overlay.overlayfs` only (dracut 059 and its shell initramfs).
 ///
 /// # Errors
 /// Those of mount(2).
 pub fn mount_live() -> Result<()> {
-    let mounted = mounts::read()?;
-    let inputs = sources::read(None);
-    let config = Config::read(&inputs);
-    let wanted = config.upper.value != Upper::Off || config.misunderstood();
-    let there = |at| mountinfo::at(&mounted, at).is_some();
-    if wanted && live::asked(&lex(&inputs.cmdline)) && there(paths::LOWER) && !there(paths::SYSROOT) {
+    if live_waits()? {
         mounts::bind(paths::LOWER, paths::SYSROOT)?;
         mounts::unmount(paths::LOWER)?;
     }
     Ok(())
+}
+
+/// Whether an overlay is asked for over an image that is mounted, and there is no root yet.
+fn live_waits() -> Result<bool> {
+    let mounted = mounts::read()?;
+    let there = |at| mountinfo::at(&mounted, at).is_some();
+    if there(paths::SYSROOT) || !there(paths::LOWER) {
+        return Ok(false);
+    }
+    let inputs = sources::read(None);
+    let config = Config::read(&inputs);
+    Ok(live::asked(&lex(&inputs.cmdline)) && (config.upper.value != Upper::Off || config.misunderstood()))
 }
 
 /// Makes the root an overlay, or what the policy says instead, and records it.

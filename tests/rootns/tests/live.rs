@@ -107,15 +107,20 @@ fn an_image_that_is_only_mounted_becomes_the_root() {
         let sum = live();
         run("umount", &["/sysroot"]);
         // Nothing was ever mounted on it there.
-        fs::remove_dir_all("/run/ovlwork/work").unwrap();
-        // Not asked for: another's boot is not touched.
-        let mount_live = |line: &str| {
-            let output = stage.tool("overlay-assemble", line.as_bytes(), &["--mount-live"]);
+        fs::remove_dir_all("/run/ovlwork").unwrap();
+        let hook = |what: &str, line: &str| {
+            let output = stage.tool("overlay-assemble", line.as_bytes(), &[what]);
             assert!(output.status.success(), "{output:?}");
         };
+        let mount_live = |line: &str| hook("--mount-live", line);
+        // Not asked for: another's boot is not touched.
         mount_live(LIVE);
+        hook("--prepare-live", LIVE);
+        assert!(!fs::exists("/run/ovlwork").unwrap());
         assert!(mount_at("/sysroot").is_none());
         let line = format!("{LIVE} rd.overlay=tmpfs:size=8M rd.overlay.image.sha256={sum}");
+        hook("--prepare-live", &line);
+        assert!(fs::metadata("/run/ovlwork").unwrap().is_dir());
         mount_live(&line);
         assert_eq!(mount_at("/sysroot").unwrap().fstype, "squashfs");
         assert!(mount_at("/run/rootfsbase").is_none());
