@@ -4,6 +4,6 @@
 
 if ! overlay-assemble --by hook; then
     # dracut ignores a hook's exit status. rd.shell=0 must not turn fallback=halt into a boot.
-    die "overlayroot-rs: rd.overlay.fallback=halt, see /run/overlayroot/state.json"
+    die "overlayroot-rs: this root may not be booted, see /run/overlayroot/state.json"
 fi
 return 0
