@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bench_disk;
-use crate::case::{RootKind, Stage};
+use crate::case::RootKind;
 use crate::cell::{Cell, Initrd, Suite, Variant};
 use crate::cpio;
 use crate::host::{self, Host, say};
@@ -96,9 +95,7 @@ fn sample(host: &Host, sets: &Sets, cell: Cell, variant: Variant, cmdline: &str,
         cmdline: format!("root=LABEL=root ro {cmdline}"),
         disks: vec![Attach { path: root, serial: "root".to_owned(), writable: false, late: None, slow: false }],
         holds: "overlay_root\n+ cat /run/vm-watch\n".to_owned(),
-        stage: Stage::Host,
-        timeout: Duration::from_secs(240),
-        nic: None,
+        ..Boot::default()
     };
     let outcome = machine.boot(&boot)?;
     ensure!(outcome.failure.is_none(), "{:?}\n{}\n{}", outcome.failure, outcome.failed, outcome.console);

@@ -26,6 +26,7 @@ pub mod payload;
 pub mod plan;
 pub mod powercut;
 pub mod qmp;
+pub mod ram;
 mod recipe;
 pub mod report;
 mod root_kind;
