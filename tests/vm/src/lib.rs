@@ -7,6 +7,8 @@
 
 pub mod bench;
 mod bench_disk;
+mod bench_net;
+mod bench_page;
 pub mod case;
 pub mod cell;
 pub mod content;
