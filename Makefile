@@ -157,7 +157,7 @@ demo: ## see it work: builds, makes a root, boots it, shows it (minutes)
 	@$(VM) demo
 
 .PHONY: bench
-bench: ## time, processes and bytes beside dracut's own module, uppers on a disk; writes docs/benchmarks.md
+bench: ## time, RAM and bytes beside dracut's own module; writes docs/benchmarks.md (PART=disk or net: those chapters alone)
 	packaging/deps.sh bench
 	$(AS_ROOT) $(CARGO) build -q --locked --release -p overlayroot-vm --bins
-	$(AS_ROOT) $(CARGO) run -q --locked --release -p overlayroot-vm --bin vm -- bench
+	$(AS_ROOT) $(CARGO) run -q --locked --release -p overlayroot-vm --bin vm -- bench $(if $(PART),--$(PART))

@@ -29,7 +29,8 @@ start_nfs() { # [OPTIONS of the export]
     pidof rpcbind >/dev/null || rpcbind -w
     echo "/export/root *(${1:-rw},no_root_squash,no_subtree_check)" >/etc/exports
     exportfs -ra
-    rpc.nfsd --grace-time 5 --lease-time 5 4
+    # seconds; kernel 6.1 takes no less than 10, and its own 90 would keep a restarted server from answering
+    rpc.nfsd --grace-time 10 --lease-time 10 4
     pidof rpc.mountd >/dev/null || rpc.mountd
 }
 stop_nfs() {

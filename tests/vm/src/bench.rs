@@ -6,17 +6,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::bench_disk;
-use crate::case::{RootKind, Stage};
+use crate::case::RootKind;
 use crate::cell::{Cell, Initrd, Suite, Variant};
 use crate::cpio;
 use crate::host::{self, Host, say};
 use crate::machine::{Attach, Boot, Machine, read};
-use crate::plan::{self, Sets};
+use crate::plan::{self, Need, Sets};
+use crate::{bench_disk, bench_net, bench_page};
 
 const SUITE: Suite = Suite::Trixie;
 const RUNS: usize = 3;
@@ -30,47 +29,72 @@ struct Sample {
     processes: u64,
 }
 
-/// Measures, prints and writes docs/benchmarks.md.
+/// The parts that can be measured alone; all of it where none is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct Parts {
+    /// Only what needs a disk: reset, writes, making a loop file
+    #[arg(long)]
+    disk: bool,
+    /// Only roots from the network
+    #[arg(long)]
+    net: bool,
+}
+
+/// Measures, prints and writes docs/benchmarks.md, or those chapters of it that were asked for.
 ///
 /// # Errors
 /// When something can't be made or a boot shows no overlay.
-pub fn run(host: &Host, only_disk: bool) -> Result<bool> {
+pub fn run(host: &Host, parts: Parts) -> Result<bool> {
     let dir = host.work.join(format!("run-{}", std::process::id()));
-    if only_disk {
-        let sets = plan::prepare(host, &[bench_disk::NEED])?;
-        say(&bench_disk::chapters(host, &sets, &dir)?);
-        // of use to nobody any more
-        let _ = fs::remove_dir_all(&dir);
-        return Ok(true);
+    if parts == (Parts { disk: false, net: false }) {
+        let text = whole(host, &dir)?;
+        say(&text);
+        bench_page::write(host, &text)?;
+    } else {
+        let mut needs: Vec<Need> = Vec::new();
+        needs.extend(parts.disk.then_some(bench_disk::NEED));
+        needs.extend(bench_net::NEEDS.into_iter().filter(|_| parts.net));
+        let sets = plan::prepare(host, &needs)?;
+        for (wanted, measure) in [(parts.disk, bench_disk::chapters as Measure), (parts.net, bench_net::chapter)] {
+            if wanted {
+                let text = measure(host, &sets, &dir)?;
+                say(&text);
+                bench_page::update(host, &text)?;
+            }
+        }
     }
+    // of use to nobody any more
+    let _ = fs::remove_dir_all(&dir);
+    Ok(true)
+}
+
+type Measure = fn(&Host, &Sets, &Path) -> Result<String>;
+
+/// The page.
+fn whole(host: &Host, dir: &Path) -> Result<String> {
     let cells = Initrd::ALL.map(|initrd| Cell { suite: SUITE, initrd });
     let variants = [Variant::Plain, Variant::Stockonly, Variant::Bare];
     let needs = cells.iter().flat_map(|&cell| variants.map(|v| (cell, v, RootKind::Ext4)));
-    let needs: Vec<_> = needs.chain([bench_disk::NEED]).collect();
+    let needs: Vec<_> = needs.chain([bench_disk::NEED]).chain(bench_net::NEEDS).collect();
     let sets = plan::prepare(host, &needs)?;
     let mut rows = String::new();
     for cell in cells {
         // dracut 106's own module over a disk root leaves a shell initrd without an init: "Cannot find init!"
         let stock = match cell.initrd {
             Initrd::Systemd => {
-                Some(samples(host, &sets, cell, Variant::Stockonly, "rd.live.overlay.overlayfs=1", &dir)?)
+                Some(samples(host, &sets, cell, Variant::Stockonly, "rd.live.overlay.overlayfs=1", dir)?)
             }
             Initrd::Shell => None,
         };
-        let ours = samples(host, &sets, cell, Variant::Plain, "rd.overlay", &dir)?;
+        let ours = samples(host, &sets, cell, Variant::Plain, "rd.overlay", dir)?;
         rows.push_str(&compare(cell, stock, ours));
     }
     let mut sizes = String::new();
     for cell in cells {
         sizes.push_str(&size_row(&sets, cell)?);
     }
-    let on_disk = bench_disk::chapters(host, &sets, &dir)?;
-    // of use to nobody any more
-    let _ = fs::remove_dir_all(&dir);
-    let text = page(&rows, &sizes)? + &on_disk;
-    say(&text);
-    fs::write(host.repo.join("docs/benchmarks.md"), text)?;
-    Ok(true)
+    let on_disk = bench_disk::chapters(host, &sets, dir)?;
+    Ok(page(&rows, &sizes)? + &on_disk + &bench_net::chapter(host, &sets, dir)?)
 }
 
 /// The median boot of a few, by time.
@@ -96,9 +120,7 @@ fn sample(host: &Host, sets: &Sets, cell: Cell, variant: Variant, cmdline: &str,
         cmdline: format!("root=LABEL=root ro {cmdline}"),
         disks: vec![Attach { path: root, serial: "root".to_owned(), writable: false, late: None, slow: false }],
         holds: "overlay_root\n+ cat /run/vm-watch\n".to_owned(),
-        stage: Stage::Host,
-        timeout: Duration::from_secs(240),
-        nic: None,
+        ..Boot::default()
     };
     let outcome = machine.boot(&boot)?;
     ensure!(outcome.failure.is_none(), "{:?}\n{}\n{}", outcome.failure, outcome.failed, outcome.console);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::case::{FsKind, RootKind, Stage};
+use crate::case::{FsKind, RootKind};
 use crate::cell::{Cell, Initrd, Suite, Variant};
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
@@ -93,9 +93,8 @@ impl Bench<'_> {
             cmdline: format!("root=LABEL=root ro {cmdline}"),
             disks: disks.iter().map(attach).collect(),
             holds,
-            stage: Stage::Host,
             timeout: Duration::from_secs(timeout),
-            nic: None,
+            ..Boot::default()
         };
         let machine = Machine::new(self.host, self.dir)?;
         let outcome = machine.boot(&boot)?;

@@ -126,6 +126,9 @@ pub struct Case {
     /// Seconds for one boot.
     #[serde(default = "default_timeout")]
     pub timeout: u64,
+    /// MiB of RAM.
+    #[serde(default = "default_memory")]
+    pub memory: u32,
     /// Disks.
     #[serde(default)]
     pub disk: Vec<Disk>,
@@ -159,6 +162,10 @@ fn default_root() -> String {
 
 fn default_timeout() -> u64 {
     300
+}
+
+fn default_memory() -> u32 {
+    crate::machine::MEMORY
 }
 
 impl Case {

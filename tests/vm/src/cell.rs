@@ -47,6 +47,8 @@ pub enum Variant {
     Live,
     /// dracut's overlayfs module alone, on a root without this project.
     Stockonly,
+    /// The same with the network: NFS, NBD and images over HTTP; systemd-networkd, as in [`Self::Net`].
+    Stocknet,
     /// No overlay module at all, on a root with this project: its module is opt-in.
     Bare,
 }
@@ -65,7 +67,7 @@ impl Variant {
     /// Whether this project's files are in the root and in the initramfs.
     #[must_use]
     pub fn has_project(self) -> bool {
-        self != Self::Stockonly
+        !matches!(self, Self::Stockonly | Self::Stocknet)
     }
 }
 
@@ -97,6 +99,7 @@ impl fmt::Display for Variant {
             Self::Netnm => "netnm",
             Self::Live => "live",
             Self::Stockonly => "stockonly",
+            Self::Stocknet => "stocknet",
             Self::Bare => "bare",
         })
     }

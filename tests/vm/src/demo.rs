@@ -4,11 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use crate::case::{FsKind, RootKind, Stage};
+use crate::case::{FsKind, RootKind};
 use crate::cell::{Cell, Initrd, Suite, Variant};
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host, say};
@@ -105,9 +104,7 @@ fn story(host: &Host, set: &ImageSet, dir: &Path, scenes: &[Scene], disk: bool) 
             cmdline: format!("root=LABEL=root ro {}", scene.cmdline),
             disks: disks.clone(),
             holds: scene.holds.to_owned(),
-            stage: Stage::Host,
-            timeout: Duration::from_secs(240),
-            nic: None,
+            ..Boot::default()
         };
         let outcome = host::step(&format!("boot with {}", scene.cmdline), || machine.boot(&boot))?;
         ensure!(

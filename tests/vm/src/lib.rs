@@ -7,6 +7,8 @@
 
 pub mod bench;
 mod bench_disk;
+mod bench_net;
+mod bench_page;
 pub mod case;
 pub mod cell;
 pub mod content;
@@ -26,6 +28,7 @@ pub mod payload;
 pub mod plan;
 pub mod powercut;
 pub mod qmp;
+pub mod ram;
 mod recipe;
 pub mod report;
 mod root_kind;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use crate::case::Stage;
 use crate::disk;
 use crate::host::{self, Host};
+use crate::ram::{BALLOON, Ram};
 use crate::watch::Watch;
 
 /// Address randomisation costs this emulation half of its time; the rest is not tested.
@@ -19,6 +20,9 @@ pub(crate) const ALWAYS: &str = "console=ttyS0 nokaslr norandmaps mitigations=of
 /// A CPU with few features has few modules loaded for it: a boot with `max` takes half as long again. Newer
 /// kernels need cx16 left out under old QEMUs.
 const CPU: &str = "qemu64,-cx16";
+
+/// MiB of a guest where nothing else is said.
+pub(crate) const MEMORY: u32 = 1024;
 
 /// UEFI: Debian's packages ovmf, Fedora's edk2-ovmf.
 const FIRMWARE: [&str; 3] =
@@ -56,8 +60,33 @@ pub struct Boot {
     pub stage: Stage,
     /// For the boot up to the verdict.
     pub timeout: Duration,
+    /// From the verdict to QEMU's end, at most: a clean shutdown takes seconds.
+    pub shutdown: Duration,
+    /// Its RAM in MiB.
+    pub memory: u32,
     /// Its network; none by default.
     pub nic: Option<Nic>,
+    /// Its RAM in use is watched, and it is switched off at the verdict: what comes after is not measured. It has
+    /// no disk that is plugged in late.
+    pub measured: bool,
+}
+
+impl Default for Boot {
+    fn default() -> Self {
+        Self {
+            kernel: PathBuf::new(),
+            initrd: PathBuf::new(),
+            cmdline: String::new(),
+            disks: Vec::new(),
+            holds: String::new(),
+            stage: Stage::Host,
+            timeout: Duration::from_secs(240),
+            shutdown: Duration::from_secs(60),
+            memory: MEMORY,
+            nic: None,
+            measured: false,
+        }
+    }
 }
 
 /// A network card with its cable.
@@ -88,6 +117,10 @@ pub struct Outcome {
     pub verdict: Option<Duration>,
     /// Guest's uptime when the system was ready.
     pub ready: Option<f32>,
+    /// The same from QEMU's start, by the host's clock.
+    pub up: Option<Duration>,
+    /// Of a measured boot, up to then.
+    pub ram: Option<Ram>,
     /// From the verdict to QEMU's end.
     pub shutdown: Duration,
     /// The console's log.
@@ -149,7 +182,7 @@ impl<'a> Machine<'a> {
     }
 
     fn command(&self, boot: &Boot) -> Command {
-        let mut command = qemu(self.host, &self.dir);
+        let mut command = qemu(self.host, &self.dir, boot.memory);
         if boot.nic.as_ref().is_none_or(|nic| !nic.boots) {
             command.arg("-kernel").arg(&boot.kernel).arg("-initrd").arg(&boot.initrd);
             command.arg("-append").arg(format!("{ALWAYS} {}", boot.cmdline));
@@ -178,7 +211,10 @@ impl<'a> Machine<'a> {
                 command.args(["-device", &format!("virtio-blk-pci,drive=d{index},serial={}", attach.serial)]);
             }
         }
-        if boot.disks.iter().any(|attach| attach.late.is_some()) {
+        if boot.measured {
+            command.args(["-device", &format!("virtio-balloon-pci,id={BALLOON}")]);
+        }
+        if boot.measured || boot.disks.iter().any(|attach| attach.late.is_some()) {
             command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", self.file("qmp")));
         }
         command
@@ -207,14 +243,14 @@ fn plug(command: &mut Command, nic: &Nic) {
     }
 }
 
-/// QEMU with a machine as every guest gets it, without what it boots from.
-pub(crate) fn qemu(host: &Host, dir: &Path) -> Command {
+/// QEMU with a machine as every guest gets it, its RAM in MiB, without what it boots from.
+pub(crate) fn qemu(host: &Host, dir: &Path, memory: u32) -> Command {
     // a network namespace with nothing in it: what the guest sends goes nowhere
     let mut command = host::tied(Path::new("unshare"));
     command.args(["--net", "--"]).arg(&host.qemu);
     command.env("TMPDIR", dir);
     // nested KVM hangs on many machines although /dev/kvm opens
-    command.args(["-accel", "tcg", "-smp", "1", "-m", "1024", "-no-reboot"]);
+    command.args(["-accel", "tcg", "-smp", "1", "-m", &memory.to_string(), "-no-reboot"]);
     command.args([
         "-cpu",
         CPU,
@@ -239,4 +275,25 @@ pub(crate) fn blacklist(btrfs: bool) -> String {
 #[must_use]
 pub fn read(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_as_the_boot_says() {
+        let place = PathBuf::from("/nowhere");
+        let host = Host { repo: place.clone(), cache: place.clone(), work: place.clone(), qemu: "qemu".into() };
+        let machine = Machine { host: &host, dir: place };
+        let line = |boot: &Boot| {
+            let command = machine.command(boot);
+            command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        let plain = line(&Boot::default());
+        assert!(plain.contains(" -m 1024 ") && !plain.contains("balloon") && !plain.contains("-qmp"), "{plain}");
+        let measured = line(&Boot { memory: 512, measured: true, ..Boot::default() });
+        assert!(measured.contains(" -m 512 "), "{measured}");
+        assert!(measured.contains("virtio-balloon-pci,id=balloon0") && measured.contains("-qmp unix:"), "{measured}");
+    }
 }

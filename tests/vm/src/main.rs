@@ -34,11 +34,7 @@ enum Sub {
     /// Show a person what the overlay does
     Demo,
     /// Measure beside dracut's own module, and write docs/benchmarks.md
-    Bench {
-        /// Only what needs a disk: reset, writes, making a loop file; prints it
-        #[arg(long)]
-        disk: bool,
-    },
+    Bench(bench::Parts),
     /// Cut the power of guests at random instants
     Powercut(powercut::Args),
     /// Run cases: each in the cells of its short run, unless told otherwise
@@ -81,7 +77,7 @@ fn main() -> ExitCode {
         Sub::Roots => with_host(make_roots),
         Sub::Content => with_host(content::run),
         Sub::Demo => with_host(demo::run),
-        Sub::Bench { disk } => with_host(|host| bench::run(host, disk)),
+        Sub::Bench(parts) => with_host(|host| bench::run(host, parts)),
         Sub::Powercut(args) => with_host(|host| powercut::run(host, &args)),
         Sub::Run(args) => with_host(|host| run(host, &args)),
     };

@@ -54,7 +54,7 @@ const NETWORK: [&str; 7] = ["network", "nfs", "nbd", "livenet", "url-lib", "qemu
 const OMIT_SYSTEMD: &str = "systemd systemd-initrd dracut-systemd systemd-udevd systemd-journald \
 systemd-sysctl systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-ask-password dbus \
 dbus-daemon dbus-broker";
-const DRIVERS: &str = "virtio_blk virtio_pci virtio_console virtio_net loop";
+const DRIVERS: &str = "virtio_blk virtio_pci virtio_console virtio_net virtio_balloon loop";
 const FILESYSTEMS: &str = "ext4 xfs btrfs squashfs erofs overlay vfat nls_ascii nls_cp437";
 
 pub(crate) fn initrd_name(initrd: Initrd, variant: Variant) -> String {
@@ -96,8 +96,8 @@ pub(crate) struct Builder<'a> {
 fn backend(suite: Suite, initrd: Initrd, variant: Variant) -> Option<&'static str> {
     match (variant, suite, initrd) {
         (Variant::Netnm, ..) => Some("network-manager"),
-        (Variant::Net, Suite::Trixie, Initrd::Systemd) => Some("systemd-networkd"),
-        (Variant::Net, ..) => Some("network-legacy"),
+        (Variant::Net | Variant::Stocknet, Suite::Trixie, Initrd::Systemd) => Some("systemd-networkd"),
+        (Variant::Net | Variant::Stocknet, ..) => Some("network-legacy"),
         _ => None,
     }
 }
@@ -195,6 +195,7 @@ impl Builder<'_> {
             Variant::Stock => add.push_str("overlayroot-rs overlayfs"),
             Variant::Live => add.push_str("overlayroot-rs overlayfs dmsquash-live"),
             Variant::Stockonly => add.push_str("overlayfs"),
+            Variant::Stocknet => add.push_str("overlayfs dmsquash-live"),
             Variant::Bare => omit.push_str(" overlayfs"),
         }
         let mut command = self.in_root(tree);

@@ -23,6 +23,11 @@ use crate::net;
 use crate::parted;
 use crate::plan::{Job, Sets};
 
+/// Seconds; a shutdown which takes longer waits for something.
+const SHUTDOWN: u64 = 60;
+/// The same through dracut's ramdisk, which is unpacked first and takes its time on a busy machine.
+const SHUTDOWN_RAMDISK: u64 = 120;
+
 /// What came of a case in a cell.
 #[derive(Clone, Debug)]
 pub struct Finished {
@@ -152,7 +157,8 @@ impl Run<'_> {
         if let Some(net) = &case.net {
             let arguments = self.arguments();
             let (host, dir) = (self.host, self.dir);
-            let stage = net::Stage { host, case, net, set, initrd: &initrd, export: &root, dir, arguments };
+            let stage =
+                net::Stage { host, case, net, set, initrd: &initrd, export: &root, dir, arguments, measured: false };
             return net::run(&stage, &mut |outcome, planned| self.judge(outcome, &planned.console));
         }
         let machine = Machine::new(self.host, self.dir)?;
@@ -288,7 +294,9 @@ impl Run<'_> {
             holds: planned.holds.clone(),
             stage: planned.stage,
             timeout: Duration::from_secs(case.timeout),
-            nic: None,
+            shutdown: Duration::from_secs(if case.boot_initrd { SHUTDOWN_RAMDISK } else { SHUTDOWN }),
+            memory: case.memory,
+            ..Boot::default()
         }
     }
 }

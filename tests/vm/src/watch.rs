@@ -2,7 +2,7 @@
 //! Watches a guest from its start to its end.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,9 +12,8 @@ use anyhow::{Context as _, Result};
 use crate::host;
 use crate::machine::{Attach, Boot, Outcome, read};
 use crate::qmp;
+use crate::ram::Sampler;
 
-/// A clean shutdown takes seconds; one which takes longer waits for something.
-const SHUTDOWN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(150);
 
 /// A guest which runs.
@@ -30,6 +29,7 @@ impl Watch<'_> {
     pub(crate) fn until_end(mut self) -> Result<Outcome> {
         let mut verdict = None;
         let mut before = None;
+        let mut measured = Measured::new(self.boot.measured.then(|| self.dir.join("qmp")));
         let mut late: Vec<_> = self.boot.disks.iter().enumerate().filter(|(_, a)| a.late.is_some()).collect();
         let mut seen = vec![None; self.boot.disks.len()];
         let mut failure = None;
@@ -38,18 +38,24 @@ impl Watch<'_> {
                 failure = failure.or(status.signal().map(|signal| format!("QEMU died of signal {signal}")));
                 break;
             }
-            if verdict.is_none() && self.channel().lines().any(|line| line.starts_with("VERDICT ")) {
-                verdict = Some(self.start.elapsed());
-                before = Some(read(&self.dir.join("serial.log")));
+            if verdict.is_none() {
+                let said = self.channel();
+                measured.look(&said, self.start.elapsed());
+                if has(&said, "VERDICT ") {
+                    verdict = Some(self.start.elapsed());
+                    before = Some(read(&self.dir.join("serial.log")));
+                }
             }
             let over = match verdict {
                 None if self.start.elapsed() > self.boot.timeout => Some("hung: no verdict in time".to_owned()),
-                Some(at) if self.start.elapsed() > at + SHUTDOWN => Some("the shutdown takes too long".to_owned()),
+                Some(at) if self.start.elapsed() > at + self.boot.shutdown => {
+                    Some("the shutdown takes too long".to_owned())
+                }
                 _ => None,
             };
             let plugged = self.plug_in(&mut late, &mut seen).err().map(|error| format!("{error:#}"));
             failure = failure.or(over).or(plugged);
-            if failure.is_some() {
+            if failure.is_some() || (self.boot.measured && verdict.is_some()) {
                 self.child.kill()?;
                 self.child.wait()?;
                 break;
@@ -57,7 +63,7 @@ impl Watch<'_> {
             sleep(POLL);
         }
         let all = before.filter(|_| failure.is_none()).unwrap_or_else(|| read(&self.dir.join("serial.log")));
-        Ok(Outcome { console: host::tail(&plain(&all), 25), ..self.outcome(failure, verdict) })
+        Ok(measured.end(Outcome { console: host::tail(&plain(&all), 25), ..self.outcome(failure, verdict) }))
     }
 
     fn plug_in(&self, late: &mut Vec<(usize, &Attach)>, seen: &mut [Option<Instant>]) -> Result<()> {
@@ -104,11 +110,48 @@ impl Watch<'_> {
             failed: text.lines().filter(shown).collect::<Vec<_>>().join("\n"),
             verdict,
             ready: ready.and_then(|text| text.parse().ok()),
+            up: None,
+            ram: None,
             shutdown: verdict.map_or(Duration::ZERO, |at| total.saturating_sub(at)),
             serial: self.dir.join("serial.log"),
             console: String::new(),
         }
     }
+}
+
+/// What is measured of a boot until its system is ready.
+struct Measured {
+    up: Option<Duration>,
+    /// Asked in a measured boot only.
+    ram: Option<Sampler>,
+    /// Why it is not known.
+    unknown: Option<String>,
+}
+
+impl Measured {
+    fn new(qmp: Option<PathBuf>) -> Self {
+        Self { up: None, ram: qmp.map(Sampler::new), unknown: None }
+    }
+
+    fn look(&mut self, said: &str, now: Duration) {
+        if self.up.is_none() && has(said, "READY ") {
+            self.up = Some(now);
+        }
+        if let (None, None, Some(ram)) = (self.up, &self.unknown, &mut self.ram) {
+            self.unknown = ram.look(now).err().map(|error| format!("the guest's RAM: {error:#}"));
+        }
+    }
+
+    fn end(self, outcome: Outcome) -> Outcome {
+        let seen = self.ram.as_ref().and_then(Sampler::seen);
+        let never = || "the guest never said how much of its RAM it uses".to_owned();
+        let unknown = self.unknown.or_else(|| (self.ram.is_some() && seen.is_none()).then(never));
+        Outcome { failure: outcome.failure.or(unknown), up: self.up, ram: seen, ..outcome }
+    }
+}
+
+fn has(said: &str, word: &str) -> bool {
+    said.lines().any(|line| line.starts_with(word))
 }
 
 /// Text without carriage returns and colours.

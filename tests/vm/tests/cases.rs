@@ -84,6 +84,14 @@ fn boots_inherit_and_repeat() {
 }
 
 #[test]
+fn a_guest_has_a_gibibyte_unless_the_case_says_otherwise() {
+    let text = "summary = 's'\nholds = 'true'\n";
+    assert_eq!(Case::parse("01-x", text).unwrap().memory, 1024);
+    assert_eq!(Case::parse("01-x", &format!("{text}memory = 2048")).unwrap().memory, 2048);
+    refused(&format!("{text}memory = '2G'"), "memory");
+}
+
+#[test]
 fn text_in_latin1_is_one_byte_a_character() {
     let case = Case::parse("01-x", "summary = 's'\nholds = 'true'\nconf_latin1 = \"a\\u00ff\"").unwrap();
     assert_eq!(case.conf_bytes().unwrap(), b"a\xff");

@@ -9,7 +9,7 @@ mod server;
 
 use serde::Deserialize;
 
-pub(crate) use run::{Stage, run};
+pub(crate) use run::{Lan, Stage, run};
 
 use crate::root_kind::RootKind;
 

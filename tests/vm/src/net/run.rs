@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Runs a case with a network: the server, then every boot on all nodes at once.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,7 +16,7 @@ use crate::case::{Case, PlannedBoot};
 use crate::disk::CaseDisk;
 use crate::host::Host;
 use crate::images::ImageSet;
-use crate::machine::{Attach, Boot, Machine, Nic, Outcome};
+use crate::machine::{Attach, Boot, Machine, Nic, Outcome, read};
 
 /// What a case is run with.
 pub(crate) struct Stage<'a> {
@@ -27,68 +29,104 @@ pub(crate) struct Stage<'a> {
     pub dir: &'a Path,
     /// Arguments before those of a boot.
     pub arguments: String,
+    /// Its boots are measured, and end at the verdict.
+    pub measured: bool,
 }
 
 /// Runs it; `judge` is told each node's outcome.
 pub(crate) fn run(stage: &Stage<'_>, judge: &mut dyn FnMut(Outcome, &PlannedBoot) -> Result<()>) -> Result<()> {
-    let image = Image::open(stage.host)?;
+    let lan = Lan::start(stage)?;
     let boots = stage.case.boots();
-    let first = boots.first().context("no boot")?;
-    let always = crate::machine::ALWAYS;
-    let served = format!("{always} {} {}", stage.arguments, first.cmdline);
-    let disk = files::disk(stage.host, stage.net, stage.set, stage.initrd, &served, &image, stage.dir)?;
-    let dir = stage.dir.join("server");
-    let server = Server::start(stage.host, &image, &dir, stage.export, &disk, stage.net.nodes)?;
-    let before = server.run("sum")?;
-    for line in stage.net.server.lines().filter(|line| !line.trim().is_empty()) {
-        server.run(line)?;
-    }
-    let mut nodes = Vec::new();
-    for number in 1..=stage.net.nodes {
-        nodes.push(Node::new(stage, number)?);
-    }
+    let before = lan.server.run("sum")?;
+    lan.serve(&stage.net.server)?;
+    let log = lan.nodes.first().context("no node")?.dir.join("serial.log");
     for (index, planned) in boots.iter().enumerate() {
         let what = format!("boot {} of {}", index + 1, boots.len());
-        for outcome in boot(stage, &server, &nodes, planned).with_context(|| what.clone())? {
+        let events = |over: &AtomicBool| console::follow(&stage.net.event, &log, &lan.server, over);
+        let (outcomes, happened) = lan.boot(planned, stage.net.nodes, events).with_context(|| what.clone())?;
+        // a node that failed says more than an event that did not come
+        if outcomes.iter().all(|outcome| outcome.failure.is_none()) {
+            happened.with_context(|| what.clone())?;
+        }
+        for outcome in outcomes {
             let shutdown = outcome.shutdown;
             judge(outcome, planned).with_context(|| what.clone())?;
             let most = Duration::from_secs(stage.net.shutdown);
             ensure!(shutdown <= most, "{what}: the shutdown took {} s", shutdown.as_secs());
         }
-        for node in &nodes {
+        for node in &lan.nodes {
             node.disks.iter().try_for_each(|disk| disk.check(&node.dir)).with_context(|| what.clone())?;
         }
     }
-    for line in stage.net.after.lines().filter(|line| !line.trim().is_empty()) {
-        server.run(line)?;
-    }
-    let after = server.run("mountpoint -q /export/root || mount -o ro /dev/vdb /export/root; sum")?;
+    lan.serve(&stage.net.after)?;
+    let after = lan.server.run("mountpoint -q /export/root || mount -o ro /dev/vdb /export/root; sum")?;
     ensure!(before == after, "the export changed:\n{before}{after}");
     Ok(())
 }
 
-/// All nodes at once, and what happens to the server meanwhile.
-fn boot(stage: &Stage<'_>, server: &Server, nodes: &[Node], planned: &PlannedBoot) -> Result<Vec<Outcome>> {
-    let over = AtomicBool::new(false);
-    let log = nodes.first().context("no node")?.dir.join("serial.log");
-    thread::scope(|scope| {
-        let events = scope.spawn(|| console::follow(&stage.net.event, &log, server, &over));
-        let running: Vec<_> = nodes
-            .iter()
-            .map(|node| scope.spawn(move || Machine::new(stage.host, &node.dir)?.boot(&node.boot(stage, planned)?)))
-            .collect();
-        let ended: Vec<_> = running.into_iter().map(|node| node.join()).collect();
-        over.store(true, Ordering::Relaxed);
-        let happened = events.join().map_err(|_| anyhow!("the events panicked"))?;
-        let outcomes: Result<Vec<_>> =
-            ended.into_iter().map(|node| node.map_err(|_| anyhow!("a node panicked"))?).collect();
-        let outcomes = outcomes?;
-        // a node that failed says more than an event that did not come
-        if outcomes.iter().all(|outcome| outcome.failure.is_none()) {
-            happened?;
+/// The server, and the machines on its cables.
+pub(crate) struct Lan<'a> {
+    stage: &'a Stage<'a>,
+    server: Server,
+    nodes: Vec<Node>,
+}
+
+impl<'a> Lan<'a> {
+    /// Starts the server; the nodes are off.
+    pub(crate) fn start(stage: &'a Stage<'a>) -> Result<Self> {
+        let image = Image::open(stage.host)?;
+        let boots = stage.case.boots();
+        let first = boots.first().context("no boot")?;
+        let served = format!("{} {} {}", crate::machine::ALWAYS, stage.arguments, first.cmdline);
+        let disk = files::disk(stage.host, stage.net, stage.set, stage.initrd, &served, &image, stage.dir)?;
+        let dir = stage.dir.join("server");
+        let server = Server::start(stage.host, &image, &dir, stage.export, &disk, stage.net.nodes)?;
+        let nodes = (1..=stage.net.nodes).map(|number| Node::new(stage, number)).collect::<Result<_>>()?;
+        Ok(Self { stage, server, nodes })
+    }
+
+    /// Has the server run lines of shell.
+    pub(crate) fn serve(&self, lines: &str) -> Result<()> {
+        lines.lines().filter(|line| !line.trim().is_empty()).try_for_each(|line| self.server.run(line).map(drop))
+    }
+
+    /// Bytes that went out of the server, from its start.
+    pub(crate) fn sent(&self) -> Result<u64> {
+        let said = self.server.run("sent")?;
+        said.trim().parse().with_context(|| format!("the server sent {said:?}"))
+    }
+
+    /// What a node's agent wrote in its last boot.
+    pub(crate) fn said(&self, node: usize) -> Result<String> {
+        Ok(read(&self.nodes.get(node).context("no such node")?.dir.join("channel")))
+    }
+
+    /// Boots so many nodes at once; `meanwhile` is done until it ends, or is told that all nodes did.
+    pub(crate) fn boot<T: Send>(
+        &self,
+        planned: &PlannedBoot,
+        count: usize,
+        meanwhile: impl FnOnce(&AtomicBool) -> Result<T> + Send,
+    ) -> Result<(Vec<Outcome>, Result<T>)> {
+        let (stage, over) = (self.stage, AtomicBool::new(false));
+        let nodes = self.nodes.get(..count).context("fewer nodes than are to boot")?;
+        for node in nodes {
+            node.forget()?;
         }
-        Ok(outcomes)
-    })
+        thread::scope(|scope| {
+            let beside = scope.spawn(|| meanwhile(&over));
+            let running: Vec<_> = nodes
+                .iter()
+                .map(|node| scope.spawn(move || Machine::new(stage.host, &node.dir)?.boot(&node.boot(stage, planned)?)))
+                .collect();
+            let ended: Vec<_> = running.into_iter().map(|node| node.join()).collect();
+            over.store(true, Ordering::Relaxed);
+            let happened = beside.join().map_err(|_| anyhow!("what is done beside the nodes panicked"))?;
+            let outcomes: Result<Vec<_>> =
+                ended.into_iter().map(|node| node.map_err(|_| anyhow!("a node panicked"))?).collect();
+            Ok((outcomes?, happened))
+        })
+    }
 }
 
 /// A machine that boots from the server.
@@ -101,9 +139,20 @@ struct Node {
 impl Node {
     fn new(stage: &Stage<'_>, number: usize) -> Result<Self> {
         let dir = stage.dir.join(format!("node{number}"));
-        std::fs::create_dir_all(&dir)?;
+        fs::create_dir_all(&dir)?;
         let disks = stage.case.disk.iter().map(|spec| CaseDisk::make(stage.host, &dir, spec)).collect::<Result<_>>()?;
         Ok(Self { number, dir, disks })
+    }
+
+    /// Removes the logs of the boot before, which are no sign of the one to come.
+    fn forget(&self) -> Result<()> {
+        for name in ["serial.log", "channel"] {
+            match fs::remove_file(self.dir.join(name)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn boot(&self, stage: &Stage<'_>, planned: &PlannedBoot) -> Result<Boot> {
@@ -123,6 +172,8 @@ impl Node {
             holds: mine(&planned.holds)?,
             stage: planned.stage,
             timeout: Duration::from_secs(stage.case.timeout),
+            memory: stage.case.memory,
+            measured: stage.measured,
             nic: Some(Nic {
                 socket: cable(&stage.dir.join("server"), self.number),
                 mac: format!("52:54:00:99:01:{:02x}", self.number),
@@ -131,6 +182,7 @@ impl Node {
                 boots: stage.net.way != Way::Direct,
                 uefi: stage.net.way == Way::Uefi,
             }),
+            ..Boot::default()
         })
     }
 }

@@ -137,7 +137,7 @@ impl Server {
     pub fn start(host: &Host, image: &Image, dir: &Path, export: &Path, files: &Path, nodes: usize) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let log = File::create(dir.join("qemu.log"))?;
-        let mut command = machine::qemu(host, dir);
+        let mut command = machine::qemu(host, dir, machine::MEMORY);
         command.arg("-kernel").arg(image.dir.join("vmlinuz")).arg("-initrd").arg(image.dir.join("initrd.img"));
         let faster = machine::blacklist(false);
         command.arg("-append").arg(format!("{} {faster} rdinit=/bin/busybox -- sh /init.sh", machine::ALWAYS));

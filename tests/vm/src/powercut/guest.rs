@@ -99,7 +99,7 @@ impl Boot<'_> {
             File::create(self.file(name))?;
         }
         let log = File::create(self.file("qemu.log"))?;
-        let mut command = machine::qemu(self.host, self.dir);
+        let mut command = machine::qemu(self.host, self.dir, machine::MEMORY);
         self.boot_from(&mut command);
         self.attach(&mut command);
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().context("QEMU")?;
