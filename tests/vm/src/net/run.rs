@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::server::{Image, Server, cable};
-use super::{Net, Way, console, files};
+use super::server::{Image, Init, Server, cable};
+use super::{Net, Way, console, files, guide};
 use crate::case::{Case, PlannedBoot};
 use crate::disk::CaseDisk;
 use crate::host::Host;
@@ -36,9 +36,16 @@ pub(crate) fn run(stage: &Stage<'_>, judge: &mut dyn FnMut(Outcome, &PlannedBoot
     let first = boots.first().context("no boot")?;
     let always = crate::machine::ALWAYS;
     let served = format!("{always} {} {}", stage.arguments, first.cmdline);
+    let blocks =
+        stage.net.guide.as_ref().map(|way| guide::write(&stage.host.repo, way, &stage.dir.join("files/guide")));
+    let blocks = blocks.transpose()?;
     let disk = files::disk(stage.host, stage.net, stage.set, stage.initrd, &served, &image, stage.dir)?;
     let dir = stage.dir.join("server");
-    let server = Server::start(stage.host, &image, &dir, stage.export, &disk, stage.net.nodes)?;
+    let init = if blocks.is_some() { Init::Systemd } else { Init::Script };
+    let server = Server::start(stage.host, &image, &dir, init, [stage.export, &disk], stage.net.nodes)?;
+    if let Some(blocks) = blocks {
+        guide::follow(&server, &blocks, &format!("{always} {}", crate::machine::blacklist(stage.case.btrfs)))?;
+    }
     let before = server.run("sum")?;
     for line in stage.net.server.lines().filter(|line| !line.trim().is_empty()) {
         server.run(line)?;
