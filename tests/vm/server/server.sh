@@ -32,9 +32,13 @@ prepare_guide() {
     mount -o noatime /dev/vdb /srv/nfs/node-1
     install -m 600 /srv/files/initrd.img /srv/nfs/node-1/boot/initrd-node.img
     install -m 755 /srv/nfs/node-1/usr/bin/overlayctl /usr/local/bin/overlayctl
-    # shellcheck disable=SC2016 # for the script that is written
-    printf '%s\n' '#!/bin/sh' 'root=$1 out=$2' 'shift 2' \
-        'exec /usr/bin/mksquashfs "$root" "$out" -Xcompression-level 1 "$@"' >/usr/local/bin/mksquashfs
+    cat >/usr/local/bin/mksquashfs <<'END'
+#!/bin/sh
+[ -d "$1" ] || exec /usr/bin/mksquashfs "$@" # -version, -help
+root=$1 out=$2
+shift 2
+exec /usr/bin/mksquashfs "$root" "$out" -Xcompression-level 1 "$@"
+END
     chmod 755 /usr/local/bin/mksquashfs
     mount --bind /srv/nfs/node-1 /export/root
 }

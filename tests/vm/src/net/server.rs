@@ -25,7 +25,8 @@ use crate::roots::{self, Root};
 const INIT: &str = include_str!("../../server/init.sh");
 const SERVER: &str = include_str!("../../server/server.sh");
 const UNIT: &str = include_str!("../../server/overlayroot-vm.service");
-const PATIENCE: Duration = Duration::from_secs(300);
+/// For a line, such as one that packs a root.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the server boots from.
 #[derive(Debug)]
