@@ -92,7 +92,7 @@ deps-build: ## install what building needs
 lint: ## formatting, clippy, shellcheck, man pages
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy -q --locked --workspace --all-targets -- -D warnings
-	shellcheck packaging/*.sh dracut/55overlayroot-rs/*.sh tests/vm/guest/*.sh tests/vm/guest/99vm-probe/*.sh tests/vm/host/*.sh .ci/run
+	shellcheck packaging/*.sh dracut/55overlayroot-rs/*.sh tests/vm/guest/*.sh tests/vm/guest/99vm-probe/*.sh tests/vm/host/*.sh tests/vm/server/*.sh .ci/run
 	for page in docs/man/*.[578]; do out=$$(man --warnings -E UTF-8 -l -Tutf8 -Z "$$page" 2>&1 >/dev/null); \
 		[ -z "$$out" ] || { echo "$$page: $$out"; exit 1; }; done
 

@@ -13,4 +13,7 @@ done
 /bin/busybox mkdir /ram/upper /ram/work
 # NFS 4 shows the way from / to the export, so / itself must be exportable
 /bin/busybox mount -t overlay -o lowerdir=/lower,upperdir=/ram/upper,workdir=/ram/work,index=on,nfs_export=on overlay /root
-exec /bin/busybox switch_root /root /usr/lib/overlayroot-vm/server.sh
+# for the guide it is a machine like any other, with a unit that runs server.sh
+init=/usr/lib/overlayroot-vm/server.sh
+case " $(/bin/busybox cat /proc/cmdline) " in *" vm.server=systemd "*) init=/sbin/init ;; esac
+exec /bin/busybox switch_root /root $init

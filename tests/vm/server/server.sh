@@ -1,28 +1,70 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# PID 1 of the machine that serves the others: does what the harness writes into its port, a line each.
-# /dev/vdb is the exported root, /dev/vdc what HTTP and TFTP give out.
+# server.sh [systemd]: PID 1 of the machine that serves the others, or a unit of its systemd: does what the harness
+# writes into its port, a line each. /dev/vdb is the exported root, /dev/vdc what HTTP and TFTP give out.
 set -u
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/root
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/root
 address=192.168.99.1
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /tmp
-mkdir -p /export/root /srv/files /run/sendsigs.omit.d /run/rpcbind /var/lib/nfs/sm /var/log/nginx
+
+mounts() { # what systemd would mount
+    mount -t proc proc /proc
+    mount -t sysfs sysfs /sys
+    mount -t devtmpfs devtmpfs /dev
+    mount -t tmpfs tmpfs /run
+    mount -t tmpfs tmpfs /tmp
+    mkdir -p /run/sendsigs.omit.d /run/rpcbind
+}
+
+network() {
+    ip link set lo up
+    ip link add br0 type bridge forward_delay 0
+    for nic in /sys/class/net/eth*; do
+        ip link set "${nic##*/}" master br0 up
+    done
+    ip addr add $address/24 dev br0
+    ip link set br0 up
+}
+
+# What the guide's steps that need the internet, or an hour, leave behind: the node's root with its initramfs, and
+# overlayctl on the server. Packing is quicker with the least effort.
+prepare_guide() {
+    mkdir -p /srv/nfs/node-1
+    mount -o noatime /dev/vdb /srv/nfs/node-1
+    install -m 600 /srv/files/initrd.img /srv/nfs/node-1/boot/initrd-node.img
+    install -m 755 /srv/nfs/node-1/usr/bin/overlayctl /usr/local/bin/overlayctl
+    cat >/usr/local/bin/mksquashfs <<'END'
+#!/bin/sh
+[ -d "$1" ] || exec /usr/bin/mksquashfs "$@" # -version, -help
+root=$1 out=$2
+shift 2
+exec /usr/bin/mksquashfs "$root" "$out" -Xcompression-level 1 "$@"
+END
+    chmod 755 /usr/local/bin/mksquashfs
+    mount --bind /srv/nfs/node-1 /export/root
+}
+
+# node_arguments ARGUMENT...: puts what this emulation needs before the kernel arguments that the guide wrote
+node_arguments() {
+    for menu in /srv/tftp/pxelinux.cfg/default /srv/tftp/grub/grub.cfg /srv/tftp/boot.ipxe; do
+        sed -i "s|'\\?root=|$* &|" $menu
+        grep -q 'console=.*root=' $menu || { echo "no kernel arguments in $menu" && return 1; }
+    done
+    sed -i '1i SERIAL 0' /srv/tftp/pxelinux.cfg/default
+    head -v -n 30 /srv/tftp/pxelinux.cfg/default /srv/tftp/grub/grub.cfg /srv/tftp/boot.ipxe
+}
+
+[ "${1-}" = systemd ] || mounts
+mkdir -p /export/root /srv/files /var/lib/nfs/sm /var/log/nginx
 for module in virtio_net virtio_console bridge nfsd nfsv3 ext4; do
     modprobe -q $module
 done
-ip link set lo up
-ip link add br0 type bridge forward_delay 0
-for nic in /sys/class/net/eth*; do
-    ip link set "${nic##*/}" master br0 up
-done
-ip addr add $address/24 dev br0
-ip link set br0 up
-mount -o noatime /dev/vdb /export/root
+network
 mount -o ro,noload /dev/vdc /srv/files
+if [ "${1-}" = systemd ]; then
+    prepare_guide
+else
+    mount -o noatime /dev/vdb /export/root
+fi
 
 start_nfs() { # [OPTIONS of the export]
     mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
@@ -93,7 +135,7 @@ exec 3<>"$node"
 echo "DONE 0" >&3
 while read -r line <&3; do
     echo "server: $line" >/dev/console
-    eval "$line" >/tmp/out 2>&1 3<&-
+    eval "$line" >/tmp/out 2>&1 3<&- </dev/null
     status=$?
     sed 's/^/| /' /tmp/out >&3
     sed 's/^/server: | /' /tmp/out >/dev/console

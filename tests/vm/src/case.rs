@@ -201,6 +201,7 @@ impl Case {
             ensure!(!boot.holds.trim().is_empty(), "a boot without `holds` shows nothing");
             ensure!(boot.before.is_none() || self.root_kept, "`before` works on a root that is kept only");
         }
+        self.net.iter().try_for_each(Net::validate)?;
         self.disk.iter().try_for_each(Disk::validate)
     }
 

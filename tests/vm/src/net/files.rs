@@ -42,7 +42,9 @@ pub fn disk(
             readable_copy(&path, &files.join(path.file_name().context("no name")?))?;
         }
     }
-    loader(net.way, cmdline, loaders, &files)?;
+    if net.guide.is_none() {
+        loader(net.way, cmdline, loaders, &files)?;
+    }
     if let Some(lines) = &net.prepare {
         host::shell(lines, &[("FILES", &files), ("TMP", dir)]).context("prepare")?;
     }

@@ -4,9 +4,11 @@
 
 mod console;
 mod files;
+mod guide;
 mod run;
 mod server;
 
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 pub(crate) use run::{Lan, Stage, run};
@@ -67,7 +69,11 @@ pub struct Event {
 #[serde(deny_unknown_fields)]
 pub struct Net {
     /// Lines of shell for the server before the first boot; see server/server.sh.
+    #[serde(default)]
     pub server: String,
+    /// The server is set up by docs/diskless.md: its blocks for this way, run before the lines of `server`. The kernel
+    /// arguments are those of the guide; `root_arg` and `cmdline` do not count.
+    pub guide: Option<String>,
     /// Where the kernel comes from.
     #[serde(default)]
     pub way: Way,
@@ -89,6 +95,15 @@ pub struct Net {
     /// Lines of shell for the server after the last boot, each of which must succeed.
     #[serde(default)]
     pub after: String,
+}
+
+impl Net {
+    pub(crate) fn validate(&self) -> Result<()> {
+        let boots = self.guide.is_none() || self.way != Way::Direct;
+        ensure!(boots, "the guide configures how a node boots: it needs a `way`");
+        ensure!(self.guide.is_some() || !self.server.trim().is_empty(), "a server that serves nothing");
+        Ok(())
+    }
 }
 
 fn one() -> usize {

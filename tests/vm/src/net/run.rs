@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::server::{Image, Server, cable};
-use super::{Net, Way, console, files};
+use super::server::{Image, Init, Server, cable};
+use super::{Net, Way, console, files, guide};
 use crate::case::{Case, PlannedBoot};
 use crate::disk::CaseDisk;
 use crate::host::Host;
@@ -77,10 +77,17 @@ impl<'a> Lan<'a> {
         let image = Image::open(stage.host)?;
         let boots = stage.case.boots();
         let first = boots.first().context("no boot")?;
-        let served = format!("{} {} {}", crate::machine::ALWAYS, stage.arguments, first.cmdline);
+        let always = crate::machine::ALWAYS;
+        let served = format!("{always} {} {}", stage.arguments, first.cmdline);
+        let guide = stage.net.guide.as_ref();
+        let blocks = guide.map(|way| guide::write(&stage.host.repo, way, &stage.dir.join("files/guide"))).transpose()?;
         let disk = files::disk(stage.host, stage.net, stage.set, stage.initrd, &served, &image, stage.dir)?;
         let dir = stage.dir.join("server");
-        let server = Server::start(stage.host, &image, &dir, stage.export, &disk, stage.net.nodes)?;
+        let init = if blocks.is_some() { Init::Systemd } else { Init::Script };
+        let server = Server::start(stage.host, &image, &dir, init, [stage.export, &disk], stage.net.nodes)?;
+        if let Some(blocks) = blocks {
+            guide::follow(&server, &blocks, &format!("{always} {}", crate::machine::blacklist(stage.case.btrfs)))?;
+        }
         let nodes = (1..=stage.net.nodes).map(|number| Node::new(stage, number)).collect::<Result<_>>()?;
         Ok(Self { stage, server, nodes })
     }

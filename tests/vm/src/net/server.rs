@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -23,7 +24,9 @@ use crate::roots::{self, Root};
 
 const INIT: &str = include_str!("../../server/init.sh");
 const SERVER: &str = include_str!("../../server/server.sh");
-const PATIENCE: Duration = Duration::from_secs(300);
+const UNIT: &str = include_str!("../../server/overlayroot-vm.service");
+/// For a line, such as one that packs a root.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the server boots from.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl Image {
     /// When the root or its disk can't be made.
     pub fn open(host: &Host) -> Result<Self> {
         let mut hash = Sha256::new_with_prefix(roots::key(Root::Server));
-        for text in [INIT, SERVER, include_str!("server.rs")] {
+        for text in [INIT, SERVER, UNIT, include_str!("server.rs")] {
             hash.update(text);
         }
         let dir = host.work.join(format!("images/server-{}", roots::short(hash)));
@@ -78,6 +81,11 @@ fn make(host: &Host, archive: &Path, dir: &Path) -> Result<()> {
     fs::create_dir_all(server.parent().context("no parent")?)?;
     fs::write(&server, SERVER)?;
     host::run(std::process::Command::new("chmod").arg("755").arg(&server))?;
+    let units = tree.join("etc/systemd/system");
+    fs::write(units.join("overlayroot-vm.service"), UNIT)?;
+    symlink("../overlayroot-vm.service", units.join("multi-user.target.wants/overlayroot-vm.service"))?;
+    // without an identity systemd takes it for a first boot, and enables every unit that is there
+    fs::write(tree.join("etc/machine-id"), "0123456789abcdef0123456789abcdef\n")?;
     let version = kernel_version(&tree)?;
     fs::copy(tree.join(format!("boot/vmlinuz-{version}")), dir.join("vmlinuz"))?;
     let boot = dir.join("boot");
@@ -121,6 +129,15 @@ fn initrd(tree: &Path, version: &str) -> Result<Vec<u8>> {
     Ok(cpio::pack(&files))
 }
 
+/// What runs the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// server.sh alone: up within seconds.
+    Script,
+    /// Its systemd: a machine like any other.
+    Systemd,
+}
+
 /// A server that runs; it ends with this value.
 #[derive(Debug)]
 pub struct Server {
@@ -130,23 +147,25 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it with two disks, and a socket in `dir` for each node.
+    /// Starts it with the export's disk and that of the files, and a socket in `dir` for each node.
     ///
     /// # Errors
     /// When QEMU can't be started, or the server does not answer.
-    pub fn start(host: &Host, image: &Image, dir: &Path, export: &Path, files: &Path, nodes: usize) -> Result<Self> {
+    pub fn start(host: &Host, image: &Image, dir: &Path, init: Init, disks: [&Path; 2], nodes: usize) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let log = File::create(dir.join("qemu.log"))?;
         let mut command = machine::qemu(host, dir, machine::MEMORY);
         command.arg("-kernel").arg(image.dir.join("vmlinuz")).arg("-initrd").arg(image.dir.join("initrd.img"));
-        let faster = machine::blacklist(false);
+        // with the kernel's names for its cards, which udev would change meanwhile
+        let init = if init == Init::Systemd { "vm.server=systemd net.ifnames=0" } else { "" };
+        let faster = format!("{} {init}", machine::blacklist(false));
         command.arg("-append").arg(format!("{} {faster} rdinit=/bin/busybox -- sh /init.sh", machine::ALWAYS));
         command.arg("-serial").arg(format!("file:{}", dir.join("serial.log").display()));
         let port = dir.join("commands");
         command.arg("-chardev").arg(format!("socket,id=commands,path={},server=on,wait=off", port.display()));
         command.args(["-device", "virtserialport,chardev=commands,name=commands"]);
         let root = image.dir.join("root.img");
-        for (index, disk) in [root.as_path(), export, files].into_iter().enumerate() {
+        for (index, disk) in [&[root.as_path()], &disks[..]].concat().into_iter().enumerate() {
             let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot=on,file={}", disk.display());
             command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=d{index}")]);
         }
