@@ -31,6 +31,7 @@ pub mod loopsize;
 mod loopspec;
 pub mod marker;
 pub mod mountinfo;
+pub mod nfs;
 pub mod node;
 pub mod ondisk;
 pub mod overlay_step;

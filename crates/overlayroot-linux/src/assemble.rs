@@ -3,7 +3,7 @@
 
 use crate::execute::Report;
 use crate::holder::Journal;
-use crate::{execute, mounts, probe, recordfile, sources};
+use crate::{execute, identity, mounts, probe, recordfile, sources};
 use anyhow::Result;
 use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Config;
@@ -12,6 +12,7 @@ use overlayroot_core::grammar::Fallback;
 use overlayroot_core::issue::shown;
 use overlayroot_core::live;
 use overlayroot_core::mountinfo;
+use overlayroot_core::nfs;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
 use overlayroot_core::policy::{self, Why};
@@ -48,12 +49,21 @@ pub fn read_machine(journal: Journal) -> Result<(Config, Facts)> {
     Ok((config, facts))
 }
 
-/// Takes the stock overlayfs module's hooks away before its first one runs, where we will act.
-/// A boot that is another party's keeps them.
+/// What comes before anything is mounted. Takes the stock overlayfs module's hooks away before its first one runs,
+/// where we will act; a boot that is another party's keeps them. Names this machine to its NFS server.
+///
+/// # Errors
+/// Those of the file system.
 pub fn stand_down() -> Result<()> {
     let inputs = sources::read(None);
-    let ours = Config::read(&inputs).upper.value != Upper::Off;
-    if ours && rivals::find(&lex(&inputs.cmdline), "", "", None).is_empty() {
+    let args = lex(&inputs.cmdline);
+    if Config::read(&inputs).upper.value == Upper::Off {
+        return Ok(());
+    }
+    if nfs::is_unnamed(&args) {
+        identity::name_nfs_client(&args)?;
+    }
+    if rivals::find(&args, "", "", None).is_empty() {
         for hook in probe::stock_hooks() {
             crate::files::remove(&hook)?;
         }

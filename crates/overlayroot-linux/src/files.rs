@@ -37,7 +37,8 @@ pub(crate) fn link(at: &str, to: &str) -> Result<()> {
     std::os::unix::fs::symlink(to, at).with_context(|| format!("linking {at} to {to}"))
 }
 
-fn parent(path: &str) -> Result<()> {
+/// Makes the directory that a path is in.
+pub(crate) fn parent(path: &str) -> Result<()> {
     let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
     mounts::make_dir(parent)
 }

@@ -2,9 +2,12 @@
 //! What tells this machine from others: name, card, serial number. Each is looked for only where a value of the
 //! configuration asks for it.
 
+use crate::files;
+use anyhow::{Context, Result};
 use nix::ifaddrs::getifaddrs;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::facts::Node;
+use overlayroot_core::nfs;
 use overlayroot_core::node;
 use overlayroot_core::vars::Var;
 use std::fs;
@@ -22,6 +25,19 @@ pub fn look(wanted: &[Var], args: &[Arg]) -> Node {
         uuid: if wants(Var::Uuid) { node::uuid(&text("/sys/class/dmi/id/product_uuid")) } else { None },
         ip: name.filter(|_| wants(Var::Ip)).and_then(|name| address(&name)),
     }
+}
+
+/// Has the module `nfs`, which is not loaded yet, give the server a name that is this machine's own: what the
+/// firmware has, and the card that the boot loader told, for there is no network yet.
+///
+/// # Errors
+/// Those of writing the file.
+pub fn name_nfs_client(args: &[Arg]) -> Result<()> {
+    let node = Node { mac: node::bootif(args), ..look(&[Var::Uuid, Var::Serial], &[]) };
+    let line = nfs::options(&node, text("/proc/sys/kernel/random/uuid").trim());
+    tracing::debug!("{}", line.trim());
+    files::parent(nfs::OPTIONS)?;
+    fs::write(nfs::OPTIONS, line).with_context(|| format!("writing {}", nfs::OPTIONS))
 }
 
 fn text(path: &str) -> String {

@@ -142,3 +142,25 @@ fn what_can_not_be_written_leaves_the_overlay_and_is_told() {
         assert_eq!(mount_at("/sysroot").unwrap().fstype, "overlay");
     });
 }
+
+#[test]
+fn nodes_of_one_export_have_names_of_their_own_for_its_server() {
+    on_stage("nfs-name", |stage| {
+        const OPTIONS: &str = "/run/modprobe.d/overlayroot-rs.conf";
+        let line = |cmdline: &str| {
+            let _ = fs::remove_file(OPTIONS);
+            let output = stage.tool("overlay-assemble", cmdline.as_bytes(), &["--stand-down"]);
+            assert!(output.status.success(), "{output:?}");
+            fs::read_to_string(OPTIONS).ok()
+        };
+        let root = "root=nfs:10.0.0.1:/x:ro BOOTIF=01-52-54-00-12-34-56";
+        let named = line(&format!("{root} rd.overlay")).unwrap();
+        assert!(named.starts_with("options nfs nfs4_unique_id=") && named.ends_with("525400123456\n"), "{named}");
+        // What modprobe(8) makes of it.
+        let shown = run("modprobe", &["--showconfig"]);
+        assert!(shown.lines().any(|line| line == named.trim_end()), "{named}");
+        assert_eq!(line(root), None);
+        assert_eq!(line(&format!("{root} rd.overlay nfs.nfs4_unique_id=mine")), None);
+        assert_eq!(line("root=LABEL=root rd.overlay"), None);
+    });
+}

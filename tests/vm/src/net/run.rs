@@ -80,7 +80,8 @@ impl<'a> Lan<'a> {
         let always = crate::machine::ALWAYS;
         let served = format!("{always} {} {}", stage.arguments, first.cmdline);
         let guide = stage.net.guide.as_ref();
-        let blocks = guide.map(|way| guide::write(&stage.host.repo, way, &stage.dir.join("files/guide"))).transpose()?;
+        let blocks =
+            guide.map(|way| guide::write(&stage.host.repo, way, &stage.dir.join("files/guide"))).transpose()?;
         let disk = files::disk(stage.host, stage.net, stage.set, stage.initrd, &served, &image, stage.dir)?;
         let dir = stage.dir.join("server");
         let init = if blocks.is_some() { Init::Systemd } else { Init::Script };
