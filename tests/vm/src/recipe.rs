@@ -207,6 +207,9 @@ impl Builder<'_> {
                 "overlayroot_populate=local",
             ]);
         }
+        if matches!(variant, Variant::Net | Variant::Netnm) {
+            command.args(["env", "overlayroot_image=yes"]);
+        }
         command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);
         command.args(["--zstd", "--kver", &kernel_version(tree)?]);
         command.args(["--add", &add, "--omit", &omit]);

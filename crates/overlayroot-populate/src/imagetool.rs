@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlay-image`, and `overlayimageroot` as dracut's netroot starts it.
+
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use overlayroot_core::cmdline::lex;
+use overlayroot_core::config::Config;
+use overlayroot_core::fetched::{self, HANDLER, PROGRAM, url_of};
+use overlayroot_linux::{kmsg, log, populate, sources};
+use overlayroot_populate::image::{Job, run};
+use std::process::ExitCode;
+
+const HELP: &str = "Usage: overlay-image URL
+       overlayimageroot INTERFACE overlayimage:URL DIR
+       overlay-image --netroot WORD
+
+Fetches the image of root=live:URL with curl, checks it by rd.overlay.image.sha256
+or URL.sha256, keeps it on rd.overlay.image.cache and has dmsquash-live mount it:
+overlayroot-rs(7). dracut's netroot starts it under its second name.
+
+  --netroot WORD   print what netroot= is to be where it would be WORD
+  --next PROGRAM   have this mount it, not /sbin/dmsquash-live-root
+  --seconds N,N    without progress: until no further attempt, until one ends
+  -h, --help       this text
+  -V, --version    the version
+
+Exit: 0 done, 1 not, 64 wrong arguments.
+";
+
+/// Whether this process was started as one of the two.
+pub fn is_meant(name: &str) -> bool {
+    [PROGRAM, HANDLER].contains(&name)
+}
+
+/// What the arguments ask for.
+enum Asked {
+    Say(String),
+    Fetch(Box<Job>),
+}
+
+/// The tool.
+pub fn main(name: &str) -> ExitCode {
+    let job = match parse(name) {
+        Ok(Asked::Fetch(job)) => job,
+        Ok(Asked::Say(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{name}: {error} (see overlay-image --help)");
+            return ExitCode::from(64);
+        }
+    };
+    log::start(log::Level::INFO, name == HANDLER);
+    match run(&job) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            let text = format!("no image, no root ({fault}); the emergency shell comes after rd.retry= (180 s)");
+            tracing::error!("{text}");
+            if name == HANDLER && std::env::var_os("JOURNAL_STREAM").is_some() {
+                // The journal's unit may not write to the console; the kernel does.
+                kmsg::write(3, &text);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(name: &str) -> Result<Asked, lexopt::Error> {
+    let inputs = sources::read(None);
+    let config = Config::read(&inputs);
+    let proxy = populate::proxy(&lex(&inputs.cmdline));
+    let next = "/sbin/dmsquash-live-root".to_owned();
+    let mut job = Job { url: String::new(), proxy, config, next, seconds: (120, 30) };
+    let mut words = Vec::new();
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("netroot") => return Ok(Asked::Say(fetched::netroot(&job.config, &parser.value()?.string()?))),
+            Long("next") => job.next = parser.value()?.string()?,
+            Long("seconds") => job.seconds = seconds(&parser.value()?.string()?)?,
+            Long("help") | Short('h') => return Ok(Asked::Say(HELP.to_owned())),
+            Long("version") | Short('V') => {
+                return Ok(Asked::Say(concat!("overlayroot-rs ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
+            }
+            Value(word) => words.push(word.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    // dracut: netroot.sh
+    let word = if name == HANDLER { words.get(1) } else { words.first() };
+    job.url = word.and_then(|word| url_of(word)).ok_or("a URL with http, https, ftp or tftp is needed")?.to_owned();
+    Ok(Asked::Fetch(Box::new(job)))
+}
+
+fn seconds(text: &str) -> Result<(u64, u64), lexopt::Error> {
+    let pair = text.split_once(',').and_then(|(retry, stall)| Some((retry.parse().ok()?, stall.parse().ok()?)));
+    pair.ok_or_else(|| "--seconds takes two numbers".into())
+}
