@@ -39,7 +39,8 @@ install-files:
 	ln -sf "$(BINDIR)/overlay-assemble" "$(DESTDIR)$(SHUTDOWNDIR)/overlay-shutdown"
 	install -m 755 dracut/55overlayroot-rs/module-setup.sh "$(DESTDIR)$(MODULE)"
 	install -m 755 dracut/55overlayroot-rs/assemble.sh dracut/55overlayroot-rs/stand-down.sh \
-		dracut/55overlayroot-rs/take-apart.sh dracut/55overlayroot-rs/image.sh "$(DESTDIR)$(MODULE)"
+		dracut/55overlayroot-rs/take-apart.sh dracut/55overlayroot-rs/image.sh \
+		dracut/55overlayroot-rs/image-late.sh "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/initrd/overlayroot-rs.service "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/host/*.service "$(DESTDIR)$(UNITDIR)"
 	ln -sf ../overlayroot-rs-check.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"

@@ -88,6 +88,7 @@ install() {
         ln -sf overlay-image "$initdir${_file%/*}/overlayimageroot"
         # behind livenet (29), before the networks look at netroot= (99)
         inst_hook cmdline 35 "$moddir/image.sh"
+        inst_hook initqueue/timeout 35 "$moddir/image-late.sh"
     elif [[ $overlayroot_image == "yes" ]]; then
         derror "overlayroot-rs: overlayroot_image=yes, and dracut's module livenet is not here: no image is kept"
     fi

@@ -151,6 +151,11 @@ pub fn netroot(config: &Config, netroot: &str) -> String {
     url.map_or_else(|| netroot.to_owned(), |url| format!("{PREFIX}{url}"))
 }
 
+/// Whether a `netroot=` is ours.
+pub fn is_ours(netroot: &str) -> bool {
+    netroot.starts_with(PREFIX)
+}
+
 /// The URL in what dracut's netroot hands over, or a URL given by hand.
 pub fn url_of(netroot: &str) -> Option<&str> {
     Some(netroot.strip_prefix(PREFIX).unwrap_or(netroot)).filter(|url| fetchable(url))

@@ -22,6 +22,7 @@ fn netroot_is_ours_only_where_it_is_asked_for() {
     ] {
         let ours = netroot(&config(asked), theirs);
         assert_eq!(ours, "overlayimage:http://s/root.squashfs?x=a:b", "{asked}");
+        assert!(is_ours(&ours) && !is_ours(theirs));
         assert_eq!(url_of(&ours), Some("http://s/root.squashfs?x=a:b"));
         for other in ["", "nfs:s:/x", "livenet:nfs://s/x", "livenet:torrent://x", "livenet:http://", "dhcp"] {
             assert_eq!(netroot(&config(asked), other), other);

@@ -224,6 +224,29 @@ fn where_the_disk_is_at_fault_it_goes_into_ram() {
 }
 
 #[test]
+fn without_a_network_the_image_that_is_named_is_looked_for_once() {
+    online("cachelate", 32, |stage, server, _, key| {
+        let image = image();
+        let url = server.at("/i", Reply::Body(image.clone()));
+        let named = format!("root=live:{url} {key} rd.overlay.image.sha256={}", sum(&image));
+        let late = |cmdline: &str, netroot: &str| {
+            let _ = fs::remove_file("/tmp/given");
+            let output = stage.tool("overlay-image", cmdline.as_bytes(), &["--next", "/next", "--late", netroot]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            fs::read_to_string("/tmp/given").ok()
+        };
+        assert!(boot(stage, &url, &named).good);
+        stage.reboot();
+        let gone = "overlayimage:http://127.0.0.1:1/i";
+        assert_eq!(late(key, gone), None, "nobody says which");
+        assert_eq!(late(&named, "livenet:http://127.0.0.1:1/i"), None, "not ours");
+        assert_eq!(late(&named, gone), Some(format!("{IMAGES}/{}.img", sum(&image))));
+        assert_eq!(late(&named, gone), None, "a second time");
+        assert_eq!(gets(server, "/i"), 1);
+    });
+}
+
+#[test]
 fn others_make_room() {
     online("cacheroom", 4, |stage, server, _, key| {
         let (one, mut two) = (image(), image());

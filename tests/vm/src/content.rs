@@ -28,11 +28,12 @@ const ALWAYS: [&str; 10] = [
 const ASKED: [&str; 6] =
     ["sbin/mkfs.ext4", "sbin/mkfs.xfs", "sbin/mkfs.btrfs", "sbin/sfdisk", "/quota_v2.ko", "bin/overlay-populate"];
 /// What takes the image of `root=live:URL` from livenet; a name ends with one of these.
-const IMAGE: [&str; 6] = [
+const IMAGE: [&str; 7] = [
     "bin/overlay-populate",
     "bin/overlay-image",
     "bin/overlayimageroot",
     "hooks/cmdline/35-image.sh",
+    "hooks/initqueue/timeout/35-image-late.sh",
     "sbin/livenetroot",
     "bin/curl",
 ];
