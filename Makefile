@@ -35,11 +35,13 @@ install-files:
 	install -m 755 $(BINARIES) "$(DESTDIR)$(BINDIR)"
 	ln -sf overlay-assemble "$(DESTDIR)$(BINDIR)/overlay-upper"
 	ln -sf overlay-assemble "$(DESTDIR)$(BINDIR)/overlay-loop"
+	ln -sf overlay-populate "$(DESTDIR)$(BINDIR)/overlay-image"
 	ln -sf "$(BINDIR)/overlay-assemble" "$(DESTDIR)$(SHUTDOWNDIR)/overlay-shutdown"
 	install -m 755 dracut/55overlayroot-rs/module-setup.sh "$(DESTDIR)$(MODULE)"
 	install -m 755 dracut/55overlayroot-rs/assemble.sh dracut/55overlayroot-rs/stand-down.sh \
 		dracut/55overlayroot-rs/take-apart.sh dracut/55overlayroot-rs/prepare-live.sh \
-		dracut/55overlayroot-rs/mount-live.sh "$(DESTDIR)$(MODULE)"
+		dracut/55overlayroot-rs/mount-live.sh dracut/55overlayroot-rs/image.sh \
+		dracut/55overlayroot-rs/image-late.sh "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/initrd/overlayroot-rs.service "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/host/*.service "$(DESTDIR)$(UNITDIR)"
 	ln -sf ../overlayroot-rs-check.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
@@ -57,7 +59,8 @@ enable: ## put the module into every initramfs of this host from now on
 uninstall: ## take away what install and enable put there
 	rm -rf "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(DOCDIR)"
 	rm -f "$(DESTDIR)$(BINDIR)"/overlay-assemble "$(DESTDIR)$(BINDIR)"/overlay-upper \
-		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlay-populate "$(DESTDIR)$(BINDIR)"/overlayctl \
+		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlay-populate \
+		"$(DESTDIR)$(BINDIR)"/overlay-image "$(DESTDIR)$(BINDIR)"/overlayctl \
 		"$(DESTDIR)$(SHUTDOWNDIR)"/overlay-shutdown \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-check.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-check.service \

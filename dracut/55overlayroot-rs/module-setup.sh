@@ -45,6 +45,14 @@ _overlayroot_mkfs() {
     done
 }
 
+# Whether overlay-image takes the image of root=live:URL from livenet, to check and keep it: as configured, as
+# overlayroot_image="yes" in dracut.conf says, or where curl is here for archives anyway.
+_overlayroot_image() {
+    # shellcheck disable=SC2154  # of dracut.conf
+    [[ $overlayroot_image == "yes" || $(_overlayroot_populate) == "url" ]] ||
+        [[ " $(overlay-assemble --programs) " == *" overlay-image "* ]]
+}
+
 installkernel() {
     # The upper may lie on a file system that is not mounted now, which hostonly would leave out. An ext4
     # that keeps quotas is not writable without quota_v2: where this host has one, or dracut.conf says so.
@@ -52,6 +60,8 @@ installkernel() {
     _kinds=$(overlay-assemble --file-systems)
     # shellcheck disable=SC2154  # of dracut.conf
     [[ $overlayroot_quota == "yes" ]] && _kinds+=" quota_v2"
+    # The disk that keeps the image is that of another machine.
+    _overlayroot_image && _kinds+=" ext4 xfs btrfs f2fs"
     # loop: a file made beforehand may be named on the command line after this image was made
     # shellcheck disable=SC2086  # a list of words
     hostonly='' instmods overlay loop $_kinds
@@ -70,6 +80,17 @@ install() {
         if [[ $(_overlayroot_populate) == "url" ]] && ! dracut_module_included "url-lib"; then
             derror "overlayroot-rs: no curl or no network here, archives can be unpacked from the root only"
         fi
+    fi
+    if _overlayroot_image && dracut_module_included "livenet"; then
+        inst_multiple overlay-image
+        # what dracut's netroot looks for in its PATH
+        _file=$(command -v overlay-image)
+        ln -sf overlay-image "$initdir${_file%/*}/overlayimageroot"
+        # behind livenet (29), before the networks look at netroot= (99)
+        inst_hook cmdline 35 "$moddir/image.sh"
+        inst_hook initqueue/timeout 35 "$moddir/image-late.sh"
+    elif [[ $overlayroot_image == "yes" ]]; then
+        derror "overlayroot-rs: overlayroot_image=yes, and dracut's module livenet is not here: no image is kept"
     fi
     [[ -f "${dracutsysrootdir-}/etc/mke2fs.conf" ]] && inst_simple /etc/mke2fs.conf
 

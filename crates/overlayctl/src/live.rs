@@ -2,6 +2,7 @@
 //! What the kernel says now, held against the record: a record alone proves nothing.
 
 use anyhow::Result;
+use overlayroot_core::fetched::Fetched;
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
@@ -133,6 +134,8 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         let todo = "overlayctl stale lists all, overlayctl stale accept or a reset ends this";
         found.push((Level::Warning, format!("{stale}; {todo}")));
     }
+    let complaint = record.image.as_ref().and_then(Fetched::complaint);
+    found.extend(complaint.map(|text| (Level::Warning, text)));
     let populate = record.populate.as_ref();
     if let Some(left) = populate.filter(|archive| matches!(archive.state.as_str(), "changed" | "used")) {
         found.push((Level::Warning, format!("{left}; overlayctl reset would begin with it")));
@@ -188,6 +191,7 @@ mod tests {
             fingerprint: None,
             stale: None,
             populate: None,
+            image: None,
             notes: Vec::new(),
             steps: Vec::new(),
             by: String::new(),
@@ -219,6 +223,27 @@ mod tests {
         assert_eq!(problems(Some(&record), true, &live), []);
         live.lower_holds_upper = false;
         assert_eq!(problems(Some(&record), true, &live).len(), 1);
+    }
+
+    #[test]
+    fn an_image_that_is_not_kept_is_a_warning_and_the_boot_as_asked() {
+        let why = overlayroot_core::pulled::Why { code: "no-room".into(), text: "it is full".into() };
+        let image = Fetched { cache: "LABEL=x".into(), why: Some(why), ..Fetched::default() };
+        let mut record = Record { image: Some(image), ..record() };
+        let live = Live {
+            root_fstype: "overlay".into(),
+            root_source: "LiveOS_rootfs".into(),
+            root_writable: true,
+            lower: None,
+            lower_read_only: true,
+            lower_holds_upper: false,
+            lower_shared_with: None,
+            upper: None,
+        };
+        let text = "the image is not kept on LABEL=x (no-room): it is full".to_owned();
+        assert_eq!(problems(Some(&record), true, &live), [(Level::Warning, text)]);
+        record.image = Some(Fetched::default());
+        assert_eq!(problems(Some(&record), true, &live), []);
     }
 
     #[test]

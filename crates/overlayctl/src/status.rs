@@ -88,6 +88,9 @@ fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(L
         if let Some(populate) = &record.populate {
             row("populated", &populate.to_string());
         }
+        if let Some(image) = &record.image {
+            row("image", &image.to_string());
+        }
         row("policy", &format!("fallback {}, timeout {} s", record.requested.fallback, record.requested.timeout));
     }
     let mode = if live.root_writable { "writable" } else { "read-only" };

@@ -3,6 +3,7 @@
 
 use crate::cmdline::{Arg, Source, lex};
 use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
+use crate::fetched;
 use crate::git;
 use crate::grammar::{self, Fallback, Key};
 use crate::hostname;
@@ -12,7 +13,7 @@ use crate::live;
 use crate::populate;
 use crate::stale;
 use crate::ubuntu;
-use crate::upper::{Problem, Upper, parse_upper};
+use crate::upper::{Device, Problem, Upper, parse_upper};
 use crate::vars::{Template, Var};
 use std::fmt;
 
@@ -94,6 +95,8 @@ pub struct Config {
     pub stale: Field<stale::Policy>,
     /// SHA-256 of the image that may be booted, in lower case.
     pub image_sha256: Field<Option<String>>,
+    /// Where the image is kept.
+    pub image_cache: Field<Option<Device>>,
     /// Name of the machine.
     pub hostname: Field<Option<Template>>,
     /// What a new upper begins with.
@@ -136,6 +139,7 @@ impl Config {
             timeout: reader.parsed(&grammar::TIMEOUT, 30, grammar::parse_timeout),
             stale: reader.parsed(&grammar::STALE, stale::Policy::Warn, stale::parse_policy),
             image_sha256: reader.parsed(&grammar::IMAGE_SHA256, None, image::parse_sha256),
+            image_cache: reader.parsed(&grammar::IMAGE_CACHE, None, fetched::parse_cache),
             hostname: reader.parsed(&grammar::HOSTNAME, None, hostname::parse),
             populate: reader.populate(),
             git: reader.git(),

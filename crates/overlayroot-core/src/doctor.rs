@@ -103,6 +103,7 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         fingerprint(config, host, &mut found);
         others(host, &mut found);
     }
+    crate::doctor_cache::examine(inputs, config, host, &mut found);
     crate::doctor_pull::examine(config, asked, host, &mut found);
     if host.boot_in_overlay {
         let text = "/boot lies in the overlay: kernels and images made now go to the upper, where no boot loader looks";
@@ -148,6 +149,12 @@ fn overruled(inputs: &Inputs) -> Vec<(&'static str, Origin, Origin)> {
         (&grammar::FALLBACK, files.fallback.value == line.fallback.value, files.fallback.origin, line.fallback.origin),
         (&grammar::TIMEOUT, files.timeout.value == line.timeout.value, files.timeout.origin, line.timeout.origin),
         (&grammar::STALE, files.stale.value == line.stale.value, files.stale.origin, line.stale.origin),
+        (
+            &grammar::IMAGE_CACHE,
+            files.image_cache.value == line.image_cache.value,
+            files.image_cache.origin,
+            line.image_cache.origin,
+        ),
         (&grammar::HOSTNAME, files.hostname.value == line.hostname.value, files.hostname.origin, line.hostname.origin),
         (&grammar::POPULATE, files.populate.value == line.populate.value, files.populate.origin, line.populate.origin),
         (&grammar::GIT, files.git.value == line.git.value, files.git.origin, line.git.origin),

@@ -2,6 +2,7 @@
 //! What the machine looks like: filled by `overlayroot-linux`'s probe, or by a test's JSON.
 
 use crate::disk::Disk;
+use crate::fetched::Fetched;
 use crate::image::Image;
 use crate::live::Live;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub struct Facts {
     pub mkfs: Vec<String>,
     /// The image under the root, where its checksum is asked for; `None` where it is no image.
     pub image: Option<Image>,
+    /// What was fetched for `root=live:URL`, where it was ours to fetch.
+    pub fetched: Option<Fetched>,
     /// Others that make the root an overlay, or want to.
     pub rivals: Vec<Rival>,
     /// Files of dracut's stock overlayfs hooks in this initramfs.

@@ -85,6 +85,14 @@ pub static IMAGE_SHA256: Key = Key {
     default: "",
     help: "Boot only the image with this SHA-256 (root=live:); any other ends in the emergency shell, whatever the fallback.",
 };
+/// `rd.overlay.image.cache`.
+pub static IMAGE_CACHE: Key = Key {
+    name: "rd.overlay.image.cache",
+    deprecated: &[],
+    syntax: "LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH",
+    default: "",
+    help: "Keep the image of root=live:URL on this device, and use it again while its SHA-256 fits.",
+};
 /// `rd.overlay.hostname`.
 pub static HOSTNAME: Key = Key {
     name: "rd.overlay.hostname",
@@ -119,7 +127,7 @@ pub static GIT_VERIFY: Key = Key {
 };
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 12] = [
+pub static KEYS: [&Key; 13] = [
     &OVERLAY,
     &RESET,
     &READONLY,
@@ -128,6 +136,7 @@ pub static KEYS: [&Key; 12] = [
     &TIMEOUT,
     &STALE,
     &IMAGE_SHA256,
+    &IMAGE_CACHE,
     &HOSTNAME,
     &POPULATE,
     &GIT,

@@ -29,6 +29,8 @@ pub const HOLDER_KEPT: &str = "/run/initramfs/overlayroot/holder";
 pub const LOOP_LINK: &str = "/run/initramfs/overlayroot/loop";
 /// What is below is for root's eyes only.
 pub const PRIVATE: &str = "/run/initramfs/overlayroot";
+/// The file system that keeps the image of `root=live:URL`.
+pub const CACHE: &str = "/run/initramfs/overlayroot/cache";
 /// Where a device upper is looked at, read-only, before anything may write to it.
 pub const LOOK: &str = "/run/initramfs/overlayroot/look";
 /// Mounts found below the root wait here while the root is exchanged.
@@ -45,6 +47,8 @@ pub const OVERLAY_SOURCE: &str = "LiveOS_rootfs";
 pub const STATE_DIR: &str = "/run/overlayroot";
 /// The record of this boot (docs/state-record.md).
 pub const RECORD: &str = "/run/overlayroot/state.json";
+/// What became of the image of `root=live:URL` (docs/state-record.md).
+pub const FETCHED: &str = "/run/overlayroot/image";
 /// The native configuration file; its drop-ins are `/etc/overlayroot-rs.conf.d/*.conf`.
 pub const CONF: &str = "/etc/overlayroot-rs.conf";
 /// Names the block device behind an overlay root to growfs, gpt-auto-generator and bootctl

@@ -4,6 +4,7 @@
 
 use crate::config::{Config, Origin};
 use crate::facts::{Device, Facts, Root};
+use crate::fetched;
 use crate::furnish::furnish;
 use crate::host;
 use crate::image;
@@ -100,7 +101,10 @@ pub fn decide(config: &Config, facts: &Facts) -> Decision {
         Ok(()) => {}
     }
     match plan(config, facts, root).and_then(|plan| furnish(config, facts, plan)) {
-        Ok(plan) => Decision::Do(plan),
+        Ok(mut plan) => {
+            plan.notes.extend(fetched::note(config, facts.fetched.as_ref()));
+            Decision::Do(plan)
+        }
         Err(refusal) => {
             let instead = policy::fallback(config, facts, Why::Refused(&refusal));
             Decision::Instead(refusal, instead)

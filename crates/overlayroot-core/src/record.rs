@@ -4,6 +4,7 @@
 
 use crate::config::Config;
 use crate::facts::Fingerprint;
+use crate::fetched::Fetched;
 use crate::git;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
@@ -208,6 +209,9 @@ pub struct Requested {
     /// `rd.overlay.image.sha256`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub image_sha256: String,
+    /// `rd.overlay.image.cache`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image_cache: String,
     /// `rd.overlay.hostname` as written; empty where none was asked for.
     #[serde(default)]
     pub hostname: String,
@@ -237,6 +241,7 @@ impl Requested {
             timeout: config.timeout.value,
             stale: config.stale.value.word().to_owned(),
             image_sha256: config.image_sha256.value.clone().unwrap_or_default(),
+            image_cache: config.image_cache.value.as_ref().map(ToString::to_string).unwrap_or_default(),
             hostname: config.hostname.value.as_ref().map(ToString::to_string).unwrap_or_default(),
             populate: config.populate.value.as_ref().map(ToString::to_string).unwrap_or_default(),
             git: git.as_ref().map(|asked| asked.git.to_string()).unwrap_or_default(),
@@ -297,6 +302,9 @@ pub struct Record {
     /// What became of the archive that a new upper begins with; none where none was asked for.
     #[serde(default)]
     pub populate: Option<Populated>,
+    /// The image of `root=live:URL`, where it was ours to fetch.
+    #[serde(default)]
+    pub image: Option<Fetched>,
     /// What is worth saying but changes nothing.
     pub notes: Vec<String>,
     /// What was done, in order, undone attempts included.

@@ -72,8 +72,21 @@ pub fn machine(facts: &Facts) -> Result<(), Refusal> {
 
 /// The device, if it is there and can be used.
 pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Result<&'a Device, Refusal> {
+    let device = found(asked, facts.device.as_ref())?;
+    if device.read_only && !readonly {
+        let (asked, hint) = (shown(&asked.to_string()), grammar::READONLY.name);
+        return refuse("device-read-only", format!("{asked} ({}) refuses writes; {hint} would use it", device.path));
+    }
+    Ok(device)
+}
+
+/// The device of a search, if there is one and it has a file system that can be used.
+///
+/// # Errors
+/// Why not.
+pub fn found<'a>(asked: &upper::Device, lookup: Option<&'a Lookup>) -> Result<&'a Device, Refusal> {
     let asked = shown(&asked.to_string());
-    let device = match &facts.device {
+    let device = match lookup {
         Some(Lookup::Found(device)) => device,
         Some(Lookup::Ambiguous(paths)) => {
             return refuse("device-ambiguous", format!("{asked} is on several devices: {}", paths.join(", ")));
@@ -87,10 +100,6 @@ pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Re
         None => return refuse("device-missing", missing(&asked, 0)),
     };
     usable(&asked, device)?;
-    if device.read_only && !readonly {
-        let hint = grammar::READONLY.name;
-        return refuse("device-read-only", format!("{asked} ({}) refuses writes; {hint} would use it", device.path));
-    }
     Ok(device)
 }
 

@@ -20,6 +20,8 @@ const WORDS: &[&str] = &[
     "rd.overlay.fallback",
     "rd.overlay.timeout",
     "rd.overlay.stale",
+    "rd.overlay.image.sha256",
+    "rd.overlay.image.cache",
     "rd.overlay.hostname",
     "rd.overlay.populate",
     "http://s/x.tar",

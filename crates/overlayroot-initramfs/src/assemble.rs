@@ -4,6 +4,7 @@
 use crate::args::Args;
 use anyhow::Result;
 use overlayroot_core::config::Config;
+use overlayroot_core::fetched;
 use overlayroot_core::plan;
 use overlayroot_core::populate::Asked;
 use overlayroot_core::upper::Upper;
@@ -59,13 +60,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// Programs to make an upper with, where the configuration asks for one that may have to be made, and those for
-/// an archive that it begins with.
+/// Programs to make an upper with, where the configuration asks for one that may have to be made, those for an
+/// archive that it begins with, and what keeps or checks an image.
 fn programs(config: &Config) -> String {
     let upper = match &config.upper.value {
         Upper::Loop(file) => format!("mkfs.{} ", file.fs.word()),
         Upper::Part(part) => format!("sfdisk mkfs.{} ", part.fs.word()),
         _ => String::new(),
     };
-    upper + &config.populate.value.iter().flat_map(Asked::programs).collect::<Vec<_>>().join(" ")
+    let image = (config.image_cache.value.is_some() || config.image_sha256.value.is_some()).then_some(fetched::PROGRAM);
+    let others = config.populate.value.iter().flat_map(Asked::programs).chain(image);
+    upper + &others.collect::<Vec<_>>().join(" ")
 }

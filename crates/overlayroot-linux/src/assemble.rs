@@ -3,11 +3,12 @@
 
 use crate::execute::Report;
 use crate::holder::Journal;
-use crate::{execute, identity, mounts, probe, recordfile, sources};
+use crate::{execute, identity, image, mounts, probe, recordfile, sources};
 use anyhow::Result;
 use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::{Facts, Root};
+use overlayroot_core::fetched::Fetched;
 use overlayroot_core::grammar::Fallback;
 use overlayroot_core::issue::shown;
 use overlayroot_core::live;
@@ -143,6 +144,7 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         fingerprint: facts.root.filter(|_| kept).map(|root| root.fingerprint),
         stale: run.report.stale,
         populate: populated,
+        image: facts.fetched.or_else(image::fetched),
         notes: run.notes.into_iter().chain(run.report.notes).collect(),
         steps: run.report.steps,
         by: by.to_owned(),
@@ -240,6 +242,9 @@ impl Run {
 fn tell(record: &Record) {
     for issue in &record.issues {
         tracing::warn!("{issue}");
+    }
+    if let Some(complaint) = record.image.as_ref().and_then(Fetched::complaint) {
+        tracing::warn!("{complaint}");
     }
     for reason in &record.reasons {
         tracing::error!("{}", reason.text);

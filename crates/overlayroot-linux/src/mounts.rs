@@ -4,7 +4,8 @@
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+pub use nix::mount::MsFlags;
+use nix::mount::{MntFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths;

@@ -118,9 +118,14 @@ pub fn look(config: &Config, args: &[Arg]) -> Archive {
             found.programs.push(name.to_owned());
         }
     }
-    let proxy = args.iter().rfind(|arg| arg.key == b"proxy").and_then(|arg| arg.value.clone());
-    found.proxy = proxy.and_then(|value| String::from_utf8(value).ok()).filter(|value| !value.is_empty());
+    found.proxy = proxy(args);
     found
+}
+
+/// dracut's `proxy=`.
+pub fn proxy(args: &[Arg]) -> Option<String> {
+    let proxy = args.iter().rfind(|arg| arg.key == b"proxy").and_then(|arg| arg.value.clone());
+    proxy.and_then(|value| String::from_utf8(value).ok()).filter(|value| !value.is_empty())
 }
 
 /// Whether an archive that is to lie in the root at `root` is not there. For the host: the boot finds out.

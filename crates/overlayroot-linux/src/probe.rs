@@ -11,6 +11,7 @@ use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::{Archive, Facts, Fingerprint, Kernel, Lookup, Place, Premade, PremadeKind, Root};
+use overlayroot_core::fetched::Fetched;
 use overlayroot_core::image::{self, Image};
 use overlayroot_core::live::{self, Live};
 use overlayroot_core::mountinfo::{self, Mount};
@@ -42,6 +43,7 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
     let device = device_of(config, true).or_else(|| disk_probe::upper_of(config, disk.as_ref(), true));
     let subvolume = || subvol_probe::place_of(config, &mounts, mount, true);
     let node = identity::look(&config.variables(), args);
+    let fetched = crate::image::fetched();
     let place = place_of(config, at).or_else(subvolume);
     Ok(Facts {
         rivals: rivals::find(args, &mount.fstype, &mount.source, live.as_ref()),
@@ -51,7 +53,8 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
         device,
         disk,
         mkfs: mkfs(),
-        image: (image::asked(config) && live::asked(args)).then(crate::image::look),
+        image: (image::asked(config) && live::asked(args)).then(|| crate::image::look(fetched.as_ref())),
+        fetched,
         stock_hooks: stock_hooks(),
         premade: premade(&mounts),
         archive: populate::look(config, args),
@@ -92,6 +95,8 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         mkfs: mkfs(),
         rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source, None)).unwrap_or_default(),
         image: Image::of_next_boot(config),
+        // Whether it will be is what the doctor tells.
+        fetched: config.image_cache.value.as_ref().map(|_| Fetched::default()),
         stock_hooks: Vec::new(),
         premade: Vec::new(),
         archive: Archive { missing, ..populate::look(config, args) },

@@ -10,6 +10,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// How often a running curl is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
 /// How long, and how much.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -33,7 +36,7 @@ pub fn fetch(url: &str, proxy: Option<&str>, told: &str, into: &File, bounds: Bo
     loop {
         let spent = started.elapsed().as_secs();
         let left = bounds.total.saturating_sub(spent).max(1);
-        let ended = attempt(url, proxy, into, Bounds { total: left, ..bounds })?;
+        let ended = attempt(url, proxy, into, 0, Bounds { total: left, ..bounds }, &mut |_| ())?;
         let Some(ended) = ended else {
             return Ok(());
         };
@@ -55,27 +58,48 @@ fn tell(text: &str) {
     }
 }
 
-struct Ended {
-    again: bool,
-    word: &'static str,
-    text: String,
+/// How an attempt ended that was in vain.
+pub(crate) struct Ended {
+    /// Another may do better.
+    pub(crate) again: bool,
+    /// The server is there, and says that it has no such file, or not for us.
+    pub(crate) missing: bool,
+    /// It can't go on where an earlier one ended, only begin anew.
+    pub(crate) anew: bool,
+    pub(crate) word: &'static str,
+    pub(crate) text: String,
 }
 
-/// One run of curl; nothing where it has succeeded.
-fn attempt(url: &str, proxy: Option<&str>, into: &File, bounds: Bounds) -> Result<Option<Ended>> {
+/// One run of curl, which goes on behind the first `from` bytes of the file; nothing where it has succeeded. `watch`
+/// gets the length of the file now and then.
+pub(crate) fn attempt(
+    url: &str,
+    proxy: Option<&str>,
+    into: &File,
+    from: u64,
+    bounds: Bounds,
+    watch: &mut dyn FnMut(u64),
+) -> Result<Option<Ended>> {
     let context = || "running curl".to_owned();
-    into.set_len(0).at(context)?;
+    into.set_len(from).at(context)?;
     let mut file = into;
-    file.seek(SeekFrom::Start(0)).at(context)?;
+    file.seek(SeekFrom::Start(from)).at(context)?;
     let mut curl = Command::new("curl");
-    curl.args(arguments(url, proxy, bounds)).stdin(Stdio::null()).stdout(into.try_clone().at(context)?);
+    curl.args(arguments(url, proxy, from, bounds)).stdin(Stdio::null()).stdout(into.try_clone().at(context)?);
     // A server that does not tell the length, and a curl before 8.4, which bounds nothing then.
     let before = getrlimit(Resource::Fsize);
     let most = before.maximum.map_or(bounds.bytes, |most| most.min(bounds.bytes));
     let bound = Rlimit { current: Some(most), maximum: before.maximum };
     setrlimit(Resource::Fsize, bound).at(context)?;
-    let output = curl.stderr(Stdio::piped()).spawn().and_then(std::process::Child::wait_with_output);
+    let child = curl.stderr(Stdio::piped()).spawn();
     setrlimit(Resource::Fsize, before).at(context)?;
+    let output = child.and_then(|mut child| {
+        while child.try_wait()?.is_none() {
+            watch(into.metadata()?.len());
+            std::thread::sleep(POLL);
+        }
+        child.wait_with_output()
+    });
     let output = output.map_err(|error| Fault { word: "fetch", text: format!("curl can't be run: {error}") })?;
     if output.status.success() {
         return Ok(None);
@@ -90,23 +114,30 @@ fn ended(code: Option<i32>, said: &str, bounds: Bounds) -> Ended {
         "" => format!("curl ended with {code:?}"),
         said => said.to_owned(),
     };
+    let plain = Ended { again: false, missing: false, anew: false, word: "fetch", text };
     match code {
         // 23: it could not write; 63: the server says that it is larger.
         None | Some(23 | 63) => {
-            let text = format!("more than {} MiB are not free for the archive: {text}", bounds.bytes >> 20);
-            Ended { again: false, word: "no-room", text }
+            let text = format!("more than {} MiB are not free for it: {}", bounds.bytes >> 20, plain.text);
+            Ended { word: "no-room", text, ..plain }
         }
+        // 416: there is nothing behind what we have.
+        Some(22) if said.ends_with("416") => Ended { anew: true, ..plain },
         Some(22) => {
             let again = ["408", "429", "500", "502", "503", "504"].iter().any(|status| said.ends_with(status));
-            Ended { again, word: "fetch", text }
+            Ended { again, missing: !again, ..plain }
         }
+        // FTP's and TFTP's way to say so.
+        Some(68 | 78) => Ended { missing: true, ..plain },
+        // The server knows no ranges.
+        Some(33 | 36) => Ended { anew: true, ..plain },
         // No name, no connection, cut short, too slow, nothing said, broken off.
-        Some(5 | 6 | 7 | 18 | 28 | 35 | 52 | 55 | 56) => Ended { again: true, word: "fetch", text },
-        Some(_) => Ended { again: false, word: "fetch", text },
+        Some(5 | 6 | 7 | 18 | 28 | 35 | 52 | 55 | 56) => Ended { again: true, ..plain },
+        Some(_) => plain,
     }
 }
 
-fn arguments(url: &str, proxy: Option<&str>, bounds: Bounds) -> Vec<String> {
+fn arguments(url: &str, proxy: Option<&str>, from: u64, bounds: Bounds) -> Vec<String> {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     // A server must not lead from https to http, nor from any of them to a local file.
     let (proto, redirected) = match scheme {
@@ -136,7 +167,10 @@ fn arguments(url: &str, proxy: Option<&str>, bounds: Bounds) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    let numbers = [("--speed-time", bounds.stall), ("--max-time", bounds.total), ("--max-filesize", bounds.bytes)];
+    let most = bounds.bytes.saturating_sub(from).max(1);
+    let numbers = [("--speed-time", bounds.stall), ("--max-time", bounds.total), ("--max-filesize", most)];
+    let behind = (from > 0).then_some(("--continue-at", from));
+    let numbers: Vec<(&str, u64)> = numbers.into_iter().chain(behind).collect();
     words.extend(numbers.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]));
     words.extend(proxy.iter().flat_map(|proxy| ["--proxy".to_owned(), (*proxy).to_owned()]));
     words.extend(["--".to_owned(), url.to_owned()]);
@@ -151,12 +185,12 @@ mod tests {
 
     #[test]
     fn certificates_are_looked_at_and_no_url_is_an_option() {
-        let words = arguments("https://s/x", Some("http://p:1"), BOUNDS);
+        let words = arguments("https://s/x", Some("http://p:1"), 0, BOUNDS);
         assert_eq!(words.first().map(String::as_str), Some("--disable"));
         assert!(!words.iter().any(|word| word == "--insecure" || word == "-k"));
         assert_eq!(&words[words.len() - 4..], ["--proxy", "http://p:1", "--", "https://s/x"]);
         assert!(words.windows(2).any(|pair| pair == ["--proto-redir", "=https"]));
-        assert!(!arguments("http://s/x", None, BOUNDS).iter().any(|word| word == "--proxy"));
+        assert!(!arguments("http://s/x", None, 0, BOUNDS).iter().any(|word| word == "--proxy"));
     }
 
     #[test]
@@ -166,5 +200,15 @@ mod tests {
         assert!(again(22, "curl: (22) The requested URL returned error: 503"));
         assert!(again(7, "") && again(18, "") && !again(60, "") && !again(3, ""));
         assert_eq!(ended(None, "", BOUNDS).word, "no-room");
+        let missing = |code, said: &str| ended(Some(code), said, BOUNDS).missing;
+        assert!(missing(22, "error: 404") && missing(78, "") && !missing(22, "error: 503") && !missing(7, ""));
+        assert!(ended(Some(33), "", BOUNDS).anew && ended(Some(22), "error: 416", BOUNDS).anew);
+    }
+
+    #[test]
+    fn what_is_there_already_is_not_fetched_again() {
+        let words = arguments("http://s/x", None, 1 << 20, BOUNDS);
+        assert!(words.windows(2).any(|pair| pair == ["--continue-at", "1048576"]));
+        assert!(words.windows(2).any(|pair| pair[0] == "--max-filesize" && pair[1] == "1072693248"));
     }
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlay-populate`: started by `overlay-assemble` where an archive is asked for; by hand with the same words.
+//! Under its other names it is `overlay-image`.
 
 #[cfg(not(debug_assertions))]
 #[path = "../../overlayroot-initramfs/src/backtrace.rs"]
 mod backtrace;
 
+mod imagetool;
+
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use overlayroot_populate::run::{Job, run};
+use std::path::Path;
 use std::process::ExitCode;
 
 const HELP: &str = "Usage: overlay-populate --upper DIR --work DIR --scratch DIR --lower DIR [--sha256 HEX]
@@ -31,6 +35,11 @@ Exit: 0 done, 1 not (the last line says why), 64 wrong arguments.
 ";
 
 fn main() -> ExitCode {
+    let name = std::env::args().next().unwrap_or_default();
+    let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if imagetool::is_meant(name) {
+        return imagetool::main(name);
+    }
     let job = match parse() {
         Ok(Some(job)) => job,
         Ok(None) => return ExitCode::SUCCESS,

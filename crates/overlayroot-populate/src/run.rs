@@ -84,7 +84,7 @@ fn fetched(job: &Job) -> Result<File> {
 }
 
 /// A file without a name: nothing is left of it, whatever happens.
-fn scratch(directory: &str) -> Result<File> {
+pub(crate) fn scratch(directory: &str) -> Result<File> {
     let context = || format!("making a file in {directory}");
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;

@@ -27,6 +27,8 @@ pub enum Reply {
     Stalls(Vec<u8>, usize),
     /// First with a broken connection, so often, then with the body.
     Flaky(Vec<u8>, usize),
+    /// First with so many bytes of the body that it announces, then with what is asked for of it.
+    Cut(Vec<u8>, usize),
 }
 
 /// A server; every request is kept.
@@ -35,6 +37,7 @@ pub struct Server {
     pub url: String,
     replies: Arc<Mutex<HashMap<String, Reply>>>,
     requests: Arc<Mutex<Vec<String>>>,
+    ranges: Arc<Mutex<Vec<usize>>>,
 }
 
 /// A network without anybody else for this thread and what it starts.
@@ -48,12 +51,13 @@ impl Server {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
-        let (replies, requests) = (Arc::default(), Arc::default());
-        let server = Self { url, replies: Arc::clone(&replies), requests: Arc::clone(&requests) };
+        let (replies, requests, ranges) = (Arc::default(), Arc::default(), Arc::default());
+        let server =
+            Self { url, replies: Arc::clone(&replies), requests: Arc::clone(&requests), ranges: Arc::clone(&ranges) };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (replies, requests) = (Arc::clone(&replies), Arc::clone(&requests));
-                thread::spawn(move || answer(stream, &replies, &requests));
+                let (replies, requests, ranges) = (Arc::clone(&replies), Arc::clone(&requests), Arc::clone(&ranges));
+                thread::spawn(move || answer(stream, &replies, &requests, &ranges));
             }
         });
         server
@@ -65,25 +69,49 @@ impl Server {
         format!("{}{path}", self.url)
     }
 
+    /// From which byte on something was asked for, where only the rest was.
+    pub fn ranges(&self) -> Vec<usize> {
+        self.ranges.lock().expect("no panic").clone()
+    }
+
     /// The paths that were asked for so far.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("no panic").clone()
     }
 }
 
-fn answer(mut stream: TcpStream, replies: &Mutex<HashMap<String, Reply>>, requests: &Mutex<Vec<String>>) {
+fn answer(
+    mut stream: TcpStream,
+    replies: &Mutex<HashMap<String, Reply>>,
+    requests: &Mutex<Vec<String>>,
+    ranges: &Mutex<Vec<usize>>,
+) {
     let mut lines = BufReader::new(stream.try_clone().expect("the stream")).lines();
     let first = lines.next().and_then(Result::ok).unwrap_or_default();
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     // To the empty line: a connection that is closed with something unread is reset.
-    lines.map_while(Result::ok).find(String::is_empty);
+    let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+    let behind = head.iter().find_map(|line| line.strip_prefix("Range: bytes=")?.strip_suffix('-')?.parse().ok());
+    ranges.lock().expect("no panic").extend(behind);
     let mut requests = requests.lock().expect("no panic");
     let before = requests.iter().filter(|other| **other == path).count();
     requests.push(path.clone());
     drop(requests);
     let reply = replies.lock().expect("no panic").get(&path).cloned();
     // The other end may go away at any time.
-    let _ = send(&mut stream, reply.unwrap_or(Reply::Status("404 Not Found")), before);
+    let reply = reply.unwrap_or(Reply::Status("404 Not Found"));
+    let _ = match (reply, behind) {
+        (Reply::Cut(body, _), Some(from)) => rest(&mut stream, &body, from),
+        (reply, _) => send(&mut stream, reply, before),
+    };
+}
+
+/// The body from a byte on (RFC 9110, 15.3.7).
+fn rest(stream: &mut TcpStream, body: &[u8], from: usize) -> std::io::Result<()> {
+    let (len, all) = (body.len() - from, body.len());
+    let range = format!("Content-Range: bytes {from}-{}/{all}\r\nContent-Length: {len}", all - 1);
+    stream.write_all(format!("HTTP/1.1 206 Partial Content\r\n{range}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(&body[from..])
 }
 
 fn send(stream: &mut TcpStream, reply: Reply, before: usize) -> std::io::Result<()> {
@@ -115,6 +143,8 @@ fn send(stream: &mut TcpStream, reply: Reply, before: usize) -> std::io::Result<
             thread::sleep(Duration::from_secs(60));
             Ok(())
         }
+        Reply::Cut(body, much) if before == 0 => send(stream, Reply::Short(body, much), before),
+        Reply::Cut(body, _) => send(stream, Reply::Body(body), before),
         Reply::Flaky(_, times) if before < times => Ok(()),
         Reply::Flaky(body, _) => send(stream, Reply::Body(body), before),
     }

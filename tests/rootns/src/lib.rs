@@ -157,6 +157,9 @@ impl Stage {
         for name in ["overlay-upper", "overlay-loop"] {
             std::os::unix::fs::symlink("overlay-assemble", new.join(name)).expect("its other name");
         }
+        for name in ["overlay-image", "overlayimageroot"] {
+            std::os::unix::fs::symlink("overlay-populate", new.join(name)).expect("its other name");
+        }
         nix::unistd::chroot(&new).expect("chroot");
         std::env::set_current_dir("/").expect("cd /");
         self.mount_root("ro");

@@ -27,6 +27,16 @@ const ALWAYS: [&str; 10] = [
 /// Where dracut.conf asks for it; part of a name.
 const ASKED: [&str; 6] =
     ["sbin/mkfs.ext4", "sbin/mkfs.xfs", "sbin/mkfs.btrfs", "sbin/sfdisk", "/quota_v2.ko", "bin/overlay-populate"];
+/// What takes the image of `root=live:URL` from livenet; a name ends with one of these.
+const IMAGE: [&str; 7] = [
+    "bin/overlay-populate",
+    "bin/overlay-image",
+    "bin/overlayimageroot",
+    "hooks/cmdline/35-image.sh",
+    "hooks/initqueue/timeout/35-image-late.sh",
+    "sbin/livenetroot",
+    "bin/curl",
+];
 const UNIT: &str = "usr/lib/systemd/system/overlayroot-rs.service";
 const LINK: &str = "initrd-root-fs.target.wants/overlayroot-rs.service";
 
@@ -38,7 +48,8 @@ pub fn run(host: &Host) -> Result<bool> {
     let variants = [Variant::Plain, Variant::Bare];
     let needs = Cell::ALL.iter().flat_map(|&cell| variants.map(|variant| (cell, variant, RootKind::Ext4)));
     let asked = Suite::ALL.map(|suite| (Cell { suite, initrd: Initrd::Systemd }, Variant::Mkfs, RootKind::Ext4));
-    let needs: Vec<_> = needs.chain(asked).collect();
+    let image = Cell::ALL.iter().map(|&cell| (cell, Variant::Net, RootKind::Ext4));
+    let needs: Vec<_> = needs.chain(asked).chain(image).collect();
     let sets = plan::prepare(host, &needs)?;
     let (mut passed, mut failed) = (0, 0);
     for (cell, variant, _) in needs {
@@ -92,11 +103,17 @@ fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
             ensure!(names.iter().any(|file| file.contains(name)), "{name} was asked for and is missing");
         }
     }
-    let uninvited = variant != Variant::Mkfs && has("bin/overlay-populate");
+    if variant == Variant::Net {
+        for name in IMAGE {
+            ensure!(has(name), "{name} was asked for and is missing");
+        }
+    }
+    let uninvited = variant == Variant::Plain && (has("bin/overlay-populate") || has("bin/overlay-image"));
     ensure!(!uninvited, "overlay-populate came uninvited");
     let systemd = cell.initrd == Initrd::Systemd;
     ensure!(has(UNIT) == systemd && has(LINK) == systemd, "the unit is {}", if systemd { "missing" } else { "there" });
-    let stock = names.iter().find(|name| name.ends_with("-overlayfs.sh"));
+    // dmsquash-live brings them.
+    let stock = names.iter().find(|name| variant != Variant::Net && name.ends_with("-overlayfs.sh"));
     ensure!(stock.is_none(), "a hook of the stock module is there: {stock:?}");
     let log = std::fs::read_to_string(image.with_extension("log")).unwrap_or_default();
     let bad =

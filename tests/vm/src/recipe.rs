@@ -207,7 +207,9 @@ impl Builder<'_> {
                 "overlayroot_quota=yes",
                 "overlayroot_populate=local",
             ]),
+            // both bring overlay-image, which looks at an image before it is mounted
             Variant::Net => command.args(["env", "overlayroot_populate=yes"]),
+            Variant::Netnm => command.args(["env", "overlayroot_image=yes"]),
             _ => &mut command,
         };
         command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);

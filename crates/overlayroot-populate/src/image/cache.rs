@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The file system that keeps images, each under its sum. One that is not whole never has that name.
+
+use crate::fault::{At, Fault, Result};
+use crate::unpack::RESERVE;
+use overlayroot_core::config::Config;
+use overlayroot_core::facts::Lookup;
+use overlayroot_core::fetched::{DIRECTORY, is_uppers, upper_device};
+use overlayroot_core::upper::Device;
+use overlayroot_core::{facts, paths, refusal};
+use overlayroot_linux::image::checksum;
+use overlayroot_linux::mounts::MsFlags;
+use overlayroot_linux::room::room;
+use overlayroot_linux::{device, fsck, mounts, reset};
+use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::time::Duration;
+
+/// A mounted cache.
+pub(super) struct Cache {
+    /// Its device.
+    pub(super) device: String,
+    /// The same as asked for.
+    pub(super) told: String,
+    directory: String,
+    read_only: bool,
+}
+
+impl Cache {
+    /// Waits for the device, checks it as an upper's, mounts it.
+    ///
+    /// # Errors
+    /// Why it can't be used.
+    pub(super) fn open(asked: &Device, config: &Config) -> Result<Self> {
+        let device = found(asked, config)?;
+        let told = asked.to_string();
+        if device.fstype.starts_with("ext") && !device.read_only {
+            fsck::check(&device.path, paths::PRIVATE).map_err(|error| fault("check", format!("{error:#}")))?;
+        }
+        let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        flags.set(MsFlags::MS_RDONLY, device.read_only);
+        let mounted = mounts::mount_fs(&device.path, paths::CACHE, &device.fstype, flags, "");
+        mounted.map_err(|error| fault("mount", format!("{error:#}")))?;
+        let mut cache =
+            Self { device: device.path, told, directory: paths::CACHE.to_owned(), read_only: device.read_only };
+        match cache.enter() {
+            Ok(()) => Ok(cache),
+            Err(fault) => {
+                cache.close();
+                Err(fault)
+            }
+        }
+    }
+
+    /// The directory, each part of it plain: a link would lead out of the file system.
+    fn enter(&mut self) -> Result<()> {
+        for part in DIRECTORY.split('/') {
+            self.directory = format!("{}/{part}", self.directory);
+            let at = &self.directory;
+            let made = if self.read_only { Ok(()) } else { DirBuilder::new().mode(0o700).create(at) };
+            match made {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(error).at(|| format!("making {at}"));
+                }
+                _ => {}
+            }
+            if !fs::symlink_metadata(at).at(|| format!("looking at {at}"))?.is_dir() {
+                return Err(fault("io", format!("{at} is no plain directory")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the image with this sum lies, or is to.
+    pub(super) fn path(&self, sum: &str) -> String {
+        format!("{}/{sum}.img", self.directory)
+    }
+
+    /// Bytes of the image with this sum, read to its end. One that does not fit is removed.
+    pub(super) fn find(&self, sum: &str) -> Option<u64> {
+        let path = self.path(sum);
+        let file = match plain(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            result => result,
+        };
+        let read = file.map_err(Into::into).and_then(|file| checksum(file, &path));
+        let wrong = match read {
+            Ok((bytes, is)) if is == sum => return Some(bytes),
+            Ok((bytes, is)) => format!("it has {is} now ({bytes} bytes)"),
+            Err(error) => format!("{error:#}"),
+        };
+        tracing::warn!("the image kept on {} does not fit: {wrong}; it is fetched again", self.told);
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!("{path} could not be removed: {error}");
+        }
+        None
+    }
+
+    /// Whether something can be kept at all.
+    pub(super) fn writable(&self) -> Result<()> {
+        match self.read_only {
+            true => Err(fault("device-read-only", format!("{} ({}) refuses writes", self.told, self.device))),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes what a cut or a failure left.
+    pub(super) fn clear(&self) -> Result<()> {
+        self.remove(".part").map(drop)
+    }
+
+    /// Removes all images, to make room for another; whether there were any. The one that was looked for is none
+    /// of them.
+    pub(super) fn make_room(&self) -> Result<bool> {
+        let removed = self.remove(".img")?;
+        if removed > 0 {
+            tracing::info!("{removed} other images on {} were removed to make room", self.told);
+        }
+        Ok(removed > 0)
+    }
+
+    fn remove(&self, end: &str) -> Result<usize> {
+        let context = || format!("looking into {}", self.directory);
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.directory).at(context)? {
+            let path = entry.at(context)?.path();
+            if path.to_string_lossy().ends_with(end) {
+                fs::remove_file(&path).at(|| format!("removing {}", path.display()))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Bytes that an image may have.
+    pub(super) fn room(&self) -> u64 {
+        room(&self.directory).map_or(0, |room| room.available.saturating_sub(RESERVE))
+    }
+
+    /// A new file for the image with this sum.
+    pub(super) fn part(&self, sum: &str) -> Result<File> {
+        let path = format!("{}/{sum}.part", self.directory);
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        options.open(&path).at(|| format!("making {path}"))
+    }
+
+    /// Gives the file its name, once it is on the disk.
+    pub(super) fn keep(&self, part: &File, sum: &str) -> Result<()> {
+        let (from, to) = (format!("{}/{sum}.part", self.directory), self.path(sum));
+        part.sync_all().at(|| format!("syncing {from}"))?;
+        fs::rename(&from, &to).at(|| format!("renaming {from}"))?;
+        reset::sync(&self.directory).map_err(crate::fault::io)
+    }
+
+    /// Nothing is written from here on, so that no power cut can hurt it.
+    pub(super) fn read_only(&self) {
+        if let Err(error) = mounts::remount_super(paths::CACHE, true) {
+            tracing::warn!("{error:#}");
+        }
+    }
+
+    /// Lets go of it.
+    pub(super) fn close(&self) {
+        if let Err(error) = mounts::unmount(paths::CACHE) {
+            tracing::warn!("{error:#}");
+        }
+    }
+}
+
+fn fault(word: &'static str, text: String) -> Fault {
+    Fault { word, text }
+}
+
+/// Opens a file that is no link, device or pipe.
+fn plain(path: &str) -> std::io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = File::options().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no plain file")),
+    }
+}
+
+fn found(asked: &Device, config: &Config) -> Result<facts::Device> {
+    let seconds = config.timeout.value;
+    let lookup = device::resolve(asked, Duration::from_secs(seconds.into()), || {
+        if seconds > 0 {
+            tracing::warn!("waiting up to {seconds} s for {asked}, to keep the image on");
+        }
+    });
+    let device = refusal::found(asked, Some(&lookup)).map_err(|refusal| fault(refusal.code, refusal.text))?;
+    let uppers = upper_device(config).map(|device| device::resolve(device, Duration::ZERO, || ()));
+    let same = matches!(&uppers, Some(Lookup::Found(uppers)) if uppers.path == device.path);
+    if same || is_uppers(config) {
+        let text = format!("{asked} ({}) is the upper's own device, which can't be both", device.path);
+        return Err(fault("upper", text));
+    }
+    Ok(device.clone())
+}
