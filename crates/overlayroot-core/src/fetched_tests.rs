@@ -13,8 +13,11 @@ fn config(cmdline: &str) -> Config {
 #[test]
 fn netroot_is_ours_only_where_it_is_asked_for() {
     let theirs = "livenet:http://s/root.squashfs?x=a:b";
-    assert_eq!(netroot(&config("rd.overlay"), theirs), theirs);
+    for not in ["", "rd.overlay=off", "rd.live.overlay.overlayfs=0"] {
+        assert_eq!(netroot(&config(not), theirs), theirs, "{not}");
+    }
     for asked in [
+        "rd.overlay",
         "rd.overlay.image.cache=LABEL=disk",
         &format!("rd.overlay.image.sha256={SUM}"),
         // No image is the right one: ours says so before it is mounted.

@@ -108,6 +108,9 @@ fn wanted(job: &Job, source: &Source) -> Result<Option<(String, String)>> {
     if let Some(sum) = &job.config.image_sha256.value {
         return Ok(Some((sum.clone(), "key".to_owned())));
     }
+    if job.config.image_cache.value.is_none() {
+        return Ok(None);
+    }
     let url = sum_url(&job.url);
     let beside = Source { told: told(&url), url, ..source.clone() };
     let file = scratch("/tmp")?;

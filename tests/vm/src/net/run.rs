@@ -36,7 +36,10 @@ pub(crate) struct Stage<'a> {
 /// Runs it; `judge` is told each node's outcome.
 pub(crate) fn run(stage: &Stage<'_>, judge: &mut dyn FnMut(Outcome, &PlannedBoot) -> Result<()>) -> Result<()> {
     let lan = Lan::start(stage)?;
-    let boots = stage.case.boots();
+    let mut boots = stage.case.boots();
+    for line in boots.iter_mut().flat_map(|boot| &mut boot.console) {
+        *line = files::with_sums(stage.dir, line)?;
+    }
     let before = lan.server.run("sum")?;
     lan.serve(&stage.net.server)?;
     let log = lan.nodes.first().context("no node")?.dir.join("serial.log");
