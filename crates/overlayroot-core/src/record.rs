@@ -2,16 +2,18 @@
 //! The record of one boot: what was asked for, what runs, how it came about
 //! (docs/state-record.md). Versioned; readers refuse a schema they do not know.
 
-use crate::config::Config;
 use crate::facts::Fingerprint;
 use crate::fetched::Fetched;
-use crate::git;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
 use crate::populated::Populated;
 use crate::stale::Stale;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+mod requested;
+
+pub use requested::Requested;
 
 /// Version of the record's form; raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -182,70 +184,6 @@ impl fmt::Display for Effective {
                 write!(f, "overlay, upper in RAM ({})", self.options)?;
                 if device.is_empty() { Ok(()) } else { write!(f, ", over the upper on {device}") }
             }
-        }
-    }
-}
-
-/// What was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requested {
-    /// `off`, `tmpfs`, `device`, `dir`, `loop`, `part`, `subvol` or `crypt`.
-    pub upper: String,
-    /// The upper in words.
-    pub spec: String,
-    /// Where it was asked for.
-    pub origin: String,
-    /// `rd.overlay.reset`.
-    pub reset: bool,
-    /// `rd.overlay.readonly`.
-    pub readonly: bool,
-    /// `rd.overlay.fallback`.
-    pub fallback: String,
-    /// `rd.overlay.timeout`, seconds.
-    pub timeout: u32,
-    /// `rd.overlay.stale`.
-    #[serde(default)]
-    pub stale: String,
-    /// `rd.overlay.image.sha256`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub image_sha256: String,
-    /// `rd.overlay.image.cache`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub image_cache: String,
-    /// `rd.overlay.hostname` as written; empty where none was asked for.
-    #[serde(default)]
-    pub hostname: String,
-    /// `rd.overlay.populate` as written, without a password; empty where none was asked for.
-    #[serde(default)]
-    pub populate: String,
-    /// `rd.overlay.git` as written; empty where none was asked for.
-    #[serde(default)]
-    pub git: String,
-    /// `rd.overlay.git.verify`; empty where none was asked for.
-    #[serde(default)]
-    pub git_verify: String,
-}
-
-impl Requested {
-    /// The part of a configuration that the record keeps.
-    pub fn of(config: &Config) -> Self {
-        // Nothing, where a mistake leaves open what is to be verified.
-        let git = git::asked(config).ok().flatten();
-        Self {
-            upper: config.upper.value.kind().to_owned(),
-            spec: config.upper.value.to_string(),
-            origin: config.upper.origin.to_string(),
-            reset: config.reset.value,
-            readonly: config.readonly.value,
-            fallback: config.fallback.value.word().to_owned(),
-            timeout: config.timeout.value,
-            stale: config.stale.value.word().to_owned(),
-            image_sha256: config.image_sha256.value.clone().unwrap_or_default(),
-            image_cache: config.image_cache.value.as_ref().map(ToString::to_string).unwrap_or_default(),
-            hostname: config.hostname.value.as_ref().map(ToString::to_string).unwrap_or_default(),
-            populate: config.populate.value.as_ref().map(ToString::to_string).unwrap_or_default(),
-            git: git.as_ref().map(|asked| asked.git.to_string()).unwrap_or_default(),
-            git_verify: git.and_then(|asked| asked.verify).unwrap_or_default(),
         }
     }
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Looks each key up, at the level that decides, and reads its value.
+
+use super::{Field, Origin};
+use crate::cmdline::Arg;
+use crate::conf::make_issue;
+use crate::git;
+use crate::grammar::{self, Key};
+use crate::issue::{Issue, nearest};
+use crate::populate;
+use crate::upper::{Problem, Upper, parse_upper};
+
+pub(super) struct Reader<'a> {
+    pub(super) levels: [&'a Vec<Arg>; 2],
+    /// The boot is dmsquash-live's, and so are its words: they are no older names of ours then.
+    pub(super) live: bool,
+    pub(super) issues: Vec<Issue>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// In files every key must be ours; on the command line only those that look like ours count.
+    pub(super) fn unknown_keys(&mut self) {
+        for (is_conf, args) in self.levels.iter().enumerate() {
+            for arg in args.iter() {
+                let key = String::from_utf8_lossy(&arg.key);
+                if grammar::is_known(&key) || (is_conf == 0 && !grammar::is_ours(&key)) {
+                    continue;
+                }
+                let near = nearest(&key, grammar::KEYS.iter().map(|row| row.name));
+                let value = arg.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                self.issues.push(make_issue(&key, &git::told(&value), &arg.source, Problem::new("unknown key", near)));
+            }
+        }
+    }
+
+    /// The argument that decides a key: the last one of the first level that has the name or,
+    /// only where the name does not occur there, a deprecated one.
+    fn find(&mut self, key: &Key, deprecated: &[&str]) -> Option<(usize, Arg)> {
+        for (level, args) in self.levels.iter().enumerate() {
+            let deprecated = deprecated.iter().copied().filter(|_| !self.live);
+            let names = std::iter::once(key.name).chain(deprecated);
+            for name in names {
+                if let Some(arg) = last(args, name) {
+                    if name != key.name {
+                        self.notes.push(format!("{name} is deprecated, use {}", key.name));
+                    }
+                    return Some((level, arg.clone()));
+                }
+            }
+        }
+        None
+    }
+
+    fn text(&mut self, arg: &Arg) -> Option<String> {
+        let bytes = arg.value.clone().unwrap_or_default();
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                let value = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                self.problem(arg, &value, Problem::new("the value is not UTF-8", None));
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, arg: &Arg, value: &str, problem: Problem) {
+        let key = String::from_utf8_lossy(&arg.key);
+        self.issues.push(make_issue(&key, value, &arg.source, problem));
+    }
+
+    pub(super) fn boolean(&mut self, key: &Key) -> Field<bool> {
+        match self.find(key, key.deprecated) {
+            None => Field::default(false),
+            Some((_, arg)) => Field { value: is_true(&arg), origin: origin(&arg) },
+        }
+    }
+
+    /// What was written for a key, if it is UTF-8.
+    fn given(&mut self, key: &Key) -> Option<(Arg, String)> {
+        let (_, arg) = self.find(key, key.deprecated)?;
+        let text = self.text(&arg)?;
+        Some((arg, text))
+    }
+
+    pub(super) fn parsed<T>(&mut self, key: &Key, default: T, parse: fn(&str) -> Result<T, Problem>) -> Field<T> {
+        let Some((arg, text)) = self.given(key) else {
+            return Field::default(default);
+        };
+        match parse(&text) {
+            Ok(value) => Field { value, origin: origin(&arg) },
+            Err(problem) => {
+                self.problem(&arg, &text, problem);
+                Field::default(default)
+            }
+        }
+    }
+
+    /// A URL may carry a password, which is not told.
+    pub(super) fn populate(&mut self) -> Field<Option<populate::Asked>> {
+        let Some((_, arg)) = self.find(&grammar::POPULATE, &[]) else {
+            return Field::default(None);
+        };
+        let given = String::from_utf8_lossy(arg.value.as_deref().unwrap_or_default()).into_owned();
+        let told = populate::told(&given);
+        let arg = Arg { value: Some(told.clone().into_bytes()), ..arg };
+        // What is not UTF-8 has replacement characters now, which no URL has.
+        match populate::parse(&given) {
+            Ok(value) => Field { value, origin: origin(&arg) },
+            Err(problem) => {
+                self.problem(&arg, &told, problem);
+                Field { value: Some(populate::Asked::mistaken(&told)), origin: origin(&arg) }
+            }
+        }
+    }
+
+    /// A password in a URL is refused, and not told.
+    pub(super) fn git(&mut self) -> Field<Option<git::Git>> {
+        let Some((_, arg)) = self.find(&grammar::GIT, &[]) else {
+            return Field::default(None);
+        };
+        let bytes = arg.value.as_deref().unwrap_or_default();
+        let parsed = match std::str::from_utf8(bytes) {
+            Ok(text) => git::parse(text),
+            Err(_) => Err(Problem::new("the value is not UTF-8", None)),
+        };
+        match parsed {
+            Ok(value) => Field { value, origin: origin(&arg) },
+            Err(problem) => {
+                let problem = Problem { text: format!("{}; nothing is pulled", problem.text), ..problem };
+                self.problem(&arg, &git::told(&String::from_utf8_lossy(bytes)), problem);
+                Field::default(None)
+            }
+        }
+    }
+
+    pub(super) fn upper(&mut self) -> Field<Upper> {
+        let enable = self.find(&grammar::OVERLAY, &["rd.live.overlay.overlayfs"]);
+        let crypt = self.find(&grammar::CRYPT, &[]);
+        let off = enable.as_ref().is_some_and(|(_, arg)| !is_true(arg));
+        if let (Some((_, arg)), true) = (&enable, off) {
+            return Field { value: Upper::Off, origin: origin(arg) };
+        }
+        let plain = |arg: &Arg| matches!(arg.value.as_deref(), None | Some(b"" | b"1"));
+        // dracut-ng passes over these five for the *value* and looks at the deprecated name.
+        let valued = enable.clone().map(|(level, arg)| {
+            let args = self.levels.get(level).filter(|_| !self.live);
+            let old = args.and_then(|args| last(args, "rd.live.overlay"));
+            match old.cloned() {
+                Some(old) if plain(&arg) || arg.key != b"rd.overlay" => old,
+                _ => arg,
+            }
+        });
+        match (valued, crypt) {
+            // A plain `rd.overlay` says less than `rd.overlay.crypt=`, which enables by itself.
+            (Some(arg), None) => self.parse_upper(&arg),
+            (Some(arg), Some(_)) if !plain(&arg) => self.parse_upper(&arg),
+            (_, Some((_, arg))) => {
+                let spec = self.text(&arg).unwrap_or_default();
+                Field { value: Upper::Crypt(spec), origin: origin(&arg) }
+            }
+            (None, None) => Field::default(Upper::Off),
+        }
+    }
+
+    fn parse_upper(&mut self, arg: &Arg) -> Field<Upper> {
+        // The deprecated boolean carries no value of its own.
+        let own = arg.key == b"rd.overlay" || arg.key == b"rd.live.overlay";
+        let text = if own { self.text(arg).unwrap_or_default() } else { String::new() };
+        let (value, problems) = parse_upper(&text);
+        for problem in problems {
+            self.problem(arg, &text, problem);
+        }
+        Field { value, origin: origin(arg) }
+    }
+}
+
+pub(super) fn last<'a>(args: &'a [Arg], name: &str) -> Option<&'a Arg> {
+    args.iter().rfind(|arg| arg.key == name.as_bytes())
+}
+
+pub(super) fn is_true(arg: &Arg) -> bool {
+    grammar::parse_bool(arg.value.as_deref().and_then(|value| std::str::from_utf8(value).ok()))
+}
+
+pub(super) fn origin(arg: &Arg) -> Origin {
+    Origin::Given { text: arg.text(), source: arg.source.clone() }
+}
