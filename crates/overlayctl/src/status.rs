@@ -14,7 +14,6 @@ use overlayroot_core::issue::shown;
 use overlayroot_core::paths;
 use overlayroot_core::pulled::{self, Pulled};
 use overlayroot_core::record::Record;
-use overlayroot_core::upper::Upper;
 use overlayroot_linux::{recordfile, sources};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -32,7 +31,7 @@ struct Status<'a> {
 /// Whether this boot's command line or the host's configuration files ask for an overlay.
 pub fn asked_for() -> bool {
     let config = Config::read(&sources::read(Some("/")));
-    config.upper.value != Upper::Off || config.misunderstood()
+    config.asks_for_overlay()
 }
 
 /// Shows the status.

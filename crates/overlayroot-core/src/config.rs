@@ -165,6 +165,11 @@ impl Config {
         self.upper.origin == Origin::Default && !self.issues.is_empty()
     }
 
+    /// Whether an overlay is asked for, or was meant to be.
+    pub fn asks_for_overlay(&self) -> bool {
+        self.upper.value != Upper::Off || self.misunderstood()
+    }
+
     /// The variables that values have: what must be known of the machine.
     pub fn variables(&self) -> Vec<Var> {
         let populate = self.populate.value.iter().map(|asked| &asked.source);

@@ -147,8 +147,7 @@ pub fn parse_cache(value: &str) -> Result<Option<Device>, Problem> {
 /// What `netroot=` becomes: ours where the image is to be kept or checked or to be our lower, and curl can fetch it;
 /// else as it is.
 pub fn netroot(config: &Config, netroot: &str) -> String {
-    let overlay = config.upper.value != Upper::Off || config.misunderstood();
-    let wanted = overlay || config.image_cache.value.is_some() || image::asked(config);
+    let wanted = config.asks_for_overlay() || config.image_cache.value.is_some() || image::asked(config);
     let url = netroot.strip_prefix(THEIRS).filter(|url| wanted && fetchable(url));
     url.map_or_else(|| netroot.to_owned(), |url| format!("{PREFIX}{url}"))
 }

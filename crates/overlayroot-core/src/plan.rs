@@ -83,7 +83,7 @@ impl fmt::Display for Decision {
 
 /// Decides.
 pub fn decide(config: &Config, facts: &Facts) -> Decision {
-    let off = config.upper.value == Upper::Off && !config.misunderstood();
+    let off = !config.asks_for_overlay();
     if off && !image::asked(config) {
         // Ubuntu's files lie in the root: before it is mounted, silence is not yet an answer.
         let open = facts.root.is_none() && config.upper.origin == Origin::Default;

@@ -107,7 +107,7 @@ fn live_waits() -> Result<bool> {
     }
     let inputs = sources::read(None);
     let config = Config::read(&inputs);
-    Ok(live::asked(&lex(&inputs.cmdline)) && (config.upper.value != Upper::Off || config.misunderstood()))
+    Ok(live::asked(&lex(&inputs.cmdline)) && config.asks_for_overlay())
 }
 
 /// Makes the root an overlay, or what the policy says instead, and records it.

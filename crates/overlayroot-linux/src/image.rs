@@ -26,7 +26,7 @@ fn seen(link: &Path, fetched: Option<&Fetched>) -> Image {
         return Image { bytes: told.bytes, sha256: told.sha256.clone(), ..image };
     }
     let read = File::open(&path).with_context(|| format!("opening {}", path.display()));
-    match read.and_then(|file| checksum(file, &path.to_string_lossy())) {
+    match read.and_then(|file| checksum(file, &format!("the image {}", path.display()))) {
         Ok((bytes, sha256)) => Image { bytes, sha256, ..image },
         Err(error) => Image { unseen: format!("{error:#}"), ..image },
     }
@@ -44,7 +44,7 @@ fn same_size(path: &Path, bytes: u64) -> bool {
 pub fn checksum(mut file: File, name: &str) -> Result<(u64, String)> {
     const PIECE: usize = 1 << 20;
     const SAY: u64 = 256 << 20;
-    tracing::info!("checking the image {name}");
+    tracing::info!("checking {name}");
     let (mut hash, mut piece, mut bytes) = (Sha256::new(), vec![0; PIECE], 0_u64);
     loop {
         let count = file.read(&mut piece).with_context(|| format!("reading {name}"))?;

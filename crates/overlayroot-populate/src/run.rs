@@ -8,13 +8,13 @@ use crate::fetch::{Bounds, fetch};
 use crate::reader::Archive;
 use crate::unpack::{RESERVE, Unpack};
 use overlayroot_core::populate::Marker;
+use overlayroot_linux::image::checksum;
 use overlayroot_linux::room::room;
 use overlayroot_linux::{reset, sources, store, sweep};
 use rustix::fs::{CWD, Mode, OFlags, XattrFlags, openat, syncfs};
 use rustix::io::Errno;
-use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Seek, SeekFrom};
 
 /// What to do.
 #[derive(Debug, Clone, Default)]
@@ -101,16 +101,9 @@ pub(crate) fn scratch(directory: &str) -> Result<File> {
 
 fn sum(file: &File) -> Result<String> {
     let context = || "reading the archive".to_owned();
-    let mut from = file;
+    let mut from = file.try_clone().at(context)?;
     from.seek(SeekFrom::Start(0)).at(context)?;
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        let got = from.read(&mut buffer).at(context)?;
-        if got == 0 {
-            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-        }
-        hash.update(buffer.get(..got).unwrap_or_default());
-    }
+    Ok(checksum(from, "the archive").map_err(io)?.1)
 }
 
 fn unpack(job: &Job, file: &File, stage: &str, sum: String) -> Result<Option<String>> {
