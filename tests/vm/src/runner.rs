@@ -151,6 +151,8 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(&mut self, sets: &Sets) -> Result<()> {
         let (case, cell) = (&self.job.case, self.job.cell);
+        // before the disks and the initramfs, which lie in it
+        fs::create_dir_all(self.dir).with_context(|| self.dir.display().to_string())?;
         let set = sets.get(&(cell.suite, case.variant.has_project())).context("no images")?;
         let initrd = self.initrd(set, case.variant)?;
         let (root, pristine) = self.root(set, &initrd)?;
