@@ -82,7 +82,11 @@ if [ $failed -eq 0 ]; then echo "VERDICT PASS" >&4; else echo "VERDICT FAIL $fai
 exec 4>&-
 case $stage in
 # what `systemctl poweroff` comes to; logind, which it would ask, can't run on a read-only root
-host) systemctl start poweroff.target --job-mode=replace-irreversibly --no-block ;;
+host)
+    end=poweroff
+    case " $(cat /proc/cmdline) " in *" vm.end=reboot "*) end=reboot ;; esac
+    systemctl start $end.target --job-mode=replace-irreversibly --no-block
+    ;;
 emergency) sync && busybox poweroff -f ;;
 *) systemctl poweroff --force ;;
 esac

@@ -25,7 +25,7 @@ network() {
     ip link set br0 up
 }
 
-# What the guide's steps that need the internet, or an hour, leave behind: the node's root with its initramfs, and
+# What the guide's steps that need the internet, or are too slow here, leave behind: the node's root with its initramfs, and
 # overlayctl on the server. Packing is quicker with the least effort.
 prepare_guide() {
     mkdir -p /srv/nfs/node-1
@@ -105,6 +105,13 @@ start_http() { # [BYTES PER SECOND of a connection, as 100k [FILE: only its last
 events { }
 http { access_log /tmp/access.log; sendfile on; ${1:+limit_rate $1;} $after server { listen 80; root /srv/files; } }" >/tmp/nginx.conf
     nginx -c /tmp/nginx.conf
+}
+start_https() { # PEM, a certificate and its key in files; PORT
+    pem=/srv/files/$1.pem
+    echo "user root; pid /run/nginx-$2.pid; error_log /tmp/nginx.log;
+events { }
+http { access_log /tmp/access.log; server { listen $2 ssl; ssl_certificate $pem; ssl_certificate_key $pem; root /srv/files; } }" >"/tmp/nginx-$2.conf"
+    nginx -c "/tmp/nginx-$2.conf"
 }
 stop_http() {
     nginx -c /tmp/nginx.conf -s stop

@@ -208,7 +208,7 @@ impl Builder<'_> {
                 "overlayroot_populate=local",
             ]),
             // both bring overlay-image, which looks at an image before it is mounted
-            Variant::Net => command.args(["env", "overlayroot_populate=yes"]),
+            Variant::Net => command.args(["env", "overlayroot_populate=yes", "overlayroot_mkfs=ext4"]),
             Variant::Netnm => command.args(["env", "overlayroot_image=yes"]),
             _ => &mut command,
         };

@@ -61,6 +61,9 @@ pub(crate) fn run(stage: &Stage<'_>, judge: &mut dyn FnMut(Outcome, &PlannedBoot
             node.disks.iter().try_for_each(|disk| disk.check(&node.dir)).with_context(|| what.clone())?;
         }
     }
+    for node in &lan.nodes {
+        node.disks.iter().try_for_each(|disk| disk.after(&node.dir))?;
+    }
     lan.serve(&stage.net.after)?;
     let after = lan.server.run("mountpoint -q /export/root || mount -o ro /dev/vdb /export/root; sum")?;
     ensure!(before == after, "the export changed:\n{before}{after}");
