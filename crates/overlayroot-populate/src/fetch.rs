@@ -104,8 +104,14 @@ pub(crate) fn attempt(
     if output.status.success() {
         return Ok(None);
     }
-    let said = overlayroot_linux::program::last_line(&output.stderr);
-    Ok(Some(ended(output.status.code(), &said, bounds)))
+    Ok(Some(ended(output.status.code(), &complaint(&output.stderr), bounds)))
+}
+
+/// What curl says went wrong: its own line, behind which it gives advice where a certificate does not fit.
+fn complaint(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let own = text.lines().rfind(|line| line.starts_with("curl: "));
+    own.map_or_else(|| overlayroot_linux::program::last_line(stderr), |line| line.trim().to_owned())
 }
 
 /// curl(1), EXIT CODES. Without a code a signal ended it: it wrote more than it may.
@@ -191,6 +197,14 @@ mod tests {
         assert_eq!(&words[words.len() - 4..], ["--proxy", "http://p:1", "--", "https://s/x"]);
         assert!(words.windows(2).any(|pair| pair == ["--proto-redir", "=https"]));
         assert!(!arguments("http://s/x", None, 0, BOUNDS).iter().any(|word| word == "--proxy"));
+    }
+
+    #[test]
+    fn curl_is_quoted_without_its_advice() {
+        let advice = b"curl: (60) SSL certificate problem: self-signed certificate\nMore details here: https://x\n\n\
+            To learn more about this situation and\nhow to fix it, please visit the web page mentioned above.\n";
+        assert_eq!(complaint(advice), "curl: (60) SSL certificate problem: self-signed certificate");
+        assert_eq!(complaint(b"ld.so: no libcurl\n\n"), "ld.so: no libcurl");
     }
 
     #[test]
