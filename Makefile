@@ -29,7 +29,7 @@ install: build install-files ## build, and put everything below $(DESTDIR)
 
 .PHONY: install-files
 install-files:
-	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(UNITDIR)/multi-user.target.wants" \
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(UNITDIR)/multi-user.target.wants" "$(DESTDIR)$(UNITDIR)/sysinit.target.wants" \
 		"$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(MANDIR)/man8" "$(DESTDIR)$(DOCDIR)" \
 		"$(DESTDIR)$(SHUTDOWNDIR)"
 	install -m 755 $(BINARIES) "$(DESTDIR)$(BINDIR)"
@@ -46,6 +46,7 @@ install-files:
 	install -m 644 systemd-units/host/*.service "$(DESTDIR)$(UNITDIR)"
 	ln -sf ../overlayroot-rs-check.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	ln -sf ../overlayroot-rs-trash.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
+	ln -sf ../overlayroot-rs-label.service "$(DESTDIR)$(UNITDIR)/sysinit.target.wants"
 	install -m 644 docs/man/*.5 "$(DESTDIR)$(MANDIR)/man5"
 	install -m 644 docs/man/*.7 "$(DESTDIR)$(MANDIR)/man7"
 	install -m 644 docs/man/*.8 "$(DESTDIR)$(MANDIR)/man8"
@@ -66,6 +67,8 @@ uninstall: ## take away what install and enable put there
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-check.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-trash.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-pull.service \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-label.service \
+		"$(DESTDIR)$(UNITDIR)"/sysinit.target.wants/overlayroot-rs-label.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-trash.service \
 		"$(DESTDIR)$(MANDIR)"/man5/overlayroot-rs.conf.5 "$(DESTDIR)$(MANDIR)"/man7/overlayroot-rs.7 \
 		"$(DESTDIR)$(MANDIR)"/man8/overlayctl.8 "$(DESTDIR)"/etc/dracut.conf.d/50-overlayroot-rs.conf

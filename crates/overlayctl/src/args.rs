@@ -105,6 +105,11 @@ pub enum Command {
         #[arg(long)]
         plain_root: bool,
     },
+    /// Give what the initramfs left in an upper in RAM its SELinux labels
+    ///
+    /// Run early at each boot by overlayroot-rs-label.service. Does nothing without SELinux, or
+    /// where the upper is on a disk, which keeps labels.
+    Label,
     /// Say before the boot whether what is configured will work
     ///
     /// Exits with 0 where all is well, 1 with warnings, 2 with problems.

@@ -13,6 +13,7 @@ mod imagesource;
 mod imagetool;
 mod kept;
 mod keys;
+mod label;
 mod live;
 mod loopfile;
 mod plan;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
         Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
         Command::Pull { timeout, plain_root } => pull::run(timeout, plain_root),
+        Command::Label => label::run(),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),

@@ -83,6 +83,9 @@ pub struct Root {
     pub submounts: Vec<String>,
     /// fstab of the root.
     pub fstab: String,
+    /// Whether it asks SELinux to label it anew (`/.autorelabel`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub autorelabel: bool,
     /// Bytes of its file system.
     pub bytes: u64,
     /// Bytes of it that are free to everybody.

@@ -54,6 +54,8 @@ pub const CONF: &str = "/etc/overlayroot-rs.conf";
 /// Names the block device behind an overlay root to growfs, gpt-auto-generator and bootctl
 /// (systemd, src/volatile-root/volatile-root.c).
 pub const VOLATILE_ROOT: &str = "/run/systemd/volatile-root";
+/// Asks for every file to be labelled at the next boot (selinux-autorelabel(8)).
+pub const AUTORELABEL: &str = "/.autorelabel";
 /// Drop-ins for the booted system's units.
 pub const RUNTIME_UNITS: &str = "/run/systemd/system";
 /// Our own directory at the top of a device upper: trash, fingerprints.

@@ -264,6 +264,11 @@ pub(crate) fn finish(
     effective: Effective,
 ) -> Result<Plan, Refusal> {
     stale::compare(&mut steps, config, root);
+    let relabel = root.autorelabel && effective.upper == UpperKind::Tmpfs;
+    if relabel {
+        let (upper, like) = (places.store.upper.clone(), paths::SYSROOT.to_owned());
+        steps.push(Step::Hide { upper, like, path: paths::AUTORELABEL.to_owned() });
+    }
     let sysroot = paths::SYSROOT.to_owned();
     let overlay = Overlay {
         at: sysroot.clone(),
@@ -310,6 +315,10 @@ pub(crate) fn finish(
     let (host_steps, mut notes) = host::for_overlay(config, root);
     steps.extend(host_steps);
     notes.splice(0..0, config.notes.iter().cloned());
+    if relabel {
+        // taken away after labelling, which is forgotten in RAM: each boot would label, and boot again
+        notes.push("the lower asks to be labelled anew: hidden; boot once with rd.overlay=0 for that".to_owned());
+    }
     Ok(Plan { steps, effective, notes, without: Vec::new() })
 }
 

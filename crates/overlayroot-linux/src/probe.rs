@@ -138,6 +138,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         writable: !mount.super_read_only(),
         submounts,
         fstab: text("/etc/fstab").unwrap_or_default(),
+        autorelabel: fs::symlink_metadata(format!("{at}{}", paths::AUTORELABEL)).is_ok(),
         bytes: room.map_or(0, |room| room.bytes),
         free: room.map_or(0, |room| room.available),
         live: None,

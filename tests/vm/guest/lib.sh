@@ -264,3 +264,17 @@ btrfs_used() {
     sync -f /run/initramfs/overlayroot/root
     btrfs filesystem usage -b /run/initramfs/overlayroot/root | awk '$1 == "Used:" { print $2; exit }'
 }
+
+# avcs: what SELinux denied, or would have, in this boot: class, source, target, permissions; each once
+avcs() {
+    journalctl -b --no-pager -o cat |
+        sed -n 's/.*avc: *denied *{ \([^}]*\) } .*scontext=\([^ ]*\) tcontext=\([^ ]*\) tclass=\([^ ]*\).*/\4 \2 \3 \1/p' |
+        sort -u
+}
+
+# no_new_avcs FILE: none that the list does not have
+no_new_avcs() {
+    avcs >/run/overlayroot-vm/avcs
+    new=$(comm -13 "$1" /run/overlayroot-vm/avcs)
+    [ -z "$new" ] || fail "$new"
+}

@@ -109,7 +109,7 @@ fn samples(host: &Host, sets: &Sets, cell: Cell, variant: Variant, cmdline: &str
 }
 
 fn sample(host: &Host, sets: &Sets, cell: Cell, variant: Variant, cmdline: &str, dir: &Path) -> Result<Sample> {
-    let set = sets.get(&(cell.suite, variant.has_project())).context("no images")?;
+    let set = sets.get(&(cell.suite, variant.flavour())).context("no images")?;
     let machine = Machine::new(host, dir)?;
     let initrd = dir.join("initrd.img");
     fs::write(&initrd, cpio::join(&fs::read(set.initrd(cell.initrd, variant))?, &cpio::pack(&watcher(cell)?)))?;
@@ -168,7 +168,7 @@ fn compare(cell: Cell, stock: Option<Sample>, ours: Sample) -> String {
 
 fn size_row(sets: &Sets, cell: Cell) -> Result<String> {
     let size = |variant: Variant| -> Result<u64> {
-        let set = sets.get(&(cell.suite, variant.has_project())).context("no images")?;
+        let set = sets.get(&(cell.suite, variant.flavour())).context("no images")?;
         weigh(&set.initrd(cell.initrd, variant))
     };
     let bare = size(Variant::Bare)?;

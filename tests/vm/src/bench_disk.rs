@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::case::{FsKind, RootKind};
-use crate::cell::{Cell, Initrd, Suite, Variant};
+use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::images::ImageSet;
@@ -42,7 +42,7 @@ const PROFILES: [(&str, &str); 4] = [
 /// # Errors
 /// When something can't be made, or a boot does not hold.
 pub(crate) fn chapters(host: &Host, sets: &Sets, dir: &Path) -> Result<String> {
-    let set = sets.get(&(CELL.suite, true)).context("no images")?;
+    let set = sets.get(&(CELL.suite, Flavour::Project)).context("no images")?;
     let bench = Bench { host, set, dir };
     fs::create_dir_all(dir)?;
     let mut rows = String::new();

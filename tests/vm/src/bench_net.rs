@@ -131,7 +131,7 @@ pub(crate) fn chapter(host: &Host, sets: &Sets, dir: &Path) -> Result<String> {
 
 impl Bench<'_> {
     fn set(&self, side: Side) -> Result<&ImageSet> {
-        self.sets.get(&(CELL.suite, side.variant().has_project())).context("no images")
+        self.sets.get(&(CELL.suite, side.variant().flavour())).context("no images")
     }
 
     /// The same boot with dracut's own overlay; without any where that one does not come up twice.

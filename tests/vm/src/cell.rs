@@ -51,6 +51,23 @@ pub enum Variant {
     Stocknet,
     /// No overlay module at all, on a root with this project: its module is opt-in.
     Bare,
+    /// As [`Self::Mkfs`], on a root with podman, docker and containerd.
+    Containers,
+    /// overlayroot-rs, on a root with Debian's SELinux policy and its labels.
+    Selinux,
+}
+
+/// What a root is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flavour {
+    /// Debian alone.
+    Bare,
+    /// With this project.
+    Project,
+    /// With what runs containers, too.
+    Containers,
+    /// With an SELinux policy, too.
+    Selinux,
 }
 
 impl Suite {
@@ -64,10 +81,15 @@ impl Initrd {
 }
 
 impl Variant {
-    /// Whether this project's files are in the root and in the initramfs.
+    /// The root it is made in.
     #[must_use]
-    pub fn has_project(self) -> bool {
-        !matches!(self, Self::Stockonly | Self::Stocknet)
+    pub fn flavour(self) -> Flavour {
+        match self {
+            Self::Stockonly | Self::Stocknet => Flavour::Bare,
+            Self::Containers => Flavour::Containers,
+            Self::Selinux => Flavour::Selinux,
+            _ => Flavour::Project,
+        }
     }
 }
 
@@ -89,6 +111,17 @@ impl fmt::Display for Initrd {
     }
 }
 
+impl fmt::Display for Flavour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bare => "bare",
+            Self::Project => "project",
+            Self::Containers => "containers",
+            Self::Selinux => "selinux",
+        })
+    }
+}
+
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -101,6 +134,8 @@ impl fmt::Display for Variant {
             Self::Stockonly => "stockonly",
             Self::Stocknet => "stocknet",
             Self::Bare => "bare",
+            Self::Containers => "containers",
+            Self::Selinux => "selinux",
         })
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::case::RootKind;
-use crate::cell::{Cell, Initrd, Suite, Variant};
+use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
 use crate::differential;
 use crate::host::{Host, say};
 use crate::plan::{self, Sets};
@@ -65,7 +65,7 @@ pub fn run(host: &Host) -> Result<bool> {
         }
     }
     for suite in Suite::ALL {
-        let set = sets.get(&(suite, true)).context("no images")?;
+        let set = sets.get(&(suite, Flavour::Project)).context("no images")?;
         match differential::run(&set.tree()) {
             Ok(count) => {
                 passed += 1;
@@ -82,7 +82,7 @@ pub fn run(host: &Host) -> Result<bool> {
 }
 
 fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
-    let set = sets.get(&(cell.suite, variant.has_project())).context("no images")?;
+    let set = sets.get(&(cell.suite, variant.flavour())).context("no images")?;
     let image = set.initrd(cell.initrd, variant);
     let names = list(&image)?;
     let has = |end: &str| names.iter().any(|name| name.ends_with(end));

@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::case::{FsKind, RootKind};
-use crate::cell::{Cell, Initrd, Suite, Variant};
+use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host, say};
 use crate::images::ImageSet;
@@ -70,7 +70,7 @@ pub fn run(host: &Host) -> Result<bool> {
     say("overlayroot-rs: a Debian 13 root, its own dracut initramfs, booted in QEMU.");
     say("The first run makes the root (about a minute); a boot takes half a minute.\n");
     let sets = plan::prepare(host, &[(CELL, Variant::Plain, RootKind::Ext4)])?;
-    let set = sets.get(&(CELL.suite, true)).context("no images")?;
+    let set = sets.get(&(CELL.suite, Flavour::Project)).context("no images")?;
     let dir = host.work.join(format!("run-{}", std::process::id()));
     let told = thread::scope(|scope| {
         let ram = scope.spawn(|| story(host, set, &dir.join("ram"), &RAM, false));

@@ -10,9 +10,10 @@ use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
 use crate::case::RootKind;
-use crate::cell::{Initrd, Suite, Variant};
+use crate::cell::{Initrd, Variant};
 use crate::host::Host;
 use crate::payload::Payload;
+use crate::plan::SetKey;
 use crate::recipe::{Builder, GUEST, initrd_name, kernel_version, root_names};
 use crate::roots;
 
@@ -38,20 +39,20 @@ impl ImageSet {
     ///
     /// # Errors
     /// When a root, an initramfs or a disk cannot be made.
-    pub fn open(host: &Host, suite: Suite, payload: Option<&Payload>, wanted: &Wanted) -> Result<Self> {
-        let kind = if payload.is_some() { "project" } else { "bare" };
-        let name = format!("{suite}-{kind}-{}", key(host, suite, payload)?);
+    pub fn open(host: &Host, of: SetKey, payload: Option<&Payload>, wanted: &Wanted) -> Result<Self> {
+        let (suite, flavour) = of;
+        let name = format!("{suite}-{flavour}-{}", key(host, of, payload)?);
         let images = host.work.join("images");
         let dir = images.join(&name);
         fs::create_dir_all(&dir)?;
-        remove_older(&images, &format!("{suite}-{kind}-"), &name)?;
+        remove_older(&images, &format!("{suite}-{flavour}-"), &name)?;
         let lock = File::create(dir.join("lock"))?;
         flock(&lock, FlockOperation::LockShared)?;
         let set = Self { dir, used: lock };
         if !set.has(wanted) {
             // Waits for those who use it; what they made meanwhile is not made again.
             flock(&set.used, FlockOperation::LockExclusive)?;
-            Builder { host, suite, payload, dir: &set.dir }.make(wanted)?;
+            Builder { host, suite, flavour, payload, dir: &set.dir }.make(wanted)?;
             flock(&set.used, FlockOperation::LockShared)?;
         }
         Ok(set)
@@ -102,9 +103,9 @@ impl ImageSet {
     }
 }
 
-fn key(host: &Host, suite: Suite, payload: Option<&Payload>) -> Result<String> {
+fn key(host: &Host, (suite, flavour): SetKey, payload: Option<&Payload>) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update(roots::key(roots::Root::Guest(suite)));
+    hash.update(roots::key(roots::Root::Guest(suite, flavour)));
     hash.update(payload.map_or("", |p| p.key.as_str()));
     hash.update(include_str!("recipe.rs"));
     hash.update(include_str!("fsimage.rs"));

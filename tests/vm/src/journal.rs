@@ -96,7 +96,7 @@ impl Journal {
 /// What a result stands for: kernel, initramfs, root and project (the image set's own key), the
 /// case, and how the harness boots.
 fn key(job: &Job, sets: &Sets) -> Option<String> {
-    let set = sets.get(&(job.cell.suite, job.case.variant.has_project()))?;
+    let set = sets.get(&(job.cell.suite, job.case.variant.flavour()))?;
     let mut hash = Sha256::new();
     for part in [set.key(), &job.case.digest, &job.cell.to_string()] {
         hash.update(part);

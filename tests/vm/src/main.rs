@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use overlayroot_vm::case::{self, Case};
-use overlayroot_vm::cell::{Initrd, Suite};
+use overlayroot_vm::cell::{Flavour, Initrd, Suite};
 use overlayroot_vm::host::{self, Host, say};
 use overlayroot_vm::journal::Journal;
 use overlayroot_vm::plan::{self, Selection};
@@ -118,7 +118,7 @@ fn list() -> Result<bool> {
 
 fn make_roots(host: &Host) -> Result<bool> {
     std::thread::scope(|scope| {
-        let [bookworm, trixie] = Suite::ALL.map(Root::Guest);
+        let [bookworm, trixie] = Suite::ALL.map(|suite| Root::Guest(suite, Flavour::Bare));
         let threads = [bookworm, trixie, Root::Server].map(|root| scope.spawn(move || roots::archive(host, root)));
         for thread in threads {
             let path = thread.join().map_err(|_| anyhow::anyhow!("a builder panicked"))??;

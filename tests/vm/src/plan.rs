@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::case::{Case, RootKind};
-use crate::cell::{Cell, Initrd, Suite, Variant};
+use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
 use crate::host::Host;
 use crate::images::{ImageSet, Wanted};
 use crate::payload::{self, Payload};
@@ -81,8 +81,8 @@ fn fits(case: &Case, name: &str) -> bool {
     }
 }
 
-/// A suite, with this project in it or without.
-pub type SetKey = (Suite, bool);
+/// A suite, and what its root is made of.
+pub type SetKey = (Suite, Flavour);
 
 /// Opened image sets.
 pub type Sets = BTreeMap<SetKey, ImageSet>;
@@ -99,11 +99,11 @@ pub type Need = (Cell, Variant, RootKind);
 pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
     let mut wanted = Needs::new();
     for &(cell, variant, root) in needs {
-        let (initrds, roots) = wanted.entry((cell.suite, variant.has_project())).or_default();
+        let (initrds, roots) = wanted.entry((cell.suite, variant.flavour())).or_default();
         initrds.insert((cell.initrd, variant));
         roots.insert(root);
     }
-    let project = wanted.keys().any(|(_, project)| *project);
+    let project = wanted.keys().any(|(_, flavour)| *flavour != Flavour::Bare);
     let payload = project.then(|| payload::install(host)).transpose()?;
     let mut sets = Sets::new();
     let opened: Vec<Result<Vec<(SetKey, ImageSet)>>> = thread::scope(|scope| {
@@ -127,8 +127,8 @@ fn open(host: &Host, suite: Suite, wanted: &Needs, payload: Option<&Payload>) ->
     let mut sets = Vec::new();
     for (&key, (initrds, roots)) in wanted.iter().filter(|((of, _), _)| *of == suite) {
         let wanted = Wanted { initrds: initrds.iter().copied().collect(), roots: roots.iter().copied().collect() };
-        let payload = if key.1 { Some(payload.context("no payload")?) } else { None };
-        sets.push((key, ImageSet::open(host, suite, payload, &wanted)?));
+        let payload = if key.1 == Flavour::Bare { None } else { Some(payload.context("no payload")?) };
+        sets.push((key, ImageSet::open(host, key, payload, &wanted)?));
     }
     Ok(sets)
 }

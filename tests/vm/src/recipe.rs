@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::case::{FsKind, RootKind};
-use crate::cell::{Initrd, Suite, Variant};
+use crate::cell::{Flavour, Initrd, Suite, Variant};
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::images::Wanted;
@@ -87,6 +87,7 @@ pub(crate) fn kernel_version(tree: &Path) -> Result<String> {
 pub(crate) struct Builder<'a> {
     pub(crate) host: &'a Host,
     pub(crate) suite: Suite,
+    pub(crate) flavour: Flavour,
     pub(crate) payload: Option<&'a Payload>,
     pub(crate) dir: &'a Path,
 }
@@ -106,7 +107,7 @@ impl Builder<'_> {
     pub(crate) fn make(&self, wanted: &Wanted) -> Result<()> {
         let tree = self.dir.join("tree");
         if !tree.exists() {
-            let archive = roots::archive(self.host, roots::Root::Guest(self.suite))?;
+            let archive = roots::archive(self.host, roots::Root::Guest(self.suite, self.flavour))?;
             host::step(&format!("tree of {}", self.suite), || self.tree(&archive, &tree))?;
         }
         for &(initrd, variant) in &wanted.initrds {
@@ -163,8 +164,17 @@ impl Builder<'_> {
         }
         let kernel = format!("boot/vmlinuz-{}", kernel_version(&temporary)?);
         fs::copy(temporary.join(kernel), self.dir.join("vmlinuz"))?;
+        if self.flavour == Flavour::Selinux {
+            self.label(&temporary)?;
+        }
         fs::rename(&temporary, tree)?;
         Ok(())
+    }
+
+    /// Gives every file the label that the policy in the root has for it, as an installation does at its first boot.
+    fn label(&self, tree: &Path) -> Result<()> {
+        let mut command = self.in_root(tree);
+        host::run(command.args(["setfiles", "-F", "/etc/selinux/default/contexts/files/file_contexts", "/"])).map(drop)
     }
 
     fn initrd(&self, tree: &Path, initrd: Initrd, variant: Variant, path: &Path) -> Result<()> {
@@ -187,7 +197,7 @@ impl Builder<'_> {
             add.push_str("systemd-emergency ");
         }
         match variant {
-            Variant::Plain | Variant::Mkfs => {
+            Variant::Plain | Variant::Mkfs | Variant::Containers | Variant::Selinux => {
                 add.push_str("overlayroot-rs");
                 omit.push_str(" overlayfs");
             }
@@ -201,7 +211,7 @@ impl Builder<'_> {
         let mut command = self.in_root(tree);
         // as in dracut.conf, where it would count for the other images as well
         match variant {
-            Variant::Mkfs => command.args([
+            Variant::Mkfs | Variant::Containers => command.args([
                 "env",
                 "overlayroot_mkfs=ext4 xfs btrfs sfdisk",
                 "overlayroot_quota=yes",

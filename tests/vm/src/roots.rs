@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::cell::Suite;
+use crate::cell::{Flavour, Suite};
 use crate::host::{self, Host};
 
 const PACKAGES: &str = "systemd-sysv,udev,kmod,dbus,linux-image-cloud-amd64,dracut,dracut-network,\
@@ -22,6 +22,12 @@ isc-dhcp-client,iputils-arping,network-manager,git,openssh-client";
 const SERVER: &str = "systemd-sysv,udev,dbus,linux-image-cloud-amd64,kmod,busybox-static,iproute2,procps,util-linux,\
 mount,netbase,nfs-kernel-server,rpcbind,dnsmasq,nginx-light,nbd-server,pxelinux,syslinux-common,shim-signed,\
 grub-efi-amd64-signed,squashfs-tools,erofs-utils,git,openssh-client,openssl,e2fsprogs,ca-certificates,curl,libblkid1";
+
+/// Besides, where containers are run: each of the three with its own storage.
+const CONTAINERS: &str = "podman,crun,docker.io,containerd,runc,iptables";
+
+/// Besides, where SELinux is.
+const SELINUX: &str = "selinux-policy-default,policycoreutils,selinux-utils,auditd";
 
 /// Units which cost time at boot and show nothing here.
 const MASKED: [&str; 14] = [
@@ -44,8 +50,8 @@ const MASKED: [&str; 14] = [
 /// A root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
-    /// What is booted, and makes its own initramfs.
-    Guest(Suite),
+    /// What is booted, and makes its own initramfs; this project's files are not in it yet.
+    Guest(Suite, Flavour),
     /// The machine that serves the others.
     Server,
 }
@@ -53,7 +59,7 @@ pub enum Root {
 impl Root {
     fn suite(self) -> Suite {
         match self {
-            Self::Guest(suite) => suite,
+            Self::Guest(suite, _) => suite,
             Self::Server => Suite::Bookworm,
         }
     }
@@ -62,7 +68,8 @@ impl Root {
 impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Guest(suite) => suite.fmt(f),
+            Self::Guest(suite, Flavour::Bare | Flavour::Project) => suite.fmt(f),
+            Self::Guest(suite, flavour) => write!(f, "{flavour}-{suite}"),
             Self::Server => f.write_str("server"),
         }
     }
@@ -123,8 +130,13 @@ fn build(host: &Host, root: Root, dir: &Path) -> Result<()> {
     // the kernel package must not build an initramfs: each variant gets its own
     command.env("INITRD", "No").env("TMPDIR", &host.work);
     command.args(["--mode=root", "--variant=apt", "--quiet"]);
-    let packages = if root == Root::Server { SERVER } else { PACKAGES };
-    command.arg(format!("--include={packages}"));
+    let packages = match root {
+        Root::Server => vec![SERVER],
+        Root::Guest(_, Flavour::Containers) => vec![PACKAGES, CONTAINERS],
+        Root::Guest(_, Flavour::Selinux) => vec![PACKAGES, SELINUX],
+        Root::Guest(..) => vec![PACKAGES],
+    };
+    command.arg(format!("--include={}", packages.join(",")));
     command.arg("--aptopt=APT::Install-Recommends \"false\"");
     command.arg("--aptopt=Acquire::Languages \"none\"");
     for path in ["man", "doc", "locale", "info", "bug"] {
@@ -157,7 +169,10 @@ fn customise(root: Root) -> String {
     }
     // a second that configures the network costs every boot; those that need it start it, and so does the server
     // with what it serves
-    let started_by_hand: &[&str] = if server { &["nginx", "dnsmasq", "nfs", "nbd"] } else { &["NetworkManager"] };
+    let started_by_hand: &[&str] = match server {
+        true => &["nginx", "dnsmasq", "nfs", "nbd"],
+        false => &["NetworkManager", "podman", "docker", "containerd", "auditd"],
+    };
     for name in started_by_hand {
         lines.push_str(&format!("rm -f etc/systemd/system/*.wants/{name}*; "));
     }

@@ -153,7 +153,7 @@ impl Run<'_> {
         let (case, cell) = (&self.job.case, self.job.cell);
         // before the disks and the initramfs, which lie in it
         fs::create_dir_all(self.dir).with_context(|| self.dir.display().to_string())?;
-        let set = sets.get(&(cell.suite, case.variant.has_project())).context("no images")?;
+        let set = sets.get(&(cell.suite, case.variant.flavour())).context("no images")?;
         let initrd = self.initrd(set, case.variant)?;
         let (root, pristine) = self.root(set, &initrd)?;
         if let Some(net) = &case.net {
@@ -176,7 +176,7 @@ impl Run<'_> {
             }
             let initrd = match planned.variant {
                 same if same == case.variant => initrd.clone(),
-                other => self.initrd(sets.get(&(cell.suite, other.has_project())).context("no images")?, other)?,
+                other => self.initrd(sets.get(&(cell.suite, other.flavour())).context("no images")?, other)?,
             };
             let boot = self.boot(set, planned, &initrd, &root, &disks);
             self.one(&machine, &boot, &planned.console).with_context(|| what.clone())?;

@@ -26,7 +26,7 @@ use anyhow::{Context as _, Result};
 use self::chain::{Pace, Run, Shared};
 use self::root::Roots;
 use self::scenario::{Chain, Model};
-use crate::cell::{Initrd, Suite, Variant};
+use crate::cell::{Flavour, Initrd, Suite, Variant};
 use crate::host::{self, Host, say};
 use crate::images::{ImageSet, Wanted};
 use crate::payload;
@@ -67,7 +67,7 @@ pub fn run(host: &Host, args: &Args) -> Result<bool> {
     say(&format!("seed {seed}: {} cuts", args.cuts));
     let payload = payload::install(host)?;
     let wanted = Wanted { initrds: vec![(Initrd::Shell, Variant::Mkfs)], roots: Vec::new() };
-    let set = ImageSet::open(host, args.suite, Some(&payload), &wanted)?;
+    let set = ImageSet::open(host, (args.suite, Flavour::Project), Some(&payload), &wanted)?;
     let dir = host.work.join(format!("run-{}", std::process::id()));
     fs::create_dir_all(&dir)?;
     let roots = host::step("a small root", || Roots::make(host, &set, args.suite, seed, &dir))?;
