@@ -265,9 +265,9 @@ btrfs_used() {
     btrfs filesystem usage -b /run/initramfs/overlayroot/root | awk '$1 == "Used:" { print $2; exit }'
 }
 
-# avcs: what SELinux denied, or would have, in this boot: class, source, target, permissions; each once
+# avcs: what SELinux denied, or would have, up to the test itself: class, source, target, permissions; each once
 avcs() {
-    journalctl -b --no-pager -o cat |
+    journalctl -b --no-pager -o cat | sed '/unit=overlayroot-vm /,$d' |
         sed -n 's/.*avc: *denied *{ \([^}]*\) } .*scontext=\([^ ]*\) tcontext=\([^ ]*\) tclass=\([^ ]*\).*/\4 \2 \3 \1/p' |
         sort -u
 }
