@@ -278,3 +278,19 @@ no_new_avcs() {
     new=$(comm -13 "$1" /run/overlayroot-vm/avcs)
     [ -z "$new" ] || fail "$new"
 }
+
+# image_root: a root with nothing but a shell in it, as an archive
+image_root() {
+    mkdir -p /run/image/bin
+    cp /usr/bin/busybox /run/image/bin/busybox
+    ln -sf busybox /run/image/bin/sh
+    tar -C /run/image -c bin
+}
+
+# native_overlay COMMAND...: the command starts a container whose / is the kernel's own overlay, and takes writes
+native_overlay() {
+    "$@" /bin/sh -c 'echo word >/file && /bin/busybox cat /file /proc/self/mountinfo' >/run/overlayroot-vm/inside || return 1
+    grep -qx word /run/overlayroot-vm/inside || fail "no file" || return 1
+    grep -q '^[0-9]* [0-9]* [0-9:]* / / .* - overlay ' /run/overlayroot-vm/inside ||
+        fail "$(grep ' / / ' /run/overlayroot-vm/inside)"
+}
