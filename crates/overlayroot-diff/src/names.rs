@@ -38,12 +38,7 @@ pub(crate) struct Names {
 
 impl Names {
     /// Adds what an open directory holds, read from its beginning.
-    pub fn read(
-        &mut self,
-        dir: BorrowedFd<'_>,
-        upper: bool,
-        buffer: &mut [MaybeUninit<u8>],
-    ) -> rustix::io::Result<()> {
+    pub fn read(&mut self, dir: BorrowedFd<'_>, upper: bool, buffer: &mut [MaybeUninit<u8>]) -> rustix::io::Result<()> {
         rustix::fs::seek(dir, rustix::fs::SeekFrom::Start(0))?;
         let mut entries = RawDir::new(dir, buffer);
         while let Some(entry) = entries.next() {
@@ -99,7 +94,8 @@ mod tests {
     #[test]
     fn they_are_sorted_by_bytes_and_the_uppers_name_wins() {
         let mut names = Names::default();
-        for (name, upper) in [(c"b", false), (c"a", true), (c"b", true), (c"\xff", true), (c"Z", false), (c"b", false)] {
+        for (name, upper) in [(c"b", false), (c"a", true), (c"b", true), (c"\xff", true), (c"Z", false), (c"b", false)]
+        {
             names.push(name, Type::File, upper);
         }
         names.sort();

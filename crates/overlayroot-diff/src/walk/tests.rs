@@ -84,7 +84,15 @@ fn each_kind_of_change() {
     std::os::unix::fs::symlink("a", trees.at("upper/etc/link")).unwrap();
     std::os::unix::fs::symlink("b", trees.at("lower/etc/link")).unwrap();
     let want = [
-        "M /etc/bytes", "D /etc/gone", "M /etc/link", "m /etc/mode", "A /etc/new", "M /etc/size", "T /etc/tree", "A /srv/", "A /srv/a/",
+        "M /etc/bytes",
+        "D /etc/gone",
+        "M /etc/link",
+        "m /etc/mode",
+        "A /etc/new",
+        "M /etc/size",
+        "T /etc/tree",
+        "A /srv/",
+        "A /srv/a/",
         "A /srv/a/b",
     ];
     assert_eq!(trees.all(), want);
@@ -151,7 +159,17 @@ fn a_renamed_directory_shows_what_was_elsewhere() {
     assert_eq!(trees.all(), want);
     let expand = Options { expand: true, stat: true, ..Options::default() };
     let want = [
-        "D /a/", "D /a/sub/", "D /a/sub/z", "D /a/x", "D /a/y", "A /b/", "A /b/x", "A /b/y", "A /deep/", "A /deep/er/", "A /deep/er/z",
+        "D /a/",
+        "D /a/sub/",
+        "D /a/sub/z",
+        "D /a/x",
+        "D /a/y",
+        "A /b/",
+        "A /b/x",
+        "A /b/y",
+        "A /deep/",
+        "A /deep/er/",
+        "A /deep/er/z",
     ];
     assert_eq!(trees.changes("/", &["lower"], &expand), want);
 }
