@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The command line of `overlayctl`.
 
-use crate::{imagemenu, imagetool};
+use crate::{diff, du, imagemenu, imagetool, top};
 use clap::{Parser, Subcommand};
 
 /// Show what this machine's root is and what the next boot would make of it; reset and
@@ -92,6 +92,15 @@ pub enum Command {
         #[command(subcommand)]
         what: Option<OfStale>,
     },
+    /// Show what the upper changes of the lower
+    ///
+    /// A added, M content changed, m only mode, owner or attributes, D removed,
+    /// T of another type, R a renamed directory. For root.
+    Diff(diff::Args),
+    /// Show what fills the upper: bytes in blocks and inodes of each directory
+    Du(du::Args),
+    /// Show which directories and files of the upper grow, as they do
+    Top(top::Args),
     /// Fetch the repository of rd.overlay.git and run its overlayroot.d as root
     ///
     /// Run at each boot with that key by overlayroot-rs-pull.service. Exits with 1

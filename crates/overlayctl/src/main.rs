@@ -5,7 +5,9 @@
 mod args;
 mod bar;
 mod check;
+mod diff;
 mod doctor;
+mod du;
 mod hostprobe;
 mod image;
 mod imagemenu;
@@ -21,6 +23,7 @@ mod pull;
 mod reset;
 mod stale;
 mod status;
+mod top;
 mod trash;
 mod uppers;
 mod walk;
@@ -48,6 +51,9 @@ fn main() -> ExitCode {
         Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
         Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
         Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
+        Command::Diff(asked) => diff::run(&asked),
+        Command::Du(asked) => du::run(&asked),
+        Command::Top(asked) => top::run(&asked),
         Command::Pull { timeout, plain_root } => pull::run(timeout, plain_root),
         Command::Label => label::run(),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),

@@ -93,7 +93,7 @@ pub fn holds(record: &Record) -> bool {
 }
 
 /// Directory and fingerprint of the upper in use, or of a kept one.
-fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
+pub fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
     match name {
         None => Some((store.upper.clone(), store.fingerprint.clone())),
         Some(name) if name == store.name() => Some((store.upper.clone(), store.fingerprint.clone())),
@@ -106,7 +106,7 @@ fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
 }
 
 /// The path of the upper itself in the root, which a whiteout of ours hides.
-fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
+pub fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
     let Some(path) = &record.effective.path else { return Ok(None) };
     Ok(match record.effective.upper {
         UpperKind::Dir | UpperKind::Loop => Some(path.clone()),

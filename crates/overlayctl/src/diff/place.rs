@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where upper and lowers are: those of the root that runs, a kept upper, or directories that are named.
+
+use crate::{kept, stale, uppers};
+use anyhow::{Context, Result, bail, ensure};
+use overlayroot_core::issue::shown;
+use overlayroot_core::record::{Record, RootKind};
+use overlayroot_core::{mountinfo, paths};
+use overlayroot_diff::Layers;
+use overlayroot_linux::{mounts, recordfile};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Which layers.
+#[derive(Debug, clap::Args)]
+pub struct Where {
+    /// A kept upper, such as overlay.1, in place of the one in use
+    #[arg(long, value_name = "NAME", conflicts_with = "upperdir")]
+    upper: Option<String>,
+    /// The upper directory of any overlay, in place of the root's
+    #[arg(long, value_name = "DIR", requires = "lowerdir")]
+    upperdir: Option<PathBuf>,
+    /// Its lowers, the topmost first
+    #[arg(long, value_name = "DIR[:DIR…]", requires = "upperdir")]
+    lowerdir: Option<String>,
+}
+
+/// Which upper.
+#[derive(Debug, clap::Args)]
+pub struct WhichUpper {
+    /// A kept upper, such as overlay.1, in place of the one in use
+    #[arg(long, value_name = "NAME", conflicts_with = "upperdir")]
+    upper: Option<String>,
+    /// The upper directory of any overlay, in place of the root's
+    #[arg(long, value_name = "DIR")]
+    upperdir: Option<PathBuf>,
+}
+
+/// The layers found.
+#[derive(Debug)]
+pub struct Place {
+    /// The upper directory.
+    pub upper: PathBuf,
+    /// The lowers, topmost first.
+    pub lowers: Vec<PathBuf>,
+    /// What of the root is the upper's own place.
+    pub hidden: Vec<Vec<u8>>,
+    /// Whether its marks are `user.overlay.*`.
+    user: bool,
+    /// Whether it is the root that runs: links in a path mean something.
+    live: bool,
+}
+
+impl Place {
+    /// Finds them, for root.
+    pub fn find(asked: &Where) -> Result<Self> {
+        let lowers = || asked.lowerdir.as_deref().unwrap_or_default().split(':').map(PathBuf::from).collect();
+        found(asked.upper.as_deref(), asked.upperdir.as_deref(), lowers)
+    }
+
+    /// The same where the lowers are of no interest.
+    pub fn of_upper(asked: &WhichUpper) -> Result<Self> {
+        found(asked.upper.as_deref(), asked.upperdir.as_deref(), Vec::new)
+    }
+
+    /// Opens the layers.
+    pub fn open(&self) -> Result<Layers> {
+        self.raise_file_limit();
+        Layers::open(&self.upper, &self.lowers, self.user).context("opening the layers")
+    }
+
+    /// A deep tree has a file open for each of its directories.
+    pub fn raise_file_limit(&self) {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let now = getrlimit(Resource::Nofile);
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
+    }
+
+    /// A path as the root has it: from the top, its parent's links resolved where the root is there to tell.
+    pub fn path(&self, asked: Option<&Path>) -> Vec<u8> {
+        let Some(asked) = asked else { return b"/".to_vec() };
+        let whole = match self.live {
+            true => std::path::absolute(asked).unwrap_or_else(|_| asked.to_path_buf()),
+            false => Path::new("/").join(asked),
+        };
+        let mut plain = PathBuf::from("/");
+        for part in whole.components() {
+            match part {
+                Component::Normal(name) => plain.push(name),
+                Component::ParentDir => drop(plain.pop()),
+                _ => {}
+            }
+        }
+        let parent = plain.parent().filter(|_| self.live).and_then(|parent| parent.canonicalize().ok());
+        if let (Some(parent), Some(name)) = (parent, plain.file_name()) {
+            plain = parent.join(name);
+        }
+        plain.into_os_string().into_encoded_bytes()
+    }
+}
+
+fn found(kept: Option<&str>, upperdir: Option<&Path>, lowers: impl FnOnce() -> Vec<PathBuf>) -> Result<Place> {
+    // Others don't see trusted.overlay.*, and would be told what is not so.
+    ensure!(rustix::process::geteuid().is_root(), "only root can read an upper: sudo overlayctl …");
+    if let Some(upper) = upperdir {
+        let upper = upper.to_path_buf();
+        return Ok(Place { upper, lowers: lowers(), hidden: Vec::new(), user: false, live: false });
+    }
+    if let Some(name) = kept {
+        return kept_place(name);
+    }
+    let Some(record) = recordfile::read(paths::RECORD)? else {
+        bail!("no record of this boot: the initramfs lacks overlayroot-rs");
+    };
+    ensure!(record.effective.root == RootKind::Overlay, "there is no overlay of this project on the root");
+    let mounts = mounts::read()?;
+    let root = mountinfo::at(&mounts, "/").filter(|root| root.fstype == "overlay");
+    let root = root.context("the record says overlay, the kernel says that / is none")?;
+    let upper = root.super_option("upperdir").unwrap_or_else(|| paths::UPPER_LINK.to_owned());
+    Ok(Place {
+        upper: PathBuf::from(upper),
+        lowers: record.effective.lowers.iter().map(PathBuf::from).collect(),
+        hidden: hidden(&record)?,
+        user: root.super_options.split(',').any(|option| option == "userxattr"),
+        live: true,
+    })
+}
+
+fn kept_place(name: &str) -> Result<Place> {
+    let (record, store) = kept::find()?.map_err(anyhow::Error::msg)?;
+    let upper = stale::places(&store, Some(name)).map(|(upper, _)| upper);
+    let upper = upper.with_context(|| format!("{} is not a kept upper, see overlayctl uppers", shown(name)))?;
+    // it was begun on the root itself, whatever lies above that now
+    let lowers = record.effective.lowers.last().map(PathBuf::from).into_iter().collect();
+    let live = uppers::number(&store, name).is_none();
+    Ok(Place { upper: PathBuf::from(upper), lowers, hidden: hidden(&record)?, user: false, live })
+}
+
+fn hidden(record: &Record) -> Result<Vec<Vec<u8>>> {
+    let Some(lower) = record.effective.lowers.last() else { return Ok(Vec::new()) };
+    let path = stale::hidden(record, lower)?;
+    let whole = |path: String| Path::new("/").join(OsStr::from_bytes(path.as_bytes())).into_os_string();
+    Ok(path.map(|path| whole(path).into_encoded_bytes()).into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_taken_from_the_top() {
+        let place = Place { upper: "/".into(), lowers: Vec::new(), hidden: Vec::new(), user: false, live: false };
+        for (asked, want) in [("/etc", "/etc"), ("etc/../usr/./bin/", "/usr/bin"), ("..", "/"), ("/", "/")] {
+            assert_eq!(place.path(Some(Path::new(asked))), want.as_bytes(), "{asked}");
+        }
+        assert_eq!(place.path(None), b"/");
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(top.join("real")).unwrap();
+        std::os::unix::fs::symlink("real", top.join("link")).unwrap();
+        let live = Place { live: true, ..place };
+        let path = |path: &str| PathBuf::from(OsStr::from_bytes(&live.path(Some(&top.join(path)))));
+        assert_eq!(path("link/gone"), top.join("real/gone"));
+        assert_eq!(path("link"), top.join("link"), "the link itself may have changed");
+        assert_eq!(path("gone/x/../y"), top.join("gone/y"));
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Extended attributes: overlayfs's own, and whether all others are the same (kernel: overlayfs.rst).
+
+use rustix::io::Errno;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// XATTR_SIZE_MAX and XATTR_LIST_MAX: nothing is larger.
+const MOST: usize = 65536;
+
+/// Where attributes are.
+#[derive(Clone, Copy)]
+pub(crate) enum Of<'a> {
+    /// An open directory or file.
+    Open(BorrowedFd<'a>),
+    /// A name in a directory.
+    Named(BorrowedFd<'a>, &'a CStr),
+}
+
+/// What overlayfs has noted on a directory.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Nothing below is merged.
+    pub opaque: bool,
+    /// Whiteouts in it may be empty files with an attribute (Linux 6.7).
+    pub xwhiteouts: bool,
+    /// What is merged lies elsewhere: a name beside it, or a path from the layer's top.
+    pub redirect: Option<Vec<u8>>,
+}
+
+/// Room for lists and values, made once.
+pub(crate) struct Xattrs {
+    prefix: &'static str,
+    path: Vec<u8>,
+    list: Vec<u8>,
+    values: [Vec<u8>; 2],
+}
+
+impl Xattrs {
+    /// `user`: for overlays mounted with `userxattr`.
+    pub fn new(user: bool) -> Self {
+        let prefix = if user { "user.overlay." } else { "trusted.overlay." };
+        Self { prefix, path: Vec::new(), list: vec![0; MOST], values: [vec![0; MOST], vec![0; MOST]] }
+    }
+
+    /// What is noted on an open directory. One system call where there is nothing.
+    pub fn marks(&mut self, dir: BorrowedFd<'_>) -> rustix::io::Result<Marks> {
+        let mut marks = Marks::default();
+        let of = Of::Open(dir);
+        if !self.own(of)? {
+            return Ok(marks);
+        }
+        match self.value(of, "opaque")? {
+            Some(b"y") => marks.opaque = true,
+            Some(b"x") => marks.xwhiteouts = true,
+            _ => {}
+        }
+        marks.xwhiteouts |= self.value(of, "whiteouts")?.is_some();
+        marks.redirect = self.value(of, "redirect")?.map(<[u8]>::to_vec);
+        Ok(marks)
+    }
+
+    /// Whether an empty file stands for a removed name.
+    pub fn is_whiteout(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<bool> {
+        Ok(self.value(Of::Named(dir, name), "whiteout")?.is_some())
+    }
+
+    /// Whether the data of a file is still below, and where if not at the same place.
+    pub fn metacopy(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<Option<Option<Vec<u8>>>> {
+        let of = Of::Named(dir, name);
+        if !self.own(of)? || self.value(of, "metacopy")?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.value(of, "redirect")?.map(<[u8]>::to_vec)))
+    }
+
+    /// Whether two files have the same attributes, overlayfs's own left out.
+    pub fn same(&mut self, now: Of<'_>, was: Of<'_>) -> rustix::io::Result<bool> {
+        let (ours, theirs) = (self.others(now)?, self.others(was)?);
+        if ours != theirs {
+            return Ok(false);
+        }
+        for name in ours {
+            let [a, b] = &mut self.values;
+            let (a_len, b_len) =
+                (get(&mut self.path, now, &name, a)?.unwrap_or(0), get(&mut self.path, was, &name, b)?.unwrap_or(0));
+            if a.get(..a_len) != b.get(..b_len) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether there is any of overlayfs's own.
+    fn own(&mut self, of: Of<'_>) -> rustix::io::Result<bool> {
+        let len = list(&mut self.path, of, &mut self.list)?;
+        let all = self.list.get(..len).unwrap_or_default();
+        Ok(all.split(|byte| *byte == 0).any(|name| is_own(self.prefix, name)))
+    }
+
+    /// The names of the others, sorted. No memory is taken where there are none.
+    fn others(&mut self, of: Of<'_>) -> rustix::io::Result<Vec<Vec<u8>>> {
+        let len = list(&mut self.path, of, &mut self.list)?;
+        let all = self.list.get(..len).unwrap_or_default();
+        let names = all.split(|byte| *byte == 0).filter(|name| !name.is_empty() && !is_own(self.prefix, name));
+        let mut names: Vec<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn value(&mut self, of: Of<'_>, name: &str) -> rustix::io::Result<Option<&[u8]>> {
+        let name = [self.prefix.as_bytes(), name.as_bytes()].concat();
+        let [value, _] = &mut self.values;
+        let len = get(&mut self.path, of, &name, value)?;
+        Ok(len.and_then(|len| value.get(..len)))
+    }
+}
+
+/// An overlay inside the overlay keeps its attributes behind the prefix twice (Linux 6.7): those are not ours.
+fn is_own(prefix: &str, name: &[u8]) -> bool {
+    name.strip_prefix(prefix.as_bytes()).is_some_and(|rest| !rest.starts_with(b"overlay."))
+}
+
+fn list(path: &mut Vec<u8>, of: Of<'_>, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+    let listed = match of {
+        Of::Open(fd) => rustix::fs::flistxattr(fd, buffer),
+        Of::Named(dir, name) => rustix::fs::llistxattr(seen(path, dir, name), buffer),
+    };
+    match listed {
+        Err(Errno::OPNOTSUPP) => Ok(0),
+        other => other,
+    }
+}
+
+fn get(path: &mut Vec<u8>, of: Of<'_>, name: &[u8], buffer: &mut [u8]) -> rustix::io::Result<Option<usize>> {
+    let got = match of {
+        Of::Open(fd) => rustix::fs::fgetxattr(fd, name, buffer),
+        Of::Named(dir, file) => rustix::fs::lgetxattr(seen(path, dir, file), name, buffer),
+    };
+    match got {
+        Ok(len) => Ok(Some(len)),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Attributes of a link or a device are had by a path only, until Linux 6.13.
+fn seen<'a>(path: &'a mut Vec<u8>, dir: BorrowedFd<'_>, name: &CStr) -> &'a [u8] {
+    path.clear();
+    path.extend_from_slice(format!("/proc/self/fd/{}/", dir.as_raw_fd()).as_bytes());
+    path.extend_from_slice(name.to_bytes());
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::XattrFlags;
+    use std::fs::{self, File};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn overlayfs_own_are_known_by_their_prefix() {
+        assert!(is_own("trusted.overlay.", b"trusted.overlay.opaque"));
+        assert!(!is_own("trusted.overlay.", b"trusted.overlay.overlay.opaque"));
+        assert!(!is_own("trusted.overlay.", b"user.overlay.opaque"));
+        assert!(is_own("user.overlay.", b"user.overlay.opaque"));
+    }
+
+    #[test]
+    fn attributes_are_compared_without_the_overlays_own() {
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        for name in ["a", "b"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let set = |file: &str, name: &str, value: &str| {
+            rustix::fs::setxattr(dir.path().join(file), name, value.as_bytes(), XattrFlags::empty()).unwrap();
+        };
+        let top = File::open(dir.path()).unwrap();
+        let (a, b) = (Of::Named(top.as_fd(), c"a"), Of::Named(top.as_fd(), c"b"));
+        let mut xattrs = Xattrs::new(true);
+        assert!(xattrs.same(a, b).unwrap());
+        set("a", "user.one", "1");
+        assert!(!xattrs.same(a, b).unwrap());
+        set("b", "user.one", "2");
+        assert!(!xattrs.same(a, b).unwrap());
+        set("b", "user.one", "1");
+        set("b", "user.overlay.origin", "x");
+        assert!(xattrs.same(a, b).unwrap());
+        assert_eq!(xattrs.metacopy(top.as_fd(), c"b").unwrap(), None);
+        set("b", "user.overlay.metacopy", "");
+        assert_eq!(xattrs.metacopy(top.as_fd(), c"b").unwrap(), Some(None));
+        set("b", "user.overlay.redirect", "/x");
+        assert_eq!(xattrs.metacopy(top.as_fd(), c"b").unwrap(), Some(Some(b"/x".to_vec())));
+        assert!(!Xattrs::new(false).same(a, b).unwrap(), "they are ordinary ones without userxattr");
+    }
+}
