@@ -11,6 +11,7 @@ mod image;
 mod imagemenu;
 mod imagesource;
 mod imagetool;
+mod keep;
 mod kept;
 mod keys;
 mod live;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Pull { timeout, plain_root } => pull::run(timeout, plain_root),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
+        Command::Keep(asked) => keep::run(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {
