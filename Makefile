@@ -69,6 +69,8 @@ uninstall: ## take away what install and enable put there
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-pull.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-label.service \
 		"$(DESTDIR)$(UNITDIR)"/sysinit.target.wants/overlayroot-rs-label.service \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-keep.service \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-keep-late.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-trash.service \
 		"$(DESTDIR)$(MANDIR)"/man5/overlayroot-rs.conf.5 "$(DESTDIR)$(MANDIR)"/man7/overlayroot-rs.7 \
 		"$(DESTDIR)$(MANDIR)"/man8/overlayctl.8 "$(DESTDIR)"/etc/dracut.conf.d/50-overlayroot-rs.conf

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The command line of `overlayctl`.
 
-use crate::{diff, du, imagemenu, imagetool, top};
+use crate::{diff, du, imagemenu, imagetool, keep, top};
 use clap::{Parser, Subcommand};
 
 /// Show what this machine's root is and what the next boot would make of it; reset and
@@ -130,6 +130,11 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Save the files that rd.overlay.path keeps, as far as they have changed
+    ///
+    /// Run after each boot by overlayroot-rs-keep.service, and at the shutdown.
+    /// Exits with 1 where one can't be saved.
+    Keep(keep::Args),
     /// Make an image of a root for nodes that boot over the network
     Image {
         /// What to do.

@@ -13,6 +13,7 @@ mod image;
 mod imagemenu;
 mod imagesource;
 mod imagetool;
+mod keep;
 mod kept;
 mod keys;
 mod label;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Label => label::run(),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
+        Command::Keep(asked) => keep::run(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {

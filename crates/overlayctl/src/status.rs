@@ -84,6 +84,9 @@ fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(L
         if let Some(name) = &record.effective.hostname {
             row("hostname", name);
         }
+        for path in &record.effective.paths {
+            row("path", &path.to_string());
+        }
         if let Some(populate) = &record.populate {
             row("populated", &populate.to_string());
         }

@@ -12,6 +12,7 @@ use crate::hostname;
 use crate::image;
 use crate::issue::{Issue, shown};
 use crate::live;
+use crate::path_spec;
 use crate::populate;
 use crate::stale;
 use crate::ubuntu;
@@ -108,6 +109,10 @@ pub struct Config {
     pub git: Field<Option<git::Git>>,
     /// File with the signers that it is to trust.
     pub git_verify: Field<Option<String>>,
+    /// What becomes of single paths, in the order of the grammar's lines, each path once.
+    pub paths: Vec<Field<path_spec::Asked>>,
+    /// Where paths are kept that name no device.
+    pub path_dev: Field<Option<Device>>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -147,6 +152,8 @@ impl Config {
             populate: reader.populate(),
             git: reader.git(),
             git_verify: reader.parsed(&grammar::GIT_VERIFY, None, git::parse_verify),
+            paths: reader.paths(),
+            path_dev: reader.parsed(&grammar::PATH_DEV, None, path_spec::parse_dev),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,

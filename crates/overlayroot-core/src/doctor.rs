@@ -2,12 +2,13 @@
 //! `overlayctl doctor`: says before a boot whether what is configured will work. The plan comes from the same
 //! code as in the initramfs; what only the host can tell is judged here. Pure.
 
-use crate::config::{Config, Inputs, Origin};
+use crate::config::{Config, Field, Inputs, Origin};
 use crate::facts::{Facts, Fingerprint, Lookup, PlaceKind};
 use crate::fstab;
 use crate::grammar;
 use crate::issue::shown;
 use crate::loopsize::mebi;
+use crate::path_spec::Asked;
 use crate::plan::Decision;
 use crate::stale;
 use crate::upper::{Tmpfs, Upper, bytes_of};
@@ -142,6 +143,8 @@ fn configuration(inputs: &Inputs, config: &Config, found: &mut Vec<Finding>) {
 fn overruled(inputs: &Inputs) -> Vec<(&'static str, Origin, Origin)> {
     let files = Config::read(&Inputs { conf: inputs.conf.clone(), ..Inputs::default() });
     let line = Config::read(&Inputs { cmdline: inputs.cmdline.clone(), ..Inputs::default() });
+    let same_paths = files.paths.iter().map(|path| &path.value).eq(line.paths.iter().map(|path| &path.value));
+    let first = |paths: &[Field<Asked>]| paths.first().map_or(Origin::Default, |path| path.origin.clone());
     let pairs = [
         (&grammar::OVERLAY, files.upper.value == line.upper.value, files.upper.origin, line.upper.origin),
         (&grammar::RESET, files.reset.value == line.reset.value, files.reset.origin, line.reset.origin),
@@ -164,6 +167,8 @@ fn overruled(inputs: &Inputs) -> Vec<(&'static str, Origin, Origin)> {
             files.git_verify.origin,
             line.git_verify.origin,
         ),
+        (&grammar::PATH_DEV, files.path_dev.value == line.path_dev.value, files.path_dev.origin, line.path_dev.origin),
+        (&grammar::PATH, same_paths, first(&files.paths), first(&line.paths)),
     ];
     let both =
         pairs.into_iter().filter(|(_, same, file, line)| !same && *file != Origin::Default && *line != Origin::Default);
@@ -202,6 +207,9 @@ fn advice(config: &Config, code: &str) -> String {
         "no-overlayfs" => "install the kernel's overlay module".to_owned(),
         "mistakes" => "correct them".to_owned(),
         "populate" => "see rd.overlay.populate in overlayroot-rs(7)".to_owned(),
+        "path-store" => format!("name a device: {}=LABEL=NAME", grammar::PATH_DEV.name),
+        "path-hidden" => "take the line out of fstab, or name what lies elsewhere".to_owned(),
+        "path-place" | "path-lower" => format!("see {} in overlayroot-rs(7)", grammar::PATH.name),
         "hostname" => {
             "correct the name; if only the initramfs knows the value, the next boot's record tells".to_owned()
         }

@@ -6,6 +6,7 @@ use crate::fetched::Fetched;
 use crate::image::Image;
 use crate::live::Live;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Everything the plan depends on besides the configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,6 +38,10 @@ pub struct Facts {
     pub node: Node,
     /// What there is for an archive, where one is asked for.
     pub archive: Archive,
+    /// What lies in the root at each path that has a policy of its own; one that is not in it has nothing.
+    pub paths: BTreeMap<String, Place>,
+    /// The devices asked for to keep paths, by the words that name them.
+    pub stores: BTreeMap<String, Lookup>,
 }
 
 /// What populating an upper depends on.

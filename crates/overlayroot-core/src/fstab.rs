@@ -70,6 +70,11 @@ pub fn unit_name(what: &str, suffix: &str) -> String {
         Some((tag, name)) => format!("/dev/disk/by-{}/{}", tag.to_ascii_lowercase(), udev_encode(name)),
         None => what.to_owned(),
     };
+    format!("{}.{suffix}", escaped(&path))
+}
+
+/// A path as one name (systemd-escape(1), `--path`).
+pub fn escaped(path: &str) -> String {
     let trimmed = path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
     let mut out = String::new();
     for (i, byte) in trimmed.bytes().enumerate() {
@@ -80,7 +85,7 @@ pub fn unit_name(what: &str, suffix: &str) -> String {
             other => out.push_str(&format!("\\x{other:02x}")),
         }
     }
-    format!("{out}.{suffix}")
+    out
 }
 
 /// A label as udev writes it into `/dev/disk/by-label` (libblkid, `blkid_encode_string`).

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::facts::Facts;
 use crate::git;
 use crate::hostname;
+use crate::path_plan;
 use crate::paths;
 use crate::plan::Plan;
 use crate::populate::{self, Populate};
@@ -24,7 +25,13 @@ pub(crate) fn furnish(config: &Config, facts: &Facts, mut plan: Plan) -> Result<
         name => name_it(&mut plan, name),
     }
     git::ask(config, &mut plan);
-    Ok(plan)
+    match path_plan::add(config, facts, &mut plan) {
+        refused if config.fallback.value.strict() => refused.into_iter().next().map_or(Ok(plan), Err),
+        refused => {
+            plan.without.extend(refused);
+            Ok(plan)
+        }
+    }
 }
 
 /// The same for what the policy makes instead, which goes without whatever can't be had; with `populate` it is
@@ -36,6 +43,8 @@ pub(crate) fn furnish_instead(config: &Config, facts: &Facts, mut plan: Plan, po
     }
     name_it(&mut plan, hostname::of(config, facts));
     git::ask(config, &mut plan);
+    let refused = path_plan::add(config, facts, &mut plan);
+    plan.without.extend(refused);
     plan
 }
 

@@ -125,9 +125,25 @@ pub static GIT_VERIFY: Key = Key {
     default: "",
     help: "File in the root with the signers that are allowed: of the tag, or else of the commit. Nothing of what another signed is run.",
 };
+/// `rd.overlay.path`.
+pub static PATH: Key = Key {
+    name: "rd.overlay.path",
+    deprecated: &[],
+    syntax: "persist:PATH[,dev=DEVICE]|volatile:PATH[,size=SIZE,nr_inodes=N,mode=MODE,copy]|bind:PATH|readonly:PATH|[KIND:]PRESET[,PARAMETERS]",
+    default: "",
+    help: "What becomes of one path: kept, on a tmpfs of its own, the lower's own and writable, or read-only. Can be repeated.",
+};
+/// `rd.overlay.path.dev`.
+pub static PATH_DEV: Key = Key {
+    name: "rd.overlay.path.dev",
+    deprecated: &[],
+    syntax: "LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH",
+    default: "",
+    help: "Device that keeps the paths of persist: which name none; without it they lie beside the upper.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 13] = [
+pub static KEYS: [&Key; 15] = [
     &OVERLAY,
     &RESET,
     &READONLY,
@@ -141,6 +157,8 @@ pub static KEYS: [&Key; 13] = [
     &POPULATE,
     &GIT,
     &GIT_VERIFY,
+    &PATH,
+    &PATH_DEV,
 ];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).

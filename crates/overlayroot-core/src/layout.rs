@@ -72,6 +72,12 @@ impl Store {
         }
     }
 
+    /// Where single paths are kept beside it, out of the way of every reset.
+    pub fn keep(&self) -> String {
+        let meta = self.trash.rsplit_once('/').map_or("", |(meta, _)| meta);
+        format!("{meta}/{}", paths::KEEP_DIR)
+    }
+
     /// What is moved where the upper is reset or kept.
     pub fn whole(&self) -> &str {
         self.subvolume.as_deref().unwrap_or(&self.upper)

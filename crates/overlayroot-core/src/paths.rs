@@ -35,6 +35,12 @@ pub const CACHE: &str = "/run/initramfs/overlayroot/cache";
 pub const LOOK: &str = "/run/initramfs/overlayroot/look";
 /// Mounts found below the root wait here while the root is exchanged.
 pub const PARKED: &str = "/run/initramfs/overlayroot/parked";
+/// File systems that keep single paths, in directories with numbers, and the root's, writable, as `root`.
+pub const KEEP: &str = "/run/initramfs/overlayroot/keep";
+/// The root's own file system, writable for single paths.
+pub const KEEP_ROOT: &str = "/run/initramfs/overlayroot/keep/root";
+/// Directory for what is kept of single paths, below [`META_DIR`].
+pub const KEEP_DIR: &str = "keep";
 /// Symbolic link to the upper directory (dracut-ng).
 pub const UPPER_LINK: &str = "/run/overlayfs";
 /// Symbolic link to the work directory (dracut-ng).
@@ -70,3 +76,14 @@ pub const PULL_DIR: &str = "/var/lib/overlayroot-rs/pull";
 pub const PULL_UNIT: &str = "/usr/lib/systemd/system/overlayroot-rs-pull.service";
 /// The link that has the booted system start it.
 pub const PULL_WANTED: &str = "/run/systemd/system/multi-user.target.wants/overlayroot-rs-pull.service";
+/// Links that have the booted system keep files, and the units behind them.
+pub const KEEP_WANTED: [(&str, &str); 2] = [
+    (
+        "/run/systemd/system/multi-user.target.wants/overlayroot-rs-keep.service",
+        "/usr/lib/systemd/system/overlayroot-rs-keep.service",
+    ),
+    (
+        "/run/systemd/system/sysinit.target.wants/overlayroot-rs-keep-late.service",
+        "/usr/lib/systemd/system/overlayroot-rs-keep-late.service",
+    ),
+];

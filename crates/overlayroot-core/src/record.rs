@@ -6,6 +6,7 @@ use crate::facts::Fingerprint;
 use crate::fetched::Fetched;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
+use crate::path_state::PathState;
 use crate::populated::Populated;
 use crate::stale::Stale;
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,9 @@ pub struct Effective {
     /// The name that the machine was given.
     #[serde(default)]
     pub hostname: Option<String>,
+    /// Single paths with a policy of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathState>,
 }
 
 impl Effective {
@@ -141,6 +145,7 @@ impl Effective {
             reset: false,
             store: None,
             hostname: None,
+            paths: Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::live::{self, Live};
 use crate::ondisk::{MadeFs, human};
 pub use crate::overlay_step::Overlay;
 use crate::part_step::PartStep;
+use crate::path_step::PathStep;
 use crate::populate::Populate;
 use crate::stale::Compare;
 use std::fmt;
@@ -87,6 +88,8 @@ pub enum Step {
     /// Give the machine its name: in the upper's `/etc/hostname`, unless the layers show that name already, and
     /// to the kernel.
     Hostname { name: String, upper: String, lowers: Vec<String> },
+    /// Give a single path a policy of its own.
+    Path(PathStep),
     /// Make the root read-only where no overlay protects it.
     RootReadOnly { at: String },
     /// Write a file for the booted system.
@@ -159,6 +162,7 @@ impl Step {
             Self::Unpark { .. } => "unpark",
             Self::Populate(_) => "populate",
             Self::Hostname { .. } => "hostname",
+            Self::Path(step) => step.name(),
             Self::RootReadOnly { .. } => "root-read-only",
             Self::WriteRun { .. } => "write",
             Self::LinkRun { .. } => "link-run",
@@ -180,6 +184,7 @@ impl Step {
                 | Self::GrowLoopFile { .. }
                 | Self::Hide { .. }
                 | Self::Hostname { .. }
+                | Self::Path(_)
                 | Self::WriteRun { .. }
                 | Self::LinkRun { .. }
         )
@@ -248,6 +253,7 @@ impl fmt::Display for Step {
             }
             Self::Populate(populate) => write!(f, "{populate}"),
             Self::Hostname { name, upper, .. } => write!(f, "{name} in {upper}/etc/hostname, and to the kernel"),
+            Self::Path(step) => write!(f, "{step}"),
             Self::RootReadOnly { at } => write!(f, "{at}"),
             Self::WriteRun { path, why, .. } => write!(f, "{path}: {why}"),
             Self::LinkRun { path, to, why } => write!(f, "{path} -> {to}: {why}"),

@@ -238,7 +238,7 @@ pub fn parse_tmpfs(params: &str) -> (Tmpfs, Vec<Problem>) {
 }
 
 /// The kernel's memparse without its hexadecimal and octal forms, and percent of 1 to 100.
-fn is_size(text: &str, percent: bool) -> bool {
+pub(crate) fn is_size(text: &str, percent: bool) -> bool {
     if let Some(number) = text.strip_suffix('%') {
         return percent && number.parse::<u8>().is_ok_and(|n| (1..=100).contains(&n));
     }

@@ -130,6 +130,7 @@ fn refusal_codes() -> BTreeSet<String> {
         "image.rs",
         "hostname.rs",
         "furnish.rs",
+        "path_plan.rs",
     ];
     let source: String = files.iter().map(|name| read(&format!("crates/overlayroot-core/src/{name}"))).collect();
     let codes = quoted_behind(&source, &["code:", "refuse("]);
@@ -138,7 +139,9 @@ fn refusal_codes() -> BTreeSet<String> {
 }
 
 fn step_names() -> BTreeSet<String> {
-    let source = read("crates/overlayroot-core/src/step.rs") + &read("crates/overlayroot-core/src/part_step.rs");
+    let source = read("crates/overlayroot-core/src/step.rs")
+        + &read("crates/overlayroot-core/src/part_step.rs")
+        + &read("crates/overlayroot-core/src/path_step.rs");
     let bodies = source.split("pub fn name(").skip(1).filter_map(|rest| rest.split_once("\n    }\n"));
     let names: BTreeSet<String> = bodies.flat_map(|(body, _)| quoted_behind(body, &["=>"])).collect();
     assert!(names.contains("look") && names.contains("link-run"), "{names:?}");
@@ -165,7 +168,8 @@ fn the_record_s_document_has_every_code_and_step() {
 #[test]
 fn the_record_s_document_has_every_field_and_outcome() {
     let page = read("docs/state-record.md");
-    let files = ["record.rs", "record/requested.rs", "issue.rs", "populated.rs", "pulled.rs", "fetched.rs"];
+    let files =
+        ["record.rs", "record/requested.rs", "issue.rs", "path_state.rs", "populated.rs", "pulled.rs", "fetched.rs"];
     let source: String = files.iter().map(|name| read(&format!("crates/overlayroot-core/src/{name}"))).collect();
     let fields =
         source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(name, _)| name);

@@ -29,6 +29,18 @@ const WORDS: &[&str] = &[
     "devices",
     "rd.overlay.git",
     "rd.overlay.git.verify",
+    "rd.overlay.path",
+    "rd.overlay.path.dev",
+    "persist:",
+    "volatile:",
+    "bind:",
+    "readonly:",
+    "ssh-host-keys",
+    "machine-id",
+    "containers",
+    "/etc/x",
+    "*",
+    "copy",
     "https://h/x",
     "ssh://",
     "${mac}",
@@ -137,6 +149,11 @@ fn stays_home(plan: &Plan) -> Result<(), TestCaseError> {
             }
             _ => Vec::new(),
         };
+        if let Step::Path(step) = step {
+            for path in step.places() {
+                prop_assert!(home(&path), "{step} touches {path}");
+            }
+        }
         for path in paths {
             prop_assert!(home(path), "{step} touches {path}");
         }

@@ -14,6 +14,7 @@ use overlayroot_core::issue::shown;
 use overlayroot_core::live;
 use overlayroot_core::mountinfo;
 use overlayroot_core::nfs;
+use overlayroot_core::path_state::{PathOutcome, PathState};
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision, Plan};
 use overlayroot_core::policy::{self, Why};
@@ -132,13 +133,14 @@ pub fn assemble(by: &str) -> Result<Verdict> {
     let (effective, outcome) = run.decide(&config, &facts, decision);
     let kept = effective.store.is_some();
     let populated = populated(&config, &run.report);
+    let paths = path_states(effective.paths.clone(), &run.report.failed_paths);
     let record = Record {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         boot_id: recordfile::boot_id(),
         outcome,
         requested: Requested::of(&config),
-        effective: Effective { reset: run.report.reset, hostname: run.report.hostname, ..effective },
+        effective: Effective { reset: run.report.reset, hostname: run.report.hostname, paths, ..effective },
         reasons: run.reasons,
         issues: config.issues,
         fingerprint: facts.root.filter(|_| kept).map(|root| root.fingerprint),
@@ -156,6 +158,17 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         tracing::error!("the record could not be written: {error:#}");
     }
     Ok(verdict(record.effective.root))
+}
+
+/// The paths of a plan, those marked whose steps failed.
+fn path_states(mut paths: Vec<PathState>, failed: &[(String, String)]) -> Vec<PathState> {
+    for state in &mut paths {
+        if let Some((_, why)) = failed.iter().find(|(path, _)| *path == state.path) {
+            state.outcome = PathOutcome::Failed;
+            state.why = Some(why.clone());
+        }
+    }
+    paths
 }
 
 /// What became of the archive that was asked for, also where no step came to it.

@@ -196,11 +196,18 @@ fn describe(name: &str, waited_ms: u64) -> Lookup {
     })
 }
 
+/// What is kept of a single path is mounted over it.
+fn is_ours(mount: &Mount) -> bool {
+    let kept = format!("/{}/{}/", paths::META_DIR, paths::KEEP_DIR);
+    let below = mount.at.strip_prefix(paths::KEEP).is_some_and(|rest| rest.starts_with('/'));
+    OURS.contains(&mount.at.as_str()) || below || mount.root.contains(&kept)
+}
+
 /// btrfs mounts carry an anonymous device number, so the source is compared as well.
 fn mounted_at(mounts: &[Mount], path: &str, devno: &str) -> Vec<String> {
     let same = |mount: &&Mount| mount.devno == devno || (mount.fstype == "btrfs" && mount.source == path);
-    let places = mounts.iter().filter(same).map(|mount| mount.at.clone());
-    places.filter(|at| !OURS.contains(&at.as_str())).collect()
+    let others = mounts.iter().filter(same).filter(|mount| !is_ours(mount));
+    others.map(|mount| mount.at.clone()).collect()
 }
 
 #[cfg(test)]
@@ -228,5 +235,8 @@ mod tests {
         let mount = |at: &str, devno: &str| Mount { at: at.into(), devno: devno.into(), ..Mount::default() };
         let mounts = [mount("/data", "8:1"), mount(paths::BACKING, "8:1"), mount("/x", "8:2")];
         assert_eq!(mounted_at(&mounts, "/dev/sda1", "8:1"), ["/data"]);
+        let kept = Mount { root: "/.overlayroot/keep/home.dir".into(), ..mount("/home", "8:1") };
+        let mounts = [mount(&format!("{}/0", paths::KEEP), "8:1"), kept];
+        assert_eq!(mounted_at(&mounts, "/dev/sda1", "8:1"), [] as [&str; 0]);
     }
 }

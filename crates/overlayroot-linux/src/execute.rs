@@ -6,7 +6,8 @@ use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
 use crate::{
-    btrfs, fsck, growfs, hostname, look, loopfile, mounts, partition, populate, quota, reset, stale, store, verify,
+    btrfs, fsck, growfs, hostname, look, loopfile, mounts, partition, pathstep, populate, quota, reset, stale, store,
+    verify,
 };
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
@@ -19,7 +20,7 @@ use std::fs;
 use std::time::Instant;
 
 /// Where e2fsck keeps what it changes until it has succeeded.
-const SCRATCH: &str = "/run/initramfs/overlayroot";
+pub(crate) const SCRATCH: &str = "/run/initramfs/overlayroot";
 
 /// How the steps went, those of attempts that were taken back included.
 #[derive(Debug, Default)]
@@ -36,6 +37,8 @@ pub struct Report {
     pub populate: Option<Populated>,
     /// The name that the machine was given.
     pub hostname: Option<String>,
+    /// Paths whose own policy could not be had, and why.
+    pub failed_paths: Vec<(String, String)>,
     pub(crate) restored: bool,
 }
 
@@ -65,11 +68,15 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
         };
         let reason = Reason { code: step.name().to_owned(), text: format!("{error:#}"), kernel: kmsg.drain() };
         if step.optional() {
+            if let Step::Path(step) = step {
+                report.failed_paths.extend(step.path().map(|path| (path.to_owned(), reason.text.clone())));
+            }
             soft.push(reason);
             continue;
         }
         report.notes.extend(undo::all(undos));
         report.hostname = None;
+        report.failed_paths.clear();
         // What is in that upper is not what runs.
         report.populate = report.populate.take().filter(|found| found.state == "failed");
         for index in reversible {
@@ -143,6 +150,7 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
             report.hostname = Some(name.clone());
             Ok(())
         }
+        Step::Path(step) => pathstep::perform(step, undos, report),
         Step::WriteRun { path, text, .. } => write_run(path, text, undos),
         Step::LinkRun { path, to, .. } => link_run(path, to, undos),
         other => on_root(other, undos),

@@ -58,6 +58,11 @@ pub fn unmount(at: &str) -> Result<()> {
     patient(10, || umount2(at, MntFlags::UMOUNT_NOFOLLOW)).with_context(|| format!("unmounting {at}"))
 }
 
+/// Unmounts with what is mounted below, whoever still looks at it.
+pub fn detach(at: &str) -> Result<()> {
+    umount2(at, MntFlags::UMOUNT_NOFOLLOW | MntFlags::MNT_DETACH).with_context(|| format!("detaching {at}"))
+}
+
 /// Tries so often, 50 ms apart, while somebody else is still at it.
 fn patient(tries: u32, call: impl Fn() -> nix::Result<()>) -> nix::Result<()> {
     for _ in 1..tries {

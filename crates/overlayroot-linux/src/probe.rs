@@ -6,7 +6,7 @@ use crate::holder::{self, Journal};
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
-use crate::{blkid, device, disk_probe, identity, mounts, populate, program, quota_probe, subvol_probe};
+use crate::{blkid, device, disk_probe, identity, mounts, path_probe, populate, program, quota_probe, subvol_probe};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -59,6 +59,8 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
         premade: premade(&mounts),
         archive: populate::look(config, args),
         node,
+        paths: path_probe::places(config, at),
+        stores: path_probe::stores(config, true),
     })
 }
 
@@ -101,6 +103,8 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         premade: Vec::new(),
         archive: Archive { missing, ..populate::look(config, args) },
         node,
+        paths: found.map(|mount| path_probe::places(config, &mount.at)).unwrap_or_default(),
+        stores: path_probe::stores(config, false),
     })
 }
 

@@ -43,8 +43,9 @@ pub fn only_ours(subvolume: &str) -> Result<()> {
 }
 
 /// Mode, owner, times and extended attributes (ACL and label among them) of a directory.
-pub fn copy_attributes(from: &str, to: &str) -> Result<()> {
-    let context = || format!("giving {to} the attributes of {from}");
+pub fn copy_attributes(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    let context = || format!("giving {} the attributes of {}", to.display(), from.display());
     let metadata = fs::metadata(from).with_context(context)?;
     let (uid, gid) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
     rustix::fs::chown(to, Some(uid), Some(gid)).with_context(context)?;
@@ -59,23 +60,26 @@ pub fn copy_attributes(from: &str, to: &str) -> Result<()> {
         let value = value.get(..len).unwrap_or_default();
         if let Err(error) = rustix::fs::setxattr(to, &name, value, XattrFlags::empty()) {
             // tmpfs has no user.* before Linux 6.6.
-            tracing::warn!("{to} can't have the attribute {name} of {from}: {error}");
+            tracing::warn!("{} can't have the attribute {name} of {}: {error}", to.display(), from.display());
         }
     }
     copy_times(&metadata, to)
 }
 
 /// Gives a directory times taken before.
-pub fn copy_times(metadata: &fs::Metadata, to: &str) -> Result<()> {
+pub fn copy_times(metadata: &fs::Metadata, to: impl AsRef<Path>) -> Result<()> {
+    let to = to.as_ref();
     let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
     let times = Timestamps {
         last_access: time(metadata.atime(), metadata.atime_nsec()),
         last_modification: time(metadata.mtime(), metadata.mtime_nsec()),
     };
-    rustix::fs::utimensat(CWD, to, &times, AtFlags::empty()).with_context(|| format!("setting the times of {to}"))
+    // Of a link itself.
+    rustix::fs::utimensat(CWD, to, &times, AtFlags::SYMLINK_NOFOLLOW)
+        .with_context(|| format!("setting the times of {}", to.display()))
 }
 
-fn xattrs(path: &str) -> Result<Vec<String>> {
+fn xattrs(path: &Path) -> Result<Vec<String>> {
     let mut names = vec![0_u8; 65_536];
     let len = match rustix::fs::listxattr(path, &mut names) {
         Err(rustix::io::Errno::NOTSUP) => 0,

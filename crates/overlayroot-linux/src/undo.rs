@@ -11,6 +11,8 @@ use overlayroot_core::live::Live;
 pub enum Undo {
     /// Unmount.
     Unmount(String),
+    /// Unmount with what is mounted below.
+    Detached(String),
     /// Remove a link or file that the step made.
     Remove(String),
     /// Make the file system mounted here writable again.
@@ -61,6 +63,7 @@ impl Undo {
     fn run(&self) -> Result<()> {
         match self {
             Self::Unmount(at) => mounts::unmount(at),
+            Self::Detached(at) => mounts::detach(at),
             Self::Remove(path) => Ok(std::fs::remove_file(path)?),
             Self::SuperWritable(at) => mounts::remount_super(at, false),
             Self::SuperReadOnly(at) => mounts::remount_super(at, true),

@@ -7,6 +7,7 @@ use crate::conf::make_issue;
 use crate::git;
 use crate::grammar::{self, Key};
 use crate::issue::{Issue, nearest};
+use crate::path_spec::{self, Asked};
 use crate::populate;
 use crate::upper::{Problem, Upper, parse_upper};
 
@@ -132,6 +133,38 @@ impl Reader<'_> {
                 Field::default(None)
             }
         }
+    }
+
+    /// Every value of the first level that has one. An empty one, and those that are false, end what came before:
+    /// `rd.overlay.path=0` on the command line is none of the files'.
+    pub(super) fn paths(&mut self) -> Vec<Field<Asked>> {
+        let name = grammar::PATH.name.as_bytes();
+        let mut levels = self.levels.iter().map(|args| args.iter().filter(|arg| arg.key == name).cloned().collect());
+        let args: Vec<Arg> = levels.find(|args: &Vec<Arg>| !args.is_empty()).unwrap_or_default();
+        let mut found: Vec<Field<Asked>> = Vec::new();
+        for arg in args {
+            let Some(text) = self.text(&arg) else { continue };
+            if text.is_empty() || !grammar::parse_bool(Some(&text)) {
+                found.clear();
+                continue;
+            }
+            match path_spec::parse(&text) {
+                Ok(all) => {
+                    all.into_iter().for_each(|value| self.path(&mut found, Field { value, origin: origin(&arg) }))
+                }
+                Err(problem) => self.problem(&arg, &text, problem),
+            }
+        }
+        found
+    }
+
+    /// The last that is said of a path counts.
+    fn path(&mut self, found: &mut Vec<Field<Asked>>, new: Field<Asked>) {
+        if let Some(old) = found.iter().find(|old| old.value.path == new.value.path && old.value != new.value) {
+            self.notes.push(format!("{} overrules {}", new.origin, old.origin));
+        }
+        found.retain(|old| old.value.path != new.value.path);
+        found.push(new);
     }
 
     pub(super) fn upper(&mut self) -> Field<Upper> {

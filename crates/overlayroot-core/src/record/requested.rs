@@ -43,6 +43,12 @@ pub struct Requested {
     /// `rd.overlay.git.verify`; empty where none was asked for.
     #[serde(default)]
     pub git_verify: String,
+    /// `rd.overlay.path`, each path in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// `rd.overlay.path.dev`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path_dev: String,
 }
 
 impl Requested {
@@ -65,6 +71,8 @@ impl Requested {
             populate: config.populate.value.as_ref().map(ToString::to_string).unwrap_or_default(),
             git: git.as_ref().map(|asked| asked.git.to_string()).unwrap_or_default(),
             git_verify: git.and_then(|asked| asked.verify).unwrap_or_default(),
+            paths: config.paths.iter().map(|asked| asked.value.to_string()).collect(),
+            path_dev: config.path_dev.value.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }

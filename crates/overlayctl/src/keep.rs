@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl keep`: saves the files that `rd.overlay.path=persist:` keeps, as far as they have changed.
+
+use anyhow::{Result, bail};
+use overlayroot_core::path_spec::Kind;
+use overlayroot_core::path_state::{PathOutcome, PathState};
+use overlayroot_core::paths;
+use overlayroot_core::record::{Record, RootKind};
+use overlayroot_linux::{keepfiles, recordfile};
+use std::process::ExitCode;
+
+/// The command line.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Say nothing about what was saved
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Saves all, and says what.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let Some(record) = recordfile::read(paths::RECORD)? else {
+        bail!("no record of this boot: the initramfs lacks overlayroot-rs");
+    };
+    let mut code = ExitCode::SUCCESS;
+    let mut fail = |path: &str, why: &str| {
+        eprintln!("overlayctl: {path} is not kept: {why}");
+        code = ExitCode::FAILURE;
+    };
+    for state in files(&record) {
+        let Some(store) = state.kept_files() else {
+            // What the store has was not restored, so what is in the root now must not replace it.
+            fail(&state.path, state.why.as_deref().unwrap_or("this boot could not restore it"));
+            continue;
+        };
+        match keepfiles::save("/", store, &state.path) {
+            Err(error) => fail(&state.path, &format!("{error:#}")),
+            Ok(_) if args.quiet => {}
+            Ok(saved) => {
+                saved.saved.iter().for_each(|path| println!("saved {path}"));
+                saved.removed.iter().for_each(|path| println!("forgot {path}, which is no longer there"));
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// The files that were to be kept in this boot.
+fn files(record: &Record) -> impl Iterator<Item = &PathState> {
+    let overlay = record.effective.root == RootKind::Overlay;
+    let asked = |state: &&PathState| state.files && state.kind == Kind::Persist && state.outcome != PathOutcome::Absent;
+    record.effective.paths.iter().filter(move |_| overlay).filter(asked)
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The machine's identity (machine-id(5)), the same from the first boot on.
+
+use crate::keepfiles;
+use crate::layers;
+use anyhow::{Context, Result, ensure};
+use overlayroot_core::path_preset::is_machine_id;
+use std::fs::{self, File};
+use std::io::Read;
+
+/// Takes the upper's, the store's, the lower's or else a new one, and has it in the store and in the merged root.
+/// True where it is new.
+///
+/// # Errors
+/// Those of the file systems.
+pub fn settle(store: &str, path: &str, layers: &[String]) -> Result<bool> {
+    let upper = layers.first().cloned().unwrap_or_default();
+    let shown = layers::find(layers, path).map(|(found, _)| found);
+    let kept = format!("{store}{path}");
+    let own = read(&format!("{upper}{path}"));
+    let stored = read(&kept);
+    let merged = shown.as_deref().and_then(read);
+    let old = own.or_else(|| stored.clone()).or_else(|| merged.clone());
+    let (id, new) = match old {
+        Some(id) => (id, false),
+        None => (make()?, true),
+    };
+    let like = shown.as_deref().filter(|shown| fs::symlink_metadata(shown).is_ok_and(|at| at.is_file()));
+    // First where it stays: a power cut in between must not give it another one.
+    if stored.is_none() {
+        ensure!(layers::parents(&[store.to_owned()], None, path)?, "something is in the way of {kept}");
+        keepfiles::write(&kept, &id, 0o444, like)?;
+    }
+    if merged.as_ref() != Some(&id) {
+        ensure!(layers::parents(layers, None, path)?, "something is in the way of {path}");
+        keepfiles::write(&format!("{upper}{path}"), &id, 0o444, like)?;
+    }
+    Ok(new)
+}
+
+/// Of a plain file only: a link may lead anywhere.
+fn read(path: &str) -> Option<String> {
+    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+    fs::read_to_string(path).ok().filter(|text| is_machine_id(text))
+}
+
+/// A random UUID, as systemd-machine-id-setup(1) makes it.
+fn make() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.context("making a machine-id")?;
+    let mut id = u128::from_be_bytes(bytes);
+    // Version 4, variant of RFC 4122.
+    id = id & !(0xf << 76) | (0x4 << 76);
+    id = id & !(0x3 << 62) | (0x2 << 62);
+    Ok(format!("{id:032x}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_once_and_then_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path).to_str().unwrap().to_owned();
+        for made in ["store", "one", "two", "low/etc"] {
+            fs::create_dir_all(at(made)).unwrap();
+        }
+        const PATH: &str = "/etc/machine-id";
+        fs::write(at("low/etc/machine-id"), "uninitialized\n").unwrap();
+        assert!(settle(&at("store"), PATH, &[at("one"), at("low")]).unwrap());
+        let first = fs::read_to_string(at("one/etc/machine-id")).unwrap();
+        assert!(is_machine_id(&first) && first.as_bytes()[12] == b'4', "{first}");
+        assert!(!settle(&at("store"), PATH, &[at("two"), at("low")]).unwrap());
+        assert_eq!(fs::read_to_string(at("two/etc/machine-id")).unwrap(), first);
+        // What the upper has is newer than what is kept; a lower's own is not.
+        let other = "0123456789abcdef0123456789abcdef\n";
+        fs::remove_file(at("two/etc/machine-id")).unwrap();
+        fs::write(at("low/etc/machine-id"), other).unwrap();
+        settle(&at("store"), PATH, &[at("two"), at("low")]).unwrap();
+        assert_eq!(fs::read_to_string(at("two/etc/machine-id")).unwrap(), first);
+        fs::create_dir(at("store2")).unwrap();
+        fs::create_dir(at("three")).unwrap();
+        assert!(!settle(&at("store2"), PATH, &[at("three"), at("low")]).unwrap());
+        assert_eq!(fs::read_to_string(at("store2/etc/machine-id")).unwrap(), other);
+        assert!(!std::path::Path::new(&at("three/etc")).exists(), "the lower shows it already");
+    }
+
+    #[test]
+    fn no_two_are_alike() {
+        assert_ne!(make().unwrap(), make().unwrap());
+    }
+}
