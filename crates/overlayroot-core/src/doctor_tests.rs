@@ -67,6 +67,14 @@ fn a_path_that_can_t_be_kept_is_told_with_what_to_do() {
     assert!(one(&found, Grade::Warning).contains("which hides /var/tmp"), "{found:#?}");
     let found = doctor("rd.overlay rd.overlay.path=containers", "", &facts(), &host());
     assert!(worst(&found) == Grade::Note && found.iter().any(|f| f.text.contains("is volatile")), "{found:#?}");
+    let much = "rd.overlay rd.overlay.path=volatile:/a,size=2G rd.overlay.path=volatile:/b,size=40%";
+    assert!(one(&doctor(much, "", &facts(), &host()), Grade::Warning).contains("may take"));
+    let endless = doctor("rd.overlay rd.overlay.path=volatile:/a,size=0", "", &facts(), &host());
+    assert!(one(&endless, Grade::Warning).contains("no limit"), "{endless:#?}");
+    let device = Device { path: "/dev/vdc".into(), fstype: "xfs".into(), ..Device::default() };
+    let kept = Facts { stores: [("LABEL=k".to_owned(), Lookup::Found(device))].into(), ..facts() };
+    let found = doctor("rd.overlay rd.overlay.path=home,dev=LABEL=k", "", &kept, &host());
+    assert!(one(&found, Grade::Problem).contains("lacks the kernel module xfs"), "{found:#?}");
     let twice = doctor("rd.overlay rd.overlay.path=volatile:/srv", "rd.overlay.path=volatile:/opt", &facts(), &host());
     assert!(one(&twice, Grade::Warning).contains("rd.overlay.path: rd.overlay.path=volatile:/opt in c"), "{twice:#?}");
 }
