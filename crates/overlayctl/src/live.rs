@@ -4,6 +4,8 @@
 use anyhow::Result;
 use overlayroot_core::fetched::Fetched;
 use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::path_spec::Kind;
+use overlayroot_core::path_state::{PathOutcome, PathState};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
 use overlayroot_linux::mounts;
@@ -61,6 +63,8 @@ pub struct Live {
     pub lower_shared_with: Option<String>,
     /// The upper's fill.
     pub upper: Option<Fill>,
+    /// Single paths whose policy the record has, and the kernel has not.
+    pub lost_paths: Vec<String>,
 }
 
 /// Reads the kernel's view.
@@ -84,8 +88,22 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         lower_shared_with: lower.and_then(|lower| sharer(&mounts, lower)),
         lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
         lower_holds_upper: record.is_some_and(on_lower),
+        lost_paths: record.map(|record| lost(&record.effective.paths, &mounts)).unwrap_or_default(),
         upper,
     })
+}
+
+/// What was mounted over single paths, and is not any more.
+fn lost(paths: &[PathState], mounts: &[Mount]) -> Vec<String> {
+    let mounted = paths.iter().filter(|state| state.outcome == PathOutcome::Done && !state.files);
+    let holds = |state: &PathState| match (mountinfo::at(mounts, &state.path), state.kind) {
+        (None, _) => false,
+        (Some(mount), Kind::Readonly) => mount.read_only(),
+        (Some(mount), Kind::Volatile) => mount.fstype == "tmpfs",
+        (Some(mount), Kind::Persist) => mount.fstype != "overlay" && !mount.read_only(),
+        (Some(mount), Kind::Bind) => !mount.read_only(),
+    };
+    mounted.filter(|state| !holds(state)).map(ToString::to_string).collect()
 }
 
 /// A loop file may lie on a device of its own.
@@ -152,6 +170,8 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
             found.push((Level::Warning, "the file system under the lower can be written".to_owned()));
         }
     }
+    let lost = live.lost_paths.iter();
+    found.extend(lost.map(|path| (Level::Warning, format!("no longer so: {path}"))));
     match live.upper.as_ref().map(|fill| fill.percent) {
         Some(percent) if percent >= 95 => found.push((Level::Critical, format!("the upper is {percent} % full"))),
         Some(percent) if percent >= 80 => found.push((Level::Warning, format!("the upper is {percent} % full"))),
@@ -219,6 +239,7 @@ mod tests {
             lower_holds_upper: true,
             lower_shared_with: None,
             upper: None,
+            lost_paths: Vec::new(),
         };
         assert_eq!(problems(Some(&record), true, &live), []);
         live.lower_holds_upper = false;
@@ -239,11 +260,36 @@ mod tests {
             lower_holds_upper: false,
             lower_shared_with: None,
             upper: None,
+            lost_paths: Vec::new(),
         };
         let text = "the image is not kept on LABEL=x (no-room): it is full".to_owned();
         assert_eq!(problems(Some(&record), true, &live), [(Level::Warning, text)]);
         record.image = Some(Fetched::default());
         assert_eq!(problems(Some(&record), true, &live), []);
+    }
+
+    #[test]
+    fn a_path_that_lost_its_mount_is_named() {
+        let state = |path: &str, kind| PathState {
+            path: path.into(),
+            kind,
+            files: false,
+            preset: None,
+            outcome: PathOutcome::Done,
+            store: None,
+            device: None,
+            options: String::new(),
+            why: None,
+        };
+        let tmpfs = Mount { fstype: "tmpfs".into(), ..mount("/srv", "0:50", "rw") };
+        let mounts = [tmpfs, mount("/opt", "0:40", "rw"), mount("/home", "8:1", "rw")];
+        let good = [state("/srv", Kind::Volatile), state("/home", Kind::Persist)];
+        assert_eq!(lost(&good, &mounts), [] as [&str; 0]);
+        let bad = [state("/opt", Kind::Readonly), state("/var/x", Kind::Bind), state("/home", Kind::Volatile)];
+        assert_eq!(lost(&bad, &mounts).len(), 3);
+        let files = PathState { files: true, ..state("/etc/x", Kind::Persist) };
+        let failed = PathState { outcome: PathOutcome::Failed, ..state("/y", Kind::Bind) };
+        assert_eq!(lost(&[files, failed], &mounts), [] as [&str; 0]);
     }
 
     #[test]

@@ -99,6 +99,7 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         }
         crate::doctor_populate::way(inputs, config, facts, &mut found);
         memory(config, host, &mut found);
+        crate::doctor_path::memory(decision, host, &mut found);
         space(config, facts, &mut found);
         table(config, facts, &mut found);
         fingerprint(config, host, &mut found);

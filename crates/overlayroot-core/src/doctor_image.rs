@@ -57,7 +57,7 @@ pub(crate) fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, foun
     }
 }
 
-/// Kernel modules that the upper needs in the initramfs.
+/// Kernel modules that the upper, and what keeps single paths, need in the initramfs.
 fn modules(config: &Config, facts: &Facts) -> Vec<String> {
     let mut needed = vec!["overlay".to_owned()];
     let fstype = match (&config.upper.value, &facts.device, &facts.place) {
@@ -67,10 +67,17 @@ fn modules(config: &Config, facts: &Facts) -> Vec<String> {
         (Upper::Part(part), ..) => part.fs.word(),
         _ => "",
     };
-    // ext4 takes the older two.
-    let fstype = if matches!(fstype, "ext2" | "ext3") { "ext4" } else { fstype };
-    if matches!(fstype, "ext4" | "xfs" | "btrfs" | "f2fs") {
-        needed.push(fstype.to_owned());
+    let stores = facts.stores.values().filter_map(|store| match store {
+        Lookup::Found(device) => Some(device.fstype.as_str()),
+        _ => None,
+    });
+    for fstype in std::iter::once(fstype).chain(stores) {
+        // ext4 takes the older two.
+        let fstype = if matches!(fstype, "ext2" | "ext3") { "ext4" } else { fstype };
+        let known = matches!(fstype, "ext4" | "xfs" | "btrfs" | "f2fs");
+        if known && !needed.iter().any(|module| module == fstype) {
+            needed.push(fstype.to_owned());
+        }
     }
     let root = facts.root.as_ref().map_or("", |root| root.fstype.as_str());
     match &config.upper.value {

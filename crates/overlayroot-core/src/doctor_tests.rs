@@ -57,6 +57,29 @@ fn all_is_well() {
 }
 
 #[test]
+fn a_path_that_can_t_be_kept_is_told_with_what_to_do() {
+    let found = doctor("rd.overlay rd.overlay.path=journal", "", &facts(), &host());
+    assert!(one(&found, Grade::Warning).contains("nowhere to keep /var/log/journal"), "{found:#?}");
+    assert!(found.iter().any(|f| f.todo == "name a device: rd.overlay.path.dev=LABEL=NAME"), "{found:#?}");
+    let mut hidden = facts();
+    hidden.root = hidden.root.map(|root| Root { fstab: "LABEL=v /var ext4 defaults\n".into(), ..root });
+    let found = doctor("rd.overlay rd.overlay.path=volatile:/var/tmp", "", &hidden, &host());
+    assert!(one(&found, Grade::Warning).contains("which hides /var/tmp"), "{found:#?}");
+    let found = doctor("rd.overlay rd.overlay.path=containers", "", &facts(), &host());
+    assert!(worst(&found) == Grade::Note && found.iter().any(|f| f.text.contains("is volatile")), "{found:#?}");
+    let much = "rd.overlay rd.overlay.path=volatile:/a,size=2G rd.overlay.path=volatile:/b,size=40%";
+    assert!(one(&doctor(much, "", &facts(), &host()), Grade::Warning).contains("may take"));
+    let endless = doctor("rd.overlay rd.overlay.path=volatile:/a,size=0", "", &facts(), &host());
+    assert!(one(&endless, Grade::Warning).contains("no limit"), "{endless:#?}");
+    let device = Device { path: "/dev/vdc".into(), fstype: "xfs".into(), ..Device::default() };
+    let kept = Facts { stores: [("LABEL=k".to_owned(), Lookup::Found(device))].into(), ..facts() };
+    let found = doctor("rd.overlay rd.overlay.path=home,dev=LABEL=k", "", &kept, &host());
+    assert!(one(&found, Grade::Problem).contains("lacks the kernel module xfs"), "{found:#?}");
+    let twice = doctor("rd.overlay rd.overlay.path=volatile:/srv", "rd.overlay.path=volatile:/opt", &facts(), &host());
+    assert!(one(&twice, Grade::Warning).contains("rd.overlay.path: rd.overlay.path=volatile:/opt in c"), "{twice:#?}");
+}
+
+#[test]
 fn mistakes_and_what_is_said_twice() {
     let found = doctor("rd.overlay rd.overlay.rest", "", &facts(), &host());
     assert!(one(&found, Grade::Warning).contains("did you mean rd.overlay.reset?"));

@@ -7,6 +7,7 @@
 //! ovlwork/              its work directory (dracut-ng; Ubuntu: overlay-workdir/_)
 //! NAME/ NAME-work/      any other named upper
 //! overlay.N/            an upper that was kept when it was exchanged
+//! .overlayroot/keep/    single paths that are kept, whatever becomes of the upper
 //! .overlayroot/trash/   what a reset moved aside, to be emptied
 //! .overlayroot/reset.json  what `overlayctl` asks the next boot for
 //! .overlayroot/NAME.json   fingerprint of the lower that the upper NAME belongs to

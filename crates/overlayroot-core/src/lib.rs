@@ -14,6 +14,7 @@ pub mod disk;
 pub mod doctor;
 mod doctor_cache;
 pub mod doctor_image;
+mod doctor_path;
 mod doctor_populate;
 mod doctor_pull;
 pub mod facts;

@@ -84,8 +84,9 @@ impl Builder<'_> {
         }
         let before = self.refused.len();
         self.one(field);
-        // Its users can't work on an overlay at all: better volatile than not there.
-        if asked.either && self.refused.len() > before {
+        // Its users can't work on an overlay at all: better volatile than not there, unless it is the path's own fault.
+        let device = self.refused.get(before).is_some_and(|refusal| !refusal.code.starts_with("path-"));
+        if asked.either && device {
             self.plan.effective.paths.retain(|state| state.path != asked.path);
             self.one(&Field { value: volatile, origin: field.origin.clone() });
         }

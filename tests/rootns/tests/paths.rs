@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Single paths with a policy of their own, with real mounts and real file systems.
 #![allow(missing_docs)]
-use overlayroot_rootns::{Stage, mount_at, on_stage, on_stage_with, run};
+use overlayroot_rootns::{Stage, mount_at, mounts, on_stage, on_stage_with, run};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -226,5 +226,35 @@ fn what_fails_is_told_and_the_rest_stands() {
         assert!(mount_at("/sysroot").unwrap().fstype == "overlay");
         let output = stage.overlayctl_inside(&["keep"]);
         assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("is not kept"));
+    });
+}
+
+#[test]
+fn an_overlay_that_fails_takes_its_paths_back_and_the_next_has_them() {
+    on_stage("path-undo", |stage| {
+        let disk = stage.disk("keep.img", 16, &["-t", "ext4"]);
+        furnish(stage, || fs::create_dir_all("/sysroot/srv").unwrap());
+        // Enough for upper and work, not for what the kernel makes in the latter.
+        let line =
+            format!("rd.overlay=tmpfs:nr_inodes=4 rd.overlay.path=bind:/srv rd.overlay.path=home,dev={}", disk.node);
+        let record = stage.assemble(&line);
+        assert_eq!(
+            (&record["outcome"], &record["effective"]["root"]),
+            (&"degraded".into(), &"overlay".into()),
+            "{record:#}"
+        );
+        let undone = |name: &str| {
+            record["steps"].as_array().unwrap().iter().any(|step| step["step"] == name && step["result"] == "undone")
+        };
+        assert!(undone("path-device") && undone("path-root"), "{record:#}");
+        assert_eq!(outcomes(&record).iter().filter(|(_, end)| end == "done").count(), 2, "{record:#}");
+        for at in [
+            "/run/initramfs/overlayroot/keep/0",
+            "/run/initramfs/overlayroot/keep/root",
+            "/sysroot/home",
+            "/sysroot/srv",
+        ] {
+            assert_eq!(mounts().iter().filter(|mount| mount.at == at).count(), 1, "{at}");
+        }
     });
 }
