@@ -165,7 +165,7 @@ demo: ## see it work: builds, makes a root, boots it, shows it (minutes)
 	@$(VM) demo
 
 .PHONY: bench
-bench: ## time, RAM and bytes beside dracut's own module; writes docs/benchmarks.md (PART=disk or net: those chapters alone)
+bench: ## time, RAM and bytes beside dracut's own module; writes docs/benchmarks.md (PART=disk, net or diff: those chapters alone)
 	packaging/deps.sh bench
-	$(AS_ROOT) $(CARGO) build -q --locked --release -p overlayroot-vm --bins
+	$(AS_ROOT) $(CARGO) build -q --locked --release -p overlayroot-vm -p overlayctl --bins
 	$(AS_ROOT) $(CARGO) run -q --locked --release -p overlayroot-vm --bin vm -- bench $(if $(PART),--$(PART))

@@ -69,7 +69,8 @@ pub struct Layers {
 }
 
 enum Step {
-    Missing,
+    /// Not in this layer; what to look for in those below, where that is another path.
+    Missing(Option<Vec<u8>>),
     Hidden,
     Leaf(Leaf),
     Dir(Dir, Stat, Marked),
@@ -128,7 +129,8 @@ impl Layers {
             };
             let Some(base) = base else { continue };
             match step(base, &wanted, xattrs)? {
-                Step::Missing => {}
+                Step::Missing(None) => {}
+                Step::Missing(Some(redirect)) => wanted = Cow::Owned(redirect),
                 Step::Hidden => break,
                 Step::Leaf(leaf) if dirs.is_empty() => return Ok(Found::Leaf(leaf)),
                 Step::Leaf(_) => break,
@@ -178,11 +180,21 @@ fn step(base: &Dir, wanted: &[u8], xattrs: &mut Xattrs) -> rustix::io::Result<St
                 return Ok(Step::Dir(dir, stat, marked));
             }
             (Step::Leaf(_), true) => return Ok(Step::Hidden),
-            (Step::Missing, _) if stop => return Ok(Step::Hidden),
+            (Step::Missing(_), _) if stop => return Ok(Step::Hidden),
+            (Step::Missing(_), _) => {
+                let rest = |mut path: Vec<u8>| {
+                    for name in names {
+                        path.push(b'/');
+                        path.extend_from_slice(name);
+                    }
+                    path
+                };
+                return Ok(Step::Missing(elsewhere.map(rest)));
+            }
             (other, _) => return Ok(other),
         }
     }
-    Ok(Step::Missing)
+    Ok(Step::Missing(None))
 }
 
 fn with(step: Step, redirect: Option<Vec<u8>>) -> Step {
@@ -198,7 +210,7 @@ fn single(base: &Dir, name: &[u8], xattrs: &mut Xattrs) -> rustix::io::Result<(S
     let name = terminated(name, &mut room)?;
     let stat = match Stat::at(base.fd(), name) {
         Ok(stat) => stat,
-        Err(Errno::NOENT) => return Ok((Step::Missing, None)),
+        Err(Errno::NOENT) => return Ok((Step::Missing(None), None)),
         Err(error) => return Err(error),
     };
     if base.is_whiteout(name, &stat, xattrs)? {

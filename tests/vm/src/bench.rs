@@ -15,7 +15,7 @@ use crate::cpio;
 use crate::host::{self, Host, say};
 use crate::machine::{Attach, Boot, Machine, read};
 use crate::plan::{self, Need, Sets};
-use crate::{bench_disk, bench_net, bench_page};
+use crate::{bench_diff, bench_disk, bench_net, bench_page};
 
 const SUITE: Suite = Suite::Trixie;
 const RUNS: usize = 3;
@@ -38,6 +38,9 @@ pub struct Parts {
     /// Only roots from the network
     #[arg(long)]
     net: bool,
+    /// Only `overlayctl diff` beside find, without a guest
+    #[arg(long)]
+    diff: bool,
 }
 
 /// Measures, prints and writes docs/benchmarks.md, or those chapters of it that were asked for.
@@ -46,11 +49,21 @@ pub struct Parts {
 /// When something can't be made or a boot shows no overlay.
 pub fn run(host: &Host, parts: Parts) -> Result<bool> {
     let dir = host.work.join(format!("run-{}", std::process::id()));
-    if parts == (Parts { disk: false, net: false }) {
-        let text = whole(host, &dir)?;
+    let mut held = true;
+    let all = Parts { disk: false, net: false, diff: false };
+    if parts == all {
+        let (diff, fast) = bench_diff::chapter(host, &dir)?;
+        let text = whole(host, &dir)? + &diff;
         say(&text);
         bench_page::write(host, &text)?;
+        held = fast;
+    } else if parts == (Parts { diff: true, ..all }) {
+        let (text, fast) = bench_diff::chapter(host, &dir)?;
+        say(&text);
+        bench_page::update(host, &text)?;
+        held = fast;
     } else {
+        ensure!(!parts.diff, "--diff goes alone");
         let mut needs: Vec<Need> = Vec::new();
         needs.extend(parts.disk.then_some(bench_disk::NEED));
         needs.extend(bench_net::NEEDS.into_iter().filter(|_| parts.net));
@@ -65,7 +78,7 @@ pub fn run(host: &Host, parts: Parts) -> Result<bool> {
     }
     // of use to nobody any more
     let _ = fs::remove_dir_all(&dir);
-    Ok(true)
+    Ok(held)
 }
 
 type Measure = fn(&Host, &Sets, &Path) -> Result<String>;
