@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the kernel says now, held against the record: a record alone proves nothing.
 
+use crate::fill::{sentence, thresholds};
 use anyhow::Result;
 use overlayroot_core::fetched::Fetched;
+use overlayroot_core::levels::{FillLevel, Reading, Resource};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
 use overlayroot_linux::mounts;
-use overlayroot_linux::room::room;
+use overlayroot_linux::upperfill::reading;
 use serde::Serialize;
 
 /// How bad it is; the number is the exit code.
@@ -37,8 +39,25 @@ pub struct Fill {
     pub bytes: u64,
     /// Bytes in use.
     pub used: u64,
-    /// Percent of bytes, or of inodes if that is more.
+    /// Bytes that can be had.
+    pub available: u64,
+    /// Inodes in all; 0 where there is no fixed number.
+    pub inodes: u64,
+    /// Inodes in use.
+    pub inodes_used: u64,
+    /// Percent of the resource that is scarcest.
     pub percent: u64,
+    /// Which one that is.
+    pub scarcest: Resource,
+    /// Percent from which on it is a warning.
+    pub warn: u8,
+    /// Percent from which on it is critical.
+    pub critical: u8,
+    /// Which level that is.
+    pub level: FillLevel,
+    /// All of it.
+    #[serde(skip)]
+    pub reading: Reading,
 }
 
 /// The mounts that matter.
@@ -104,17 +123,23 @@ fn sharer(mounts: &[Mount], lower: &Mount) -> Option<String> {
 
 /// The fill of a mounted file system, as seen at `at` on it.
 fn fill(mount: &Mount, at: &str) -> Option<Fill> {
-    let room = room(at).ok()?;
-    let used = room.bytes.saturating_sub(room.free);
-    let inodes_used = room.inodes.saturating_sub(room.inodes_free);
-    let percent = |used: u64, all: u64| (used * 100).checked_div(all).unwrap_or(0);
+    let reading = reading(at, &mount.fstype).ok()?;
+    let marks = thresholds();
     Some(Fill {
         at: at.to_owned(),
         fstype: mount.fstype.clone(),
         source: mount.source.clone(),
-        percent: percent(used, room.bytes).max(percent(inodes_used, room.inodes)),
-        bytes: room.bytes,
-        used,
+        bytes: reading.bytes,
+        used: reading.used,
+        available: reading.available,
+        inodes: reading.inodes,
+        inodes_used: reading.inodes_used,
+        percent: reading.percent(),
+        scarcest: reading.worst().0,
+        warn: marks.warn,
+        critical: marks.critical,
+        level: marks.level(reading.percent()),
+        reading,
     })
 }
 
@@ -152,10 +177,12 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
             found.push((Level::Warning, "the file system under the lower can be written".to_owned()));
         }
     }
-    match live.upper.as_ref().map(|fill| fill.percent) {
-        Some(percent) if percent >= 95 => found.push((Level::Critical, format!("the upper is {percent} % full"))),
-        Some(percent) if percent >= 80 => found.push((Level::Warning, format!("the upper is {percent} % full"))),
-        _ => {}
+    if let Some(fill) = &live.upper {
+        match fill.level {
+            FillLevel::Fine => {}
+            FillLevel::Warning => found.push((Level::Warning, sentence(&fill.reading))),
+            FillLevel::Critical => found.push((Level::Critical, sentence(&fill.reading))),
+        }
     }
     found.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
     found

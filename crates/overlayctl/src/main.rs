@@ -6,6 +6,7 @@ mod args;
 mod bar;
 mod check;
 mod doctor;
+mod fill;
 mod hostprobe;
 mod image;
 mod imagemenu;
@@ -18,11 +19,13 @@ mod loopfile;
 mod plan;
 mod pull;
 mod reset;
+mod resize;
 mod stale;
 mod status;
 mod trash;
 mod uppers;
 mod walk;
+mod watch;
 
 use args::{Args, Command, Image, OfStale, OfTrash, OfUppers};
 use clap::Parser;
@@ -50,6 +53,8 @@ fn main() -> ExitCode {
         Command::Pull { timeout, plain_root } => pull::run(timeout, plain_root),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
+        Command::Resize(asked) => resize::run(&asked),
+        Command::Watch(asked) => watch::run(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {

@@ -125,9 +125,33 @@ pub static GIT_VERIFY: Key = Key {
     default: "",
     help: "File in the root with the signers that are allowed: of the tag, or else of the commit. Nothing of what another signed is run.",
 };
+/// `rd.overlay.watch.warn`.
+pub static WATCH_WARN: Key = Key {
+    name: "rd.overlay.watch.warn",
+    deprecated: &[],
+    syntax: "PERCENT",
+    default: "70",
+    help: "From how full an upper on overlayctl watch and status warn: bytes, inodes, and memory for one in RAM.",
+};
+/// `rd.overlay.watch.critical`.
+pub static WATCH_CRITICAL: Key = Key {
+    name: "rd.overlay.watch.critical",
+    deprecated: &[],
+    syntax: "PERCENT",
+    default: "90",
+    help: "From how full an upper on they call it critical; more than rd.overlay.watch.warn.",
+};
+/// `rd.overlay.watch.textfile`.
+pub static WATCH_TEXTFILE: Key = Key {
+    name: "rd.overlay.watch.textfile",
+    deprecated: &[],
+    syntax: "PATH",
+    default: "",
+    help: "File in which overlayctl watch keeps the fill of the upper for Prometheus' node exporter.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 13] = [
+pub static KEYS: [&Key; 16] = [
     &OVERLAY,
     &RESET,
     &READONLY,
@@ -141,6 +165,9 @@ pub static KEYS: [&Key; 13] = [
     &POPULATE,
     &GIT,
     &GIT_VERIFY,
+    &WATCH_WARN,
+    &WATCH_CRITICAL,
+    &WATCH_TEXTFILE,
 ];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).

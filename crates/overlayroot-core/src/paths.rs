@@ -68,3 +68,9 @@ pub const PULL_DIR: &str = "/var/lib/overlayroot-rs/pull";
 pub const PULL_UNIT: &str = "/usr/lib/systemd/system/overlayroot-rs-pull.service";
 /// The link that has the booted system start it.
 pub const PULL_WANTED: &str = "/run/systemd/system/multi-user.target.wants/overlayroot-rs-pull.service";
+/// What lay in which directory of the upper when the watch began ([`crate::growth`]).
+pub const SIZES: &str = "/run/overlayroot/sizes";
+/// That the upper was resized since the boot ([`crate::resize`]).
+pub const RESIZED: &str = "/run/overlayroot/resized.json";
+/// What who logs in is told (pam_motd(8)).
+pub const MOTD: &str = "/run/motd.d/overlayroot-rs";

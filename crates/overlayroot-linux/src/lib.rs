@@ -43,6 +43,8 @@ pub mod store;
 pub mod subvol_probe;
 pub mod sweep;
 pub mod table;
+pub mod treesize;
 pub mod undo;
+pub mod upperfill;
 pub mod verify;
 pub mod watched;
