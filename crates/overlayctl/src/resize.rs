@@ -56,11 +56,10 @@ fn resize(asked: &Asked) -> Answer {
     };
     match (upper.kind, asked.size) {
         (UpperKind::Tmpfs, _) => tmpfs(asked, &upper),
-        (kind, _) if asked.inodes.is_some() => Ok(Err(format!(
-            "the number of inodes can be changed for an upper in RAM only; this one is {} on {}, a {kind:?}",
+        _ if asked.inodes.is_some() => Ok(Err(format!(
+            "the number of inodes can be changed for an upper in RAM only; here it is that of the {} on {}",
             upper.mount.fstype, upper.mount.at
-        )
-        .to_lowercase())),
+        ))),
         (UpperKind::Loop, Some(size)) => file(size, asked.dry_run, &record, &upper),
         (UpperKind::Dir, Some(size)) => directory(size, asked.dry_run, &upper),
         (kind, _) => Ok(Err(resize::instead(kind, &upper.mount.fstype, &upper.mount.source))),

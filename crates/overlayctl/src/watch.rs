@@ -133,7 +133,9 @@ impl Watch {
 
     fn hint(&self) -> &'static str {
         match self.upper.kind {
-            UpperKind::Tmpfs | UpperKind::Loop => "See: overlayctl status. More room while it runs: overlayctl resize SIZE",
+            UpperKind::Tmpfs | UpperKind::Loop => {
+                "See: overlayctl status. More room while it runs: overlayctl resize SIZE"
+            }
             _ => "See: overlayctl status",
         }
     }

@@ -153,10 +153,8 @@ pub fn ranking(before: &Sizes, now: &Sizes, resource: Resource, most: usize) -> 
     let mut grown: BTreeMap<String, Tally> = BTreeMap::new();
     for (key, tally) in &now.of {
         let old = before.of.get(key).copied().unwrap_or_default();
-        let by = Tally {
-            bytes: tally.bytes.saturating_sub(old.bytes),
-            inodes: tally.inodes.saturating_sub(old.inodes),
-        };
+        let by =
+            Tally { bytes: tally.bytes.saturating_sub(old.bytes), inodes: tally.inodes.saturating_sub(old.inodes) };
         if by.of(resource) > 0 {
             grown.insert(key.clone(), by);
         }
@@ -165,7 +163,7 @@ pub fn ranking(before: &Sizes, now: &Sizes, resource: Resource, most: usize) -> 
     let least = if resource == Resource::Inodes { 8 } else { 64 << 10 };
     let mut list: Vec<Grown> = Vec::new();
     // What holds a tenth is told first; then smaller shares, as long as there is room in the list.
-    for part in [10, 40, 160] {
+    for part in [10, 40, 160, 2560] {
         if list.len() >= most || grown.is_empty() {
             break;
         }

@@ -43,7 +43,8 @@ pub fn find(record: &Record) -> Result<Option<Upper>> {
     else {
         return Ok(None);
     };
-    let mount = mountinfo::at(&mounts, at).with_context(|| format!("the upper's file system is not mounted on {at}"))?;
+    let mount =
+        mountinfo::at(&mounts, at).with_context(|| format!("the upper's file system is not mounted on {at}"))?;
     // The directory may be held to a size, and shows that.
     let at = if effective.upper == UpperKind::Dir { paths::UPPER_LINK } else { at };
     Ok(Some(Upper { kind: effective.upper, mount: mount.clone(), at: at.to_owned(), directory }))

@@ -16,10 +16,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The targets, and from which level on each is active.
-const TARGETS: [(&str, FillLevel); 2] = [
-    ("overlayroot-rs-warning.target", FillLevel::Warning),
-    ("overlayroot-rs-critical.target", FillLevel::Critical),
-];
+const TARGETS: [(&str, FillLevel); 2] =
+    [("overlayroot-rs-warning.target", FillLevel::Warning), ("overlayroot-rs-critical.target", FillLevel::Critical)];
 /// No program that is run may take longer.
 const LONGEST: Duration = Duration::from_secs(5);
 
