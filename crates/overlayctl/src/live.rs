@@ -274,6 +274,45 @@ mod tests {
     }
 
     #[test]
+    fn the_upper_s_fill_is_a_warning_from_the_threshold_on() {
+        let record = Record { effective: Effective::plain(RootKind::Plain), ..record() };
+        let full = |percent: u64, level: FillLevel| {
+            let reading = Reading { bytes: 100, used: percent, available: 100 - percent, ..Reading::default() };
+            let upper = Fill {
+                at: "/run/initramfs/overlay".into(),
+                fstype: "tmpfs".into(),
+                source: "tmpfs".into(),
+                bytes: reading.bytes,
+                used: reading.used,
+                available: reading.available,
+                inodes: 0,
+                inodes_used: 0,
+                percent,
+                scarcest: Resource::Bytes,
+                warn: 50,
+                critical: 60,
+                level,
+                reading,
+            };
+            let live = Live {
+                root_fstype: "overlay".into(),
+                root_source: "LiveOS_rootfs".into(),
+                root_writable: true,
+                lower: None,
+                lower_read_only: true,
+                lower_holds_upper: false,
+                lower_shared_with: None,
+                upper: Some(upper),
+            };
+            problems(Some(&record), true, &live)
+        };
+        assert_eq!(full(49, FillLevel::Fine), []);
+        let text = |percent| format!("the upper is {percent} % full: {percent}.0 B of 100.0 B");
+        assert_eq!(full(50, FillLevel::Warning), [(Level::Warning, text(50))]);
+        assert_eq!(full(60, FillLevel::Critical), [(Level::Critical, text(60))]);
+    }
+
+    #[test]
     fn a_sibling_subvolume_that_is_written_is_named() {
         let lower = mount("/run/rootfsbase", "0:30", "ro");
         let home = mount("/home", "0:30", "rw");

@@ -99,6 +99,10 @@ fn terminals_are_told_of_what_is_worse_or_long_ago() {
 
 #[test]
 fn percentages_and_paths() {
+    assert_eq!(
+        (WATCH_WARN.default, WATCH_CRITICAL.default),
+        (WARN.to_string().as_str(), CRITICAL.to_string().as_str())
+    );
     assert_eq!((parse_percent("1"), parse_percent("99"), parse_percent("070")), (Ok(1), Ok(99), Ok(70)));
     for bad in ["", "0", "100", "-1", "+5", "70%", "7.5", "999", "x"] {
         assert!(parse_percent(bad).is_err(), "{bad}");
