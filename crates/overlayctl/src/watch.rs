@@ -9,8 +9,9 @@ mod pressure;
 mod tell;
 
 use crate::fill::sentence;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use culprits::Culprits;
+use nix::fcntl::{Flock, FlockArg};
 use overlayroot_core::config::Config;
 use overlayroot_core::issue::shown;
 use overlayroot_core::levels::{FillLevel, Reading, Thresholds, is_loud};
@@ -20,6 +21,7 @@ use overlayroot_core::textfile;
 use overlayroot_linux::upperfill::{self, Upper};
 use overlayroot_linux::{recordfile, sources, store};
 use pressure::Pressure;
+use std::fs::File;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -36,9 +38,15 @@ pub struct Asked {
 
 /// Watches until it is ended; returns at once where `/` is no overlay of this project.
 pub fn run(asked: &Asked) -> Result<ExitCode> {
-    tell::clear();
     let record = if asked.clear { None } else { recordfile::read(paths::RECORD)? };
-    let Some(upper) = record.as_ref().map(upperfill::find).transpose()?.flatten() else {
+    let upper = record.as_ref().map(upperfill::find).transpose()?.flatten();
+    if upper.is_none() && !asked.clear {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Two would take back what the other has told.
+    let _held = lock()?;
+    tell::clear();
+    let Some(upper) = upper else {
         return Ok(ExitCode::SUCCESS);
     };
     let config = Config::read(&sources::read(Some("/")));
@@ -64,6 +72,12 @@ pub fn run(asked: &Asked) -> Result<ExitCode> {
         before = Some((share, now));
         pressure.wait(watch.marks.pause(share, earlier));
     }
+}
+
+fn lock() -> Result<Flock<File>> {
+    let file = File::create(paths::WATCH_LOCK).with_context(|| format!("making {}", paths::WATCH_LOCK))?;
+    let held = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    held.map_err(|(_, error)| error).context("another watch runs")
 }
 
 struct Watch {

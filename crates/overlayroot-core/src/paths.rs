@@ -74,3 +74,5 @@ pub const SIZES: &str = "/run/overlayroot/sizes";
 pub const RESIZED: &str = "/run/overlayroot/resized.json";
 /// What who logs in is told (pam_motd(8)).
 pub const MOTD: &str = "/run/motd.d/overlayroot-rs";
+/// Held by the watch that runs.
+pub const WATCH_LOCK: &str = "/run/overlayroot/watch.lock";

@@ -138,6 +138,13 @@ fn a_runaway_log_is_told_with_its_directory_and_resize_ends_it() {
         watch.shows("critical: the upper is 9");
         let export = || fs::read_to_string("/run/upper.prom").unwrap_or_default();
         until("critical in the file", || export().contains("\noverlayroot_upper_level 2\n"));
+        // One is enough, and a second one changes nothing.
+        for args in [&["watch"][..], &["watch", "--clear"]] {
+            let second = stage.overlayctl_inside(args);
+            let said = String::from_utf8_lossy(&second.stderr).into_owned();
+            assert!(second.status.code() == Some(3) && said.contains("another watch runs"), "{said}");
+        }
+        assert!(fs::exists(MOTD).unwrap());
         let rescued = stage.overlayctl_inside(&["resize", "256M"]);
         assert!(rescued.status.success(), "{rescued:?}");
         let fine = watch.entry(FillLevel::Fine);
@@ -172,6 +179,7 @@ fn inodes_run_out_first_and_what_it_left_is_taken_back() {
         until("a level by inodes", || motd().starts_with("critical: "));
         assert!(motd().contains("of the upper's inodes are in use") && motd().contains("/srv/many +"), "{}", motd());
         watch.child.kill().unwrap();
+        watch.child.wait().unwrap();
         // As the unit does it after a crash.
         let before = fs::read_to_string("/run/fake/log").unwrap();
         let path = format!("/run/fake:{}", std::env::var("PATH").unwrap());
