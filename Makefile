@@ -43,10 +43,11 @@ install-files:
 		dracut/55overlayroot-rs/mount-live.sh dracut/55overlayroot-rs/image.sh \
 		dracut/55overlayroot-rs/image-late.sh "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/initrd/overlayroot-rs.service "$(DESTDIR)$(MODULE)"
-	install -m 644 systemd-units/host/*.service "$(DESTDIR)$(UNITDIR)"
+	install -m 644 systemd-units/host/*.service systemd-units/host/*.target "$(DESTDIR)$(UNITDIR)"
 	ln -sf ../overlayroot-rs-check.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	ln -sf ../overlayroot-rs-trash.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	ln -sf ../overlayroot-rs-label.service "$(DESTDIR)$(UNITDIR)/sysinit.target.wants"
+	ln -sf ../overlayroot-rs-watch.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	install -m 644 docs/man/*.5 "$(DESTDIR)$(MANDIR)/man5"
 	install -m 644 docs/man/*.7 "$(DESTDIR)$(MANDIR)/man7"
 	install -m 644 docs/man/*.8 "$(DESTDIR)$(MANDIR)/man8"
@@ -72,6 +73,10 @@ uninstall: ## take away what install and enable put there
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-keep.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-keep-late.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-trash.service \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-watch.service \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-warning.target \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-critical.target \
+		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-watch.service \
 		"$(DESTDIR)$(MANDIR)"/man5/overlayroot-rs.conf.5 "$(DESTDIR)$(MANDIR)"/man7/overlayroot-rs.7 \
 		"$(DESTDIR)$(MANDIR)"/man8/overlayctl.8 "$(DESTDIR)"/etc/dracut.conf.d/50-overlayroot-rs.conf
 

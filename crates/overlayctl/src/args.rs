@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The command line of `overlayctl`.
 
-use crate::{diff, du, imagemenu, imagetool, keep, top};
+use crate::{diff, du, imagemenu, imagetool, keep, resize, top, watch};
 use clap::{Parser, Subcommand};
 
 /// Show what this machine's root is and what the next boot would make of it; reset and
@@ -20,8 +20,8 @@ pub enum Command {
     /// Show what was asked for, what runs, and how full the upper is
     ///
     /// Exits as monitoring plug-ins do: 0 what was asked for runs, 1 degraded or
-    /// the upper is 80 % full, 2 the overlay asked for is not there or the upper
-    /// is 95 % full, 3 nothing is known.
+    /// the upper is 70 % full, 2 the overlay asked for is not there or the upper
+    /// is 90 % full, 3 nothing is known. See rd.overlay.watch.warn and .critical.
     Status {
         /// Print JSON: the record, and what the kernel says now
         #[arg(long)]
@@ -141,6 +141,16 @@ pub enum Command {
         #[command(subcommand)]
         verb: Image,
     },
+    /// Give the upper in use more room, or less, while it runs
+    ///
+    /// An upper in RAM until the next boot, a loop file for good, a directory
+    /// with size= until the next boot. Exits with 1 where that is refused.
+    Resize(resize::Asked),
+    /// Watch how full the upper is, and tell of each level
+    ///
+    /// Run by overlayroot-rs-watch.service. Ends at once where the root is no
+    /// overlay.
+    Watch(watch::Asked),
     /// What resets and removals left
     Trash {
         /// What to do with it.

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the kernel says now, held against the record: a record alone proves nothing.
 
+use crate::fill::{sentence, thresholds};
 use anyhow::Result;
 use overlayroot_core::fetched::Fetched;
+use overlayroot_core::levels::{FillLevel, Reading, Resource};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::path_spec::Kind;
 use overlayroot_core::path_state::{PathOutcome, PathState};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
 use overlayroot_linux::mounts;
-use overlayroot_linux::room::room;
+use overlayroot_linux::upperfill::reading;
 use serde::Serialize;
 
 /// How bad it is; the number is the exit code.
@@ -39,8 +41,25 @@ pub struct Fill {
     pub bytes: u64,
     /// Bytes in use.
     pub used: u64,
-    /// Percent of bytes, or of inodes if that is more.
+    /// Bytes that can be had.
+    pub available: u64,
+    /// Inodes in all; 0 where there is no fixed number.
+    pub inodes: u64,
+    /// Inodes in use.
+    pub inodes_used: u64,
+    /// Percent of the resource that is scarcest.
     pub percent: u64,
+    /// Which one that is.
+    pub scarcest: Resource,
+    /// Percent from which on it is a warning.
+    pub warn: u8,
+    /// Percent from which on it is critical.
+    pub critical: u8,
+    /// Which level that is.
+    pub level: FillLevel,
+    /// All of it.
+    #[serde(skip)]
+    pub reading: Reading,
 }
 
 /// The mounts that matter.
@@ -122,17 +141,23 @@ fn sharer(mounts: &[Mount], lower: &Mount) -> Option<String> {
 
 /// The fill of a mounted file system, as seen at `at` on it.
 fn fill(mount: &Mount, at: &str) -> Option<Fill> {
-    let room = room(at).ok()?;
-    let used = room.bytes.saturating_sub(room.free);
-    let inodes_used = room.inodes.saturating_sub(room.inodes_free);
-    let percent = |used: u64, all: u64| (used * 100).checked_div(all).unwrap_or(0);
+    let reading = reading(at, &mount.fstype).ok()?;
+    let marks = thresholds();
     Some(Fill {
         at: at.to_owned(),
         fstype: mount.fstype.clone(),
         source: mount.source.clone(),
-        percent: percent(used, room.bytes).max(percent(inodes_used, room.inodes)),
-        bytes: room.bytes,
-        used,
+        bytes: reading.bytes,
+        used: reading.used,
+        available: reading.available,
+        inodes: reading.inodes,
+        inodes_used: reading.inodes_used,
+        percent: reading.percent(),
+        scarcest: reading.worst().0,
+        warn: marks.warn,
+        critical: marks.critical,
+        level: marks.level(reading.percent()),
+        reading,
     })
 }
 
@@ -172,10 +197,12 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
     }
     let lost = live.lost_paths.iter();
     found.extend(lost.map(|path| (Level::Warning, format!("no longer so: {path}"))));
-    match live.upper.as_ref().map(|fill| fill.percent) {
-        Some(percent) if percent >= 95 => found.push((Level::Critical, format!("the upper is {percent} % full"))),
-        Some(percent) if percent >= 80 => found.push((Level::Warning, format!("the upper is {percent} % full"))),
-        _ => {}
+    if let Some(fill) = &live.upper {
+        match fill.level {
+            FillLevel::Fine => {}
+            FillLevel::Warning => found.push((Level::Warning, sentence(&fill.reading))),
+            FillLevel::Critical => found.push((Level::Critical, sentence(&fill.reading))),
+        }
     }
     found.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
     found
@@ -290,6 +317,46 @@ mod tests {
         let files = PathState { files: true, ..state("/etc/x", Kind::Persist) };
         let failed = PathState { outcome: PathOutcome::Failed, ..state("/y", Kind::Bind) };
         assert_eq!(lost(&[files, failed], &mounts), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn the_upper_s_fill_is_a_warning_from_the_threshold_on() {
+        let record = Record { effective: Effective::plain(RootKind::Plain), ..record() };
+        let full = |percent: u64, level: FillLevel| {
+            let reading = Reading { bytes: 100, used: percent, available: 100 - percent, ..Reading::default() };
+            let upper = Fill {
+                at: "/run/initramfs/overlay".into(),
+                fstype: "tmpfs".into(),
+                source: "tmpfs".into(),
+                bytes: reading.bytes,
+                used: reading.used,
+                available: reading.available,
+                inodes: 0,
+                inodes_used: 0,
+                percent,
+                scarcest: Resource::Bytes,
+                warn: 50,
+                critical: 60,
+                level,
+                reading,
+            };
+            let live = Live {
+                root_fstype: "overlay".into(),
+                root_source: "LiveOS_rootfs".into(),
+                root_writable: true,
+                lower: None,
+                lower_read_only: true,
+                lower_holds_upper: false,
+                lower_shared_with: None,
+                lost_paths: Vec::new(),
+                upper: Some(upper),
+            };
+            problems(Some(&record), true, &live)
+        };
+        assert_eq!(full(49, FillLevel::Fine), []);
+        let text = |percent| format!("the upper is {percent} % full: {percent}.0 B of 100.0 B");
+        assert_eq!(full(50, FillLevel::Warning), [(Level::Warning, text(50))]);
+        assert_eq!(full(60, FillLevel::Critical), [(Level::Critical, text(60))]);
     }
 
     #[test]

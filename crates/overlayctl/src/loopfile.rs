@@ -66,7 +66,8 @@ fn check(file: &str, as_json: bool) -> Result<ExitCode> {
     Ok(if report.sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn by_hand<T>(dry_run: bool, work: impl FnOnce(&mut Hand<'_>) -> Result<T>) -> Result<T> {
+/// Has `work` done with a bar, or its steps printed.
+pub fn by_hand<T>(dry_run: bool, work: impl FnOnce(&mut Hand<'_>) -> Result<T>) -> Result<T> {
     let mut bar = Bar::new();
     let mut tell = |stage: &str, done, all| bar.show(stage, done, all);
     let say = |step: &str| {

@@ -8,6 +8,7 @@ mod check;
 mod diff;
 mod doctor;
 mod du;
+mod fill;
 mod hostprobe;
 mod image;
 mod imagemenu;
@@ -22,12 +23,14 @@ mod loopfile;
 mod plan;
 mod pull;
 mod reset;
+mod resize;
 mod stale;
 mod status;
 mod top;
 mod trash;
 mod uppers;
 mod walk;
+mod watch;
 
 use args::{Args, Command, Image, OfStale, OfTrash, OfUppers};
 use clap::Parser;
@@ -60,6 +63,8 @@ fn main() -> ExitCode {
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
         Command::Keep(asked) => keep::run(&asked),
+        Command::Resize(asked) => resize::run(&asked),
+        Command::Watch(asked) => watch::run(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     result.unwrap_or_else(|error| {

@@ -5,15 +5,18 @@ use crate::bar::cells;
 use crate::kept;
 use crate::live::{self, Fill, Level, Live};
 use crate::pull;
+use crate::resize;
 use crate::stale;
 use crate::uppers;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::issue::shown;
+use overlayroot_core::levels::Resource;
 use overlayroot_core::paths;
 use overlayroot_core::pulled::{self, Pulled};
 use overlayroot_core::record::Record;
+use overlayroot_core::resize::Resized;
 use overlayroot_linux::{recordfile, sources};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -26,6 +29,7 @@ struct Status<'a> {
     record: Option<&'a Record>,
     live: &'a Live,
     pull: Option<&'a Pulled>,
+    resized: Option<Resized>,
 }
 
 /// Whether this boot's command line or the host's configuration files ask for an overlay.
@@ -55,6 +59,7 @@ pub fn run(json: bool) -> Result<ExitCode> {
             record: record.as_ref(),
             live: &live,
             pull: pulled.as_ref(),
+            resized: resize::resized(),
         };
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else {
@@ -110,6 +115,9 @@ fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(L
         row("upper", &format!("{} {} on {}", fill.fstype, fill.source, fill.at));
         row("", &bar(fill));
     }
+    if let Some(resized) = resize::resized() {
+        row("resized", &resized.to_string());
+    }
     if let Some(pull) = pull {
         row("pull", pull);
     }
@@ -140,7 +148,12 @@ fn row(name: &str, text: &str) {
 }
 
 fn bar(fill: &Fill) -> String {
-    format!("{} {} %  {} of {}", cells(fill.percent), fill.percent, human(fill.used), human(fill.bytes))
+    let bar = format!("{} {} %  {} of {}", cells(fill.percent), fill.percent, human(fill.used), human(fill.bytes));
+    match fill.scarcest {
+        Resource::Bytes => bar,
+        Resource::Inodes => format!("{bar}; inodes {} of {}", fill.inodes_used, fill.inodes),
+        Resource::Memory => format!("{bar}; memory is scarcer"),
+    }
 }
 
 /// Bytes with one decimal and a binary unit.

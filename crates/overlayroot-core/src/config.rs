@@ -11,6 +11,7 @@ use crate::grammar::{self, Fallback};
 use crate::hostname;
 use crate::image;
 use crate::issue::{Issue, shown};
+use crate::levels::{self, Thresholds};
 use crate::live;
 use crate::path_spec;
 use crate::populate;
@@ -113,6 +114,12 @@ pub struct Config {
     pub paths: Vec<Field<path_spec::Asked>>,
     /// Where paths are kept that name no device.
     pub path_dev: Field<Option<Device>>,
+    /// Percent from which on the fill of the upper is a warning.
+    pub watch_warn: Field<u8>,
+    /// Percent from which on it is critical; more than `watch_warn`.
+    pub watch_critical: Field<u8>,
+    /// Where the fill is kept for Prometheus.
+    pub watch_textfile: Field<Option<String>>,
     /// Whose names are used.
     pub names: Names,
     /// `overlayroot=` without `swap=1`: fstab's swap is kept off.
@@ -154,12 +161,16 @@ impl Config {
             git_verify: reader.parsed(&grammar::GIT_VERIFY, None, git::parse_verify),
             paths: reader.paths(),
             path_dev: reader.parsed(&grammar::PATH_DEV, None, path_spec::parse_dev),
+            watch_warn: reader.parsed(&grammar::WATCH_WARN, levels::WARN, levels::parse_percent),
+            watch_critical: reader.parsed(&grammar::WATCH_CRITICAL, levels::CRITICAL, levels::parse_percent),
+            watch_textfile: reader.parsed(&grammar::WATCH_TEXTFILE, None, levels::parse_textfile),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
             issues: reader.issues,
             notes: reader.notes,
         };
+        config.order_thresholds();
         if config.upper.origin == Origin::Default {
             config.take_ubuntu(inputs);
         }
@@ -181,6 +192,30 @@ impl Config {
     pub fn variables(&self) -> Vec<Var> {
         let populate = self.populate.value.iter().map(|asked| &asked.source);
         self.hostname.value.iter().chain(populate).flat_map(Template::vars).collect()
+    }
+
+    /// At which fill the upper's levels begin.
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds { warn: self.watch_warn.value, critical: self.watch_critical.value }
+    }
+
+    /// A warning that comes with the critical level or behind it is a mistake of one of the two.
+    fn order_thresholds(&mut self) {
+        let (warn, critical) = (self.watch_warn.value, self.watch_critical.value);
+        if warn < critical {
+            return;
+        }
+        let (warned, called) = (grammar::WATCH_WARN.name, grammar::WATCH_CRITICAL.name);
+        let (key, value, source, other) = match (&self.watch_warn.origin, &self.watch_critical.origin) {
+            (Origin::Given { source, .. }, _) => (warned, warn, source, format!("not below {called}, {critical}")),
+            (_, Origin::Given { source, .. }) => (called, critical, source, format!("not above {warned}, {warn}")),
+            _ => return,
+        };
+        let text = format!("{other}; the defaults {} and {} hold", levels::WARN, levels::CRITICAL);
+        let issue = make_issue(key, &value.to_string(), source, Problem::new(text, None));
+        self.issues.push(issue);
+        self.watch_warn = Field::default(levels::WARN);
+        self.watch_critical = Field::default(levels::CRITICAL);
     }
 
     fn take_ubuntu(&mut self, inputs: &Inputs) {

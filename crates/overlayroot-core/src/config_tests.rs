@@ -152,3 +152,36 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn the_levels_of_the_upper() {
+    let marks = |cmdline: &str, conf: &str| {
+        let config = read(cmdline, conf);
+        let marks = config.thresholds();
+        (marks.warn, marks.critical, config.issues)
+    };
+    assert_eq!(marks("rd.overlay", ""), (70, 90, Vec::new()));
+    assert_eq!(marks("rd.overlay.watch.warn=50", "rd.overlay.watch.critical=60"), (50, 60, Vec::new()));
+    let (warn, critical, issues) = marks("rd.overlay.watch.warn=0 rd.overlay.watch.critical=101", "");
+    assert_eq!((warn, critical, issues.len()), (70, 90, 2));
+    // One that contradicts the other's default is one mistake, and neither holds.
+    let (warn, critical, issues) = marks("rd.overlay.watch.warn=95", "");
+    assert_eq!((warn, critical, issues.len()), (70, 90, 1));
+    assert_eq!(
+        issues[0].to_string(),
+        "rd.overlay.watch.warn=95 in /proc/cmdline: not below rd.overlay.watch.critical, 90; the defaults 70 and 90 hold"
+    );
+    let (warn, critical, issues) = marks("", "rd.overlay.watch.critical=70");
+    assert_eq!((warn, critical, issues.len()), (70, 90, 1));
+    assert_eq!(issues[0].key, "rd.overlay.watch.critical");
+    let (_, _, issues) = marks("rd.overlay.watch.warn=80", "rd.overlay.watch.critical=80");
+    assert_eq!((issues.len(), issues[0].key.as_str()), (1, "rd.overlay.watch.warn"));
+}
+
+#[test]
+fn the_textfile() {
+    let config = read("", "rd.overlay.watch.textfile = /run/node/overlay root.prom");
+    assert_eq!(config.watch_textfile.value.as_deref(), Some("/run/node/overlay root.prom"));
+    let config = read("rd.overlay.watch.textfile=here.prom", "");
+    assert_eq!((config.watch_textfile.value, config.issues.len()), (None, 1));
+}

@@ -141,9 +141,33 @@ pub static PATH_DEV: Key = Key {
     default: "",
     help: "Device that keeps the paths of persist: which name none; without it they lie beside the upper.",
 };
+/// `rd.overlay.watch.warn`.
+pub static WATCH_WARN: Key = Key {
+    name: "rd.overlay.watch.warn",
+    deprecated: &[],
+    syntax: "PERCENT",
+    default: "70",
+    help: "From how full an upper on overlayctl watch and status warn: bytes, inodes, and memory for one in RAM.",
+};
+/// `rd.overlay.watch.critical`.
+pub static WATCH_CRITICAL: Key = Key {
+    name: "rd.overlay.watch.critical",
+    deprecated: &[],
+    syntax: "PERCENT",
+    default: "90",
+    help: "From how full an upper on they call it critical; more than rd.overlay.watch.warn.",
+};
+/// `rd.overlay.watch.textfile`.
+pub static WATCH_TEXTFILE: Key = Key {
+    name: "rd.overlay.watch.textfile",
+    deprecated: &[],
+    syntax: "PATH",
+    default: "",
+    help: "File in which overlayctl watch keeps the fill of the upper for Prometheus' node exporter.",
+};
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 15] = [
+pub static KEYS: [&Key; 18] = [
     &OVERLAY,
     &RESET,
     &READONLY,
@@ -159,6 +183,9 @@ pub static KEYS: [&Key; 15] = [
     &GIT_VERIFY,
     &PATH,
     &PATH_DEV,
+    &WATCH_WARN,
+    &WATCH_CRITICAL,
+    &WATCH_TEXTFILE,
 ];
 
 /// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).

@@ -87,3 +87,11 @@ pub const KEEP_WANTED: [(&str, &str); 2] = [
         "/usr/lib/systemd/system/overlayroot-rs-keep-late.service",
     ),
 ];
+/// What lay in which directory of the upper when the watch began ([`crate::growth`]).
+pub const SIZES: &str = "/run/overlayroot/sizes";
+/// That the upper was resized since the boot ([`crate::resize`]).
+pub const RESIZED: &str = "/run/overlayroot/resized.json";
+/// What who logs in is told (pam_motd(8)).
+pub const MOTD: &str = "/run/motd.d/overlayroot-rs";
+/// Held by the watch that runs.
+pub const WATCH_LOCK: &str = "/run/overlayroot/watch.lock";

@@ -6,6 +6,8 @@
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::{Config, Inputs, Origin};
 use overlayroot_core::grammar::{KEYS, Key};
+use overlayroot_core::journal::message_id;
+use overlayroot_core::levels::FillLevel;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -155,6 +157,18 @@ fn pull_codes() -> BTreeSet<String> {
     let codes = quoted_behind(&source, &["code:", "Failure::new("]);
     assert!(codes.contains("not-signed") && codes.contains("interrupted") && codes.contains("script"), "{codes:?}");
     codes
+}
+
+#[test]
+fn the_message_ids_are_the_documents() {
+    let (page, guide) = (man("docs/man/overlayctl.8"), read("docs/levels.md"));
+    for (level, word) in
+        [(FillLevel::Fine, "room again"), (FillLevel::Warning, "warning"), (FillLevel::Critical, "critical")]
+    {
+        let want = format!("{} ({word})", message_id(level));
+        assert!(page.contains(&want), "docs/man/overlayctl.8 lacks '{want}'");
+        assert!(level == FillLevel::Fine || guide.contains(message_id(level)), "docs/levels.md lacks {word}'s");
+    }
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub mod subvol_probe;
 pub mod sweep;
 pub mod table;
 pub mod tree;
+pub mod treesize;
 pub mod undo;
+pub mod upperfill;
 pub mod verify;
 pub mod watched;

@@ -143,6 +143,17 @@ pub fn apply(quota: &Quota) -> Result<()> {
     in_force(quota)
 }
 
+/// Changes the limit of an upper in use. `device`: of its file system.
+///
+/// # Errors
+/// Where there is no limit to change, or the kernel refuses.
+pub fn change(device: &str, upper: &str, bytes: u64) -> Result<()> {
+    let held = project::joined(upper)?;
+    let quotas = Device { path: CString::new(device).context("a device whose name holds a NUL")? };
+    ensure!(held && quotas.enforced(), "{upper} is not held to a size by the kernel");
+    quotas.limit(bytes).with_context(|| format!("limiting {upper} to {}", human(bytes)))
+}
+
 /// statvfs(3) of a limited directory shows the limit; that of one without shows the whole file system.
 fn in_force(quota: &Quota) -> Result<()> {
     // xfs frees in the background what a reset has removed.

@@ -232,6 +232,35 @@ journal_has() {
     journalctl -b --no-pager | grep -qF -- "$1" || fail "the journal has no such line"
 }
 
+# soon COMMAND: it succeeds within a minute
+soon() {
+    for _ in $(seq 60); do
+        eval "$*" >/dev/null 2>&1 && return
+        sleep 1
+    done
+    eval "$*"
+}
+
+# fill FILE PERCENT: writes zeros until the root is that full
+fill() {
+    while [ "$(df --output=pcent / | tail -n 1 | tr -dc 0-9)" -lt "$2" ]; do
+        head -c 1M /dev/zero >>"$1" || return
+        sync "$1"
+        sleep 0.1
+    done
+}
+
+# told LEVEL TEXT: the journal has an entry of overlayctl watch with that level's id, and the text in its message
+told() {
+    case $1 in
+    fine) id=bab07107256445fcbc80239c16baa71a ;;
+    warning) id=27287f8d36354f40b0d6aae5b5b25f6e ;;
+    critical) id=1089deaf39124c55b336bfb9d200c84b ;;
+    esac
+    entry=$(journalctl -b -o json MESSAGE_ID="$id" | jq -r '"\(.OVERLAY_LEVEL) \(.MESSAGE)"' | tail -n 1)
+    case $entry in "$1 "*"$2"*) ;; *) fail "$1: ${entry:-no entry}" ;; esac
+}
+
 # counts FILE NUMBER: appends a line; the file then has that many
 counts() {
     echo line >>"$1"

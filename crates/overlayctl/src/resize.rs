@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl resize`: gives the upper in use more room, or less, while it runs.
+
+use crate::fill::sentence;
+use crate::loopfile::by_hand;
+use anyhow::{Context, Result, ensure};
+use overlayroot_core::config::Config;
+use overlayroot_core::ondisk::{LoopFile, Size, parse_loop_by_hand};
+use overlayroot_core::paths;
+use overlayroot_core::record::{Record, UpperKind};
+use overlayroot_core::resize::{self, Amount, Resized, told};
+use overlayroot_core::upper;
+use overlayroot_linux::log::{self, Level};
+use overlayroot_linux::room::room;
+use overlayroot_linux::upperfill::{self, Upper, reading};
+use overlayroot_linux::{loophand, mounts, quota, recordfile, sources, store};
+use std::fs;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What `overlayctl resize` is asked for.
+#[derive(Debug, clap::Args)]
+pub struct Asked {
+    /// 2G, +512M, or 50% (of RAM for an upper in RAM, else of the file system that holds it)
+    #[arg(value_parser = Amount::parse, required_unless_present = "inodes")]
+    size: Option<Amount>,
+    /// How many files an upper in RAM may have: 200k, +50k
+    #[arg(long, value_name = "N", value_parser = Amount::parse_count)]
+    inodes: Option<Amount>,
+    /// Print what would be done, change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// Done, or why it is refused.
+type Answer = Result<Result<(), String>>;
+
+/// Resizes. Exits with 1 where that is refused.
+pub fn run(asked: &Asked) -> Result<ExitCode> {
+    log::start(Level::WARN, false);
+    match resize(asked)? {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(why) => {
+            eprintln!("overlayctl: {why}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn resize(asked: &Asked) -> Answer {
+    let Some(record) = recordfile::read(paths::RECORD)? else {
+        return Ok(Err("no record of this boot: the initramfs lacks overlayroot-rs".to_owned()));
+    };
+    let Some(upper) = upperfill::find(&record)? else {
+        return Ok(Err(resize::instead(UpperKind::None, "", "")));
+    };
+    match (upper.kind, asked.size) {
+        (UpperKind::Tmpfs, _) => tmpfs(asked, &upper),
+        _ if asked.inodes.is_some() => Ok(Err(format!(
+            "the number of inodes can be changed for an upper in RAM only; here it is that of the {} on {}",
+            upper.mount.fstype, upper.mount.at
+        ))),
+        (UpperKind::Loop, Some(size)) => file(size, asked.dry_run, &record, &upper),
+        (UpperKind::Dir, Some(size)) => directory(size, asked.dry_run, &upper),
+        (kind, _) => Ok(Err(resize::instead(kind, &upper.mount.fstype, &upper.mount.source))),
+    }
+}
+
+fn tmpfs(asked: &Asked, upper: &Upper) -> Answer {
+    let at = &upper.mount.at;
+    let before = reading(&upper.at, "tmpfs")?;
+    let limits = match resize::tmpfs(asked.size, asked.inodes, &before) {
+        Ok(limits) => limits,
+        Err(why) => return Ok(Err(why)),
+    };
+    for warning in &limits.warnings {
+        eprintln!("overlayctl: warning: {warning}");
+    }
+    let options = limits.options();
+    if asked.dry_run {
+        println!("{:<18} {at} with {options}", "remount");
+        return Ok(Ok(()));
+    }
+    mounts::remount_with(at, &options)?;
+    let after = reading(&upper.at, "tmpfs")?;
+    ensure!(
+        limits.bytes.is_none_or(|bytes| bytes == after.bytes) && limits.inodes.is_none_or(|n| n == after.inodes),
+        "the kernel took {options} for {at}, and has {} bytes and {} inodes",
+        after.bytes,
+        after.inodes
+    );
+    remember(Resized {
+        bytes_before: limits.bytes.map_or(0, |_| before.bytes),
+        bytes: limits.bytes.unwrap_or(0),
+        inodes_before: limits.inodes.map_or(0, |_| before.inodes),
+        inodes: limits.inodes.unwrap_or(0),
+        lasts: false,
+        at: now(),
+    });
+    println!("{}; until the next boot: rd.overlay=tmpfs:{options} keeps it", sentence(&after));
+    Ok(Ok(()))
+}
+
+/// The running upper's own file grows, as by `overlayctl loop grow`.
+fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Answer {
+    let effective = &record.effective;
+    let path = effective.path.as_deref().context("this boot's record does not name the loop file")?;
+    let holder = if effective.device.is_some() { paths::HOLDER_KEPT } else { paths::ROOT_KEPT };
+    let here = format!("{holder}{path}");
+    let before = fs::metadata(&here).with_context(|| format!("looking at {here}"))?.len();
+    let room = room(&here)?;
+    let bytes = match resize::file(size, before, room.bytes) {
+        Ok(bytes) => bytes,
+        Err(why) => return Ok(Err(why)),
+    };
+    let asked = LoopFile { path: here, dev: None, size: Some(Size::Bytes(bytes)), ..configured(path)? };
+    let (more, keep) = (bytes - before, asked.reserved(room.bytes));
+    let free = room.available.saturating_sub(keep);
+    if more > free {
+        let (more, free, keep) = (told(more), told(free), told(keep));
+        return Ok(Err(format!("{more} more are needed, and {free} can be had: {keep} stay in reserve")));
+    }
+    by_hand(dry_run, |hand| loophand::grow(&asked, hand))?;
+    if !dry_run {
+        let resized = Resized { bytes_before: before, bytes, inodes_before: 0, inodes: 0, lasts: true, at: now() };
+        remember(resized);
+        println!("{}", sentence(&reading(&upper.at, &upper.mount.fstype)?));
+    }
+    Ok(Ok(()))
+}
+
+/// The parameters that the configuration has for this file: its reserve counts.
+fn configured(path: &str) -> Result<LoopFile> {
+    match Config::read(&sources::read(Some("/"))).upper.value {
+        upper::Upper::Loop(file) if file.path == path => Ok(file),
+        _ => parse_loop_by_hand(path).map_err(|problem| anyhow::anyhow!("{problem}")),
+    }
+}
+
+fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Answer {
+    let before = reading(&upper.at, &upper.mount.fstype)?;
+    let bytes = match resize::quota(size, &before, room(paths::ROOT_KEPT)?.bytes) {
+        Ok(bytes) => bytes,
+        Err(why) => return Ok(Err(why)),
+    };
+    let directory = fs::canonicalize(&upper.directory).with_context(|| format!("following {}", upper.directory))?;
+    let directory = directory.to_string_lossy();
+    if dry_run {
+        println!("{:<18} {} for {directory}, {}", "quota", told(bytes), upper.mount.source);
+        return Ok(Ok(()));
+    }
+    quota::change(&upper.mount.source, &directory, bytes)?;
+    let bytes_before = before.bytes;
+    remember(Resized { bytes_before, bytes, inodes_before: 0, inodes: 0, lasts: false, at: now() });
+    let after = reading(&upper.at, &upper.mount.fstype)?;
+    println!("{}; until the next boot: size={} of rd.overlay=dir: keeps it", sentence(&after), told(bytes));
+    Ok(Ok(()))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// That the size is not what the boot made it.
+pub fn resized() -> Option<Resized> {
+    serde_json::from_str(&fs::read_to_string(paths::RESIZED).ok()?).ok()
+}
+
+fn remember(now: Resized) {
+    let all = now.after(resized());
+    let text = serde_json::to_string(&all).unwrap_or_default();
+    // It is done, whether it can be told or not.
+    if let Err(error) = store::write_atomic(paths::RESIZED, &(text + "\n")) {
+        eprintln!("overlayctl: {error:#}");
+    }
+}

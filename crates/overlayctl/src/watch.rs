@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl watch`: looks at the upper's fill for as long as the system runs, and tells of each level.
+//!
+//! No kernel tells of a file system that fills up, so there is a timer, which follows the rate of growth; one
+//! look is two system calls. A tmpfs has an event besides: the kernel tells of memory that gets scarce.
+
+mod culprits;
+mod pressure;
+mod tell;
+
+use crate::fill::sentence;
+use anyhow::{Context, Result};
+use culprits::Culprits;
+use nix::fcntl::{Flock, FlockArg};
+use overlayroot_core::config::Config;
+use overlayroot_core::issue::shown;
+use overlayroot_core::levels::{FillLevel, Reading, Thresholds, is_loud};
+use overlayroot_core::paths;
+use overlayroot_core::record::UpperKind;
+use overlayroot_core::textfile;
+use overlayroot_linux::upperfill::{self, Upper};
+use overlayroot_linux::{recordfile, sources, store};
+use pressure::Pressure;
+use std::fs::File;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// The file for Prometheus is written anew after this time, and at each change.
+const EXPORT: Duration = Duration::from_secs(15);
+
+/// What `overlayctl watch` is asked for.
+#[derive(Debug, clap::Args)]
+pub struct Asked {
+    /// Take back what an earlier watch left: motd and targets; watch nothing
+    #[arg(long)]
+    clear: bool,
+}
+
+/// Watches until it is ended; returns at once where `/` is no overlay of this project.
+pub fn run(asked: &Asked) -> Result<ExitCode> {
+    let record = if asked.clear { None } else { recordfile::read(paths::RECORD)? };
+    let upper = record.as_ref().map(upperfill::find).transpose()?.flatten();
+    if upper.is_none() && !asked.clear {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Two would take back what the other has told.
+    let _held = lock()?;
+    tell::clear();
+    let Some(upper) = upper else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let config = Config::read(&sources::read(Some("/")));
+    for issue in config.issues.iter().filter(|issue| issue.key.starts_with("rd.overlay.watch")) {
+        eprintln!("overlayctl: {issue}");
+    }
+    let mut watch = Watch {
+        culprits: Culprits::begin(&upper.directory),
+        upper,
+        marks: config.thresholds(),
+        textfile: config.watch_textfile.value.clone(),
+        level: FillLevel::Fine,
+        told: None,
+        exported: None,
+        failed: false,
+    };
+    let mut pressure = Pressure::open(watch.upper.mount.fstype == "tmpfs");
+    let mut before: Option<(u64, Instant)> = None;
+    loop {
+        let share = watch.look()?;
+        let now = Instant::now();
+        let earlier = before.map(|(share, at)| (share, now.duration_since(at)));
+        before = Some((share, now));
+        pressure.wait(watch.marks.pause(share, earlier));
+    }
+}
+
+fn lock() -> Result<Flock<File>> {
+    let file = File::create(paths::WATCH_LOCK).with_context(|| format!("making {}", paths::WATCH_LOCK))?;
+    let held = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    held.map_err(|(_, error)| error).context("another watch runs")
+}
+
+struct Watch {
+    upper: Upper,
+    marks: Thresholds,
+    textfile: Option<String>,
+    culprits: Culprits,
+    level: FillLevel,
+    /// What terminals were told last, and when.
+    told: Option<(FillLevel, Instant)>,
+    exported: Option<Instant>,
+    failed: bool,
+}
+
+impl Watch {
+    /// One look. Gives back the share of the scarcest resource, in hundredths of a percent.
+    fn look(&mut self) -> Result<u64> {
+        let reading = upperfill::reading(&self.upper.at, &self.upper.mount.fstype)?;
+        let (_, share) = reading.worst();
+        let next = self.marks.next(self.level, share / 100);
+        if next != self.level {
+            self.change(next, &reading);
+        }
+        self.export(&reading);
+        Ok(share)
+    }
+
+    /// Targets first: what hangs on them may make room. Who grew is looked up then.
+    fn change(&mut self, next: FillLevel, reading: &Reading) {
+        let before = std::mem::replace(&mut self.level, next);
+        self.exported = None;
+        tell::targets(before, next);
+        let (resource, share) = reading.worst();
+        let found = match next {
+            FillLevel::Fine => None,
+            _ => Some(self.culprits.find(&self.upper.directory, resource)),
+        };
+        let mut text = sentence(reading);
+        if let Some(found) = &found {
+            text.push_str(&found.to_string());
+        }
+        let fine = next == FillLevel::Fine;
+        let message = if fine { format!("there is room again: {text}") } else { text.clone() };
+        let mount = &self.upper.mount;
+        let mut fields = vec![
+            ("MESSAGE", message),
+            ("OVERLAY_LEVEL", next.word().to_owned()),
+            ("OVERLAY_LEVEL_BEFORE", before.word().to_owned()),
+            ("OVERLAY_RESOURCE", resource.word().to_owned()),
+            ("OVERLAY_PERCENT", (share / 100).to_string()),
+            ("OVERLAY_USED", reading.used.to_string()),
+            ("OVERLAY_AVAILABLE", reading.available.to_string()),
+            ("OVERLAY_INODES", reading.inodes.to_string()),
+            ("OVERLAY_INODES_USED", reading.inodes_used.to_string()),
+            ("OVERLAY_UPPER", shown(&format!("{} {} on {}", mount.fstype, mount.source, mount.at))),
+        ];
+        for one in found.iter().flat_map(|found| &found.list) {
+            fields.push(("OVERLAY_GREW", format!("{} {} {}", one.by.bytes, one.by.inodes, shown(&one.directory))));
+        }
+        tell::journal(next, &fields);
+        tell::motd((!fine).then(|| format!("{}: {text}.\n{}\n", next.word(), self.hint())).as_deref());
+        if is_loud(next, self.told.map(|(level, at)| (level, at.elapsed()))) {
+            self.told = Some((next, Instant::now()));
+            tell::wall(&format!("{}: {text}\n{}", next.word(), self.hint()));
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self.upper.kind {
+            UpperKind::Tmpfs | UpperKind::Loop => {
+                "See: overlayctl status. More room while it runs: overlayctl resize SIZE"
+            }
+            _ => "See: overlayctl status",
+        }
+    }
+
+    fn export(&mut self, reading: &Reading) {
+        let Some(path) = &self.textfile else {
+            return;
+        };
+        if self.exported.is_some_and(|at| at.elapsed() < EXPORT) {
+            return;
+        }
+        self.exported = Some(Instant::now());
+        let text = textfile::text(reading, self.level, self.marks, &self.upper.mount.fstype);
+        match store::write_atomic(path, &text) {
+            Ok(()) => self.failed = false,
+            // Once, not every 15 s.
+            Err(error) if !std::mem::replace(&mut self.failed, true) => eprintln!("overlayctl: {error:#}"),
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Waits: for a time, or until the kernel says that memory gets scarce (its Documentation/accounting/psi.rst).
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
+/// Tasks that stood still for memory for 150 ms of a second. The kernel tells of it once a second at most.
+const TRIGGER: &[u8] = b"some 150000 1000000\0";
+
+/// The kernel's event, where it has it (Linux 5.2, not switched off).
+pub struct Pressure(Option<File>);
+
+impl Pressure {
+    /// Asks for the event, where it is `wanted`.
+    pub fn open(wanted: bool) -> Self {
+        let open = || {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).custom_flags(nix::libc::O_NONBLOCK);
+            let mut file = options.open("/proc/pressure/memory").ok()?;
+            file.write_all(TRIGGER).ok().map(|()| file)
+        };
+        Self(wanted.then(open).flatten())
+    }
+
+    /// Waits so long, or until the event.
+    pub fn wait(&mut self, time: Duration) {
+        let Some(file) = &self.0 else {
+            return std::thread::sleep(time);
+        };
+        let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
+        let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+        let polled = poll(&mut fds, timeout);
+        let failed = fds.iter().any(|fd| fd.revents().is_some_and(|events| events.contains(PollFlags::POLLERR)));
+        if polled.is_err() || failed {
+            // Never in a loop without a pause.
+            self.0 = None;
+            std::thread::sleep(time);
+        }
+    }
+}

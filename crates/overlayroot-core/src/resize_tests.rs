@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+use super::*;
+use crate::levels::Memory;
+
+const MIB: u64 = 1 << 20;
+
+fn upper() -> Reading {
+    let memory = Memory { ram: 1000 * MIB, available: 500 * MIB, swap: 200 * MIB, swap_free: 200 * MIB, shared: 0 };
+    Reading {
+        bytes: 512 * MIB,
+        used: 300 * MIB,
+        available: 212 * MIB,
+        inodes: 1000,
+        inodes_used: 400,
+        memory: Some(memory),
+    }
+}
+
+fn amount(text: &str) -> Amount {
+    Amount::parse(text).unwrap()
+}
+
+#[test]
+fn sizes() {
+    assert_eq!(amount("2G"), Amount::Exactly(2 << 30));
+    assert_eq!(amount("50%"), Amount::Percent(50));
+    assert_eq!(amount("+512M"), Amount::More(512 * MIB));
+    assert_eq!(amount("1024"), Amount::Exactly(1024));
+    for bad in ["", "0", "+0", "0%", "+50%", "-1G", "++1", "+", "%", "1.5G", "2GB", "+-1", "1001%", "G", " 1G"] {
+        assert!(Amount::parse(bad).unwrap_err().contains("50%"), "{bad}");
+    }
+    assert_eq!(Amount::parse_count("200k"), Ok(Amount::Exactly(204_800)));
+    assert!(Amount::parse_count("50%").is_err() && Amount::parse_count("x").is_err());
+}
+
+#[test]
+fn a_tmpfs_grows_and_shrinks_down_to_what_is_in_it() {
+    let bytes = |text: &str| tmpfs(Some(amount(text)), None, &upper()).map(|limits| limits.bytes.unwrap() / MIB);
+    assert_eq!((bytes("800M"), bytes("+100M"), bytes("40%"), bytes("300M")), (Ok(800), Ok(612), Ok(400), Ok(300)));
+    assert_eq!(bytes("299M").unwrap_err(), "299M is less than the 300M in it: nothing is thrown away");
+    assert!(bytes("1").is_err());
+    let whole = tmpfs(Some(amount("400M")), None, &upper()).unwrap();
+    assert_eq!((whole.options(), whole.warnings.len()), ("size=419430400".to_owned(), 0));
+}
+
+#[test]
+fn more_than_ram_and_swap_is_a_warning() {
+    let limits = tmpfs(Some(amount("1201M")), None, &upper()).unwrap();
+    assert!(limits.warnings[0].contains("1201M is more than the 1200M of RAM and swap"), "{limits:?}");
+    assert!(tmpfs(Some(amount("1200M")), None, &upper()).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn inodes_of_a_tmpfs() {
+    let set = |text: &str| tmpfs(None, Some(Amount::parse_count(text).unwrap()), &upper());
+    assert_eq!(set("+1000").unwrap().options(), "nr_inodes=2000");
+    assert_eq!(set("399").unwrap_err(), "399 inodes are less than the 400 in use");
+    let both = tmpfs(Some(amount("1000M")), Some(Amount::Exactly(5000)), &upper()).unwrap();
+    assert_eq!(both.options(), "size=1048576000,nr_inodes=5000");
+}
+
+#[test]
+fn what_has_no_limit_gets_none() {
+    let free = Reading { bytes: 0, inodes: 0, ..upper() };
+    assert!(tmpfs(Some(amount("1G")), None, &free).unwrap_err().contains("no limit of bytes"));
+    assert!(tmpfs(None, Some(Amount::More(5)), &free).unwrap_err().contains("no limit of inodes"));
+}
+
+#[test]
+fn a_file_only_grows() {
+    assert_eq!(file(amount("+100M"), 128 * MIB, 1000 * MIB), Ok(228 * MIB));
+    assert_eq!(file(amount("50%"), 128 * MIB, 1001 * MIB), Ok(500 * MIB));
+    for less in ["128M", "10%", "1k"] {
+        assert!(file(amount(less), 128 * MIB, 1000 * MIB).unwrap_err().contains("not made smaller"), "{less}");
+    }
+}
+
+#[test]
+fn a_directory_without_a_limit_is_refused() {
+    let limited = Reading { bytes: 64 * MIB, used: 60 * MIB, available: 4 * MIB, ..Reading::default() };
+    assert_eq!(quota(amount("+64M"), &limited, 1000 * MIB), Ok(128 * MIB));
+    assert!(quota(amount("60M"), &limited, 1000 * MIB).unwrap_err().contains("60M in it"));
+    assert!(quota(amount("+1M"), &limited, 64 * MIB).unwrap_err().contains("not held to a size"));
+}
+
+#[test]
+fn every_other_kind_says_what_to_do() {
+    assert!(instead(UpperKind::Device, "xfs", "/dev/vdb").contains("xfs_growfs"));
+    assert!(instead(UpperKind::Subvol, "btrfs", "").contains("btrfs device add"));
+    assert!(instead(UpperKind::None, "", "").contains("no overlay"));
+}
+
+#[test]
+fn the_first_size_is_remembered() {
+    let first = Resized { bytes_before: 512 * MIB, bytes: 800 * MIB, inodes_before: 0, inodes: 0, lasts: false, at: 1 };
+    let second =
+        Resized { bytes_before: 800 * MIB, bytes: 1024 * MIB, inodes_before: 100, inodes: 200, ..first.clone() };
+    let both = second.after(Some(first));
+    assert_eq!(both.to_string(), "1G instead of 512M, 200 inodes instead of 100; until the next boot");
+    let inodes = Resized { bytes_before: 0, bytes: 0, inodes_before: 200, inodes: 300, lasts: false, at: 3 };
+    let all = inodes.after(Some(both));
+    assert_eq!((all.bytes, all.inodes_before, all.inodes, all.at), (1024 * MIB, 100, 300, 3));
+}
