@@ -89,9 +89,9 @@ pub fn save(root: &str, store: &str, path: &str) -> Result<Saved> {
     Ok(saved)
 }
 
-/// One at a time: at the shutdown the unit may still be at it.
+/// One at a time: at the shutdown the unit may still be at it. The boot has made the directory: where it is not
+/// there, its file system has been unmounted.
 fn lock(store: &str) -> Result<File> {
-    fs::create_dir_all(store).with_context(|| format!("making {store}"))?;
     let file = File::open(store).with_context(|| format!("opening {store}"))?;
     flock(&file, FlockOperation::LockExclusive).with_context(|| format!("locking {store}"))?;
     Ok(file)

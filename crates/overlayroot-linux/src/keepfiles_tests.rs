@@ -105,6 +105,8 @@ fn an_identity_that_is_none_is_not_kept() {
     stage.write("root/etc/machine-id", "");
     assert_eq!(save(), Saved::default());
     assert_eq!(stage.read("store/etc/machine-id"), id);
+    assert!(super::save(&stage.at("root"), &stage.at("nowhere"), MACHINE_ID).is_err());
+    assert!(!Path::new(&stage.at("nowhere")).exists());
     fs::create_dir(stage.at("root/etc/dir")).unwrap();
     assert!(super::save(&stage.at("root"), &stage.at("store"), "/etc/dir").is_err());
 }
