@@ -187,10 +187,13 @@ fn expected(now: &Tree, was: &Tree) -> BTreeMap<Vec<u8>, Kind> {
     changes
 }
 
+/// A path, and what it holds now and held.
+type Contents = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+
 #[derive(Default)]
 struct Found {
     changes: BTreeMap<Vec<u8>, Kind>,
-    contents: Vec<(Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>)>,
+    contents: Vec<Contents>,
     twice: Vec<Vec<u8>>,
     problems: Vec<String>,
 }

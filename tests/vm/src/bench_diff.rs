@@ -87,11 +87,8 @@ fn measure(program: &Path, top: &Path) -> Result<[f64; 3]> {
     let (upper, lower) = (upper.to_str().context("UTF-8")?, lower.to_str().context("UTF-8")?);
     let program = program.to_str().context("UTF-8")?;
     let diff = [program, "diff", "--upperdir", upper, "--lowerdir", lower];
-    let lines: [Vec<&str>; 3] = [
-        vec!["find", upper, "-printf", "%p %s %m %T@\\n"],
-        diff.to_vec(),
-        [&diff[..], &["--json"]].concat(),
-    ];
+    let lines: [Vec<&str>; 3] =
+        [vec!["find", upper, "-printf", "%p %s %m %T@\\n"], diff.to_vec(), [&diff[..], &["--json"]].concat()];
     let out = top.join("out");
     // once for the caches; and each must have seen all of it
     for line in &lines {
