@@ -76,11 +76,10 @@ const BLOCK: usize = 1024;
 
 /// The value of a variable of the block, as it stands there.
 pub fn variable(block: &[u8], name: &str) -> Option<Vec<u8>> {
-    let found = lines(block).into_iter().find_map(|line| {
+    lines(block).into_iter().find_map(|line| {
         let line = split_end(line).0;
         line.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec)
-    });
-    found
+    })
 }
 
 /// The block with exactly these arguments of ours in `kernelopts`.
