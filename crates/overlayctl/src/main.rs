@@ -6,6 +6,7 @@ mod args;
 mod bar;
 mod check;
 mod doctor;
+mod enable;
 mod hostprobe;
 mod image;
 mod imagemenu;
@@ -15,6 +16,7 @@ mod kept;
 mod keys;
 mod live;
 mod loopfile;
+mod migrate;
 mod plan;
 mod pull;
 mod reset;
@@ -49,6 +51,9 @@ fn main() -> ExitCode {
         Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
         Command::Pull { timeout, plain_root } => pull::run(timeout, plain_root),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
+        Command::Enable(asked) => enable::enable(&asked),
+        Command::Disable(asked) => enable::disable(&asked),
+        Command::Migrate(asked) => migrate::run(&asked),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
