@@ -135,6 +135,21 @@ pub enum Command {
     /// Run after each boot by overlayroot-rs-keep.service, and at the shutdown.
     /// Exits with 1 where one can't be saved.
     Keep(keep::Args),
+    /// Put kernel arguments into the boot loader, and the module into every initramfs to come
+    ///
+    /// By grubby, boot loader entries, /etc/kernel/cmdline, /etc/default/grub.d,
+    /// cmdline.txt or extlinux.conf, whichever this system has. What was there of
+    /// rd.overlay* is replaced.
+    Enable(crate::enable::Enable),
+    /// Take every rd.overlay* out of the boot loader again
+    Disable(crate::enable::Disable),
+    /// Turn what other overlays were told into a configuration file
+    ///
+    /// Reads Ubuntu's overlayroot, raspi-config, dracut's rd.live.overlay*, kiwi,
+    /// RHEL's readonly-root with its tables, and live-boot's persistence.conf.
+    /// What can't be carried over becomes a comment. Exits with 1 where nothing
+    /// was found.
+    Migrate(crate::migrate::Migrate),
     /// Make an image of a root for nodes that boot over the network
     Image {
         /// What to do.

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What only the host can tell `overlayctl doctor`: RAM, images of the initramfs, others that are installed.
 
+use crate::enable;
 use crate::kept;
 use crate::pull::asked::lacking;
 use overlayroot_core::config::Config;
 use overlayroot_core::doctor::{Host, KernelImage, MODULES};
 use overlayroot_core::doctor_image::is_module;
+use overlayroot_core::doctor_loader::Loader;
 use overlayroot_core::facts::Facts;
 use overlayroot_core::git;
+use overlayroot_core::loader::{MODULE, line, state};
 use overlayroot_core::{mountinfo, paths};
 use overlayroot_linux::mounts;
 use overlayroot_linux::stale::{Stored, stored};
@@ -38,8 +41,25 @@ pub fn look(config: &Config, facts: &Facts) -> Host {
         upper: upper(config, facts),
         boot_in_overlay,
         lacking: git::asked(config).ok().flatten().map(|asked| lacking(&asked)).unwrap_or_default(),
+        loader: Some(loader(boot_in_overlay)),
         is_root: fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0),
     }
+}
+
+/// What the boot loader's files say. Where they lie in the overlay, those of the lower count.
+fn loader(boot_in_overlay: bool) -> Loader {
+    let read = |root: &str| {
+        let tree = enable::read::tree(root).map_err(|error| format!("{error:#}"))?;
+        let (kind, _) = tree.detect()?;
+        Ok::<_, String>((state::state(&tree, kind), tree.files.contains_key(MODULE)))
+    };
+    let found = match boot_in_overlay {
+        true => read(paths::LOWER).or_else(|_| read("/")),
+        false => read("/"),
+    };
+    let module = found.as_ref().is_ok_and(|(_, module)| *module);
+    let cmdline = fs::read("/proc/cmdline").unwrap_or_default();
+    Loader { state: found.map(|(state, _)| state), running: line::ours(cmdline.trim_ascii_end()), module }
 }
 
 fn boot_in_overlay() -> bool {

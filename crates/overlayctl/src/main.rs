@@ -9,6 +9,7 @@ mod diff;
 mod doctor;
 mod du;
 mod fill;
+mod enable;
 mod hostprobe;
 mod image;
 mod imagemenu;
@@ -20,6 +21,7 @@ mod keys;
 mod label;
 mod live;
 mod loopfile;
+mod migrate;
 mod plan;
 mod pull;
 mod reset;
@@ -61,6 +63,9 @@ fn main() -> ExitCode {
         Command::Pull { timeout, plain_root } => pull::run(timeout, plain_root),
         Command::Label => label::run(),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
+        Command::Enable(asked) => enable::enable(&asked),
+        Command::Disable(asked) => enable::disable(&asked),
+        Command::Migrate(asked) => migrate::run(&asked),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
         Command::Keep(asked) => keep::run(&asked),
         Command::Resize(asked) => resize::run(&asked),

@@ -6,6 +6,8 @@
 //! the ends of a value or token, there are no escapes, and an unclosed quote runs to the end,
 //! also across sources. `vm content` holds this file against the real program of each test root.
 
+use std::ops::Range;
+
 /// One place arguments come from, in the order of rising precedence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -45,7 +47,7 @@ impl Arg {
 }
 
 /// The kernel's `isspace` is Latin-1: 0xA0 counts, even inside a UTF-8 sequence.
-fn is_space(byte: u8) -> bool {
+pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b'\t'..=b'\r' | b' ' | 0xA0)
 }
 
@@ -78,6 +80,23 @@ pub fn lex(sources: &[Source]) -> Vec<Arg> {
         at += len.max(1);
     }
     args
+}
+
+/// The arguments of one text with the bytes that each takes up, quotes included, in their order.
+pub fn spans(text: &[u8]) -> Vec<(Range<usize>, Arg)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = text.get(at..) {
+        let Some(skip) = rest.iter().position(|&byte| !is_space(byte)) else {
+            break;
+        };
+        at += skip;
+        let (len, key, value) = next_arg(text.get(at..).unwrap_or_default());
+        let end = at + len.max(1);
+        found.push((at..end, Arg { key, value, source: String::new() }));
+        at = end;
+    }
+    found
 }
 
 /// One token: how many bytes it takes, its key and its value.
@@ -186,6 +205,16 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn spans_are_what_lex_reads(text in "[ a=\"\t\u{a0}]{0,20}") {
+            let text = text.into_bytes();
+            let spanned: Vec<Arg> = spans(&text).into_iter().map(|(_, arg)| arg).collect();
+            // lex puts a blank behind each source, which only an open quote takes in
+            if text.iter().filter(|&&byte| byte == b'"').count() % 2 == 0 {
+                proptest::prop_assert_eq!(spanned, lex(&[Source::new("", text)]));
+            }
+        }
+
         #[test]
         fn never_panics_and_never_makes_bytes_up(text: Vec<u8>) {
             let total: usize = lex(&[Source::new("x", text.clone())])

@@ -58,6 +58,8 @@ pub struct Host {
     pub boot_in_overlay: bool,
     /// What a pull needs and the root lacks: programs, and the file of allowed signers.
     pub lacking: Vec<String>,
+    /// The boot loader.
+    pub loader: Option<crate::doctor_loader::Loader>,
     /// Whether devices can be read.
     pub is_root: bool,
 }
@@ -107,6 +109,9 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
     }
     crate::doctor_cache::examine(inputs, config, host, &mut found);
     crate::doctor_pull::examine(config, asked, host, &mut found);
+    if let Some(loader) = &host.loader {
+        crate::doctor_loader::examine(inputs, config, loader, &mut found);
+    }
     if host.boot_in_overlay {
         let text = "/boot lies in the overlay: kernels and images made now go to the upper, where no boot loader looks";
         found.push(finding("boot", Grade::Note, text, "update kernels in a boot with rd.overlay=0"));

@@ -5,6 +5,7 @@
 pub mod assemble;
 pub mod blkid;
 pub mod blkpg;
+pub mod bootfile;
 pub mod btrfs;
 pub mod device;
 pub mod disk_probe;
