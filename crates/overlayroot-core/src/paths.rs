@@ -68,3 +68,12 @@ pub const PULL_DIR: &str = "/var/lib/overlayroot-rs/pull";
 pub const PULL_UNIT: &str = "/usr/lib/systemd/system/overlayroot-rs-pull.service";
 /// The link that has the booted system start it.
 pub const PULL_WANTED: &str = "/run/systemd/system/multi-user.target.wants/overlayroot-rs-pull.service";
+/// What a shell in the lower left, for the rest of this boot ([`crate::servicing::Serviced`]).
+pub const SERVICED: &str = "/run/overlayroot/serviced.json";
+/// Held by the shell that runs.
+pub const SHELL_LOCK: &str = "/run/overlayroot/shell.lock";
+/// Where that shell has the lower, in mounts of its own.
+pub const SHELL: &str = "/run/overlayroot/shell";
+/// The lower once more, where its file system could not be made read-only again after a shell: it can be at the
+/// shutdown, for what is here is still mounted then.
+pub const SERVICED_KEPT: &str = "/run/initramfs/overlayroot/serviced";
