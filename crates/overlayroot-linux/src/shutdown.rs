@@ -55,7 +55,7 @@ struct Writable {
 }
 
 fn writable() -> Result<Vec<Writable>> {
-    let places = [paths::ROOT_KEPT, paths::HOLDER_KEPT, paths::BACKING_KEPT];
+    let places = [paths::ROOT_KEPT, paths::HOLDER_KEPT, paths::BACKING_KEPT, paths::SERVICED_KEPT];
     let ours = |mount: &Mount| places.contains(&mount.at.as_str());
     let mounts = mounts::read()?.into_iter().filter(|mount| ours(mount) && !mount.super_read_only());
     Ok(mounts.map(|mount| Writable { remountable: !mount.devno.starts_with("0:"), at: mount.at }).collect())
