@@ -6,6 +6,7 @@ use overlayroot_core::fetched::Fetched;
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
+use overlayroot_core::servicing;
 use overlayroot_linux::mounts;
 use overlayroot_linux::room::room;
 use serde::Serialize;
@@ -81,25 +82,11 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         root_fstype: root.fstype,
         root_source: root.source,
         lower: lower.map(|mount| format!("{} {} on {}", mount.fstype, mount.source, mount.at)),
-        lower_shared_with: lower.and_then(|lower| sharer(&mounts, lower)),
+        lower_shared_with: lower.and_then(|lower| servicing::sharer(&mounts, lower)),
         lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
-        lower_holds_upper: record.is_some_and(on_lower),
+        lower_holds_upper: record.is_some_and(servicing::on_lower),
         upper,
     })
-}
-
-/// A loop file may lie on a device of its own.
-fn on_lower(record: &Record) -> bool {
-    match record.effective.upper {
-        UpperKind::Dir | UpperKind::Subvol => true,
-        UpperKind::Loop => record.effective.device.is_none(),
-        _ => false,
-    }
-}
-
-fn sharer(mounts: &[Mount], lower: &Mount) -> Option<String> {
-    let same = |mount: &&Mount| mount.devno == lower.devno && mount.at != lower.at && !mount.read_only();
-    mounts.iter().find(same).map(|mount| mount.at.clone())
 }
 
 /// The fill of a mounted file system, as seen at `at` on it.
@@ -251,7 +238,7 @@ mod tests {
         let lower = mount("/run/rootfsbase", "0:30", "ro");
         let home = mount("/home", "0:30", "rw");
         let mounts = [mount("/", "0:40", "rw"), lower.clone(), home];
-        assert_eq!(sharer(&mounts, &lower).as_deref(), Some("/home"));
-        assert_eq!(sharer(&mounts[..2], &lower), None);
+        assert_eq!(servicing::sharer(&mounts, &lower).as_deref(), Some("/home"));
+        assert_eq!(servicing::sharer(&mounts[..2], &lower), None);
     }
 }

@@ -2,10 +2,16 @@
 //! `overlayctl`: what the root is, why, and what the next boot would make of it; resets and kept uppers, images,
 //! and what is pulled after the boot.
 
+#[macro_use]
+mod out;
+
 mod args;
 mod bar;
 mod check;
+mod completions;
+mod config;
 mod doctor;
+mod explain;
 mod hostprobe;
 mod image;
 mod imagemenu;
@@ -15,9 +21,12 @@ mod kept;
 mod keys;
 mod live;
 mod loopfile;
+mod manual;
+mod pager;
 mod plan;
 mod pull;
 mod reset;
+mod shell;
 mod stale;
 mod status;
 mod trash;
@@ -34,6 +43,10 @@ fn main() -> ExitCode {
         let _ = error.print();
         std::process::exit(if error.use_stderr() { 64 } else { 0 });
     });
+    if args.command.only_tells() {
+        out::end_with_the_reader();
+    }
+    let pager = if args.no_pager || !args.command.may_be_long() { None } else { pager::start() };
     let result = match args.command {
         Command::Status { json } => status::run(json),
         Command::Check => check::run(),
@@ -50,8 +63,13 @@ fn main() -> ExitCode {
         Command::Pull { timeout, plain_root } => pull::run(timeout, plain_root),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
+        Command::Shell(asked) => shell::run(&asked),
+        Command::Explain(asked) => explain::run(&asked),
+        Command::Config(asked) => config::run(&asked),
+        Command::Completions(asked) => completions::run(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
+    drop(pager);
     result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");
         ExitCode::from(3)

@@ -55,7 +55,7 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
                 Kind::Directory => "directory",
                 Kind::Removed => "removed",
             };
-            anstream::println!("{kind:<10} {}", shadow.path.escape_debug());
+            println!("{kind:<10} {}", shadow.path.escape_debug());
         }
         let since = date(u64::try_from(was.taken).unwrap_or(0));
         println!("{} paths of the upper hide what has changed below since {since}", shadows.count);
@@ -106,7 +106,7 @@ fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
 }
 
 /// The path of the upper itself in the root, which a whiteout of ours hides.
-fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
+pub fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
     let Some(path) = &record.effective.path else { return Ok(None) };
     Ok(match record.effective.upper {
         UpperKind::Dir | UpperKind::Loop => Some(path.clone()),
