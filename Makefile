@@ -8,11 +8,14 @@ DRACUTDIR ?= $(PREFIX)/lib/dracut
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 MANDIR ?= $(PREFIX)/share/man
 SHUTDOWNDIR ?= $(PREFIX)/lib/systemd/system-shutdown
+COMPLETIONS ?= $(PREFIX)/share
 DOCDIR ?= $(PREFIX)/share/doc/overlayroot-rs
 CARGO ?= cargo
 TARGET ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MODULE := $(DRACUTDIR)/modules.d/55overlayroot-rs
 BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlay-populate $(TARGET)/release/overlayctl
+# prints the completions; where other machines are built for, one that runs here
+OVERLAYCTL ?= $(TARGET)/release/overlayctl
 
 .PHONY: help
 help: ## this list
@@ -48,6 +51,11 @@ install-files:
 	ln -sf ../overlayroot-rs-trash.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	ln -sf ../overlayroot-rs-label.service "$(DESTDIR)$(UNITDIR)/sysinit.target.wants"
 	ln -sf ../overlayroot-rs-watch.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
+	install -d "$(DESTDIR)$(COMPLETIONS)/bash-completion/completions" "$(DESTDIR)$(COMPLETIONS)/zsh/site-functions" \
+		"$(DESTDIR)$(COMPLETIONS)/fish/vendor_completions.d"
+	$(OVERLAYCTL) completions bash > "$(DESTDIR)$(COMPLETIONS)/bash-completion/completions/overlayctl"
+	$(OVERLAYCTL) completions zsh > "$(DESTDIR)$(COMPLETIONS)/zsh/site-functions/_overlayctl"
+	$(OVERLAYCTL) completions fish > "$(DESTDIR)$(COMPLETIONS)/fish/vendor_completions.d/overlayctl.fish"
 	install -m 644 docs/man/*.5 "$(DESTDIR)$(MANDIR)/man5"
 	install -m 644 docs/man/*.7 "$(DESTDIR)$(MANDIR)/man7"
 	install -m 644 docs/man/*.8 "$(DESTDIR)$(MANDIR)/man8"
@@ -78,6 +86,9 @@ uninstall: ## take away what install and enable put there
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-critical.target \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-watch.service \
 		"$(DESTDIR)$(MANDIR)"/man5/overlayroot-rs.conf.5 "$(DESTDIR)$(MANDIR)"/man7/overlayroot-rs.7 \
+		"$(DESTDIR)$(COMPLETIONS)"/bash-completion/completions/overlayctl \
+		"$(DESTDIR)$(COMPLETIONS)"/zsh/site-functions/_overlayctl \
+		"$(DESTDIR)$(COMPLETIONS)"/fish/vendor_completions.d/overlayctl.fish \
 		"$(DESTDIR)$(MANDIR)"/man8/overlayctl.8 "$(DESTDIR)"/etc/dracut.conf.d/50-overlayroot-rs.conf
 
 # --- development -------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The command line of `overlayctl`.
 
-use crate::{diff, du, imagemenu, imagetool, keep, resize, top, watch};
+use crate::{completions, config, diff, du, explain, imagemenu, imagetool, keep, resize, shell, top, watch};
 use clap::{Parser, Subcommand};
 
 /// Show what this machine's root is and what the next boot would make of it; reset and
@@ -9,6 +9,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "overlayctl", version, max_term_width = 80)]
 pub struct Args {
+    /// Don't start a pager for what is longer than the terminal
+    #[arg(long, global = true)]
+    pub no_pager: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -166,12 +169,51 @@ pub enum Command {
     /// Run by overlayroot-rs-watch.service. Ends at once where the root is no
     /// overlay.
     Watch(watch::Asked),
+    /// Open the lower for servicing: a shell or a command in it, with it writable
+    ///
+    /// For updates of the root itself. It has mounts and processes of its own; with
+    /// its end everything is undone, and the lower is read-only again. Reboot after
+    /// it. Exits as the command does; 125 where the lower can't be opened.
+    Shell(shell::Args),
+    /// Explain a key: what it means, what it is here, and who said so
+    Explain(explain::Args),
+    /// Show the effective configuration, and where each value came from
+    ///
+    /// Exits with 1 where something in it is not understood.
+    Config(config::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
     /// What resets and removals left
     Trash {
         /// What to do with it.
         #[command(subcommand)]
         what: OfTrash,
     },
+}
+
+impl Command {
+    /// Whether it changes nothing, so that it may end where nobody reads on.
+    pub fn only_tells(&self) -> bool {
+        match self {
+            Self::Status { .. } | Self::Check | Self::Plan { .. } | Self::Keys | Self::Doctor { .. } => true,
+            Self::Uppers { what, .. } => what.is_none(),
+            Self::Stale { what, .. } => what.is_none(),
+            Self::Explain(_) | Self::Config(_) | Self::Completions(_) => true,
+            Self::Loop { verb } => matches!(verb, Loop::Check { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether its text may be longer than a terminal. What is for machines is not for a pager.
+    pub fn may_be_long(&self) -> bool {
+        match self {
+            Self::Keys => true,
+            Self::Plan { json, .. } | Self::Stale { json, what: None, .. } => !json,
+            Self::Explain(asked) => !asked.json,
+            Self::Config(asked) => !asked.json,
+            _ => false,
+        }
+    }
 }
 
 /// The verbs of `overlayctl loop`. A file is what follows `rd.overlay=loop:`.

@@ -32,7 +32,7 @@ impl Bar {
             return;
         }
         match self.terminal {
-            true => anstream::eprint!("\r\x1b[K{text}"),
+            true => eprint!("\r\x1b[K{text}"),
             false => eprintln!("{text}"),
         }
         self.shown = text;
@@ -42,7 +42,7 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         if self.terminal && !self.shown.is_empty() {
-            anstream::eprint!("\r\x1b[K");
+            eprint!("\r\x1b[K");
         }
     }
 }

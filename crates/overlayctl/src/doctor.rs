@@ -42,8 +42,8 @@ fn show(finding: &Finding) {
         Grade::Warning => ("warning", AnsiColor::Yellow.on_default().bold()),
         Grade::Problem => ("PROBLEM", AnsiColor::Red.on_default().bold()),
     };
-    anstream::println!("{style}{word:>7}{style:#}  {:<13}  {}", finding.check, finding.text);
+    println!("{style}{word:>7}{style:#}  {:<13}  {}", finding.check, finding.text);
     if !finding.todo.is_empty() {
-        anstream::println!("{:>7}  {:<13}  -> {}", "", "", finding.todo);
+        println!("{:>7}  {:<13}  -> {}", "", "", finding.todo);
     }
 }

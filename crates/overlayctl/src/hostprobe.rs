@@ -5,7 +5,7 @@ use crate::enable;
 use crate::kept;
 use crate::pull::asked::lacking;
 use overlayroot_core::config::Config;
-use overlayroot_core::doctor::{Host, KernelImage, MODULES};
+use overlayroot_core::doctor::{Host, KernelImage, MODULES, STORES, Selinux};
 use overlayroot_core::doctor_image::is_module;
 use overlayroot_core::doctor_loader::Loader;
 use overlayroot_core::facts::Facts;
@@ -13,6 +13,7 @@ use overlayroot_core::git;
 use overlayroot_core::loader::{MODULE, line, state};
 use overlayroot_core::{mountinfo, paths};
 use overlayroot_linux::mounts;
+use overlayroot_linux::servicing::labelled;
 use overlayroot_linux::stale::{Stored, stored};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -43,6 +44,9 @@ pub fn look(config: &Config, facts: &Facts) -> Host {
         lacking: git::asked(config).ok().flatten().map(|asked| lacking(&asked)).unwrap_or_default(),
         loader: Some(loader(boot_in_overlay)),
         is_root: fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0),
+        stores: stores(),
+        swap_files: swap_files(&fs::read_to_string("/proc/swaps").unwrap_or_default()),
+        selinux: selinux(),
     }
 }
 
@@ -60,6 +64,35 @@ fn loader(boot_in_overlay: bool) -> Loader {
     let module = found.as_ref().is_ok_and(|(_, module)| *module);
     let cmdline = fs::read("/proc/cmdline").unwrap_or_default();
     Loader { state: found.map(|(state, _)| state), running: line::ours(cmdline.trim_ascii_end()), module }
+}
+
+/// Storage of containers that is there, and whether it, or what it lies in, is a file system of its own.
+fn stores() -> Vec<(String, bool)> {
+    let mounts = mounts::read().unwrap_or_default();
+    let own = |path: &str| {
+        let places = Path::new(path).ancestors().filter_map(Path::to_str).filter(|at| *at != "/");
+        places.filter_map(|at| mountinfo::at(&mounts, at)).any(|mount| mount.fstype != "overlay")
+    };
+    let found = STORES.iter().filter(|(path, ..)| Path::new(path).is_dir());
+    found.map(|(path, ..)| ((*path).to_owned(), own(path))).collect()
+}
+
+/// Files among what `/proc/swaps` lists; partitions and zram are none.
+fn swap_files(text: &str) -> Vec<String> {
+    let rows = text.lines().skip(1).map(|line| line.split_ascii_whitespace());
+    let files = rows.filter_map(|mut row| Some((row.next()?, row.next()?))).filter(|(_, kind)| *kind == "file");
+    files.map(|(path, _)| path.replace("\\040", " ")).collect()
+}
+
+/// What SELinux is to do, and whether the upper of this boot has a label.
+fn selinux() -> Option<Selinux> {
+    let text = fs::read_to_string("/etc/selinux/config").ok()?;
+    let value = |key: &str| text.lines().rev().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
+    let policy = Path::new("/etc/selinux").join(value("SELINUXTYPE").unwrap_or("targeted").trim()).join("policy");
+    let there = fs::read_dir(policy).is_ok_and(|mut entries| entries.next().is_some());
+    let enforcing = there && value("SELINUX").is_some_and(|mode| mode.trim() == "enforcing");
+    let upper = kept::find().ok().and_then(Result::ok).map(|(_, store)| store.upper);
+    Some(Selinux { enforcing, upper_labelled: upper.and_then(|upper| labelled(&upper)) })
 }
 
 fn boot_in_overlay() -> bool {
@@ -168,4 +201,16 @@ fn newer(made: Option<SystemTime>) -> Vec<String> {
     let mut newer: Vec<String> = files.filter(|path| modified(path).is_some_and(|changed| changed > made)).collect();
     newer.sort_unstable();
     newer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swap_that_is_a_file() {
+        let text = "Filename\t\t\t\tType\t\tSize\n/swap\\040file  file  1024 0 -2\n/dev/vdb1 partition 1 0 -3\n";
+        assert_eq!(swap_files(text), ["/swap file"]);
+        assert_eq!(swap_files(""), Vec::<String>::new());
+    }
 }

@@ -8,12 +8,12 @@ use std::process::ExitCode;
 /// Prints every key.
 pub fn run() -> Result<ExitCode> {
     for key in KEYS {
-        anstream::println!("{}={}", key.name, key.syntax);
-        anstream::println!("    {}", key.help);
+        println!("{}={}", key.name, key.syntax);
+        println!("    {}", key.help);
         let default = if key.default.is_empty() { "none" } else { key.default };
-        anstream::println!("    default: {default}");
+        println!("    default: {default}");
         if !key.deprecated.is_empty() {
-            anstream::println!("    also (deprecated): {}", key.deprecated.join(", "));
+            println!("    also (deprecated): {}", key.deprecated.join(", "));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ use overlayroot_core::path_spec::Kind;
 use overlayroot_core::path_state::{PathOutcome, PathState};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
+use overlayroot_core::servicing;
 use overlayroot_linux::mounts;
 use overlayroot_linux::upperfill::reading;
 use serde::Serialize;
@@ -104,9 +105,9 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         root_fstype: root.fstype,
         root_source: root.source,
         lower: lower.map(|mount| format!("{} {} on {}", mount.fstype, mount.source, mount.at)),
-        lower_shared_with: lower.and_then(|lower| sharer(&mounts, lower)),
+        lower_shared_with: lower.and_then(|lower| servicing::sharer(&mounts, lower)),
         lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
-        lower_holds_upper: record.is_some_and(on_lower),
+        lower_holds_upper: record.is_some_and(servicing::on_lower),
         lost_paths: record.map(|record| lost(&record.effective.paths, &mounts)).unwrap_or_default(),
         upper,
     })
@@ -123,20 +124,6 @@ fn lost(paths: &[PathState], mounts: &[Mount]) -> Vec<String> {
         (Some(mount), Kind::Bind) => !mount.read_only(),
     };
     mounted.filter(|state| !holds(state)).map(ToString::to_string).collect()
-}
-
-/// A loop file may lie on a device of its own.
-fn on_lower(record: &Record) -> bool {
-    match record.effective.upper {
-        UpperKind::Dir | UpperKind::Subvol => true,
-        UpperKind::Loop => record.effective.device.is_none(),
-        _ => false,
-    }
-}
-
-fn sharer(mounts: &[Mount], lower: &Mount) -> Option<String> {
-    let same = |mount: &&Mount| mount.devno == lower.devno && mount.at != lower.at && !mount.read_only();
-    mounts.iter().find(same).map(|mount| mount.at.clone())
 }
 
 /// The fill of a mounted file system, as seen at `at` on it.
@@ -364,7 +351,7 @@ mod tests {
         let lower = mount("/run/rootfsbase", "0:30", "ro");
         let home = mount("/home", "0:30", "rw");
         let mounts = [mount("/", "0:40", "rw"), lower.clone(), home];
-        assert_eq!(sharer(&mounts, &lower).as_deref(), Some("/home"));
-        assert_eq!(sharer(&mounts[..2], &lower), None);
+        assert_eq!(servicing::sharer(&mounts, &lower).as_deref(), Some("/home"));
+        assert_eq!(servicing::sharer(&mounts[..2], &lower), None);
     }
 }

@@ -2,14 +2,20 @@
 //! `overlayctl`: what the root is, why, and what the next boot would make of it; resets and kept uppers, images,
 //! and what is pulled after the boot.
 
+#[macro_use]
+mod out;
+
 mod args;
 mod bar;
 mod check;
+mod completions;
+mod config;
 mod diff;
 mod doctor;
 mod du;
-mod fill;
 mod enable;
+mod explain;
+mod fill;
 mod hostprobe;
 mod image;
 mod imagemenu;
@@ -21,11 +27,14 @@ mod keys;
 mod label;
 mod live;
 mod loopfile;
+mod manual;
 mod migrate;
+mod pager;
 mod plan;
 mod pull;
 mod reset;
 mod resize;
+mod shell;
 mod stale;
 mod status;
 mod top;
@@ -44,6 +53,10 @@ fn main() -> ExitCode {
         let _ = error.print();
         std::process::exit(if error.use_stderr() { 64 } else { 0 });
     });
+    if args.command.only_tells() {
+        out::end_with_the_reader();
+    }
+    let pager = if args.no_pager || !args.command.may_be_long() { None } else { pager::start() };
     let result = match args.command {
         Command::Status { json } => status::run(json),
         Command::Check => check::run(),
@@ -70,8 +83,13 @@ fn main() -> ExitCode {
         Command::Keep(asked) => keep::run(&asked),
         Command::Resize(asked) => resize::run(&asked),
         Command::Watch(asked) => watch::run(&asked),
+        Command::Shell(asked) => shell::run(&asked),
+        Command::Explain(asked) => explain::run(&asked),
+        Command::Config(asked) => config::run(&asked),
+        Command::Completions(asked) => completions::run(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
+    drop(pager);
     result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");
         ExitCode::from(3)

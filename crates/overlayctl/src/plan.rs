@@ -13,11 +13,7 @@ use std::process::ExitCode;
 
 /// Plans for `cmdline`, or for this boot's.
 pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
-    let mut inputs: Inputs = sources::read(Some("/"));
-    if let Some(text) = cmdline {
-        // `/proc/cmdline` is where the next boot will read it.
-        inputs.cmdline = vec![Source::new("/proc/cmdline", text)];
-    }
+    let inputs = inputs(cmdline.as_deref());
     let config = Config::read(&inputs);
     if !std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0) {
         eprintln!("overlayctl: not root, so devices can't be read: the plan may say that one is missing");
@@ -33,6 +29,16 @@ pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
         _ if !config.issues.is_empty() => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// What this host says, with `cmdline` in place of its own.
+pub fn inputs(cmdline: Option<&str>) -> Inputs {
+    let mut inputs = sources::read(Some("/"));
+    if let Some(text) = cmdline {
+        // `/proc/cmdline` is where the next boot will read it.
+        inputs.cmdline = vec![Source::new("/proc/cmdline", text)];
+    }
+    inputs
 }
 
 fn show(config: &Config, decision: &Decision) {

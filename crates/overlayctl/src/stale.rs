@@ -55,7 +55,7 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
                 Kind::Directory => "directory",
                 Kind::Removed => "removed",
             };
-            anstream::println!("{kind:<10} {}", shadow.path.escape_debug());
+            println!("{kind:<10} {}", shadow.path.escape_debug());
         }
         let since = date(u64::try_from(was.taken).unwrap_or(0));
         println!("{} paths of the upper hide what has changed below since {since}", shadows.count);

@@ -6,6 +6,7 @@ use crate::kept;
 use crate::live::{self, Fill, Level, Live};
 use crate::pull;
 use crate::resize;
+use crate::shell;
 use crate::stale;
 use crate::uppers;
 use anstyle::{AnsiColor, Style};
@@ -17,6 +18,7 @@ use overlayroot_core::paths;
 use overlayroot_core::pulled::{self, Pulled};
 use overlayroot_core::record::Record;
 use overlayroot_core::resize::Resized;
+use overlayroot_core::servicing::Serviced;
 use overlayroot_linux::{recordfile, sources};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -30,6 +32,7 @@ struct Status<'a> {
     live: &'a Live,
     pull: Option<&'a Pulled>,
     resized: Option<Resized>,
+    serviced: Option<&'a Serviced>,
 }
 
 /// Whether this boot's command line or the host's configuration files ask for an overlay.
@@ -51,6 +54,8 @@ pub fn run(json: bool) -> Result<ExitCode> {
     if pulled.as_ref().is_some_and(|pulled| pulled.outcome == pulled::Outcome::Failed) {
         problems.push((Level::Warning, "the configuration was not pulled, or not all of it ran".to_owned()));
     }
+    let serviced = shell::state();
+    problems.extend(serviced.as_ref().map(|state| (Level::Warning, of_shell(state, shell::is_open()))));
     let level = problems.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);
     if json {
         let status = Status {
@@ -60,6 +65,7 @@ pub fn run(json: bool) -> Result<ExitCode> {
             live: &live,
             pull: pulled.as_ref(),
             resized: resize::resized(),
+            serviced: serviced.as_ref(),
         };
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else {
@@ -67,6 +73,16 @@ pub fn run(json: bool) -> Result<ExitCode> {
         show(record.as_ref(), &live, pull.as_deref(), &problems, level);
     }
     Ok(ExitCode::from(level as u8))
+}
+
+/// What a shell in the lower left to be said.
+fn of_shell(state: &Serviced, open: bool) -> String {
+    let at = uppers::date(state.ended.unwrap_or(state.started));
+    match (open, state.restored) {
+        (true, _) => "the lower is open in overlayctl shell".to_owned(),
+        (false, true) => format!("the lower was serviced ({at}): reboot"),
+        (false, false) => format!("the lower was serviced ({at}), and its file system could not be closed: reboot"),
+    }
 }
 
 fn style(level: Level) -> Style {
@@ -82,7 +98,7 @@ fn style(level: Level) -> Style {
 fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(Level, String)], level: Level) {
     let (style, plain) = (style(level), Style::new());
     let word = record.map_or("no record", |record| record.outcome.word());
-    anstream::println!("{style}● overlay root: {word}{plain:#}{style:#}");
+    println!("{style}● overlay root: {word}{plain:#}{style:#}");
     if let Some(record) = record {
         row("asked for", &format!("{}  [{}]", shown(&record.requested.spec), record.requested.origin));
         row("running", &record.effective.to_string());
@@ -136,7 +152,7 @@ fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(L
     for (level, text) in problems {
         let style = self::style(*level);
         let word = format!("{level:?}").to_lowercase();
-        anstream::println!("{style}{word:>10}{style:#}  {text}");
+        println!("{style}{word:>10}{style:#}  {text}");
     }
     for line in record.iter().flat_map(|record| &record.reasons).flat_map(|reason| &reason.kernel) {
         row("kernel", line);
@@ -144,7 +160,7 @@ fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(L
 }
 
 fn row(name: &str, text: &str) {
-    anstream::println!("{name:>10}  {text}");
+    println!("{name:>10}  {text}");
 }
 
 fn bar(fill: &Fill) -> String {

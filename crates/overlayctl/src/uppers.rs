@@ -46,7 +46,7 @@ pub fn list(as_json: bool) -> Result<ExitCode> {
     for upper in &uppers {
         let mark = if upper.current { '*' } else { ' ' };
         let (size, files, begun) = (human(upper.size.bytes), upper.size.files, date(upper.begun));
-        anstream::println!("{mark} {:<14} {size:>10}  {files:>8} files  begun {begun}", upper.name);
+        println!("{mark} {:<14} {size:>10}  {files:>8} files  begun {begun}", upper.name);
     }
     if let Some(marker) = pending {
         println!("at the next boot: {}", words(marker.as_ref()));

@@ -3,6 +3,7 @@
 //! code as in the initramfs; what only the host can tell is judged here. Pure.
 
 use crate::config::{Config, Field, Inputs, Origin};
+pub use crate::doctor_storage::STORES;
 use crate::facts::{Facts, Fingerprint, Lookup, PlaceKind};
 use crate::fstab;
 use crate::grammar;
@@ -62,6 +63,21 @@ pub struct Host {
     pub loader: Option<crate::doctor_loader::Loader>,
     /// Whether devices can be read.
     pub is_root: bool,
+    /// Storage of containers that is there: its directory, and whether that is a file system of its own.
+    pub stores: Vec<(String, bool)>,
+    /// Swap files in use.
+    pub swap_files: Vec<String>,
+    /// What SELinux is to do, where its policy is there.
+    pub selinux: Option<Selinux>,
+}
+
+/// SELinux as it is configured.
+#[derive(Debug, Clone, Default)]
+pub struct Selinux {
+    /// Whether `/etc/selinux/config` says enforcing, and a policy is there.
+    pub enforcing: bool,
+    /// Whether the upper of this boot has a label; nothing where there is none that stays.
+    pub upper_labelled: Option<bool>,
 }
 
 /// A kernel and its initramfs.
@@ -105,6 +121,7 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         space(config, facts, &mut found);
         table(config, facts, &mut found);
         fingerprint(config, host, &mut found);
+        crate::doctor_storage::examine(inputs, config, facts, host, &mut found);
         others(host, &mut found);
     }
     crate::doctor_cache::examine(inputs, config, host, &mut found);

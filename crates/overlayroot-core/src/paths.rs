@@ -95,3 +95,12 @@ pub const RESIZED: &str = "/run/overlayroot/resized.json";
 pub const MOTD: &str = "/run/motd.d/overlayroot-rs";
 /// Held by the watch that runs.
 pub const WATCH_LOCK: &str = "/run/overlayroot/watch.lock";
+/// What a shell in the lower left, for the rest of this boot ([`crate::servicing::Serviced`]).
+pub const SERVICED: &str = "/run/overlayroot/serviced.json";
+/// Held by the shell that runs.
+pub const SHELL_LOCK: &str = "/run/overlayroot/shell.lock";
+/// Where that shell has the lower, in mounts of its own.
+pub const SHELL: &str = "/run/overlayroot/shell";
+/// The lower once more, where its file system could not be made read-only again after a shell: it can be at the
+/// shutdown, for what is here is still mounted then.
+pub const SERVICED_KEPT: &str = "/run/initramfs/overlayroot/serviced";

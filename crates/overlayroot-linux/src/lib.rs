@@ -41,6 +41,7 @@ pub mod quota_probe;
 pub mod recordfile;
 pub mod reset;
 pub mod room;
+pub mod servicing;
 pub mod shadow;
 pub mod shutdown;
 pub mod sources;

@@ -55,7 +55,7 @@ struct Writable {
 }
 
 fn writable() -> Result<Vec<Writable>> {
-    let places = [paths::ROOT_KEPT, paths::HOLDER_KEPT, paths::BACKING_KEPT];
+    let places = [paths::ROOT_KEPT, paths::HOLDER_KEPT, paths::BACKING_KEPT, paths::SERVICED_KEPT];
     let kept = |mount: &Mount| mount.at.strip_prefix(paths::KEEP).is_some_and(|rest| rest.starts_with('/'));
     let ours = |mount: &Mount| places.contains(&mount.at.as_str()) || kept(mount);
     let mounts = mounts::read()?.into_iter().filter(|mount| ours(mount) && !mount.super_read_only());

@@ -106,7 +106,7 @@ fn mounted(image: &str) -> BTreeMap<String, String> {
 
 fn build(args: &[&str]) -> Value {
     let text = run("/overlayctl", &[&["image", "build", "--json"], args].concat());
-    serde_json::from_str(&text).expect("JSON")
+    overlayroot_rootns::schema::holds("image-build", &text)
 }
 
 /// Builds with the epoch set.

@@ -3,7 +3,6 @@
 #![allow(missing_docs)]
 use overlayroot_linux::loopdev::of_file;
 use overlayroot_rootns::{Stage, mount_at, on_stage_with, run};
-use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Output;
@@ -244,7 +243,7 @@ fn overlayctl_on_a_plain_host() {
         assert!(said(&output).contains("reserving\nmaking the file system\nsyncing\n"), "{}", said(&output));
         whole(FILE, 16);
         let output = stage.overlayctl_inside(&["loop", "check", "--json", "/var/upper.img"]);
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let report = overlayroot_rootns::schema::holds("loop-check", &String::from_utf8_lossy(&output.stdout));
         assert!(output.status.success() && report["sound"] == true && report["e2fsck"]["clean"] == true, "{report}");
         assert_eq!((&report["state"], &report["bytes"]), (&"finished".into(), &(16 << 20).into()));
         let output = stage.overlayctl_inside(&["loop", "check", "/var/none"]);

@@ -94,7 +94,7 @@ fn exchange(stage: &Stage, cmdline: &str, at: &str) {
     assert!(notes(&record).contains("kept as overlay.1"), "{record:#}");
     assert!(record["effective"]["reset"] == true && !has("one"));
     write("two");
-    let list: Value = serde_json::from_str(&stage.overlayctl(&["uppers", "--json"])).unwrap();
+    let list = overlayroot_rootns::schema::holds("uppers", &stage.overlayctl(&["uppers", "--json"]));
     let row = |number: usize, key: &str| list["uppers"][number][key].clone();
     assert_eq!((row(0, "name"), row(0, "current")), ("overlay".into(), true.into()), "{list:#}");
     assert_eq!((row(1, "name"), row(1, "current")), ("overlay.1".into(), false.into()), "{list:#}");

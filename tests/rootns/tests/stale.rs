@@ -164,6 +164,12 @@ fn the_host_lists_accepts_and_restores() {
         for want in ["STALE", "packages", "file       /etc/hostname", "directory  /etc/tree", "2 paths"] {
             assert!(text.contains(want), "no {want}: {text}");
         }
+        for (schema, args) in [("stale", &["stale", "--json"]), ("status", &["status", "--json"])] {
+            let found = overlayroot_rootns::schema::holds(schema, &ctl(args).1);
+            assert!(!found["stale"].is_null(), "{found:#}");
+        }
+        let record = fs::read_to_string("/run/overlayroot/state.json").unwrap();
+        overlayroot_rootns::schema::holds("record", &record);
         let (code, text) = ctl(&["status"]);
         assert!(code == Some(1) && text.contains("2 paths in it hide"), "{text}");
         assert_eq!(ctl(&["check"]), (Some(0), String::new()));

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The process that opens the lower and closes it, and what it leaves in `/run`.
+
+use super::{FAILED, code, look, start, wait};
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+use overlayroot_core::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
+use overlayroot_core::servicing::{SCHEMA, Serviced, Target};
+use overlayroot_linux::servicing;
+use overlayroot_linux::watched::Held;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Opens the lower, runs the command in it, and closes it, whatever happens between.
+pub fn run(parent: u32, command: &[String]) -> Result<u8> {
+    let held = Held::new()?;
+    servicing::end_with_parent(Signal::SIGTERM)?;
+    if getppid().as_raw().unsigned_abs() != parent {
+        bail!("the process that asked for it is gone");
+    }
+    let _lock = lock()?;
+    // Once more, for now nobody else changes it.
+    let target = match look()? {
+        Ok(target) => target,
+        Err(why) => bail!("{why}"),
+    };
+    servicing::own_mounts()?;
+    servicing::open(&target).context("the lower can't be written")?;
+    // From here on it is to be closed.
+    let ended = begun().and_then(|()| serve(&target, command, &held));
+    let restored = servicing::close(&target).context("the lower can't be closed")?;
+    closed(restored)?;
+    if !restored {
+        eprintln!(
+            "overlayctl: files that were removed are still in use, so the kernel keeps the lower's file system \
+             writable until the reboot; no mount of it is"
+        );
+    }
+    if ended.is_ok() {
+        eprintln!(
+            "overlayctl: the lower was writable; reboot now, for the running system may show what was there before"
+        );
+    }
+    ended
+}
+
+fn serve(target: &Target, command: &[String], held: &Held) -> Result<u8> {
+    for note in servicing::furnish(target)? {
+        eprintln!("overlayctl: {note}");
+    }
+    eprintln!(
+        "overlayctl: this is the LOWER, {}, writable. The kernel does not say what the running overlay shows of files \
+         that change under it: REBOOT when you are done.",
+        target.lower
+    );
+    servicing::own_processes()?;
+    let mut init = start("init", command)?;
+    // Nothing but this ends the first process of a namespace, and all in it with it.
+    let status = wait(&mut init, held, Signal::SIGKILL)?;
+    Ok(if status.code().is_some() { code(status) } else { FAILED })
+}
+
+fn lock() -> Result<Flock<File>> {
+    fs::create_dir_all(STATE_DIR).with_context(|| format!("making {STATE_DIR}"))?;
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(SHELL_LOCK);
+    let file = file.with_context(|| format!("opening {SHELL_LOCK}"))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, Errno::EWOULDBLOCK)) => bail!("another overlayctl shell is open"),
+        Err((_, error)) => bail!("locking {SHELL_LOCK}: {error}"),
+    }
+}
+
+/// Whether a shell is open now.
+pub fn is_open() -> bool {
+    File::open(SHELL_LOCK).is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
+}
+
+/// What earlier shells of this boot left.
+pub fn state() -> Option<Serviced> {
+    let text = fs::read_to_string(SERVICED).ok()?;
+    serde_json::from_str(&text).ok().filter(|state: &Serviced| state.schema == SCHEMA)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn begun() -> Result<()> {
+    let started = state().map_or_else(now, |earlier| earlier.started);
+    write(&Serviced { schema: SCHEMA, started, ended: None, restored: false })
+}
+
+/// Notes that it was closed.
+pub fn closed(restored: bool) -> Result<()> {
+    let started = state().map_or_else(now, |state| state.started);
+    write(&Serviced { schema: SCHEMA, started, ended: Some(now()), restored })
+}
+
+fn write(state: &Serviced) -> Result<()> {
+    let new = format!("{SERVICED}.new");
+    fs::write(&new, format!("{}\n", serde_json::to_string(state)?)).with_context(|| format!("writing {new}"))?;
+    fs::rename(&new, SERVICED).with_context(|| format!("renaming {new}"))
+}

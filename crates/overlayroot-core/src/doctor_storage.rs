@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What of the system will not work on an overlay as it does on a disk: storage of containers, swap files, lines
+//! of fstab, labels.
+
+use crate::cmdline::{Arg, lex};
+use crate::conf::conf_args;
+use crate::config::{Config, Inputs};
+use crate::doctor::{Finding, Grade, Host, finding};
+use crate::facts::{Facts, Root};
+use crate::fstab::{self, Entry};
+use crate::issue::shown;
+use crate::paths;
+use crate::upper::Upper;
+
+/// Directory, who has it, and the preset that keeps it.
+pub const STORES: [(&str, &str, &str); 4] = [
+    ("/var/lib/containers", "podman", "containers"),
+    ("/var/lib/docker", "docker", "docker"),
+    ("/var/lib/containerd", "containerd", "containers"),
+    ("/var/lib/rancher", "k3s", "containers"),
+];
+
+/// What keeps a path out of the overlay.
+const PATH_KEY: &str = "rd.overlay.path";
+
+/// Everything here is of an overlay that is asked for.
+pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
+    let entries = facts.root.as_ref().map(|root| fstab::parse(&root.fstab)).unwrap_or_default();
+    containers(inputs, config, &entries, host, found);
+    swap(&entries, host, found);
+    if let Some(root) = &facts.root {
+        table(config, root, &entries, found);
+    }
+    labels(inputs, host, found);
+}
+
+fn containers(inputs: &Inputs, config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
+    let kept = path_values(inputs);
+    for (path, who, preset) in STORES {
+        let here = host.stores.iter().any(|(store, mounted)| store == path && !mounted);
+        let own = entries.iter().any(|entry| entry.not_overlaid() && covers(&entry.at, path));
+        let keyed = kept.iter().any(|value| value.contains(preset) || value.contains(path));
+        if !here || own || keyed {
+            continue;
+        }
+        let gone = match &config.upper.value {
+            Upper::Tmpfs(_) => ", in RAM, and is gone at each boot",
+            _ if config.readonly.value => ", in RAM, and is gone at each boot",
+            _ => "",
+        };
+        let text = format!(
+            "{who}'s storage {path} will lie in the overlay{gone}: the kernel refuses the driver overlay there \
+             (its upper may not be on overlayfs), so {}",
+            instead(who)
+        );
+        let todo = format!("{PATH_KEY}={preset}, or a file system of its own on {path}");
+        found.push(finding("containers", Grade::Warning, text, todo));
+    }
+}
+
+/// What each of them does without the kernel's overlay.
+fn instead(who: &str) -> &'static str {
+    match who {
+        "podman" => "it takes fuse-overlayfs where that is installed, or else vfs, which copies every layer",
+        "docker" => "it takes vfs, which copies every layer, or does not start",
+        _ => "its snapshotter overlayfs fails; fuse-overlayfs or native must be configured",
+    }
+}
+
+/// Whether a mount on `at` has `path` in it.
+fn covers(at: &str, path: &str) -> bool {
+    let at = at.trim_end_matches('/');
+    !at.is_empty() && (path == at || path.strip_prefix(at).is_some_and(|rest| rest.starts_with('/')))
+}
+
+/// What is written for the key that keeps paths.
+fn path_values(inputs: &Inputs) -> Vec<String> {
+    let args = conf_args(&inputs.conf, &mut Vec::new()).into_iter().chain(lex(&inputs.cmdline));
+    let ours = args.filter(|arg: &Arg| arg.key == PATH_KEY.as_bytes());
+    ours.filter_map(|arg| Some(String::from_utf8_lossy(arg.value.as_deref()?).into_owned())).collect()
+}
+
+fn swap(entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
+    let table = entries.iter().filter(|entry| entry.swap_file() && !entry.has("noauto"));
+    let mut files: Vec<&str> = table.map(|entry| entry.what.as_str()).collect();
+    let running = host.swap_files.iter().map(String::as_str);
+    files.extend(running.filter(|file| !entries.iter().any(|entry| entry.what == *file)));
+    // On a file system of its own the kernel takes it, and only fstab's is kept off by us.
+    let own = |file: &str| entries.iter().any(|entry| entry.not_overlaid() && covers(&entry.at, file));
+    for file in files.into_iter().filter(|file| !own(file)) {
+        let text = format!(
+            "the swap file {} will lie in the overlay, where swapon fails: it stays off, and memory counts less",
+            shown(file)
+        );
+        let todo = "a swap partition or zram; and take its line out of /etc/fstab";
+        found.push(finding("swap", Grade::Warning, text, todo));
+    }
+}
+
+/// Lines of fstab that mean the disk and meet the overlay.
+fn table(config: &Config, root: &Root, entries: &[Entry], found: &mut Vec<Finding>) {
+    const QUOTAS: [&str; 6] = ["usrquota", "grpquota", "prjquota", "quota", "usrjquota", "grpjquota"];
+    let slash = entries.iter().find(|entry| entry.at == "/");
+    for entry in entries.iter().filter(|entry| hides(&entry.at) && !entry.has("noauto")) {
+        let text = format!("fstab mounts {} on {}, where this boot's own mounts lie", shown(&entry.what), entry.at);
+        found.push(finding("fstab", Grade::Warning, text, "take the line out"));
+    }
+    let same = |entry: &&Entry| entry.what == root.source || slash.is_some_and(|slash| slash.what == entry.what);
+    let writes = |entry: &&Entry| !entry.has("ro") && !entry.has("noauto") && !entry.has("bind") && entry.at != "/";
+    // Subvolumes share their file system by design.
+    for entry in entries.iter().filter(|_| root.fstype != "btrfs").filter(|entry| entry.not_overlaid()) {
+        if same(&entry) && writes(&entry) {
+            let how = match &config.upper.value {
+                Upper::Dir(_) | Upper::Subvol(_) => "it can be written there, under the overlay",
+                Upper::Loop(file) if file.dev.is_none() => "it can be written there, under the overlay",
+                _ => "the lower holds it read-only, and that mount fails",
+            };
+            let text = format!("fstab mounts the root's own device on {}, too: {how}", entry.at);
+            found.push(finding("fstab", Grade::Warning, text, "take the line out, or give it ro"));
+        }
+    }
+    let quota = |option: &str| QUOTAS.contains(&option.split('=').next().unwrap_or(option));
+    if slash.is_some_and(|entry| entry.options.split(',').any(quota)) {
+        let text = "fstab asks for quotas on /: an overlay has none, quotaon fails";
+        let todo = "take the option out; rd.overlay=dir:PATH,size=SIZE limits the whole upper";
+        found.push(finding("fstab", Grade::Warning, text, todo));
+    }
+}
+
+/// Whether a mount there would hide the lower or the upper.
+fn hides(at: &str) -> bool {
+    let ours = [paths::LOWER, paths::TMPFS, paths::BACKING, paths::PRIVATE, paths::STATE_DIR];
+    at == "/run" || ours.iter().any(|place| covers(at, place))
+}
+
+fn labels(inputs: &Inputs, host: &Host, found: &mut Vec<Finding>) {
+    let Some(selinux) = host.selinux.as_ref().filter(|selinux| selinux.enforcing) else {
+        return;
+    };
+    let line = lex(&inputs.cmdline);
+    let off = |key: &str| {
+        line.iter().rfind(|arg| arg.key == key.as_bytes()).is_some_and(|arg| arg.value.as_deref() == Some(b"0"))
+    };
+    if off("selinux") || off("enforcing") {
+        let text = "SELinux is configured to enforce, and the command line takes that back";
+        return found.push(finding("selinux", Grade::Note, text, ""));
+    }
+    let (grade, text, todo) = match selinux.upper_labelled {
+        Some(true) => (Grade::Ok, "SELinux enforces, and the upper has a label", ""),
+        Some(false) => (
+            Grade::Warning,
+            "SELinux is to enforce (/etc/selinux/config), and the upper has no label: services will be denied",
+            "restorecon -RF / in a boot with enforcing=0, or overlayctl reset",
+        ),
+        None => (
+            Grade::Warning,
+            "SELinux is to enforce (/etc/selinux/config): what a new upper gets has labels only as far as the \
+             initramfs could give them",
+            "boot once with enforcing=0 and look: ausearch -m avc -ts boot",
+        ),
+    };
+    found.push(finding("selinux", grade, text, todo));
+}
+
+#[cfg(test)]
+#[path = "doctor_storage_tests.rs"]
+mod tests;

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Holds JSON against a schema: the part of JSON Schema 2020-12 that docs/schema uses. A word of a schema that is
+//! not known here fails, so that none is passed over.
+
+use serde_json::Value;
+
+/// Those of docs/schema; a test of rootns has no other root to read them from.
+const FILES: [(&str, &str); 12] = [
+    ("config.json", include_str!("../../../docs/schema/config.json")),
+    ("doctor.json", include_str!("../../../docs/schema/doctor.json")),
+    ("explain.json", include_str!("../../../docs/schema/explain.json")),
+    ("image-build.json", include_str!("../../../docs/schema/image-build.json")),
+    ("loop-check.json", include_str!("../../../docs/schema/loop-check.json")),
+    ("plan.json", include_str!("../../../docs/schema/plan.json")),
+    ("pull.json", include_str!("../../../docs/schema/pull.json")),
+    ("record.json", include_str!("../../../docs/schema/record.json")),
+    ("serviced.json", include_str!("../../../docs/schema/serviced.json")),
+    ("stale.json", include_str!("../../../docs/schema/stale.json")),
+    ("status.json", include_str!("../../../docs/schema/status.json")),
+    ("uppers.json", include_str!("../../../docs/schema/uppers.json")),
+];
+
+/// Everything in which `value` is not as `docs/schema/NAME.json` says, each with its place.
+pub fn complaints(name: &str, value: &Value) -> Vec<String> {
+    let schema = load(&format!("{name}.json"));
+    let mut found = Vec::new();
+    check(&schema, &schema, value, "", &mut found);
+    found
+}
+
+/// Reads JSON and fails with every complaint.
+///
+/// # Panics
+/// Where the text is no JSON, or not as the schema says.
+pub fn holds(name: &str, text: &str) -> Value {
+    let value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"));
+    let found = complaints(name, &value);
+    assert!(found.is_empty(), "{name}: {found:#?}\n{value:#}");
+    value
+}
+
+fn load(file: &str) -> Value {
+    let found = FILES.iter().find(|(name, _)| *name == file);
+    let (_, text) = found.unwrap_or_else(|| panic!("docs/schema has no {file}, or the table here"));
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    if schema == &Value::Bool(true) {
+        return;
+    }
+    let object = schema.as_object().unwrap_or_else(|| panic!("{at}: a schema is an object: {schema}"));
+    for (word, rule) in object {
+        match word.as_str() {
+            "$schema" | "$id" | "$defs" | "title" | "description" | "$comment" => {}
+            "$ref" => reference(root, rule, value, at, found),
+            "type" => {
+                let kinds = rule.as_array().cloned().unwrap_or_else(|| vec![rule.clone()]);
+                if !kinds.iter().any(|kind| is(kind.as_str().expect("a type is a word"), value)) {
+                    found.push(format!("{at}: is no {rule}: {value}"));
+                }
+            }
+            "enum" => {
+                if !rule.as_array().expect("enum is a list").contains(value) {
+                    found.push(format!("{at}: is none of {rule}: {value}"));
+                }
+            }
+            "const" => {
+                if rule != value {
+                    found.push(format!("{at}: is not {rule}: {value}"));
+                }
+            }
+            "anyOf" => {
+                let fits = |rule: &Value| {
+                    let mut own = Vec::new();
+                    check(root, rule, value, at, &mut own);
+                    own.is_empty()
+                };
+                if !rule.as_array().expect("anyOf is a list").iter().any(fits) {
+                    found.push(format!("{at}: fits none of anyOf: {value}"));
+                }
+            }
+            "minimum" => {
+                if value.as_f64().is_some_and(|number| number < rule.as_f64().expect("a number")) {
+                    found.push(format!("{at}: is below {rule}: {value}"));
+                }
+            }
+            "items" => {
+                for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                    check(root, rule, item, &format!("{at}[{index}]"), found);
+                }
+            }
+            "properties" => {
+                for (name, rule) in rule.as_object().expect("properties is an object") {
+                    if let Some(value) = value.get(name) {
+                        check(root, rule, value, &format!("{at}.{name}"), found);
+                    }
+                }
+            }
+            "required" => {
+                let names = rule.as_array().expect("required is a list").iter().filter_map(Value::as_str);
+                let absent = names.filter(|name| value.is_object() && value.get(name).is_none());
+                found.extend(absent.map(|name| format!("{at}: lacks {name}")));
+            }
+            "additionalProperties" => {
+                assert_eq!(rule, &Value::Bool(false), "{at}: only false is known");
+                let known = schema.get("properties").and_then(Value::as_object);
+                let names = value.as_object().into_iter().flat_map(serde_json::Map::keys);
+                let more = names.filter(|name| known.is_none_or(|known| !known.contains_key(*name)));
+                found.extend(more.map(|name| format!("{at}: has {name}, which the schema does not know")));
+            }
+            other => panic!("{at}: {other} is not known to this check"),
+        }
+    }
+}
+
+fn reference(root: &Value, rule: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    let text = rule.as_str().expect("a reference is text");
+    let (file, pointer) = text.split_once('#').unwrap_or((text, ""));
+    let other;
+    let root = if file.is_empty() {
+        root
+    } else {
+        other = load(file);
+        &other
+    };
+    let schema = root.pointer(pointer).unwrap_or_else(|| panic!("{at}: {text} leads nowhere"));
+    check(root, schema, value, at, found);
+}
+
+fn is(kind: &str, value: &Value) -> bool {
+    match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        other => panic!("{other} is no type"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_schema_is_whole() {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let found = directory.ancestors().map(|dir| dir.join("docs/schema")).find(|dir| dir.is_dir());
+        let entries = std::fs::read_dir(found.expect("docs/schema")).expect("docs/schema").flatten();
+        let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().expect("UTF-8")).collect();
+        names.sort_unstable();
+        assert_eq!(names, FILES.map(|(name, _)| name.to_owned()), "the table has each");
+        for name in names {
+            let schema = load(&name);
+            assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
+            assert!(schema["$id"].as_str().is_some_and(|id| id.ends_with(&name)), "{name}");
+            // Null fits none of them, and every word of the top is looked at.
+            let found = complaints(name.trim_end_matches(".json"), &Value::Null);
+            assert!(!found.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let good = json!({"schema": 1, "settings": [], "issues": [], "notes": []});
+        assert_eq!(complaints("config", &good), Vec::<String>::new());
+        let mut more = good.clone();
+        more["new"] = json!(1);
+        assert_eq!(complaints("config", &more), [": has new, which the schema does not know"]);
+        let mut less = good.clone();
+        less.as_object_mut().expect("an object").remove("notes");
+        assert_eq!(complaints("config", &less), [": lacks notes"]);
+        let mut other = good;
+        other["notes"] = json!([1]);
+        assert_eq!(complaints("config", &other).len(), 1);
+    }
+}
