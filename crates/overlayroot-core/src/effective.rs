@@ -106,6 +106,11 @@ fn origin<'a>(config: &'a Config, key: &Key) -> &'a Origin {
         (&grammar::POPULATE, &config.populate.origin),
         (&grammar::GIT, &config.git.origin),
         (&grammar::GIT_VERIFY, &config.git_verify.origin),
+        (&grammar::PATH, config.paths.last().map_or(&Origin::Default, |path| &path.origin)),
+        (&grammar::PATH_DEV, &config.path_dev.origin),
+        (&grammar::WATCH_WARN, &config.watch_warn.origin),
+        (&grammar::WATCH_CRITICAL, &config.watch_critical.origin),
+        (&grammar::WATCH_TEXTFILE, &config.watch_textfile.origin),
         (if crypt { &grammar::CRYPT } else { &grammar::OVERLAY }, &config.upper.origin),
     ];
     fields.into_iter().find(|(row, _)| is(key, row)).map_or(&Origin::Default, |(_, origin)| origin)
@@ -132,10 +137,31 @@ fn value(config: &Config, key: &Key, origin: &From) -> String {
     if is(key, &grammar::TIMEOUT) {
         return config.timeout.value.to_string();
     }
+    if is(key, &grammar::PATH) {
+        return paths_said(config).iter().map(|(text, _)| after_equals(text)).collect::<Vec<_>>().join(" ");
+    }
     match origin {
         From::Default => key.default.to_owned(),
-        From::Given { text, .. } => text.split_once('=').map(|(_, value)| value.to_owned()).unwrap_or_default(),
+        From::Given { text, .. } => after_equals(text).to_owned(),
     }
+}
+
+fn after_equals(text: &str) -> &str {
+    text.split_once('=').map_or("", |(_, value)| value)
+}
+
+/// The places whose paths count, each once: the one key of which several do.
+fn paths_said(config: &Config) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for path in &config.paths {
+        if let Origin::Given { text, source } = &path.origin {
+            let place = (told(text), source.clone());
+            if !found.contains(&place) {
+                found.push(place);
+            }
+        }
+    }
+    found
 }
 
 /// Every place that says something about a key, in rising precedence.
@@ -151,8 +177,10 @@ fn said(inputs: &Inputs, config: &Config, key: &Key, origin: &From) -> Vec<Said>
         From::Given { text: by, source: at } => source == at && text == by,
     };
     let last = all.iter().rposition(decides);
+    let several = if is(key, &grammar::PATH) { paths_said(config) } else { Vec::new() };
+    let counts = |index: usize| last == Some(index) || all.get(index).is_some_and(|place| several.contains(place));
     let why = |index: usize, text: &str| {
-        if last == Some(index) {
+        if counts(index) {
             return String::new();
         }
         let issue = config.issues.iter().find(|issue| text == format!("{}={}", issue.key, issue.value));
@@ -164,7 +192,7 @@ fn said(inputs: &Inputs, config: &Config, key: &Key, origin: &From) -> Vec<Said>
     };
     let said = |(index, (text, source)): (usize, &(String, String))| Said {
         why: why(index, text),
-        decides: last == Some(index),
+        decides: counts(index),
         text: text.clone(),
         source: source.clone(),
     };

@@ -31,6 +31,11 @@ fn example(key: &Key) -> &'static str {
         "rd.overlay.populate" => "/x.tar",
         "rd.overlay.git" => "https://h/x",
         "rd.overlay.git.verify" => "/etc/signers",
+        "rd.overlay.path" => "volatile:/srv/",
+        "rd.overlay.path.dev" => "LABEL=keep",
+        "rd.overlay.watch.warn" => "60",
+        "rd.overlay.watch.critical" => "95",
+        "rd.overlay.watch.textfile" => "/run/x.prom",
         other => panic!("{other} is new: give it a value here, and a field in origin()"),
     }
 }
@@ -48,6 +53,14 @@ fn every_key_of_the_table_tells_its_value_and_origin() {
         let setting = of(&settings, key.name);
         assert_eq!((setting.value.as_str(), &setting.origin), (key.default, &From::Default));
     }
+}
+
+#[test]
+fn every_path_counts() {
+    let settings = read("", "rd.overlay.path = volatile:/srv/\nrd.overlay.path = docker\n", "");
+    let path = of(&settings, "rd.overlay.path");
+    assert_eq!(path.value, "volatile:/srv/ docker");
+    assert!(path.said.len() == 2 && path.said.iter().all(|said| said.decides && said.why.is_empty()), "{path:?}");
 }
 
 #[test]
