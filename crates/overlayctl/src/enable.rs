@@ -119,6 +119,11 @@ fn run(common: &Common, tree: Tree, given: &[Given]) -> Result<ExitCode> {
              rd.overlay=0, or use overlayctl shell, and repeat it there"
         ));
     }
+    if common.rebuild && apply::boot_is_lost()? {
+        return refuse(
+            "--rebuild: /boot lies in the overlay that runs now: nothing was changed. Boot once with rd.overlay=0",
+        );
+    }
     let (edit, note) = module(&tree, enable);
     plan.notes.extend(note);
     plan.edits.extend(kept(&common.root, &tree, edit, &mut plan.notes)?);
@@ -157,7 +162,9 @@ fn finish(job: &Job<'_>) -> Result<ExitCode> {
     } else if job.common.dry_run {
         println!("nothing was changed (--dry-run)");
     } else if !job.plan.is_done() {
-        println!("{}: takes effect at the next boot", if job.enable { "enabled" } else { "disabled" });
+        let word = if job.enable { "enabled" } else { "disabled" };
+        let when = if job.plan.todo.is_empty() { "from the next boot on" } else { "once the rest is done, see above" };
+        println!("{word} {when}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 //! Whether the boot loader is in step with what is asked for: the next boot's arguments against this boot's, one
 //! kernel's against another's, and what is configured against what was made of it.
 
+use crate::cmdline::lex;
 use crate::config::{Config, Inputs, Origin};
 use crate::doctor::{Finding, Grade, finding};
 use crate::loader::Kind;
@@ -26,6 +27,10 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, loader: &Loader, found: 
     // The files of the configuration are heard at every boot, whatever the boot loader says.
     let files = Config::read(&Inputs { conf: inputs.conf.clone(), ubuntu: inputs.ubuntu.clone(), cmdline: Vec::new() });
     let in_files = !matches!(files.upper.value, Upper::Off) && files.upper.origin != Origin::Default;
+    if from_elsewhere(inputs) {
+        let text = "the root comes over the network, or is an image: its boot loader's files are not on this system";
+        return found.push(finding(CHECK, Grade::Note, text, ""));
+    }
     let state = match &loader.state {
         Ok(state) if !state.entries.is_empty() => state,
         Ok(state) => {
@@ -48,6 +53,14 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, loader: &Loader, found: 
         let text = format!("{} of {}: {has}", entries(state.entries.len()), state.kind.says());
         found.push(finding(CHECK, Grade::Ok, text, ""));
     }
+}
+
+/// A root that was given by a server, or an image: what lies in its /boot is what it was made from.
+fn from_elsewhere(inputs: &Inputs) -> bool {
+    const FAR: [&[u8]; 6] = [b"live:", b"nfs", b"nbd", b"iscsi", b"dhcp", b"/dev/nfs"];
+    let args = lex(&inputs.cmdline);
+    let root = args.iter().rfind(|arg| arg.key == b"root").and_then(|arg| arg.value.as_deref());
+    root.is_some_and(|root| FAR.iter().any(|far| root.starts_with(far)))
 }
 
 fn asked(config: &Config) -> bool {

@@ -90,6 +90,16 @@ fn kernels_to_come() {
 }
 
 #[test]
+fn a_root_from_a_server_has_its_boot_loader_there() {
+    let leftover = || state(Kind::Bls, vec![entry("a", &[])]);
+    for root in ["root=live:http://x/y", "root=nfs4:x:/y", "root=dhcp"] {
+        let (grade, text, _) = one(told(Ok(leftover()), &[root, "rd.overlay"], ""));
+        assert!(grade == Grade::Note && text.contains("over the network"), "{root}: {text}");
+    }
+    assert_eq!(one(told(Ok(leftover()), &["root=LABEL=nfs", "rd.overlay"], "")).0, Grade::Warning);
+}
+
+#[test]
 fn not_known() {
     assert_eq!(one(told(Err("none".into()), &["rd.overlay"], "")).0, Grade::Note);
     assert_eq!(told(Err("none".into()), &[], ""), []);

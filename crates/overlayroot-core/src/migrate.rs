@@ -196,7 +196,7 @@ pub fn migrate(sources: &Sources, only: Option<From>) -> Migrated {
             From::Raspi => raspi(sources, &mut out),
             From::Dracut => dracut::read(sources, &mut out),
             From::Kiwi => kiwi::read(sources, &mut out),
-            From::ReadonlyRoot => readonly_root::read(sources, &mut out),
+            From::ReadonlyRoot => readonly_root::read(sources, only == Some(From::ReadonlyRoot), &mut out),
             From::LiveBoot => live_boot::read(sources, &mut out),
         }
     }

@@ -167,8 +167,12 @@ fn rhel_s_tables() {
         )
     );
     assert_eq!(out.remove, ["readonlyroot"]);
-    let (text, _) = file(&Sources { cmdline: None, readonly_root: None, ..sources });
-    assert!(text.contains("it is switched off") && !text.contains("rd.overlay = "), "{text}");
+    let off = Sources { cmdline: None, readonly_root: None, ..sources };
+    let (text, _) = file(&off);
+    assert!(text.lines().all(|line| line.starts_with('#')) && text.contains("it is switched off"), "{text}");
+    assert_eq!(text.matches("nevertheless\n").count(), 10);
+    let asked = migrate(&off, Some(From::ReadonlyRoot)).text();
+    assert!(asked.contains("\nrd.overlay.path = volatile:/tmp/\n") && !asked.contains("\nrd.overlay = "), "{asked}");
 }
 
 #[test]
@@ -212,6 +216,7 @@ fn patterns_and_what_no_line_can_hold() {
     let sources = Sources {
         rwtab: vec![source("r", "empty /a/b*\n")],
         statetab: vec![source("s", "/a*/b\n/a/b?\n/a,b\n")],
+        readonly_root: Some(source("c", "TEMPORARY_STATE=yes\n")),
         ..Sources::default()
     };
     let (text, _) = file(&sources);
@@ -230,7 +235,9 @@ proptest::proptest! {
         let text = lines.join("\n");
         let sources = Sources {
             rwtab: vec![source("rwtab", &text)], statetab: vec![source("statetab", &text)],
-            persistence: vec![source("p", &text)], ..Sources::default()
+            persistence: vec![source("p", &text)],
+            readonly_root: Some(source("c", "READONLY=yes")),
+            ..Sources::default()
         };
         let out = migrate(&sources, None);
         let said = lines.iter().filter(|line| !line.trim().is_empty()).count();

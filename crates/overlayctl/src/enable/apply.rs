@@ -39,6 +39,11 @@ pub fn lost(root: &str, tree: &Tree, plan: &Plan) -> Result<Vec<String>> {
     Ok(lost.map(|(path, _)| path.display().to_string()).collect())
 }
 
+/// Whether an initramfs made now would go into the overlay.
+pub fn boot_is_lost() -> Result<bool> {
+    Ok(judge(&mounts::read()?, "/boot/initrd.img") == Place::Lost)
+}
+
 /// Mounts that are writable for as long as this lives.
 struct Writable(Vec<String>);
 

@@ -4,7 +4,8 @@
 use super::{From, Migrated, PATH_DEV, Sources, assigned, said};
 use crate::grammar;
 
-pub(super) fn read(sources: &Sources, out: &mut Migrated) {
+/// The tables come with the distribution: where readonly-root is switched off they count only if `asked` for.
+pub(super) fn read(sources: &Sources, asked: bool, out: &mut Migrated) {
     let settings: Vec<(String, String)> = said(sources.readonly_root.as_slice());
     let get = |name: &str| {
         let mut values = settings.iter().filter_map(|(_, line)| assigned(line).filter(|(key, _)| *key == name));
@@ -14,7 +15,6 @@ pub(super) fn read(sources: &Sources, out: &mut Migrated) {
     let on_line = args.iter().any(|arg| arg.key == b"readonlyroot");
     let off_line = args.iter().any(|arg| arg.key == b"noreadonlyroot");
     let on = !off_line && (on_line || get("READONLY") == "yes" || get("TEMPORARY_STATE") == "yes");
-    // The tables come with the distribution, whether they are used or not.
     if settings.is_empty() && !on_line && sources.rwtab.is_empty() && sources.statetab.is_empty() {
         return;
     }
@@ -28,14 +28,15 @@ pub(super) fn read(sources: &Sources, out: &mut Migrated) {
     for (at, line) in &settings {
         setting(at, line, out);
     }
-    if !sources.rwtab.is_empty() {
+    if !sources.rwtab.is_empty() && (on || asked) {
         out.comment("with the upper in RAM the volatile lines say nothing new; with one that stays they do");
     }
+    let off = "readonly-root is switched off; --from readonly-root takes the tables nevertheless";
     for (at, line) in said(&sources.rwtab) {
-        rwtab(&at, &line, sources, out);
+        if on || asked { rwtab(&at, &line, sources, out) } else { out.lost(&format!("{at}: {line}"), off) }
     }
     for (at, line) in said(&sources.statetab) {
-        statetab(&at, &line, sources, out);
+        if on || asked { statetab(&at, &line, sources, out) } else { out.lost(&format!("{at}: {line}"), off) }
     }
     for arg in args.iter().filter(|arg| matches!(arg.key.as_slice(), b"readonlyroot" | b"noreadonlyroot")) {
         out.remove.push(arg.text());
