@@ -13,6 +13,7 @@ use crate::config::{Config, Inputs};
 use crate::grammar;
 use crate::issue::shown;
 use crate::ondisk::plain_path;
+use crate::path_spec;
 use crate::upper::Upper;
 
 /// Whom to come from.
@@ -141,10 +142,19 @@ impl Migrated {
                     () if glob(name) && kind != "persist" => {
                         self.lost(line, "* and ? stand for files, which can be kept only")
                     }
-                    () if glob(name) => self.set(PATH, &format!("{kind}:{plain}")),
-                    () => self.set(PATH, &format!("{kind}:{plain}{end}")),
+                    () if glob(name) => self.set_path(&format!("{kind}:{plain}"), line),
+                    () => self.set_path(&format!("{kind}:{plain}{end}"), line),
                 }
             }
+        }
+    }
+
+    /// The key's own grammar has the last word; a line of a file begins and ends without spaces.
+    fn set_path(&mut self, value: &str, line: &str) {
+        match path_spec::parse(value.trim()) {
+            Ok(_) if value.trim() == value => self.set(PATH, value),
+            Ok(_) => self.lost(line, "no line here can end with a space"),
+            Err(problem) => self.lost(line, &problem.text),
         }
     }
 
