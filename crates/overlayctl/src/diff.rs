@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Args { patch: true, .. } => Box::new(patch::Patch::new(colours())),
         Args { name_only, null, .. } => Box::new(list::Lines::new(*name_only, *null, colours())),
     };
-    form.begin(&place, &path, &mut out);
+    form.begin(&place, &path);
     let mut shows = Shows { form: &mut *form, out: &mut out, changes: 0, problems: 0 };
     walk(&layers, &path, &options, &mut shows).with_context(|| shown(&path).into_owned())?;
     let (changes, problems) = (shows.changes, shows.problems);
@@ -97,7 +97,7 @@ fn colours() -> bool {
 /// A way to show changes.
 trait Form {
     /// Before the first.
-    fn begin(&mut self, _place: &Place, _path: &[u8], _out: &mut Out) {}
+    fn begin(&mut self, _place: &Place, _path: &[u8]) {}
     /// One of them.
     fn change(&mut self, change: &Change<'_>, out: &mut Out);
     /// After the last.

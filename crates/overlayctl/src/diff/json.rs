@@ -44,8 +44,18 @@ struct Entry<'a> {
 /// The form.
 #[derive(Default)]
 pub struct Json {
+    /// Not out yet: a path that is not there gives an error and no JSON.
+    head: Option<String>,
     any: bool,
     line: Vec<u8>,
+}
+
+impl Json {
+    fn headed(&mut self, out: &mut Out) {
+        if let Some(head) = self.head.take() {
+            out.put(head.as_bytes());
+        }
+    }
 }
 
 fn side(stat: Stat) -> Side {
@@ -70,7 +80,7 @@ fn entry<'a>(change: &Change<'a>) -> Entry<'a> {
 }
 
 impl Form for Json {
-    fn begin(&mut self, place: &Place, path: &[u8], out: &mut Out) {
+    fn begin(&mut self, place: &Place, path: &[u8]) {
         let head = serde_json::json!({
             "upper": place.upper.to_string_lossy(),
             "lowers": place.lowers.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
@@ -78,10 +88,11 @@ impl Form for Json {
         });
         let head = head.to_string();
         let rest = head.strip_prefix('{').and_then(|head| head.strip_suffix('}')).unwrap_or_default();
-        out.put(format!("{{\"schema\":{SCHEMA},{rest},\"changes\":[").as_bytes());
+        self.head = Some(format!("{{\"schema\":{SCHEMA},{rest},\"changes\":["));
     }
 
     fn change(&mut self, change: &Change<'_>, out: &mut Out) {
+        self.headed(out);
         self.line.clear();
         self.line.extend_from_slice(if self.any { b",\n" } else { b"\n" });
         self.any = true;
@@ -92,6 +103,7 @@ impl Form for Json {
     }
 
     fn end(&mut self, changes: u64, out: &mut Out) {
+        self.headed(out);
         out.put(format!("\n],\"count\":{changes}}}\n").as_bytes());
     }
 }

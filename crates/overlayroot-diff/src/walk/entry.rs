@@ -97,7 +97,7 @@ impl Walk<'_> {
             let from = redirect.as_ref().filter(|_| renamed).map(|(from, _)| from.as_slice());
             self.yielded(frame, entry, &now, &was, verdict, from);
         }
-        Ok(self.child(frame, name, now, was, redirect, through))
+        self.child(frame, name, now, was, redirect, through)
     }
 
     /// What the upper has. A file of which the name is enough is not looked at.
@@ -214,44 +214,37 @@ impl Walk<'_> {
 
     /// The directory below a name, where there is anything to find.
     fn child(
-        &self,
+        &mut self,
         frame: &Frame,
         name: &CStr,
         now: Now,
         was: Found,
         redirect: Option<(Vec<u8>, Vec<Dir>)>,
         through: bool,
-    ) -> Option<Frame> {
+    ) -> io::Result<Option<Frame>> {
         let was = was.dirs();
-        let everything = self.options.expand || through;
-        match now {
-            Now::UpperDir(upper, _, marks) => Some(match redirect {
-                Some((from, dirs)) if everything && self.options.expand => {
-                    Frame { upper: Some(upper), from: dirs, was, same: false, origin: Some(from), ..Frame::default() }
-                }
-                // compared with what it was under its old name
-                Some((from, dirs)) => Frame { origin: Some(from), ..Frame::merged(upper, dirs) },
-                None => {
-                    let origin = frame.origin.as_ref().map(|parent| [parent, &b"/"[..], name.to_bytes()].concat());
-                    let merges = !marks.opaque && marks.redirect.is_none();
-                    let from = match merges && !frame.same {
-                        true => self.layers_below(frame, name),
-                        false => Vec::new(),
-                    };
-                    let same = (merges && frame.same) || (was.is_empty() && from.is_empty());
-                    Frame { upper: Some(upper), from, was, same, origin, ..Frame::default() }
-                }
-            }),
-            Now::Lower(Found::Dirs(from, _)) => Some(Frame { from, was, ..Frame::default() }),
-            _ if everything && !was.is_empty() => Some(Frame::removed(was)),
+        Ok(match (now, redirect) {
+            (Now::UpperDir(upper, ..), Some((origin, from))) if self.options.expand => {
+                Some(Frame { upper: Some(upper), from, was, origin: Some(origin), ..Frame::default() })
+            }
+            // compared with what it was under its old name
+            (Now::UpperDir(upper, ..), Some((origin, from))) => {
+                Some(Frame { origin: Some(origin), ..Frame::merged(upper, from) })
+            }
+            (Now::UpperDir(upper, _, marks), None) => {
+                let origin = frame.origin.as_ref().map(|parent| [parent, &b"/"[..], name.to_bytes()].concat());
+                let merges = !marks.opaque && marks.redirect.is_none();
+                let from = match merges && !frame.same {
+                    true => self.layers.find(&frame.from, None, name.to_bytes(), &mut self.xattrs)?.dirs(),
+                    false => Vec::new(),
+                };
+                let same = (merges && frame.same) || (was.is_empty() && from.is_empty());
+                Some(Frame { upper: Some(upper), from, was, same, origin, ..Frame::default() })
+            }
+            (Now::Lower(Found::Dirs(from, _)), _) => Some(Frame { from, was, ..Frame::default() }),
+            _ if (self.options.expand || through) && !was.is_empty() => Some(Frame::removed(was)),
             _ => None,
-        }
-    }
-
-    fn layers_below(&self, frame: &Frame, name: &CStr) -> Vec<Dir> {
-        let mut xattrs = crate::xattr::Xattrs::new(self.layers.user);
-        let found = self.layers.find(&frame.from, None, name.to_bytes(), &mut xattrs);
-        found.map_or_else(|_| Vec::new(), Found::dirs)
+        })
     }
 }
 
