@@ -144,6 +144,22 @@ fn json_as_the_schemas_have_it() {
 }
 
 #[test]
+fn json_about_another_tree() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path().to_str().unwrap();
+    fs::create_dir_all(root.path().join("etc/default/grub.d")).unwrap();
+    fs::create_dir_all(root.path().join("boot/grub")).unwrap();
+    fs::write(root.path().join("etc/default/grub"), "GRUB_CMDLINE_LINUX=\"quiet\"\n").unwrap();
+    fs::write(root.path().join("etc/overlayroot.conf"), "overlayroot=\"tmpfs:recurse=1\"\n").unwrap();
+    let loader = ["--boot-loader", "grub.d", "--root", at, "--dry-run", "--json"];
+    let enabled = schema::holds("enable", &text(&[&["enable", "rd.overlay=tmpfs"][..], &loader].concat()));
+    assert_eq!((&enabled["done"], &enabled["edits"][0]["what"]), (&false.into(), &"made".into()), "{enabled}");
+    schema::holds("enable", &text(&[&["disable"][..], &loader].concat()));
+    let found = schema::holds("migrate", &text(&["migrate", "--json", "--root", at]));
+    assert_eq!(found["found"], serde_json::json!(["ubuntu"]), "{found}");
+}
+
+#[test]
 fn explain_tells_meaning_value_and_who_said_so() {
     let said = text(&["explain", "timeout", "--cmdline", "rd.overlay.timeout=5 rd.overlay.timeout=8"]);
     for want in [

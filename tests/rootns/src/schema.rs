@@ -5,12 +5,16 @@
 use serde_json::Value;
 
 /// Those of docs/schema; a test of rootns has no other root to read them from.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 16] = [
     ("config.json", include_str!("../../../docs/schema/config.json")),
+    ("diff.json", include_str!("../../../docs/schema/diff.json")),
     ("doctor.json", include_str!("../../../docs/schema/doctor.json")),
+    ("du.json", include_str!("../../../docs/schema/du.json")),
+    ("enable.json", include_str!("../../../docs/schema/enable.json")),
     ("explain.json", include_str!("../../../docs/schema/explain.json")),
     ("image-build.json", include_str!("../../../docs/schema/image-build.json")),
     ("loop-check.json", include_str!("../../../docs/schema/loop-check.json")),
+    ("migrate.json", include_str!("../../../docs/schema/migrate.json")),
     ("plan.json", include_str!("../../../docs/schema/plan.json")),
     ("pull.json", include_str!("../../../docs/schema/pull.json")),
     ("record.json", include_str!("../../../docs/schema/record.json")),

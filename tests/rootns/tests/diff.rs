@@ -74,7 +74,7 @@ fn an_upper_in_ram_and_every_form() {
 }
 
 fn json(stage: &Stage) {
-    let value: Value = serde_json::from_str(&diff(stage, &["--json", "/etc"])).unwrap();
+    let value = overlayroot_rootns::schema::holds("diff", &diff(stage, &["--json", "/etc"]));
     assert_eq!((&value["schema"], &value["count"], &value["path"]), (&1.into(), &7.into(), &"/etc".into()));
     assert_eq!(value["lowers"][0], "/run/rootfsbase");
     let changes = value["changes"].as_array().unwrap();
@@ -150,7 +150,7 @@ fn du_counts_as_du_does() {
         work();
         symlink("/", "/sysroot/etc/new/root").unwrap();
         let du = said(&stage.overlayctl_inside(&["du", "--json", "--files", "1", "--depth", "9"]));
-        let value: Value = serde_json::from_str(&du).unwrap();
+        let value = overlayroot_rootns::schema::holds("du", &du);
         let of = |path: &str| {
             let all = value["directories"].as_array().unwrap();
             all.iter().find(|row| row["path"] == path).unwrap_or_else(|| panic!("{path} in {value:#}"))["bytes"]
