@@ -172,11 +172,15 @@ impl Builder<'_> {
         }
     }
 
-    /// The upper's own file system, where it stays.
+    /// The upper's own file system, where it stays. At its private place: PID 1 unmounts the other at the shutdown,
+    /// perhaps before the last files are saved.
     fn own(&self) -> Option<Keeper> {
         let effective = &self.plan.effective;
-        let (store, mount) = (effective.store.as_ref()?, effective.upper_fs.clone()?);
-        Some(Keeper { directory: store.keep(), mount, device: None })
+        let (store, seen) = (effective.store.as_ref()?, effective.upper_fs.as_deref()?);
+        let private =
+            |step: &Step| matches!(step, Step::Bind { from, to } if from == seen && to == paths::BACKING_KEPT);
+        let mount = if self.plan.steps.iter().any(private) { paths::BACKING_KEPT } else { seen };
+        Some(Keeper { directory: store.seen_at(seen, mount).keep(), mount: mount.to_owned(), device: None })
     }
 
     fn keeper(&mut self, asked: &Asked) -> Result<Keeper, Refusal> {

@@ -83,7 +83,10 @@ fn one_device_is_mounted_once_and_the_upper_s_own_not_again() {
     assert_eq!(names(&twice).iter().filter(|name| **name == "path-device").count(), 1);
     let own = plan("rd.overlay=/dev/vdb rd.overlay.path=persist:/var/x,dev=/dev/vdb");
     assert!(!names(&own).contains(&"path-device"), "{own}");
-    assert_eq!(own.effective.paths[0].store.as_deref(), Some("/run/overlayfs-backing/.overlayroot/keep/var-x.dir"));
+    assert_eq!(
+        own.effective.paths[0].store.as_deref(),
+        Some("/run/initramfs/overlayroot/upper/.overlayroot/keep/var-x.dir")
+    );
 }
 
 #[test]
