@@ -244,7 +244,7 @@ soon() {
 # fill FILE PERCENT: writes zeros until the root is that full
 fill() {
     while [ "$(df --output=pcent / | tail -n 1 | tr -dc 0-9)" -lt "$2" ]; do
-        head -c 1M /dev/zero >>"$1" || return
+        head -c 3M /dev/zero >>"$1" || return
         sync "$1"
         sleep 0.1
     done
