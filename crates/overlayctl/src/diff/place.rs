@@ -117,6 +117,9 @@ fn found(kept: Option<&str>, upperdir: Option<&Path>, lowers: impl FnOnce() -> V
     let mounts = mounts::read()?;
     let root = mountinfo::at(&mounts, "/").filter(|root| root.fstype == "overlay");
     let root = root.context("the record says overlay, the kernel says that / is none")?;
+    if root.super_option("index").as_deref() == Some("on") {
+        eprintln!("overlayctl: index=on: further names of a changed file of the lower are not listed");
+    }
     let upper = root.super_option("upperdir").unwrap_or_else(|| paths::UPPER_LINK.to_owned());
     Ok(Place {
         upper: PathBuf::from(upper),
