@@ -118,15 +118,19 @@ fn origin<'a>(config: &'a Config, key: &Key) -> &'a Origin {
 
 fn value(config: &Config, key: &Key, origin: &From) -> String {
     let truth = |yes: bool| if yes { "1" } else { "0" }.to_owned();
-    let crypt = matches!(config.upper.value, Upper::Crypt(_));
     if is(key, &grammar::OVERLAY) {
         return match &config.upper.value {
             Upper::Off | Upper::Crypt(_) => "0".to_owned(),
-            upper => redacted(&upper.to_string()),
+            // As it is written for the key, whoever said it and how.
+            Upper::Device(device) => device.to_string(),
+            // The mode is no word of the key.
+            Upper::Tmpfs(tmpfs) => format!("tmpfs:{}", tmpfs.options().replace(",mode=0755", "")),
+            upper => upper.to_string().replacen(' ', ":", 1),
         };
     }
     if is(key, &grammar::CRYPT) {
-        return if crypt { redacted(&config.upper.value.to_string()) } else { String::new() };
+        let Upper::Crypt(spec) = &config.upper.value else { return String::new() };
+        return redacted(spec);
     }
     if is(key, &grammar::RESET) {
         return truth(config.reset.value);

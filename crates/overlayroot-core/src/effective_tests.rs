@@ -47,7 +47,7 @@ fn every_key_of_the_table_tells_its_value_and_origin() {
         let settings = read(&line, "", "");
         let setting = of(&settings, key.name);
         assert_eq!(setting.origin, From::Given { text: line.clone(), source: "/proc/cmdline".into() }, "{line}");
-        assert!(setting.value.ends_with(example(key)), "{setting:?}");
+        assert_eq!(setting.value, example(key), "{setting:?}");
         assert!(setting.said.len() == 1 && setting.said[0].decides, "{setting:?}");
         let settings = read("", "", "");
         let setting = of(&settings, key.name);
@@ -61,6 +61,16 @@ fn every_path_counts() {
     let path = of(&settings, "rd.overlay.path");
     assert_eq!(path.value, "volatile:/srv/ docker");
     assert!(path.said.len() == 2 && path.said.iter().all(|said| said.decides && said.why.is_empty()), "{path:?}");
+}
+
+#[test]
+fn the_upper_is_told_as_it_could_be_written() {
+    for spec in ["tmpfs:size=2G", "1", "dir:/u,size=1G", "loop:/f,dev=LABEL=d,size=8G", "subvol:o", "part:p", "UUID=1"]
+    {
+        let told = |line: &str| of(&read(line, "", ""), "rd.overlay").value.clone();
+        let value = told(&format!("rd.overlay={spec}"));
+        assert!(!value.contains(' ') && told(&format!("rd.overlay={value}")) == value, "{spec}: {value}");
+    }
 }
 
 #[test]
