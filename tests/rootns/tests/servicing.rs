@@ -45,8 +45,18 @@ fn again(script: &str) -> Command {
     command
 }
 
-fn begun(script: &str) -> Child {
-    again(script).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+/// One that runs, and that ends with the test also where the test fails.
+struct Begun(Child);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn begun(script: &str) -> Begun {
+    Begun(again(script).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
 fn until(what: &str, holds: impl Fn() -> bool) {
@@ -165,14 +175,14 @@ fn whoever_is_killed_the_lower_is_closed() {
             let second = again("true").output().unwrap();
             assert_eq!(second.status.code(), Some(125), "{}", said(&second));
             assert!(said(&second).contains("another overlayctl shell is open"), "{}", said(&second));
-            let keeper = children(front.id())[0];
+            let keeper = children(front.0.id())[0];
             match who {
-                "front" => kill(front.id()),
+                "front" => kill(front.0.id()),
                 "keeper" => kill(keeper),
                 "init" => kill(children(keeper)[0]),
-                _ => drop(run("sh", &["-c", &format!("kill {}", front.id())])),
+                _ => drop(run("sh", &["-c", &format!("kill {}", front.0.id())])),
             }
-            let status = front.wait().unwrap();
+            let status = front.0.wait().unwrap();
             if who != "front" {
                 assert_eq!(status.code(), Some(125), "{who}");
             }
