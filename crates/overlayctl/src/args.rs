@@ -198,7 +198,7 @@ impl Command {
             Self::Status { .. } | Self::Check | Self::Plan { .. } | Self::Keys | Self::Doctor { .. } => true,
             Self::Uppers { what, .. } => what.is_none(),
             Self::Stale { what, .. } => what.is_none(),
-            Self::Explain(_) | Self::Config(_) | Self::Completions(_) => true,
+            Self::Explain(_) | Self::Config(_) | Self::Completions(_) | Self::Diff(_) | Self::Du(_) => true,
             Self::Loop { verb } => matches!(verb, Loop::Check { .. }),
             _ => false,
         }
@@ -211,6 +211,7 @@ impl Command {
             Self::Plan { json, .. } | Self::Stale { json, what: None, .. } => !json,
             Self::Explain(asked) => !asked.json,
             Self::Config(asked) => !asked.json,
+            Self::Diff(asked) => !asked.json,
             _ => false,
         }
     }

@@ -30,7 +30,7 @@ pub struct Args {
     name_only: bool,
     /// Print JSON
     #[arg(long, group = "form")]
-    json: bool,
+    pub json: bool,
     /// Show what changed in text files
     #[arg(short, long, group = "form")]
     patch: bool,

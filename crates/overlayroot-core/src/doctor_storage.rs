@@ -2,13 +2,14 @@
 //! What of the system will not work on an overlay as it does on a disk: storage of containers, swap files, lines
 //! of fstab, labels.
 
-use crate::cmdline::{Arg, lex};
-use crate::conf::conf_args;
+use crate::cmdline::lex;
 use crate::config::{Config, Inputs};
 use crate::doctor::{Finding, Grade, Host, finding};
 use crate::facts::{Facts, Root};
 use crate::fstab::{self, Entry};
+use crate::grammar;
 use crate::issue::shown;
+use crate::path_spec::Kind;
 use crate::paths;
 use crate::upper::Upper;
 
@@ -16,17 +17,14 @@ use crate::upper::Upper;
 pub const STORES: [(&str, &str, &str); 4] = [
     ("/var/lib/containers", "podman", "containers"),
     ("/var/lib/docker", "docker", "docker"),
-    ("/var/lib/containerd", "containerd", "containers"),
-    ("/var/lib/rancher", "k3s", "containers"),
+    ("/var/lib/containerd", "containerd", "docker"),
+    ("/var/lib/rancher", "k3s", "docker"),
 ];
-
-/// What keeps a path out of the overlay.
-const PATH_KEY: &str = "rd.overlay.path";
 
 /// Everything here is of an overlay that is asked for.
 pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
     let entries = facts.root.as_ref().map(|root| fstab::parse(&root.fstab)).unwrap_or_default();
-    containers(inputs, config, &entries, host, found);
+    containers(config, &entries, host, found);
     swap(&entries, host, found);
     if let Some(root) = &facts.root {
         table(config, root, &entries, found);
@@ -34,12 +32,12 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Ho
     labels(inputs, host, found);
 }
 
-fn containers(inputs: &Inputs, config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
-    let kept = path_values(inputs);
+fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
     for (path, who, preset) in STORES {
         let here = host.stores.iter().any(|(store, mounted)| store == path && !mounted);
         let own = entries.iter().any(|entry| entry.not_overlaid() && covers(&entry.at, path));
-        let keyed = kept.iter().any(|value| value.contains(preset) || value.contains(path));
+        let keyed =
+            config.paths.iter().any(|asked| asked.value.kind != Kind::Readonly && covers(&asked.value.path, path));
         if !here || own || keyed {
             continue;
         }
@@ -53,7 +51,7 @@ fn containers(inputs: &Inputs, config: &Config, entries: &[Entry], host: &Host, 
              (its upper may not be on overlayfs), so {}",
             instead(who)
         );
-        let todo = format!("{PATH_KEY}={preset}, or a file system of its own on {path}");
+        let todo = format!("{}={preset}, or a file system of its own on {path}", grammar::PATH.name);
         found.push(finding("containers", Grade::Warning, text, todo));
     }
 }
@@ -71,13 +69,6 @@ fn instead(who: &str) -> &'static str {
 fn covers(at: &str, path: &str) -> bool {
     let at = at.trim_end_matches('/');
     !at.is_empty() && (path == at || path.strip_prefix(at).is_some_and(|rest| rest.starts_with('/')))
-}
-
-/// What is written for the key that keeps paths.
-fn path_values(inputs: &Inputs) -> Vec<String> {
-    let args = conf_args(&inputs.conf, &mut Vec::new()).into_iter().chain(lex(&inputs.cmdline));
-    let ours = args.filter(|arg: &Arg| arg.key == PATH_KEY.as_bytes());
-    ours.filter_map(|arg| Some(String::from_utf8_lossy(arg.value.as_deref()?).into_owned())).collect()
 }
 
 fn swap(entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {

@@ -51,7 +51,7 @@ fn storage_of_containers() {
     let mounted = Host { stores: vec![(STORES[0].0.into(), true)], ..Host::default() };
     assert_eq!(findings("rd.overlay", "", table(""), &mounted), []);
     assert_eq!(findings("rd.overlay", "", table("LABEL=v /var ext4 rw\n"), &host), []);
-    let left = findings("rd.overlay rd.overlay.path=docker", "rd.overlay.path=containers\n", table(""), &host);
+    let left = findings("rd.overlay", "rd.overlay.path=docker\nrd.overlay.path=containers\n", table(""), &host);
     assert_eq!(left, []);
 }
 
