@@ -9,6 +9,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 MANDIR ?= $(PREFIX)/share/man
 SHUTDOWNDIR ?= $(PREFIX)/lib/systemd/system-shutdown
 COMPLETIONS ?= $(PREFIX)/share
+DATADIR ?= $(PREFIX)/share/overlayroot-rs
 DOCDIR ?= $(PREFIX)/share/doc/overlayroot-rs
 CARGO ?= cargo
 TARGET ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
@@ -34,7 +35,7 @@ install: build install-files ## build, and put everything below $(DESTDIR)
 install-files:
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(UNITDIR)/multi-user.target.wants" "$(DESTDIR)$(UNITDIR)/sysinit.target.wants" \
 		"$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(MANDIR)/man8" "$(DESTDIR)$(DOCDIR)" \
-		"$(DESTDIR)$(SHUTDOWNDIR)"
+		"$(DESTDIR)$(SHUTDOWNDIR)" "$(DESTDIR)$(DATADIR)"
 	install -m 755 $(BINARIES) "$(DESTDIR)$(BINDIR)"
 	ln -sf overlay-assemble "$(DESTDIR)$(BINDIR)/overlay-upper"
 	ln -sf overlay-assemble "$(DESTDIR)$(BINDIR)/overlay-loop"
@@ -56,6 +57,7 @@ install-files:
 	$(OVERLAYCTL) completions bash > "$(DESTDIR)$(COMPLETIONS)/bash-completion/completions/overlayctl"
 	$(OVERLAYCTL) completions zsh > "$(DESTDIR)$(COMPLETIONS)/zsh/site-functions/_overlayctl"
 	$(OVERLAYCTL) completions fish > "$(DESTDIR)$(COMPLETIONS)/fish/vendor_completions.d/overlayctl.fish"
+	install -m 644 packaging/selinux/overlayroot-rs.cil "$(DESTDIR)$(DATADIR)"
 	install -m 644 docs/man/*.5 "$(DESTDIR)$(MANDIR)/man5"
 	install -m 644 docs/man/*.7 "$(DESTDIR)$(MANDIR)/man7"
 	install -m 644 docs/man/*.8 "$(DESTDIR)$(MANDIR)/man8"
@@ -67,7 +69,7 @@ enable: ## put the module into every initramfs of this host from now on
 
 .PHONY: uninstall
 uninstall: ## take away what install and enable put there
-	rm -rf "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(DOCDIR)"
+	rm -rf "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(DATADIR)"
 	rm -f "$(DESTDIR)$(BINDIR)"/overlay-assemble "$(DESTDIR)$(BINDIR)"/overlay-upper \
 		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlay-populate \
 		"$(DESTDIR)$(BINDIR)"/overlay-image "$(DESTDIR)$(BINDIR)"/overlayctl \

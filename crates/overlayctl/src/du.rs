@@ -44,7 +44,7 @@ struct Rows {
 }
 
 impl Counter for Rows {
-    fn directory(&mut self, path: &[u8], depth: usize, sum: Sum) {
+    fn directory(&mut self, path: &[u8], depth: usize, sum: Sum, _: Sum) {
         if depth <= self.depth {
             self.directories.push((sum, path.to_vec()));
         }

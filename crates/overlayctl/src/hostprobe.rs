@@ -13,6 +13,7 @@ use overlayroot_core::git;
 use overlayroot_core::loader::{MODULE, line, state};
 use overlayroot_core::{mountinfo, paths};
 use overlayroot_linux::mounts;
+use overlayroot_linux::selinux::denied_domains;
 use overlayroot_linux::servicing::labelled;
 use overlayroot_linux::stale::{Stored, stored};
 use std::fs;
@@ -92,7 +93,10 @@ fn selinux() -> Option<Selinux> {
     let there = fs::read_dir(policy).is_ok_and(|mut entries| entries.next().is_some());
     let enforcing = there && value("SELINUX").is_some_and(|mode| mode.trim() == "enforcing");
     let upper = kept::find().ok().and_then(Result::ok).map(|(_, store)| store.upper);
-    Some(Selinux { enforcing, upper_labelled: upper.and_then(|upper| labelled(&upper)) })
+    // who may not ask the policy gets no answer, as with devices that can't be read
+    let (mounter, denied) = denied_domains().unwrap_or_default();
+    let denied = denied.into_iter().collect();
+    Some(Selinux { enforcing, upper_labelled: upper.and_then(|upper| labelled(&upper)), mounter, denied })
 }
 
 fn boot_in_overlay() -> bool {

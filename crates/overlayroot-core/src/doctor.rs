@@ -78,6 +78,10 @@ pub struct Selinux {
     pub enforcing: bool,
     /// Whether the upper of this boot has a label; nothing where there is none that stays.
     pub upper_labelled: Option<bool>,
+    /// The context that a root overlay's mounter has in the loaded policy.
+    pub mounter: String,
+    /// Contexts of processes that may not use what the mounter opened.
+    pub denied: Vec<String>,
 }
 
 /// A kernel and its initramfs.

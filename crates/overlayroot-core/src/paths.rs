@@ -104,3 +104,6 @@ pub const SHELL: &str = "/run/overlayroot/shell";
 /// The lower once more, where its file system could not be made read-only again after a shell: it can be at the
 /// shutdown, for what is here is still mounted then.
 pub const SERVICED_KEPT: &str = "/run/initramfs/overlayroot/serviced";
+
+/// The rule for SELinux that policies of Debian lack.
+pub const SELINUX_RULE: &str = "/usr/share/overlayroot-rs/overlayroot-rs.cil";

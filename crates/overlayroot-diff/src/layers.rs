@@ -2,6 +2,7 @@
 //! The stack of layers, and what a name is in the lowers: the first that has it wins, directories are merged, until a
 //! whiteout or an opaque directory ends it; a redirect goes on elsewhere (kernel: fs/overlayfs/namei.c).
 
+use crate::ahead::Answer;
 use crate::stat::{Stat, Type};
 use crate::xattr::Xattrs;
 use rustix::fs::{Mode, OFlags};
@@ -11,12 +12,12 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// An open directory of one layer.
 #[derive(Clone)]
 pub(crate) struct Dir {
-    fd: Rc<OwnedFd>,
+    fd: Arc<OwnedFd>,
     /// The number of the lower; the upper is none.
     pub layer: usize,
     xwhiteouts: bool,
@@ -24,7 +25,7 @@ pub(crate) struct Dir {
 
 impl Dir {
     pub fn new(fd: OwnedFd, layer: usize, xwhiteouts: bool) -> Self {
-        Self { fd: Rc::new(fd), layer, xwhiteouts }
+        Self { fd: Arc::new(fd), layer, xwhiteouts }
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {
@@ -119,6 +120,18 @@ impl Layers {
         wanted: &[u8],
         xattrs: &mut Xattrs,
     ) -> rustix::io::Result<Found> {
+        self.find_known(parents, after, wanted, None, xattrs)
+    }
+
+    /// The same; `known` is the name's inode in the first of `parents`, where somebody has looked already.
+    pub(crate) fn find_known(
+        &self,
+        parents: &[Dir],
+        after: Option<usize>,
+        wanted: &[u8],
+        mut known: Option<Answer>,
+        xattrs: &mut Xattrs,
+    ) -> rustix::io::Result<Found> {
         let mut wanted = Cow::Borrowed(wanted);
         let mut dirs = Vec::new();
         let mut seen = None;
@@ -128,7 +141,7 @@ impl Layers {
                 _ => parents.iter().find(|dir| dir.layer == layer),
             };
             let Some(base) = base else { continue };
-            match step(base, &wanted, xattrs)? {
+            match step(base, &wanted, known.take(), xattrs)? {
                 Step::Missing(None) => {}
                 Step::Missing(Some(redirect)) => wanted = Cow::Owned(redirect),
                 Step::Hidden => break,
@@ -151,16 +164,16 @@ impl Layers {
 }
 
 /// A name, or a path from the top, in one layer.
-fn step(base: &Dir, wanted: &[u8], xattrs: &mut Xattrs) -> rustix::io::Result<Step> {
+fn step(base: &Dir, wanted: &[u8], known: Option<Answer>, xattrs: &mut Xattrs) -> rustix::io::Result<Step> {
     if !wanted.starts_with(b"/") {
-        let (step, redirect) = single(base, wanted, xattrs)?;
+        let (step, redirect) = single(base, wanted, known, xattrs)?;
         return Ok(with(step, redirect));
     }
     let (mut at, mut stop, mut elsewhere) = (base.clone(), false, None);
     let mut names = wanted.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).peekable();
     let mut gone = Vec::new();
     while let Some(name) = names.next() {
-        let (found, redirect) = single(&at, name, xattrs)?;
+        let (found, redirect) = single(&at, name, None, xattrs)?;
         let rewritten = redirect.map(|to| match to.first() {
             Some(b'/') => to,
             _ => [&gone[..], b"/", &to].concat(),
@@ -205,10 +218,15 @@ fn with(step: Step, redirect: Option<Vec<u8>>) -> Step {
 }
 
 /// A name in an open directory, and the redirect that it bears itself.
-fn single(base: &Dir, name: &[u8], xattrs: &mut Xattrs) -> rustix::io::Result<(Step, Option<Vec<u8>>)> {
+fn single(
+    base: &Dir,
+    name: &[u8],
+    known: Option<Answer>,
+    xattrs: &mut Xattrs,
+) -> rustix::io::Result<(Step, Option<Vec<u8>>)> {
     let mut room = [0; 256];
     let name = terminated(name, &mut room)?;
-    let stat = match Stat::at(base.fd(), name) {
+    let stat = match known.unwrap_or_else(|| Stat::at(base.fd(), name)) {
         Ok(stat) => stat,
         Err(Errno::NOENT) => return Ok((Step::Missing(None), None)),
         Err(error) => return Err(error),

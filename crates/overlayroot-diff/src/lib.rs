@@ -24,6 +24,7 @@
 //!
 //! `judge` decides and makes no system call; the others look.
 
+mod ahead;
 mod content;
 mod judge;
 mod layers;

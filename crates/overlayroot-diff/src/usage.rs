@@ -35,9 +35,11 @@ impl Sum {
 
 /// Takes what is counted.
 pub trait Counter {
-    /// A directory and all below it, those within before it. Depth 0 is the directory asked for.
-    fn directory(&mut self, path: &[u8], depth: usize, sum: Sum);
-    /// What is not a directory; of several names the first. `Break` ends the count.
+    /// A directory and all below it, those within before it. Depth 0 is the directory asked for. `own` is it without
+    /// the directories in it.
+    fn directory(&mut self, path: &[u8], depth: usize, sum: Sum, own: Sum);
+    /// What is not a directory; of several names the first. `Break` ends the count: the directories that are open then
+    /// are told with what they have so far.
     fn file(&mut self, path: &[u8], stat: &Stat) -> ControlFlow<()>;
     /// What could not be looked at, and counts as nothing.
     fn problem(&mut self, path: &[u8], error: io::Error);
@@ -48,6 +50,7 @@ struct Open {
     names: Names,
     path_len: usize,
     sum: Sum,
+    own: Sum,
 }
 
 /// Counts `path` below `top`, on its file system, and follows no link. What vanishes meanwhile is passed over.
@@ -69,15 +72,11 @@ pub fn count(top: &Path, path: &[u8], counter: &mut dyn Counter) -> io::Result<(
     let mut links = HashSet::new();
     let mut room = vec![MaybeUninit::uninit(); BUFFER];
     let mut open = vec![ready(fd, at.len(), &mut room)?];
+    let mut cut = false;
     while let Some(last) = open.last_mut() {
         at.truncate(last.path_len);
-        let Some(number) = last.names.advance() else {
-            let (sum, depth) = (last.sum, open.len().saturating_sub(1));
-            open.pop();
-            counter.directory(if at.is_empty() { b"/" } else { &at }, depth, sum);
-            if let Some(parent) = open.last_mut() {
-                parent.sum.add(sum);
-            }
+        let Some(number) = last.names.advance().filter(|_| !cut) else {
+            close(&mut open, &at, counter);
             continue;
         };
         let Some(entry) = last.names.get(number) else { continue };
@@ -100,21 +99,29 @@ pub fn count(top: &Path, path: &[u8], counter: &mut dyn Counter) -> io::Result<(
                 Err(error) => counter.problem(&at, error),
             }
         } else if stat.nlink == 1 || links.insert(stat.ino) {
-            last.sum.add(Sum::of(&stat));
-            if counter.file(&at, &stat).is_break() {
-                return Ok(());
-            }
+            last.own.add(Sum::of(&stat));
+            cut = counter.file(&at, &stat).is_break();
         }
     }
     Ok(())
+}
+
+/// Tells of the innermost directory, and counts it for the one above.
+fn close(open: &mut Vec<Open>, path: &[u8], counter: &mut dyn Counter) {
+    let Some(Open { mut sum, own, .. }) = open.pop() else { return };
+    sum.add(own);
+    counter.directory(if path.is_empty() { b"/" } else { path }, open.len(), sum, own);
+    if let Some(parent) = open.last_mut() {
+        parent.sum.add(sum);
+    }
 }
 
 fn ready(fd: OwnedFd, path_len: usize, room: &mut [MaybeUninit<u8>]) -> io::Result<Open> {
     let mut names = Names::default();
     names.read(fd.as_fd(), true, room)?;
     names.sort();
-    let sum = Sum::of(&Stat::of(fd.as_fd())?);
-    Ok(Open { fd, names, path_len, sum })
+    let own = Sum::of(&Stat::of(fd.as_fd())?);
+    Ok(Open { fd, names, path_len, sum: Sum::default(), own })
 }
 
 #[cfg(test)]
@@ -127,15 +134,20 @@ mod tests {
     struct All {
         directories: Vec<(String, usize, Sum)>,
         files: Vec<String>,
+        most: Option<usize>,
     }
 
     impl Counter for All {
-        fn directory(&mut self, path: &[u8], depth: usize, sum: Sum) {
+        fn directory(&mut self, path: &[u8], depth: usize, sum: Sum, own: Sum) {
+            assert!(own.bytes <= sum.bytes && own.inodes <= sum.inodes);
             self.directories.push((crate::shown(path).into_owned(), depth, sum));
         }
         fn file(&mut self, path: &[u8], _: &Stat) -> ControlFlow<()> {
             self.files.push(crate::shown(path).into_owned());
-            ControlFlow::Continue(())
+            match self.most == Some(self.files.len()) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
         }
         fn problem(&mut self, path: &[u8], error: io::Error) {
             panic!("{}: {error}", crate::shown(path));
@@ -169,5 +181,20 @@ mod tests {
         assert_eq!(part.directories[0].0, "/a/deep");
         assert_eq!(part.directories[0].2.inodes, 2);
         assert!(count(top, b"/b/root", &mut All::default()).is_err(), "a link is not followed");
+    }
+
+    #[test]
+    fn what_is_cut_short_is_told_so_far() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::create_dir(dir.path().join("never")).unwrap();
+        for name in ["a/b/1", "a/b/2", "a/b/3"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let mut all = All { most: Some(2), ..All::default() };
+        count(dir.path(), b"/", &mut all).unwrap();
+        assert_eq!(all.files, ["/a/b/1", "/a/b/2"]);
+        let told: Vec<_> = all.directories.iter().map(|(path, _, sum)| (path.as_str(), sum.inodes)).collect();
+        assert_eq!(told, [("/a/b", 3), ("/a", 4), ("/", 5)]);
     }
 }

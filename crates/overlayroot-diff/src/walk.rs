@@ -4,6 +4,7 @@
 mod entry;
 mod frame;
 
+use crate::ahead::{Ahead, begins};
 use crate::content::At;
 use crate::judge::{Kind, What};
 use crate::layers::{Found, Layers, terminated};
@@ -101,6 +102,7 @@ pub(crate) struct Walk<'a> {
     room: Vec<MaybeUninit<u8>>,
     path: Vec<u8>,
     links: HashSet<((u32, u32), u64)>,
+    ahead: Ahead,
     stop: bool,
 }
 
@@ -120,6 +122,7 @@ pub fn walk(layers: &Layers, path: &[u8], options: &Options, visitor: &mut dyn V
         room: vec![MaybeUninit::uninit(); BUFFER],
         path: Vec::new(),
         links: HashSet::new(),
+        ahead: Ahead::NotYet,
         stop: false,
     };
     let Some(first) = walk.start(path)? else { return Ok(()) };
@@ -130,10 +133,15 @@ pub fn walk(layers: &Layers, path: &[u8], options: &Options, visitor: &mut dyn V
             continue;
         };
         walk.path.truncate(frame.path_len);
+        if begins(number) {
+            frame.window = walk.ahead.window(&frame.was, &frame.names, number);
+        }
+        let known = frame.window.as_mut().and_then(|window| window.answer(number));
         let Some(entry) = frame.names.get(number) else { continue };
         walk.path.push(b'/');
         walk.path.extend_from_slice(entry.name.to_bytes());
-        match walk.entry(frame, entry, false).and_then(|child| child.map(|child| walk.ready(child)).transpose()) {
+        match walk.entry(frame, entry, false, known).and_then(|child| child.map(|child| walk.ready(child)).transpose())
+        {
             Ok(child) => open.extend(child),
             Err(error) => walk.visitor.problem(&walk.path, error),
         }
@@ -159,7 +167,7 @@ impl Walk<'_> {
             self.path.push(b'/');
             self.path.extend_from_slice(name.to_bytes());
             let Some(entry) = self.named(&frame, name)? else { return Ok(None) };
-            match self.entry(&frame, entry, names.peek().is_some())? {
+            match self.entry(&frame, entry, names.peek().is_some(), None)? {
                 Some(child) => frame = child,
                 None if names.peek().is_none() => return Ok(None),
                 None => return Err(Errno::NOENT.into()),

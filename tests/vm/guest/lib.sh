@@ -296,7 +296,7 @@ btrfs_used() {
 
 # avcs: what SELinux denied, or would have, up to the test itself: class, source, target, permissions; each once
 avcs() {
-    journalctl -b --no-pager -o cat | sed '/unit=overlayroot-vm /,$d' |
+    dmesg | sed '/unit=overlayroot-vm /,$d' |
         sed -n 's/.*avc: *denied *{ \([^}]*\) } .*scontext=\([^ ]*\) tcontext=\([^ ]*\) tclass=\([^ ]*\).*/\4 \2 \3 \1/p' |
         sort -u
 }
@@ -306,6 +306,21 @@ no_new_avcs() {
     avcs >/run/overlayroot-vm/avcs
     new=$(comm -13 "$1" /run/overlayroot-vm/avcs)
     [ -z "$new" ] || fail "$new"
+}
+
+# mounter_asked: this kernel asks the policy whether a domain may use what the overlay's mounter opened
+mounter_asked() {
+    case $(uname -r) in 6.1.*) ;; *) return 1 ;; esac
+}
+
+# selinux_rule: what doctor says of the rule, for a boot with an overlay
+selinux_rule() {
+    overlayctl doctor --json --cmdline rd.overlay | jq -r '.findings[] | select(.check == "selinux-rule").todo'
+}
+
+# failed_units: those that failed, a name each line
+failed_units() {
+    systemctl --failed --plain --no-legend | cut -d' ' -f1 | sort
 }
 
 # image_root: a root with nothing but a shell in it, as an archive

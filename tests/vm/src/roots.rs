@@ -24,7 +24,10 @@ mount,netbase,nfs-kernel-server,rpcbind,dnsmasq,nginx-light,nbd-server,pxelinux,
 grub-efi-amd64-signed,squashfs-tools,erofs-utils,git,openssh-client,openssl,e2fsprogs,ca-certificates,curl,libblkid1";
 
 /// Besides, where containers are run: each of the three with its own storage.
-const CONTAINERS: &str = "podman,crun,docker.io,containerd,runc,iptables";
+const CONTAINERS: &str = "podman,crun,docker.io,containerd,runc,iptables,apparmor";
+
+/// A package of its own from Debian 13 on.
+const DOCKER_CLI: &str = "docker-cli";
 
 /// Besides, where SELinux is.
 const SELINUX: &str = "selinux-policy-default,policycoreutils,selinux-utils,auditd";
@@ -132,6 +135,7 @@ fn build(host: &Host, root: Root, dir: &Path) -> Result<()> {
     command.args(["--mode=root", "--variant=apt", "--quiet"]);
     let packages = match root {
         Root::Server => vec![SERVER],
+        Root::Guest(Suite::Trixie, Flavour::Containers) => vec![PACKAGES, CONTAINERS, DOCKER_CLI],
         Root::Guest(_, Flavour::Containers) => vec![PACKAGES, CONTAINERS],
         Root::Guest(_, Flavour::Selinux) => vec![PACKAGES, SELINUX],
         Root::Guest(..) => vec![PACKAGES],

@@ -50,7 +50,7 @@ struct Taking<'a> {
 }
 
 impl Counter for Taking<'_> {
-    fn directory(&mut self, path: &[u8], depth: usize, sum: Sum) {
+    fn directory(&mut self, path: &[u8], depth: usize, sum: Sum, _: Sum) {
         if depth == 0 {
             self.now.all = sum;
         }

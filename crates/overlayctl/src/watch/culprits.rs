@@ -2,12 +2,17 @@
 //! Who fills the upper: its sizes by directory when the watch began, against those of now.
 
 use crate::status::human;
-use overlayroot_core::growth::{Grown, Sizes, ranking};
+use overlayroot_core::growth::{Grown, Sizes, Tally, ranking};
 use overlayroot_core::issue::shown;
 use overlayroot_core::levels::Resource;
 use overlayroot_core::paths;
-use overlayroot_linux::{store, treesize, upperfill};
+use overlayroot_diff::usage::{Counter, Sum, count};
+use overlayroot_diff::{Stat, shown as shown_bytes};
+use overlayroot_linux::{store, upperfill};
 use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,6 +20,9 @@ use std::time::{Duration, Instant};
 const MOST: usize = 5;
 /// A walk at a level ends after this time with what it has seen.
 const LONGEST: Duration = Duration::from_secs(5);
+
+/// The clock is asked once in so many files.
+const FILES: u32 = 256;
 
 /// Knows what the upper held in the beginning.
 pub struct Culprits {
@@ -42,8 +50,8 @@ impl Culprits {
         let upper = upper.to_owned();
         let walk = move || {
             upperfill::be_nice();
-            let walked = treesize::sizes(&upper, None);
-            let sizes = walked.map_err(|error| eprintln!("overlayctl: {error:#}")).ok()?.sizes;
+            let walked = Walked::of(&upper, None);
+            let sizes = walked.map_err(|error| eprintln!("overlayctl: counting {upper}: {error}")).ok()?.sizes;
             // Only a watch that is started again would miss it.
             let _ = store::write_atomic(paths::SIZES, &sizes.to_text());
             Some(sizes)
@@ -59,10 +67,10 @@ impl Culprits {
             self.begin = thread.join().ok().flatten();
         }
         let mut found = Found { list: Vec::new(), resource, grew: false, whole: true };
-        let Ok(now) = treesize::sizes(upper, Some(Instant::now() + LONGEST)) else {
+        let Ok(now) = Walked::of(upper, Some(Instant::now() + LONGEST)) else {
             return found;
         };
-        found.whole = now.whole;
+        found.whole = !now.cut;
         if let Some(begin) = &self.begin {
             found.list = ranking(begin, &now.sizes, resource, MOST);
             found.grew = !found.list.is_empty();
@@ -72,6 +80,37 @@ impl Culprits {
         }
         found
     }
+}
+
+/// Sizes of the directories of a tree, as far as there was time.
+struct Walked {
+    sizes: Sizes,
+    files: u32,
+    end: Option<Instant>,
+    cut: bool,
+}
+
+impl Walked {
+    fn of(upper: &str, end: Option<Instant>) -> io::Result<Self> {
+        let mut walked = Self { sizes: Sizes::default(), files: 0, end, cut: false };
+        count(Path::new(upper), b"/", &mut walked)?;
+        Ok(walked)
+    }
+}
+
+impl Counter for Walked {
+    fn directory(&mut self, path: &[u8], _: usize, _: Sum, own: Sum) {
+        self.sizes.add(&shown_bytes(path), Tally { bytes: own.bytes, inodes: own.inodes });
+    }
+
+    fn file(&mut self, _: &[u8], _: &Stat) -> ControlFlow<()> {
+        self.files = self.files.wrapping_add(1);
+        self.cut |= self.files % FILES == 0 && self.end.is_some_and(|end| Instant::now() >= end);
+        if self.cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    // Somebody removed it meanwhile: it counts as nothing.
+    fn problem(&mut self, _: &[u8], _: io::Error) {}
 }
 
 impl fmt::Display for Found {
@@ -95,7 +134,41 @@ impl fmt::Display for Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use overlayroot_core::growth::Tally;
+    use std::fs;
+
+    #[test]
+    fn what_grew_is_found_and_links_are_not_followed() {
+        let tree = tempfile::tempdir().unwrap();
+        let at = |name: &str| tree.path().join(name);
+        fs::create_dir_all(at("var/log/app")).unwrap();
+        fs::create_dir_all(at("etc")).unwrap();
+        fs::write(at("etc/large"), vec![1; 3 << 20]).unwrap();
+        let walk = || Walked::of(tree.path().to_str().unwrap(), None).unwrap();
+        let before = walk();
+        fs::write(at("var/log/app/log"), vec![1; 2 << 20]).unwrap();
+        fs::write(at("var/log/app/more"), "").unwrap();
+        std::os::unix::fs::symlink("/usr", at("etc/usr")).unwrap();
+        std::os::unix::fs::symlink(at("etc"), at("var/etc")).unwrap();
+        let after = walk();
+        assert!(!before.cut && !after.cut);
+        let found = ranking(&before.sizes, &after.sizes, Resource::Bytes, 5);
+        assert_eq!(found[0].directory, "/var/log/app");
+        let mib = found[0].by.bytes >> 20;
+        assert!(mib == 2 && found[0].by.inodes == 2, "{found:?}");
+        assert!(found.iter().all(|one| one.directory != "/etc"), "{found:?}");
+    }
+
+    #[test]
+    fn it_ends_in_time() {
+        let tree = tempfile::tempdir().unwrap();
+        for number in 0..2 * FILES {
+            fs::write(tree.path().join(number.to_string()), "").unwrap();
+        }
+        let top = tree.path().to_str().unwrap();
+        let cut = Walked::of(top, Some(Instant::now())).unwrap();
+        assert!(cut.cut && cut.files == FILES && !cut.sizes.is_empty());
+        assert!(Walked::of("/nowhere/at/all", None).is_err());
+    }
 
     #[test]
     fn words() {

@@ -3,6 +3,7 @@
 
 use super::frame::Frame;
 use super::{Change, Walk};
+use crate::ahead::Answer;
 use crate::content::{At, target};
 use crate::judge::{Content, Kind, What, judge};
 use crate::layers::{Dir, Found, Leaf, open_directory};
@@ -66,14 +67,21 @@ struct Verdict {
 
 impl Walk<'_> {
     /// Yields what became of a name, and gives back the directory to walk next. `through`: it is only on the way.
-    pub fn entry(&mut self, frame: &Frame, entry: Entry<'_>, through: bool) -> io::Result<Option<Frame>> {
+    /// `known`: its inode in the first of the lowers, where the thread has it.
+    pub fn entry(
+        &mut self,
+        frame: &Frame,
+        entry: Entry<'_>,
+        through: bool,
+        known: Option<Answer>,
+    ) -> io::Result<Option<Frame>> {
         if self.options.hidden.contains(&self.path) {
             return Ok(None);
         }
         let name = entry.name;
         let was = match frame.was.is_empty() {
             true => Found::Nothing,
-            false => self.layers.find(&frame.was, None, name.to_bytes(), &mut self.xattrs)?,
+            false => self.layers.find_known(&frame.was, None, name.to_bytes(), known, &mut self.xattrs)?,
         };
         let now = match entry.upper {
             true => self.upper(frame, entry, !matches!(was, Found::Nothing))?,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A directory that is being walked.
 
+use crate::ahead::Window;
 use crate::layers::Dir;
 use crate::names::Names;
 
@@ -18,6 +19,8 @@ pub(crate) struct Frame {
     /// Where the lowers have it, in a renamed tree.
     pub origin: Option<Vec<u8>>,
     pub names: Names,
+    /// What was asked for ahead of the walk, of the first of `was`.
+    pub window: Option<Window>,
     /// Length of its path.
     pub path_len: usize,
 }
