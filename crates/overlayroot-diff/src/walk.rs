@@ -136,7 +136,7 @@ pub fn walk(layers: &Layers, path: &[u8], options: &Options, visitor: &mut dyn V
         if begins(number) {
             frame.window = walk.ahead.window(&frame.was, &frame.names, number);
         }
-        let known = frame.window.as_mut().and_then(|window| window.answer(number));
+        let known = frame.window.as_ref().and_then(|window| window.answer(number));
         let Some(entry) = frame.names.get(number) else { continue };
         walk.path.push(b'/');
         walk.path.extend_from_slice(entry.name.to_bytes());
