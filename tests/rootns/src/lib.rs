@@ -8,6 +8,7 @@
 pub mod cost;
 pub mod forge;
 pub mod http;
+pub mod old_kernel;
 pub mod schema;
 pub mod subvol;
 pub mod tar;
