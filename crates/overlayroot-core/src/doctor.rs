@@ -4,15 +4,14 @@
 
 use crate::config::{Config, Field, Inputs, Origin};
 pub use crate::doctor_storage::STORES;
-use crate::facts::{Facts, Fingerprint, Lookup, PlaceKind};
+use crate::facts::{Facts, Fingerprint, Lookup};
 use crate::fstab;
 use crate::grammar;
 use crate::issue::shown;
-use crate::loopsize::mebi;
 use crate::path_spec::Asked;
 use crate::plan::Decision;
 use crate::stale;
-use crate::upper::{Tmpfs, Upper, bytes_of};
+use crate::upper::Upper;
 use serde::Serialize;
 
 /// How bad a finding is.
@@ -120,9 +119,9 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
             crate::doctor_populate::image(config, kernel, &mut found);
         }
         crate::doctor_populate::way(inputs, config, facts, &mut found);
-        memory(config, host, &mut found);
+        crate::doctor_room::memory(config, host, &mut found);
         crate::doctor_path::memory(decision, host, &mut found);
-        space(config, facts, &mut found);
+        crate::doctor_room::space(config, facts, &mut found);
         table(config, facts, &mut found);
         fingerprint(config, host, &mut found);
         crate::doctor_storage::examine(inputs, config, facts, host, &mut found);
@@ -242,55 +241,6 @@ fn advice(config: &Config, code: &str) -> String {
         }
         _ => format!("see rd.overlay in overlayroot-rs(7); the fallback is {}", config.fallback.value.word()),
     }
-}
-
-fn memory(config: &Config, host: &Host, found: &mut Vec<Finding>) {
-    let Upper::Tmpfs(asked) = &config.upper.value else {
-        return;
-    };
-    let (ram, swap) = (mebi(host.ram), mebi(host.swap));
-    let size = match tmpfs_bytes(asked, host.ram) {
-        _ if host.ram == 0 => return,
-        Some(0) => {
-            let text = format!("the upper in RAM has no limit: writing to / can take all of the {ram}");
-            return found.push(finding("memory", Grade::Warning, text, "give a size="));
-        }
-        None => return,
-        Some(bytes) => bytes,
-    };
-    let text = format!("the upper may take {} of {ram} RAM, with {swap} swap", mebi(size));
-    // A quarter is little for the system itself.
-    let fits = size <= host.ram.saturating_add(host.swap) / 4 * 3;
-    let (grade, todo) =
-        if fits { (Grade::Ok, "") } else { (Grade::Warning, "give a smaller size=, or an upper on disk") };
-    found.push(finding("memory", grade, text, todo));
-}
-
-/// Bytes of the limit; 0 for none, nothing where it can't be told.
-fn tmpfs_bytes(asked: &Tmpfs, ram: u64) -> Option<u64> {
-    const PAGE: u64 = 4096;
-    let size = |text: &str| match text.strip_suffix('%') {
-        Some(percent) => u64::try_from(u128::from(ram) * percent.parse::<u128>().ok()? / 100).ok(),
-        None => bytes_of(text),
-    };
-    match (&asked.nr_blocks, &asked.size) {
-        (Some(pages), None) => Some(bytes_of(pages)?.saturating_mul(PAGE)),
-        (_, given) => size(given.as_deref().unwrap_or(Tmpfs::DEFAULT_SIZE)),
-    }
-}
-
-fn space(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
-    const LEAST: u64 = 256 << 20;
-    let (Some(root), Upper::Dir(_) | Upper::Loop(_) | Upper::Subvol(_)) = (&facts.root, &config.upper.value) else {
-        return;
-    };
-    let text = format!("{} of {} free on the root's file system", mebi(root.free), mebi(root.bytes));
-    let made = matches!(&config.upper.value, Upper::Loop(_))
-        && facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::File);
-    // A file that is made has its space already.
-    let little = !made && root.free < LEAST.min(root.bytes / 10);
-    let (grade, todo) = if little { (Grade::Warning, "make room before the upper fills it") } else { (Grade::Ok, "") };
-    found.push(finding("space", grade, text, todo));
 }
 
 /// Lines of fstab that work against the overlay.

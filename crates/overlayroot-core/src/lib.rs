@@ -18,6 +18,7 @@ pub mod doctor_loader;
 mod doctor_path;
 mod doctor_populate;
 mod doctor_pull;
+mod doctor_room;
 mod doctor_storage;
 pub mod effective;
 pub mod facts;
