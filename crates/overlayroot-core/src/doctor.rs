@@ -6,7 +6,7 @@ use crate::config::{Config, Field, Inputs, Origin};
 pub use crate::doctor_storage::STORES;
 use crate::facts::{Facts, Fingerprint, Lookup};
 use crate::fstab;
-use crate::grammar;
+use crate::grammar::{self, Key};
 use crate::issue::shown;
 use crate::path_spec::Asked;
 use crate::plan::Decision;
@@ -169,36 +169,39 @@ fn configuration(inputs: &Inputs, config: &Config, found: &mut Vec<Finding>) {
 fn overruled(inputs: &Inputs) -> Vec<(&'static str, Origin, Origin)> {
     let files = Config::read(&Inputs { conf: inputs.conf.clone(), ..Inputs::default() });
     let line = Config::read(&Inputs { cmdline: inputs.cmdline.clone(), ..Inputs::default() });
+    let differ = pairs(files, line).into_iter().filter(|(_, same, ..)| !same);
+    let both = differ.filter(|(_, _, file, line)| *file != Origin::Default && *line != Origin::Default);
+    both.map(|(key, _, file, line)| (key.name, file, line)).collect()
+}
+
+type Pair = (&'static Key, bool, Origin, Origin);
+
+/// Each key: whether files and line agree, and who says so.
+fn pairs(files: Config, line: Config) -> Vec<Pair> {
+    fn pair<T: PartialEq>(key: &'static Key, file: Field<T>, line: Field<T>) -> Pair {
+        (key, file.value == line.value, file.origin, line.origin)
+    }
     let same_paths = files.paths.iter().map(|path| &path.value).eq(line.paths.iter().map(|path| &path.value));
     let first = |paths: &[Field<Asked>]| paths.first().map_or(Origin::Default, |path| path.origin.clone());
-    let pairs = [
-        (&grammar::OVERLAY, files.upper.value == line.upper.value, files.upper.origin, line.upper.origin),
-        (&grammar::RESET, files.reset.value == line.reset.value, files.reset.origin, line.reset.origin),
-        (&grammar::READONLY, files.readonly.value == line.readonly.value, files.readonly.origin, line.readonly.origin),
-        (&grammar::FALLBACK, files.fallback.value == line.fallback.value, files.fallback.origin, line.fallback.origin),
-        (&grammar::TIMEOUT, files.timeout.value == line.timeout.value, files.timeout.origin, line.timeout.origin),
-        (&grammar::STALE, files.stale.value == line.stale.value, files.stale.origin, line.stale.origin),
-        (
-            &grammar::IMAGE_CACHE,
-            files.image_cache.value == line.image_cache.value,
-            files.image_cache.origin,
-            line.image_cache.origin,
-        ),
-        (&grammar::HOSTNAME, files.hostname.value == line.hostname.value, files.hostname.origin, line.hostname.origin),
-        (&grammar::POPULATE, files.populate.value == line.populate.value, files.populate.origin, line.populate.origin),
-        (&grammar::GIT, files.git.value == line.git.value, files.git.origin, line.git.origin),
-        (
-            &grammar::GIT_VERIFY,
-            files.git_verify.value == line.git_verify.value,
-            files.git_verify.origin,
-            line.git_verify.origin,
-        ),
-        (&grammar::PATH_DEV, files.path_dev.value == line.path_dev.value, files.path_dev.origin, line.path_dev.origin),
+    vec![
+        pair(&grammar::OVERLAY, files.upper, line.upper),
+        pair(&grammar::RESET, files.reset, line.reset),
+        pair(&grammar::READONLY, files.readonly, line.readonly),
+        pair(&grammar::FALLBACK, files.fallback, line.fallback),
+        pair(&grammar::TIMEOUT, files.timeout, line.timeout),
+        pair(&grammar::STALE, files.stale, line.stale),
+        pair(&grammar::IMAGE_SHA256, files.image_sha256, line.image_sha256),
+        pair(&grammar::IMAGE_CACHE, files.image_cache, line.image_cache),
+        pair(&grammar::HOSTNAME, files.hostname, line.hostname),
+        pair(&grammar::POPULATE, files.populate, line.populate),
+        pair(&grammar::GIT, files.git, line.git),
+        pair(&grammar::GIT_VERIFY, files.git_verify, line.git_verify),
+        pair(&grammar::WATCH_WARN, files.watch_warn, line.watch_warn),
+        pair(&grammar::WATCH_CRITICAL, files.watch_critical, line.watch_critical),
+        pair(&grammar::WATCH_TEXTFILE, files.watch_textfile, line.watch_textfile),
+        pair(&grammar::PATH_DEV, files.path_dev, line.path_dev),
         (&grammar::PATH, same_paths, first(&files.paths), first(&line.paths)),
-    ];
-    let both =
-        pairs.into_iter().filter(|(_, same, file, line)| !same && *file != Origin::Default && *line != Origin::Default);
-    both.map(|(key, _, file, line)| (key.name, file, line)).collect()
+    ]
 }
 
 fn plan(config: &Config, decision: &Decision, found: &mut Vec<Finding>) {

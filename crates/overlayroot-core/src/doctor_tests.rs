@@ -81,6 +81,18 @@ fn a_path_that_can_t_be_kept_is_told_with_what_to_do() {
 }
 
 #[test]
+fn every_key_can_be_overruled() {
+    let default = || Config::read(&Inputs::default());
+    let mut names: Vec<_> = pairs(default(), default()).into_iter().map(|(key, ..)| key.name).collect();
+    // a part of what the upper is
+    names.push(grammar::CRYPT.name);
+    names.sort_unstable();
+    let mut all: Vec<_> = grammar::KEYS.iter().map(|key| key.name).collect();
+    all.sort_unstable();
+    assert_eq!(names, all);
+}
+
+#[test]
 fn mistakes_and_what_is_said_twice() {
     let found = doctor("rd.overlay rd.overlay.rest", "", &facts(), &host());
     assert!(one(&found, Grade::Warning).contains("did you mean rd.overlay.reset?"));

@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::facts::Facts;
 use crate::grammar;
+use crate::issue::nearest;
 use crate::refusal::{Refusal, refuse};
 use crate::upper::Problem;
 use serde::{Deserialize, Serialize};
@@ -53,8 +54,12 @@ pub fn asked(config: &Config) -> bool {
     config.image_sha256.value.is_some() || misspelt(config)
 }
 
+/// A bad value, and a key that can only have been meant to be this one: a typing mistake must not boot any image.
 fn misspelt(config: &Config) -> bool {
-    config.issues.iter().any(|issue| issue.key == grammar::IMAGE_SHA256.name)
+    config.issues.iter().any(|issue| match issue.key.strip_prefix("rd.overlay.image") {
+        Some(rest) => nearest(rest.trim_matches(['.', '_', '-']), ["cache"]).is_none(),
+        None => issue.nearest.as_deref() == Some(grammar::IMAGE_SHA256.name),
+    })
 }
 
 /// Refuses every image but the one that is asked for.
@@ -93,6 +98,20 @@ mod tests {
         assert_eq!(parse_sha256("").unwrap(), None);
         for bad in ["e3b0", &sum[1..], &format!("{sum}0"), &sum.replace('E', "g")] {
             assert!(parse_sha256(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_was_meant_to_be_this_one_asks_for_a_certain_image() {
+        let asks = |line: &str| {
+            let cmdline = vec![crate::cmdline::Source::new("/proc/cmdline", line)];
+            asked(&Config::read(&crate::config::Inputs { cmdline, ..Default::default() }))
+        };
+        for bad in ["sha256=x", "sha265=x", "sha=x", "checksum=x", "sha512=x"] {
+            assert!(asks(&format!("rd.overlay rd.overlay.image.{bad}")), "{bad}");
+        }
+        for other in ["rd.overlay", "rd.overlay rd.overlay.image.cahce=x", "rd.overlay rd.overlay.rest"] {
+            assert!(!asks(other), "{other}");
         }
     }
 }

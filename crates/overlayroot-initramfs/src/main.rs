@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One ELF, three names: which tool runs is the name it was started under.
+//! One ELF, four names: which tool runs is the name it was started under.
 
 mod args;
 mod assemble;

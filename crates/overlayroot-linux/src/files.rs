@@ -5,8 +5,21 @@ use crate::mounts;
 use crate::undo::Undo;
 use anyhow::{Context, Result};
 use overlayroot_core::paths;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+
+/// Most bytes of a small file: what lies in an upper can be of any size, and an initramfs has little RAM.
+const MOST: u64 = 1 << 20;
+
+/// Reads a small file of ours.
+///
+/// # Errors
+/// Those of reading; `FileTooLarge` above 1 MiB.
+pub fn read_small(path: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
 
 /// Removes a file or link; one that is not there is as good.
 pub fn remove(path: &str) -> Result<()> {

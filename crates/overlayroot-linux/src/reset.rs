@@ -2,7 +2,7 @@
 //! Beginning an upper anew, keeping and exchanging uppers: by renames, so that it takes as long for a
 //! big upper as for a small one, and so that a cut leaves each upper whole under one name or another.
 
-use crate::files::remove;
+use crate::files::{read_small, remove};
 use crate::room::room;
 use crate::store::{empty, only_ours};
 use crate::{btrfs, sweep};
@@ -40,7 +40,7 @@ pub fn every_boot(store: &Store) -> Result<Became> {
 /// Does what the marker asks for. It is removed last: a cut before that repeats what has not been done, and
 /// nothing else, for no new upper is made while there is a marker.
 pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
-    let text = match fs::read(&store.marker) {
+    let text = match read_small(&store.marker) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Became::default()),
         result => result.with_context(|| format!("reading {}", store.marker))?,
     };

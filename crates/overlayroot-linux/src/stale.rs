@@ -2,7 +2,7 @@
 //! Compares the fingerprint stored with an upper with the lower's, and does what the policy says.
 
 use crate::execute::Report;
-use crate::files::remove;
+use crate::files::{read_small, remove};
 use crate::reset::{self, Became, sync_parent};
 use crate::shadow::{self, Limits};
 use crate::store;
@@ -35,7 +35,7 @@ pub enum Stored {
 
 /// Reads the fingerprint at `path`.
 pub fn stored(path: &str) -> Stored {
-    let text = match fs::read(path) {
+    let text = match read_small(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Stored::None,
         Err(error) => return Stored::Unclear(format!("{path} can't be read ({error})")),
         Ok(text) if text.iter().all(u8::is_ascii_whitespace) => return Stored::None,

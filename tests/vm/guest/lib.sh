@@ -112,8 +112,9 @@ running() {
     return 1
 }
 
+# failed_units: those that failed, a name each line
 failed_units() {
-    systemctl --failed --no-legend --plain | cut -d ' ' -f 1
+    systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | sort
 }
 
 # failed_unit NAME: this unit failed, and no other
@@ -316,11 +317,6 @@ mounter_asked() {
 # selinux_rule: what doctor says of the rule, for a boot with an overlay
 selinux_rule() {
     overlayctl doctor --json --cmdline rd.overlay | jq -r '.findings[] | select(.check == "selinux-rule").todo'
-}
-
-# failed_units: those that failed, a name each line
-failed_units() {
-    systemctl --failed --plain --no-legend | cut -d' ' -f1 | sort
 }
 
 # image_root: a root with nothing but a shell in it, as an archive
