@@ -23,7 +23,7 @@ gzip -9 -n < "$work/source.tar" > "$out/$name.tar.gz"
 # The crates belong to the commit, too, so its lock file counts and not that of the work tree.
 tar -C "$work" -xf "$work/source.tar"
 cd "$work/$name"
-cargo vendor --quiet --locked --versioned-dirs vendor > "$work/config"
+cargo vendor --quiet --locked --versioned-dirs vendor
 # A quarter of it would be Windows. The lock file names the crate, so a shell of it stays.
 for crate in vendor/windows-sys-*; do
     sum=$(sed -n 's/.*"package":"\([0-9a-f]*\)".*/\1/p' "$crate/.cargo-checksum.json")
@@ -32,8 +32,15 @@ for crate in vendor/windows-sys-*; do
     : > "$crate/src/lib.rs"
     printf '{"files":{},"package":"%s"}' "$sum" > "$crate/.cargo-checksum.json"
 done
-# to be appended to .cargo/config.toml
-cp "$work/config" vendor/config.toml
+cat > vendor/config.toml << 'END'
+
+# appended to .cargo/config.toml
+[source.crates-io]
+replace-with = "vendored-sources"
+
+[source.vendored-sources]
+directory = "vendor"
+END
 tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
     --mtime="@$SOURCE_DATE_EPOCH" -cf - vendor | gzip -9 -n > "$out/$name-vendor.tar.gz"
 ls -l "$out/$name.tar.gz" "$out/$name-vendor.tar.gz"

@@ -28,34 +28,34 @@ mkdir -p "$top/SOURCES" "$top/SPECS"
 packaging/dist.sh "$top/SOURCES"
 cp packaging/overlayroot-rs.spec "$top/SPECS"
 
-lint() {
-    rpmlint -r packaging/overlayroot-rs.rpmlintrc "$@" > "$top/rpmlint" || { cat "$top/rpmlint"; fail "rpmlint"; }
-    grep -q ' 0 errors, 0 warnings' "$top/rpmlint" || { cat "$top/rpmlint"; fail "rpmlint has warnings"; }
-}
-lint packaging/overlayroot-rs.spec
-
-# --nodeps: this host's packages may be another packager's, whose names rpm does not know. Cargo's proxy
-# goes nowhere: what would be fetched in %build fails.
+# --nodeps: this host's packages may be another packager's, whose names rpm does not know. Cargo finds no
+# crates but the vendored ones: its home is empty, and its proxy goes nowhere.
 with=
 [ "${RPM_TEST_CHECK:-1}" = 1 ] || with="--without check"
 # shellcheck disable=SC2086  # none or two words
-env CARGO_HTTP_PROXY=http://127.0.0.1:9 CARGO_NET_OFFLINE=true \
+env CARGO_HOME="$top/cargo-home" CARGO_HTTP_PROXY=http://127.0.0.1:9 CARGO_NET_OFFLINE=true \
     rpmbuild -ba --nodeps $with --define "_topdir $top" --define "_smp_mflags -j${JOBS:-$(nproc)}" \
     "$top/SPECS/overlayroot-rs.spec" > "$top/log" 2>&1 || { tail -n 60 "$top/log"; fail "rpmbuild"; }
-! grep -Ei 'warning: (bogus|file listed twice|absolute symlink)|unpackaged' "$top/log" || fail "rpmbuild warns"
+! grep -Ei 'warning: (bogus|file listed twice|absolute symlink)' "$top/log" || fail "rpmbuild warns"
 main=$(echo "$top"/RPMS/*/overlayroot-rs-"$version"-*.rpm)
 module=$(echo "$top"/RPMS/noarch/dracut-overlayroot-rs-"$version"-*.rpm)
 for package in "$main" "$module"; do
     [ -f "$package" ] || fail "not made: $package"
 done
-lint "$main" "$module" "$top"/SRPMS/*.src.rpm
+
+# What another distribution's rpmlint would say and this one does not is no fault of the filters.
+rpmlint -r packaging/overlayroot-rs.rpmlintrc packaging/overlayroot-rs.spec \
+    "$main" "$module" "$top"/SRPMS/*.src.rpm > "$top/rpmlint" 2>&1 || true
+grep -q '3 packages and 1 specfiles checked' "$top/rpmlint" || { cat "$top/rpmlint"; fail "rpmlint did not run"; }
+! grep -E ': [EW]: ' "$top/rpmlint" | grep -v ': unused-rpmlintrc-filter ' || fail "rpmlint"
 
 # Nothing of what make install puts there is missing, each is in one package, and each where it belongs.
 make -s install-files DESTDIR="$top/installed" > /dev/null
-(cd "$top/installed" && find . ! -type d | sed -e 's/^.//' -e '/\/man\//s/$/.gz/') | LC_ALL=C sort > "$top/expected"
+(cd "$top/installed" && find . ! -type d | sed 's/^.//') | LC_ALL=C sort > "$top/expected"
 files() {
     rpm -qp --queryformat '[%{FILEMODES:perms} %{FILENAMES}\n]' "$1" 2> /dev/null | sed -n '/^d/!s/^[^ ]* //p' |
-        grep -v -e /licenses/ -e /README.md -e /CHANGELOG.md
+        sed '/\/man\//s/\.gz$//' |
+        grep -v -e /licenses/ -e /.build-id/ -e /README.md -e /CHANGELOG.md
 }
 { files "$main"; files "$module"; } | LC_ALL=C sort > "$top/packaged"
 diff "$top/expected" "$top/packaged" || fail "what is packaged is not what make install-files puts there"
