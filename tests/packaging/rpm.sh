@@ -78,7 +78,8 @@ done
 rpm -qp --scripts "$module" 2> /dev/null | grep -q 'dracut --force --add overlayroot-rs' || fail "%post says not how"
 rpm -qp --scripts "$main" 2> /dev/null | grep -q 'try-restart overlayroot-rs-watch' || fail "%postun restarts nothing"
 
-# A root with a shell for the scriptlets and the libraries of the programs, and nothing else. --nodeps, for
+# A root with a shell for the scriptlets and the libraries of the programs, and nothing else. Debian's rpm would
+# have its database in the home of root. --nodeps, for
 # its database is empty: what the packages require was looked at above.
 [ "$(id -u)" = 0 ] || fail "installing needs root"
 root=$top/root
@@ -95,18 +96,18 @@ tree() {
     (cd "$root" && find . -path ./var/lib/rpm -prune -o -path ./usr/lib/sysimage -prune -o ! -type d -print) | LC_ALL=C sort
 }
 tree > "$top/before"
-rpm --root "$root" --initdb
+rpm --root "$root" --dbpath /var/lib/rpm --initdb
 # only Debian's rpm knows the switch, and refuses without
 debian=
 [ ! -e /etc/debian_version ] || debian=--force-debian
-rpm --root "$root" $debian -ivh --nodeps "$main" "$module" > "$top/install" 2>&1 || { cat "$top/install"; fail "rpm -i"; }
+rpm --root "$root" --dbpath /var/lib/rpm $debian -ivh --nodeps "$main" "$module" > "$top/install" 2>&1 || { cat "$top/install"; fail "rpm -i"; }
 grep -q 'dracut --force --add overlayroot-rs' "$top/install" || fail "rpm -i does not say how to go on"
 ! grep -i 'warning\|failed' "$top/install" || fail "rpm -i warns"
-rpm --root "$root" -V --nodeps overlayroot-rs dracut-overlayroot-rs || fail "rpm -V"
+rpm --root "$root" --dbpath /var/lib/rpm -V --nodeps overlayroot-rs dracut-overlayroot-rs || fail "rpm -V"
 [ "$(chroot "$root" /usr/bin/overlayctl --version)" = "overlayctl $version" ] || fail "overlayctl --version"
 chroot "$root" /usr/bin/overlay-upper --help > /dev/null || fail "overlay-upper --help"
 chroot "$root" /bin/sh -n /usr/lib/dracut/modules.d/55overlayroot-rs/assemble.sh || fail "the module's hook"
-rpm --root "$root" -e overlayroot-rs dracut-overlayroot-rs > "$top/erase" 2>&1 || { cat "$top/erase"; fail "rpm -e"; }
+rpm --root "$root" --dbpath /var/lib/rpm -e overlayroot-rs dracut-overlayroot-rs > "$top/erase" 2>&1 || { cat "$top/erase"; fail "rpm -e"; }
 tree > "$top/after"
 diff "$top/before" "$top/after" || fail "rpm -e leaves files"
 for dir in share/overlayroot-rs share/doc/overlayroot-rs lib/dracut/modules.d/55overlayroot-rs; do
