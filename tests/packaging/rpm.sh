@@ -78,9 +78,9 @@ done
 rpm -qp --scripts "$module" 2> /dev/null | grep -q 'dracut --force --add overlayroot-rs' || fail "%post says not how"
 rpm -qp --scripts "$main" 2> /dev/null | grep -q 'try-restart overlayroot-rs-watch' || fail "%postun restarts nothing"
 
-# A root with a shell for the scriptlets and the libraries of the programs, and nothing else. Debian's rpm would
-# have its database in the home of root. --nodeps, for
-# its database is empty: what the packages require was looked at above.
+# A root with a shell for the scriptlets and the libraries of the programs, and nothing else. Debian's
+# rpm would have its database in the home of root. --nodeps, for that database is empty: what the packages
+# require was looked at above.
 [ "$(id -u)" = 0 ] || fail "installing needs root"
 root=$top/root
 mkdir -p "$root/usr/bin" "$root/usr/lib" "$root/etc" "$root/dev"
