@@ -21,9 +21,10 @@ top=$PWD/target/rpm
 # What cargo made stays from run to run. It lies beside and not in the warm one, for cargo throws away
 # what was made of crates at another path. Dates of files are those of the commit, which may be older
 # than what was made of another one: our own crates are always made anew.
-CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/rpm-cargo
-export CARGO_TARGET_DIR
-rm -rf "$top" "$CARGO_TARGET_DIR"/*/.fingerprint/overlay*
+made=${CARGO_TARGET_DIR:-$PWD/target}/rpm-cargo
+rm -rf "$top" "$made"/*/.fingerprint/overlay*
+# the distribution's macros for cargo know only the directory target
+if [ "$(rpm --eval '%{?cargo_prep:1}')" = 1 ]; then unset CARGO_TARGET_DIR; else export CARGO_TARGET_DIR="$made"; fi
 mkdir -p "$top/SOURCES" "$top/SPECS"
 packaging/dist.sh "$top/SOURCES"
 cp packaging/overlayroot-rs.spec "$top/SPECS"
@@ -50,7 +51,9 @@ grep -q '3 packages and 1 specfiles checked' "$top/rpmlint" || { cat "$top/rpmli
 ! grep -E ': [EW]: ' "$top/rpmlint" | grep -v ': unused-rpmlintrc-filter ' || fail "rpmlint"
 
 # Nothing of what make install puts there is missing, each is in one package, and each where it belongs.
-make -s install-files DESTDIR="$top/installed" > /dev/null
+mkdir "$top/names"
+for program in overlay-assemble overlay-populate overlayctl; do : > "$top/names/$program"; done
+make -s install-files DESTDIR="$top/installed" BINARIES="$(echo "$top"/names/*)" OVERLAYCTL=: > /dev/null
 (cd "$top/installed" && find . ! -type d | sed 's/^.//') | LC_ALL=C sort > "$top/expected"
 files() {
     rpm -qp --queryformat '[%{FILEMODES:perms} %{FILENAMES}\n]' "$1" 2> /dev/null | sed -n '/^d/!s/^[^ ]* //p' |
@@ -76,7 +79,8 @@ for package in "$main" "$module"; do
     ! grep -E 'preset|enable' "$top/scripts" || fail "a scriptlet enables what is linked statically"
 done
 rpm -qp --scripts "$module" 2> /dev/null | grep -q 'dracut --force --add overlayroot-rs' || fail "%post says not how"
-rpm -qp --scripts "$main" 2> /dev/null | grep -q 'try-restart overlayroot-rs-watch' || fail "%postun restarts nothing"
+rpm -qp --scripts "$main" 2> /dev/null |
+    grep -Eq '(try-restart|mark-restart-system-units) overlayroot-rs-watch' || fail "%postun restarts nothing"
 
 # A root with a shell for the scriptlets and the libraries of the programs, and nothing else. Debian's
 # rpm would have its database in the home of root. --nodeps, for that database is empty: what the packages
@@ -85,11 +89,12 @@ rpm -qp --scripts "$main" 2> /dev/null | grep -q 'try-restart overlayroot-rs-wat
 root=$top/root
 mkdir -p "$root/usr/bin" "$root/usr/lib" "$root/etc" "$root/dev"
 ln -s usr/bin "$root/bin"
-for program in /bin/sh "$CARGO_TARGET_DIR/release/overlayctl" "$CARGO_TARGET_DIR/release/overlay-assemble"; do
-    ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
-        [ -f "$library" ] && install -D "$library" "$root$library"
+libraries() {
+    ldd "$1" | grep -o '/[^ ]*' | while read -r library; do
+        [ ! -f "$library" ] || { install -D "$library" "$root$library" && echo ".$library"; }
     done
-done
+}
+libraries /bin/sh > /dev/null
 install "$(readlink -f /bin/sh)" "$root/usr/bin/sh"
 : > "$root/dev/null"
 tree() {
@@ -104,10 +109,12 @@ rpm --root "$root" --dbpath /var/lib/rpm $debian -ivh --nodeps "$main" "$module"
 grep -q 'dracut --force --add overlayroot-rs' "$top/install" || fail "rpm -i does not say how to go on"
 ! grep -i 'warning\|failed' "$top/install" || fail "rpm -i warns"
 rpm --root "$root" --dbpath /var/lib/rpm -V --nodeps overlayroot-rs dracut-overlayroot-rs || fail "rpm -V"
+{ libraries "$root/usr/bin/overlayctl"; libraries "$root/usr/bin/overlay-assemble"; } >> "$top/before"
 [ "$(chroot "$root" /usr/bin/overlayctl --version)" = "overlayctl $version" ] || fail "overlayctl --version"
 chroot "$root" /usr/bin/overlay-upper --help > /dev/null || fail "overlay-upper --help"
 chroot "$root" /bin/sh -n /usr/lib/dracut/modules.d/55overlayroot-rs/assemble.sh || fail "the module's hook"
 rpm --root "$root" --dbpath /var/lib/rpm -e overlayroot-rs dracut-overlayroot-rs > "$top/erase" 2>&1 || { cat "$top/erase"; fail "rpm -e"; }
+LC_ALL=C sort -u -o "$top/before" "$top/before"
 tree > "$top/after"
 diff "$top/before" "$top/after" || fail "rpm -e leaves files"
 for dir in share/overlayroot-rs share/doc/overlayroot-rs lib/dracut/modules.d/55overlayroot-rs; do
