@@ -118,7 +118,7 @@ deps-build: ## install what building needs
 lint: ## formatting, clippy, shellcheck, man pages
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy -q --locked --workspace --all-targets -- -D warnings
-	shellcheck packaging/*.sh dracut/55overlayroot-rs/*.sh tests/vm/guest/*.sh tests/vm/guest/99vm-probe/*.sh tests/vm/host/*.sh tests/vm/server/*.sh .ci/run
+	shellcheck packaging/*.sh dracut/55overlayroot-rs/*.sh tests/vm/guest/*.sh tests/vm/guest/99vm-probe/*.sh tests/vm/host/*.sh tests/vm/server/*.sh tests/packaging/*.sh .ci/run
 	for page in docs/man/*.[578]; do out=$$(man --warnings -E UTF-8 -l -Tutf8 -Z "$$page" 2>&1 >/dev/null); \
 		[ -z "$$out" ] || { echo "$$page: $$out"; exit 1; }; done
 
@@ -187,3 +187,28 @@ bench: ## time, RAM and bytes beside dracut's own module; writes docs/benchmarks
 	packaging/deps.sh bench
 	$(AS_ROOT) $(CARGO) build -q --locked --release -p overlayroot-vm -p overlayctl --bins
 	$(AS_ROOT) $(CARGO) run -q --locked --release -p overlayroot-vm --bin vm -- bench $(if $(PART),--$(PART))
+
+# --- tarballs, RPM, releases -------------------------------------------------------------------
+
+DIST := target/dist
+
+.PHONY: dist
+dist: ## reproducible tarballs of what is committed, and of the crates it needs
+	packaging/dist.sh $(DIST)
+
+.PHONY: sbom
+sbom: ## what is linked into each binary, as CycloneDX (cargo-cyclonedx; installed if missing)
+	packaging/sbom.sh $(DIST)
+
+.PHONY: msrv
+msrv: ## compiles with the oldest Rust that Cargo.toml promises
+	packaging/msrv.sh
+
+.PHONY: changelog-check
+changelog-check: ## whether CHANGELOG.md says what changed since the last tag
+	packaging/changelog-check.sh
+
+.PHONY: test-rpm
+test-rpm: ## builds the RPMs of what is committed, installs them into a root of their own, erases them
+	tests/packaging/dist.sh
+	$(AS_ROOT) tests/packaging/rpm.sh

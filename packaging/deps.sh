@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Installs what building (deps.sh build), building and testing (deps.sh all) or measuring, too (deps.sh bench), needs.
+# Installs what building (deps.sh build), building and testing (deps.sh all), measuring, too (deps.sh bench), or
+# packages (deps.sh package) need.
 set -eu
 
 root() {
@@ -17,6 +18,7 @@ if command -v apt-get > /dev/null; then
     wanted=$all
     [ "$1" = build ] && wanted=$build
     [ "$1" = bench ] && wanted="$all fio"
+    [ "$1" = package ] && wanted="$build rpm rpmlint git tar gzip"
     missing=""
     for package in $wanted; do
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)
@@ -29,10 +31,11 @@ if command -v apt-get > /dev/null; then
     fi
 elif command -v dnf > /dev/null; then
     wanted="gcc libblkid-devel make cargo rust"
-    [ "$1" = build ] || wanted="$wanted rustfmt clippy qemu-system-x86-core mmdebstrap debian-keyring dpkg apt
+    [ "$1" = build ] || [ "$1" = package ] || wanted="$wanted rustfmt clippy qemu-system-x86-core mmdebstrap debian-keyring dpkg apt
         e2fsprogs xfsprogs btrfs-progs dosfstools util-linux squashfs-tools erofs-utils edk2-ovmf ipxe-roms-qemu attr
         zstd gzip tar curl iproute cpio kmod procps-ng ShellCheck man-db git openssh-clients"
     [ "$1" != bench ] || wanted="$wanted fio"
+    [ "$1" != package ] || wanted="$wanted cargo-rpm-macros systemd-rpm-macros rpm-build rpmlint git tar gzip"
     # shellcheck disable=SC2086  # a list of words
     root dnf install -y $wanted
 else
