@@ -120,7 +120,8 @@ install() {
     if dracut_module_included "systemd"; then
         inst_simple "$moddir/overlayroot-rs.service" \
             "${systemdsystemunitdir:-/usr/lib/systemd/system}/overlayroot-rs.service"
-        $SYSTEMCTL -q --root "$initdir" add-wants initrd-root-fs.target overlayroot-rs.service
+        # dracut 049 to 051 do not set it
+        "${SYSTEMCTL:-systemctl}" -q --root "$initdir" add-wants initrd-root-fs.target overlayroot-rs.service
     fi
     dracut_need_initqueue
 }
