@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Installs what building (deps.sh build), building and testing (deps.sh all) or measuring, too (deps.sh bench), needs.
+# Installs what building (deps.sh build), building and testing (deps.sh all) or measuring, too (deps.sh bench), needs;
+# deps.sh package: what building packages and testing them needs.
 set -eu
 
 root() {
@@ -17,6 +18,7 @@ if command -v apt-get > /dev/null; then
     wanted=$all
     [ "$1" = build ] && wanted=$build
     [ "$1" = bench ] && wanted="$all fio"
+    [ "$1" = package ] && wanted="$all dpkg-dev debhelper lintian fakeroot"
     missing=""
     for package in $wanted; do
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)
