@@ -212,3 +212,21 @@ changelog-check: ## whether CHANGELOG.md says what changed since the last tag
 test-rpm: ## builds the RPMs of what is committed, installs them into a root of their own, erases them
 	tests/packaging/dist.sh
 	$(AS_ROOT) tests/packaging/rpm.sh
+
+# --- packages for Debian -----------------------------------------------------------------------
+
+# Where no package has the compiler, rustup's is taken; see debian/control.
+DEB_PROFILES = $(shell dpkg-query -W cargo > /dev/null 2>&1 || echo -Ppkg.overlayroot-rs.rustup)
+
+.PHONY: deb
+deb: ## the package for Debian, into target/deb; what is built is not built again
+	mkdir -p "$(TARGET)/deb"
+	DEB_OUT="$(abspath $(TARGET))/deb" dpkg-buildpackage -b -nc -us -uc $(DEB_PROFILES) \
+		--buildinfo-file="$(TARGET)/deb/build.buildinfo" --buildinfo-option=-u"$(TARGET)/deb" \
+		--changes-file="$(TARGET)/deb/build.changes" --changes-option=-u"$(TARGET)/deb"
+
+.PHONY: test-deb
+test-deb: ## the package: built, looked through, installed on Debian 12 and 13, purged (root; VENDORED=1: also built from vendored crates)
+	packaging/deps.sh package
+	shellcheck tests/packaging/deb*.sh debian/*.postinst debian/*.prerm debian/*.postrm
+	$(AS_ROOT) env VENDORED=$(VENDORED) tests/packaging/deb.sh

@@ -18,7 +18,7 @@ if command -v apt-get > /dev/null; then
     wanted=$all
     [ "$1" = build ] && wanted=$build
     [ "$1" = bench ] && wanted="$all fio"
-    [ "$1" = package ] && wanted="$build rpm rpmlint git tar gzip"
+    [ "$1" = package ] && wanted="$all rpm rpmlint dpkg-dev debhelper lintian fakeroot"
     missing=""
     for package in $wanted; do
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)

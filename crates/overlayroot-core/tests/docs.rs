@@ -197,3 +197,10 @@ fn the_record_s_document_has_every_field_and_outcome() {
         assert!(page.contains(&format!("`{word}`")), "docs/state-record.md lacks `{word}`");
     }
 }
+
+#[test]
+fn the_package_of_debian_has_the_version_of_the_crates() {
+    let changelog = read("debian/changelog");
+    let first = changelog.lines().next().unwrap_or_default();
+    assert!(first.starts_with(concat!("overlayroot-rs (", env!("CARGO_PKG_VERSION"), ") ")), "{first}");
+}
