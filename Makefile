@@ -204,6 +204,12 @@ sbom: ## what is linked into each binary, as CycloneDX (cargo-cyclonedx; install
 msrv: ## compiles with the oldest Rust that Cargo.toml promises
 	packaging/msrv.sh
 
+# Compiled, not linked: that takes the other architecture's libblkid.
+.PHONY: check-cross
+check-cross: ## compiles for the Raspberry Pi, 64 and 32 bit (needs rustup)
+	for target in aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf; do \
+		rustup target add $$target && PKG_CONFIG_ALLOW_CROSS=1 $(CARGO) check -q --locked --target $$target || exit 1; done
+
 .PHONY: changelog-check
 changelog-check: ## whether CHANGELOG.md says what changed since the last tag
 	packaging/changelog-check.sh
