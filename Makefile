@@ -222,14 +222,16 @@ test-rpm: ## builds the RPMs of what is committed, installs them into a root of 
 # --- packages for Debian -----------------------------------------------------------------------
 
 # Where no package has the compiler, rustup's is taken; see debian/control.
-DEB_PROFILES = $(shell dpkg-query -W cargo > /dev/null 2>&1 || echo -Ppkg.overlayroot-rs.rustup)
+DEB_PROFILES = $(shell dpkg-query -W cargo > /dev/null 2>&1 || echo -Ppkg.overlayroot-rs.rustup) \
+	$(shell dpkg-query -W libc6 > /dev/null 2>&1 || echo -d)
 
 .PHONY: deb
+deb: DEB_OUT ?= $(abspath $(TARGET))/deb
 deb: ## the package for Debian, into target/deb; what is built is not built again
-	mkdir -p "$(TARGET)/deb"
-	DEB_OUT="$(abspath $(TARGET))/deb" dpkg-buildpackage -b -nc -us -uc $(DEB_PROFILES) \
-		--buildinfo-file="$(TARGET)/deb/build.buildinfo" --buildinfo-option=-u"$(TARGET)/deb" \
-		--changes-file="$(TARGET)/deb/build.changes" --changes-option=-u"$(TARGET)/deb"
+	mkdir -p "$(DEB_OUT)"
+	DEB_OUT="$(DEB_OUT)" dpkg-buildpackage -b -nc -us -uc $(DEB_PROFILES) \
+		--buildinfo-file="$(DEB_OUT)/build.buildinfo" --buildinfo-option=-u"$(DEB_OUT)" \
+		--changes-file="$(DEB_OUT)/build.changes" --changes-option=-u"$(DEB_OUT)"
 
 .PHONY: test-deb
 test-deb: ## the package: built, looked through, installed on Debian 12 and 13, purged (root; VENDORED=1: also built from vendored crates)

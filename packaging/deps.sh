@@ -13,12 +13,12 @@ if command -v apt-get > /dev/null; then
     build="gcc libc6-dev libblkid-dev make"
     all="$build qemu-system-x86 seabios mmdebstrap debian-archive-keyring e2fsprogs xfsprogs btrfs-progs
         dosfstools mount util-linux fdisk squashfs-tools erofs-utils ovmf ipxe-qemu attr zstd gzip tar curl iproute2
-        cpio kmod procps shellcheck man-db git openssh-client ca-certificates"
+        cpio kmod procps shellcheck man-db git openssh-client ca-certificates dpkg-dev debhelper fakeroot"
     command -v cargo > /dev/null || build="$build cargo rustc" all="$all cargo rustc rustfmt rust-clippy"
     wanted=$all
     [ "$1" = build ] && wanted=$build
     [ "$1" = bench ] && wanted="$all fio"
-    [ "$1" = package ] && wanted="$all rpm rpmlint dpkg-dev debhelper lintian fakeroot"
+    [ "$1" = package ] && wanted="$all rpm rpmlint lintian"
     missing=""
     for package in $wanted; do
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)
@@ -33,7 +33,7 @@ elif command -v dnf > /dev/null; then
     wanted="gcc libblkid-devel make cargo rust"
     [ "$1" = build ] || [ "$1" = package ] || wanted="$wanted rustfmt clippy qemu-system-x86-core mmdebstrap debian-keyring dpkg apt
         e2fsprogs xfsprogs btrfs-progs dosfstools util-linux squashfs-tools erofs-utils edk2-ovmf ipxe-roms-qemu attr
-        zstd gzip tar curl iproute cpio kmod procps-ng ShellCheck man-db git openssh-clients"
+        zstd gzip tar curl iproute cpio kmod procps-ng ShellCheck man-db git openssh-clients dpkg-dev debhelper fakeroot"
     [ "$1" != bench ] || wanted="$wanted fio"
     [ "$1" != package ] || wanted="$wanted cargo-rpm-macros systemd-rpm-macros rpm-build rpmlint git tar gzip"
     # shellcheck disable=SC2086  # a list of words

@@ -57,8 +57,10 @@ if [ "$stage" = "$wanted" ]; then
             continue
             ;;
         esac
+        limit=150
+        case $line in 'long '*) limit=900 line=${line#long } ;; esac
         # shellcheck disable=SC2016 # expanded by the shell which runs the line
-        timeout 150 sh -c '. "$0" && eval "$1"' $home/lib.sh "$line" \
+        timeout $limit sh -c '. "$0" && eval "$1"' $home/lib.sh "$line" \
             >$temporary/out 2>&1 3<&- 4>&- </dev/null
         status=$?
         [ $status -ne 0 ] || continue

@@ -334,3 +334,16 @@ native_overlay() {
     grep -q '^[0-9]* [0-9]* [0-9:]* / / .* - overlay ' /run/overlayroot-vm/inside ||
         fail "$(grep ' / / ' /run/overlayroot-vm/inside)"
 }
+
+# all_files: what is on the root's file system, but for what each run of apt, dracut and systemd leaves
+all_files() {
+    find / -xdev \( -path /var/cache -o -path /var/log -o -path /var/tmp -o -path /tmp -o -path /root -o -path /lost+found \
+        -o -path /var/lib/apt -o -path '/var/lib/dpkg/*-old' -o -path '/var/lib/dpkg/lock*' -o -path /var/lib/systemd \
+        -o -path /var/lib/dpkg/triggers -o -path '/boot/initrd.img-*' \) -prune -o -print | LC_ALL=C sort
+}
+
+# same_files BEFORE AFTER UPPER: the lists differ by the upper alone, which is still there
+same_files() {
+    [ -d "$3" ] || fail "no $3" || return 1
+    new=$(grep -v -e "^$3\$" -e "^$3/" "$2" | diff "$1" -) || fail "$new"
+}

@@ -56,6 +56,9 @@ pub struct BootSpec {
     pub console: Option<Vec<String>>,
     /// Boot so that many times.
     pub repeat: Option<u32>,
+    /// Boot with the initramfs that an earlier boot has put into the root's /boot.
+    #[serde(default)]
+    pub own_initrd: bool,
 }
 
 /// A case file.
@@ -91,6 +94,9 @@ pub struct Case {
     pub initrds: Option<Vec<Initrd>>,
     /// The cells it applies to, in place of `suites` and `initrds`: for what does not depend on them.
     pub cells: Option<Vec<String>>,
+    /// Further cells, of the oldest and the newest suite.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// `root=` on the kernel command line; an empty one leaves it to `files`.
     #[serde(default = "default_root")]
     pub root_arg: String,
@@ -154,6 +160,8 @@ pub struct PlannedBoot {
     pub variant: Variant,
     /// What the console must have, or not.
     pub console: Vec<String>,
+    /// With the root's own initramfs.
+    pub own_initrd: bool,
 }
 
 fn default_root() -> String {
@@ -186,7 +194,7 @@ impl Case {
         ensure!(self.number().is_some(), "the file's name must begin with a number and a dash");
         ensure!(!self.cells().is_empty(), "no cell is left");
         ensure!(self.conf.is_none() || self.conf_latin1.is_none(), "both conf and conf_latin1");
-        for name in self.cells.iter().flatten() {
+        for name in self.cells.iter().flatten().chain(&self.also) {
             name.parse::<Cell>()?;
         }
         self.cut_cells()?;
@@ -200,6 +208,8 @@ impl Case {
         for boot in self.boots() {
             ensure!(!boot.holds.trim().is_empty(), "a boot without `holds` shows nothing");
             ensure!(boot.before.is_none() || self.root_kept, "`before` works on a root that is kept only");
+            let own = !boot.own_initrd || (self.root_kept && self.root == RootKind::Ext4);
+            ensure!(own, "`own_initrd` is read from an ext4 root that is kept");
         }
         self.net.iter().try_for_each(Net::validate)?;
         self.disk.iter().try_for_each(Disk::validate)
@@ -227,9 +237,10 @@ impl Case {
     /// All cells the case applies to.
     #[must_use]
     pub fn cells(&self) -> Vec<Cell> {
-        let suites = self.suites.clone().unwrap_or(Suite::ALL.to_vec());
+        let suites = self.suites.clone().unwrap_or(Suite::MAIN.to_vec());
         let initrds = self.initrds.clone().unwrap_or(Initrd::ALL.to_vec());
         let fits = |cell: &Cell| match &self.cells {
+            _ if self.also.contains(&cell.to_string()) => true,
             Some(names) => names.contains(&cell.to_string()),
             None => suites.contains(&cell.suite) && initrds.contains(&cell.initrd),
         };
@@ -244,7 +255,8 @@ impl Case {
         let cells = self.cells();
         let Some(names) = &self.cut else {
             // cases with two cells alternate the pair by their number: halve it, so that both come up
-            let index = self.number().unwrap_or(0) * cells.len() / Cell::ALL.len() % cells.len().max(1);
+            let cells: Vec<_> = cells.into_iter().filter(|cell| Cell::MAIN.contains(cell)).collect();
+            let index = self.number().unwrap_or(0) * cells.len() / Cell::MAIN.len() % cells.len().max(1);
             return Ok(cells.into_iter().skip(index).take(1).collect());
         };
         let mut cut = Vec::new();
@@ -270,6 +282,7 @@ impl Case {
                 before: spec.before.clone(),
                 variant: spec.variant.unwrap_or(self.variant),
                 console: spec.console.clone().unwrap_or_default(),
+                own_initrd: spec.own_initrd,
             };
             boots.extend(std::iter::repeat_n(boot, spec.repeat.unwrap_or(1) as usize));
         }

@@ -12,10 +12,14 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Suite {
+    /// Debian 11: dracut 051, systemd 247, kernel 5.10.
+    Bullseye,
     /// Debian 12: dracut 059, systemd 252, kernel 6.1.
     Bookworm,
     /// Debian 13: dracut 106, systemd 257, kernel 6.12.
     Trixie,
+    /// Debian unstable, the newest that there is: dracut 112, systemd 262, kernel 7.2 in November 2026.
+    Sid,
 }
 
 /// What is PID 1 in the initramfs.
@@ -55,6 +59,8 @@ pub enum Variant {
     Containers,
     /// overlayroot-rs, on a root with Debian's SELinux policy and its labels.
     Selinux,
+    /// What dracut makes unasked, on a root that has this project's package as a file in /root.
+    Package,
 }
 
 /// What a root is made of.
@@ -68,11 +74,15 @@ pub enum Flavour {
     Containers,
     /// With an SELinux policy, too.
     Selinux,
+    /// Debian alone, with the project's package in /root, not installed.
+    Package,
 }
 
 impl Suite {
-    /// All suites.
-    pub const ALL: [Self; 2] = [Self::Bookworm, Self::Trixie];
+    /// All suites, oldest first.
+    pub const ALL: [Self; 4] = [Self::Bullseye, Self::Bookworm, Self::Trixie, Self::Sid];
+    /// Those in which a case is run unless it says otherwise.
+    pub const MAIN: [Self; 2] = [Self::Bookworm, Self::Trixie];
 }
 
 impl Initrd {
@@ -88,6 +98,7 @@ impl Variant {
             Self::Stockonly | Self::Stocknet => Flavour::Bare,
             Self::Containers => Flavour::Containers,
             Self::Selinux => Flavour::Selinux,
+            Self::Package => Flavour::Package,
             _ => Flavour::Project,
         }
     }
@@ -96,8 +107,10 @@ impl Variant {
 impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Bullseye => "bullseye",
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
+            Self::Sid => "sid",
         })
     }
 }
@@ -118,6 +131,7 @@ impl fmt::Display for Flavour {
             Self::Project => "project",
             Self::Containers => "containers",
             Self::Selinux => "selinux",
+            Self::Package => "package",
         })
     }
 }
@@ -136,6 +150,7 @@ impl fmt::Display for Variant {
             Self::Bare => "bare",
             Self::Containers => "containers",
             Self::Selinux => "selinux",
+            Self::Package => "package",
         })
     }
 }
@@ -150,14 +165,31 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// All cells, in the order in which the cut hands them out: neighbours differ
-    /// in both coordinates, so that any few cases in a row meet all of them.
-    pub const ALL: [Self; 4] = [
+    /// Those in which a case is run unless it says otherwise, in the order in which the cut hands them out:
+    /// neighbours differ in both coordinates, so that any few cases in a row meet all of them.
+    pub const MAIN: [Self; 4] = [
         Self { suite: Suite::Bookworm, initrd: Initrd::Systemd },
         Self { suite: Suite::Trixie, initrd: Initrd::Shell },
         Self { suite: Suite::Trixie, initrd: Initrd::Systemd },
         Self { suite: Suite::Bookworm, initrd: Initrd::Shell },
     ];
+    /// All cells.
+    pub const ALL: [Self; 8] = {
+        let [a, b, c, d] = Self::MAIN;
+        let old = Suite::Bullseye;
+        let new = Suite::Sid;
+        let (systemd, shell) = (Initrd::Systemd, Initrd::Shell);
+        [
+            a,
+            b,
+            c,
+            d,
+            Self { suite: old, initrd: systemd },
+            Self { suite: old, initrd: shell },
+            Self { suite: new, initrd: systemd },
+            Self { suite: new, initrd: shell },
+        ]
+    };
 }
 
 impl fmt::Display for Cell {

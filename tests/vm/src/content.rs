@@ -45,11 +45,11 @@ const LINK: &str = "initrd-root-fs.target.wants/overlayroot-rs.service";
 /// # Errors
 /// When an image can't be made or read.
 pub fn run(host: &Host) -> Result<bool> {
-    let variants = [Variant::Plain, Variant::Bare];
-    let needs = Cell::ALL.iter().flat_map(|&cell| variants.map(|variant| (cell, variant, RootKind::Ext4)));
-    let asked = Suite::ALL.map(|suite| (Cell { suite, initrd: Initrd::Systemd }, Variant::Mkfs, RootKind::Ext4));
-    let image = Cell::ALL.iter().map(|&cell| (cell, Variant::Net, RootKind::Ext4));
-    let needs: Vec<_> = needs.chain(asked).chain(image).collect();
+    let plain = Cell::ALL.iter().map(|&cell| (cell, Variant::Plain, RootKind::Ext4));
+    let bare = Cell::MAIN.iter().map(|&cell| (cell, Variant::Bare, RootKind::Ext4));
+    let asked = Suite::MAIN.map(|suite| (Cell { suite, initrd: Initrd::Systemd }, Variant::Mkfs, RootKind::Ext4));
+    let image = Cell::MAIN.iter().map(|&cell| (cell, Variant::Net, RootKind::Ext4));
+    let needs: Vec<_> = plain.chain(bare).chain(asked).chain(image).collect();
     let sets = plan::prepare(host, &needs)?;
     let (mut passed, mut failed) = (0, 0);
     for (cell, variant, _) in needs {

@@ -188,11 +188,21 @@ fn put(img: &Path, dir: &Path, target: &str, data: &[u8]) -> Result<()> {
     let lines = format!("rm {target}\nwrite {} {target}\n", file.display());
     fs::write(&script, lines)?;
     host::run(Command::new("debugfs").args(["-w", "-f"]).arg(&script).arg(img))?;
-    // debugfs succeeds whatever happened
     let dumped = dir.join("put.back");
-    let request = format!("dump {target} {}", dumped.display());
-    host::run(Command::new("debugfs").args(["-R", &request]).arg(img))?;
+    get(img, target, &dumped)?;
     ensure!(fs::read(&dumped)? == data, "{target} could not be put into the root");
+    Ok(())
+}
+
+/// Copies a file out of an ext4 root.
+///
+/// # Errors
+/// When it is not there.
+pub fn get(img: &Path, source: &str, path: &Path) -> Result<()> {
+    // debugfs succeeds whatever happened, also over a file of before
+    fs::write(path, "")?;
+    host::run(Command::new("debugfs").args(["-R", &format!("dump {source} {}", path.display())]).arg(img))?;
+    ensure!(fs::metadata(path)?.len() > 0, "no {source} in the root");
     Ok(())
 }
 

@@ -11,8 +11,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
 
-const TOOLS: [&str; 19] = [
+const TOOLS: [&str; 22] = [
     "make",
+    "dpkg-buildpackage",
+    "dpkg-deb",
+    "dh",
     "mmdebstrap",
     "tar",
     "zstd",

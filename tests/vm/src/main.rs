@@ -118,8 +118,9 @@ fn list() -> Result<bool> {
 
 fn make_roots(host: &Host) -> Result<bool> {
     std::thread::scope(|scope| {
-        let [bookworm, trixie] = Suite::ALL.map(|suite| Root::Guest(suite, Flavour::Bare));
-        let threads = [bookworm, trixie, Root::Server].map(|root| scope.spawn(move || roots::archive(host, root)));
+        let guests = Suite::ALL.map(|suite| Root::Guest(suite, Flavour::Bare));
+        let all = guests.into_iter().chain([Root::Server, Root::Libraries]);
+        let threads: Vec<_> = all.map(|root| scope.spawn(move || roots::archive(host, root))).collect();
         for thread in threads {
             let path = thread.join().map_err(|_| anyhow::anyhow!("a builder panicked"))??;
             say(&format!("{}", path.display()));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The project's own files, as `make install` puts them.
+//! The project's own files, in the package that its users install.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -12,48 +13,102 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest, Sha256};
 
 use crate::host::{self, Host};
-use crate::roots;
+use crate::roots::{self, Root};
 
-/// An installed copy of the project, to be laid over a root.
+/// The project's package for Debian.
 #[derive(Clone, Debug)]
 pub struct Payload {
-    /// The tree.
+    /// Where it lies, and what is in it.
     pub dir: PathBuf,
-    /// Hash of all names, modes and contents.
+    /// Hash of all names, modes and contents that a test root gets.
     pub key: String,
 }
 
-/// Builds and installs the project into a directory of its own.
+/// The package in [`Payload::dir`].
+const DEB: &str = "overlayroot-rs.deb";
+/// Absolute links would lead to this machine's own libraries.
+const RELATIVE: &str = r#"
+cd "$DIR"
+find . -type l -lname '/*' | while read -r link; do ln -sfnr ".$(readlink "$link")" "$link"; done
+"#;
+/// What the test roots leave out of every package.
+const NOT_IN_ROOTS: [&str; 2] = ["usr/share/doc", "usr/share/man"];
+
+/// Builds the package: against the libraries of the oldest suite, so that it is one for all of them.
 ///
 /// # Errors
-/// When `make install` fails.
-pub fn install(host: &Host) -> Result<Payload> {
+/// When the libraries can't be had, or `make deb` fails.
+pub fn build(host: &Host) -> Result<Payload> {
     let dir = host.work.join(format!("payload-{}", std::process::id()));
-    host::step("make install", || {
+    let libraries = libraries(host)?;
+    host::step("make deb", || {
         let _lock = host::lock(&host.work.join("payload.lock"))?;
         fs::create_dir_all(&dir)?;
+        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| host.repo.join("target"), PathBuf::from);
         let mut make = host::tied(Path::new("make"));
-        make.arg("-C").arg(&host.repo).arg("install").arg(format!("DESTDIR={}", dir.display()));
-        // a caller's own DESTDIR or job server is not meant for this
-        host::run(make.env_remove("MAKEFLAGS").env_remove("DESTDIR")).map(drop)
+        make.arg("-C").arg(&host.repo).arg("deb").arg(format!("DEB_OUT={}", dir.display()));
+        make.env("CARGO_TARGET_DIR", target.join("oldest")).env("OVERLAYROOT_SYSROOT", &libraries);
+        let linker = host.repo.join("packaging/cc-sysroot.sh");
+        make.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", linker);
+        // a caller's own job server is not meant for this
+        host::run(make.env_remove("MAKEFLAGS")).map(drop)
     })?;
+    let built = fs::read_dir(&dir)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let deb = built.into_iter().find(|path| path.extension().is_some_and(|e| e == "deb")).context("no package")?;
+    fs::rename(deb, dir.join(DEB))?;
+    let (files, control) = (dir.join("files"), dir.join("control"));
+    host::run(Command::new("dpkg-deb").arg("-x").arg(dir.join(DEB)).arg(&files))?;
+    host::run(Command::new("dpkg-deb").arg("-e").arg(dir.join(DEB)).arg(&control))?;
+    for path in NOT_IN_ROOTS {
+        fs::remove_dir_all(files.join(path))?;
+    }
+    // sums and sizes of what the roots leave out, too
+    for name in ["md5sums", "control"] {
+        fs::remove_file(control.join(name))?;
+    }
     let mut hash = Sha256::new();
-    hash_tree(&dir, &dir, &mut hash)?;
+    hash_tree(&files, &files, &mut hash)?;
+    hash_tree(&control, &control, &mut hash)?;
     Ok(Payload { dir, key: roots::short(hash) })
 }
 
+/// The unpacked libraries, beside their archive.
+fn libraries(host: &Host) -> Result<PathBuf> {
+    let archive = roots::archive(host, Root::Libraries)?;
+    let dir = host.work.join(format!("libraries-{}", roots::key(Root::Libraries)));
+    let _lock = host::lock(&host.work.join("payload.lock"))?;
+    if !dir.exists() {
+        let temporary = dir.with_extension("tmp");
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary)?;
+        }
+        roots::unpack(&archive, &temporary)?;
+        host::shell(RELATIVE, &[("DIR", &temporary)])?;
+        fs::rename(temporary, &dir)?;
+    }
+    Ok(dir)
+}
+
 impl Payload {
-    /// Lays the files over a root.
+    /// Installs the package in a root, as its user does.
     ///
     /// # Errors
-    /// When copying fails, or the program does not run in that root.
-    pub fn apply(&self, root: &Path) -> Result<()> {
-        let from = self.dir.join(".");
-        host::run(Command::new("cp").args(["-a", "--no-preserve=ownership"]).arg(from).arg(root))?;
-        let mut probe = Command::new("chroot");
-        probe.arg(root).args(["/usr/bin/overlayctl", "--version"]);
-        let why = "the program does not run in the guest: was it built against a newer libc?";
-        host::run(&mut probe).context(why).map(drop)
+    /// When apt fails, or the program does not run there.
+    pub fn install(&self, mut in_root: Command, out: &Path) -> Result<()> {
+        fs::copy(self.dir.join(DEB), out.join(DEB))?;
+        let lines = format!("apt-get install -y -q --no-install-recommends /run/out/{DEB} && overlayctl --version");
+        let done = host::run(in_root.args(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-euc", &lines]));
+        fs::remove_file(out.join(DEB))?;
+        done.map(drop)
+    }
+
+    /// Puts the package into /root.
+    ///
+    /// # Errors
+    /// When it can't be copied.
+    pub fn leave(&self, root: &Path) -> Result<()> {
+        fs::copy(self.dir.join(DEB), root.join("root").join(DEB))?;
+        Ok(())
     }
 }
 

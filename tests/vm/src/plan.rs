@@ -39,7 +39,7 @@ impl Job {
     #[must_use]
     pub fn weight(&self) -> usize {
         let late = if self.case.disk.iter().any(|disk| disk.late.is_some()) { 2 } else { 0 };
-        let suite = if self.cell.suite == Suite::Trixie { 4 } else { 3 };
+        let suite = if self.cell.suite >= Suite::Trixie { 4 } else { 3 };
         self.case.boots().len() * suite + late
     }
 }
@@ -104,7 +104,7 @@ pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
         roots.insert(root);
     }
     let project = wanted.keys().any(|(_, flavour)| *flavour != Flavour::Bare);
-    let payload = project.then(|| payload::install(host)).transpose()?;
+    let payload = project.then(|| payload::build(host)).transpose()?;
     let mut sets = Sets::new();
     let opened: Vec<Result<Vec<(SetKey, ImageSet)>>> = thread::scope(|scope| {
         let threads: Vec<_> = Suite::ALL

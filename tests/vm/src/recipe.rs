@@ -97,7 +97,9 @@ pub(crate) struct Builder<'a> {
 fn backend(suite: Suite, initrd: Initrd, variant: Variant) -> Option<&'static str> {
     match (variant, suite, initrd) {
         (Variant::Netnm, ..) => Some("network-manager"),
-        (Variant::Net | Variant::Stocknet, Suite::Trixie, Initrd::Systemd) => Some("systemd-networkd"),
+        (Variant::Net | Variant::Stocknet, Suite::Trixie | Suite::Sid, Initrd::Systemd) => Some("systemd-networkd"),
+        // network-legacy is gone
+        (Variant::Net | Variant::Stocknet, Suite::Sid, Initrd::Shell) => Some("network-manager"),
         (Variant::Net | Variant::Stocknet, ..) => Some("network-legacy"),
         _ => None,
     }
@@ -152,9 +154,13 @@ impl Builder<'_> {
         fs::create_dir_all(&wants)?;
         std::os::unix::fs::symlink("../overlayroot-vm.service", wants.join("overlayroot-vm.service"))?;
         if let Some(payload) = self.payload {
-            payload.apply(&temporary)?;
-            // so that every image shows that the file is taken along
-            fs::write(temporary.join("etc/overlayroot-rs.conf"), "# of the test root\n")?;
+            if self.flavour == Flavour::Package {
+                payload.leave(&temporary)?;
+            } else {
+                payload.install(self.in_root(&temporary), self.dir)?;
+                // so that every image shows that the file is taken along
+                fs::write(temporary.join("etc/overlayroot-rs.conf"), "# of the test root\n")?;
+            }
         }
         // mmdebstrap leaves no identity, and files newer than systemd's stamps: without
         // these each boot over a RAM upper is a first boot, with all that is done once
@@ -192,7 +198,7 @@ impl Builder<'_> {
                 .join(" ");
             add.push_str(&format!("{} {backend} ", NETWORK.join(" ")));
         }
-        if initrd == Initrd::Systemd && self.suite == Suite::Trixie {
+        if initrd == Initrd::Systemd && self.suite >= Suite::Trixie {
             // sulogin's wrapper, which emergency.service needs from dracut 106 on
             add.push_str("systemd-emergency ");
         }
@@ -206,7 +212,7 @@ impl Builder<'_> {
             Variant::Live => add.push_str("overlayroot-rs overlayfs dmsquash-live"),
             Variant::Stockonly => add.push_str("overlayfs"),
             Variant::Stocknet => add.push_str("overlayfs dmsquash-live"),
-            Variant::Bare => omit.push_str(" overlayfs"),
+            Variant::Bare | Variant::Package => omit.push_str(" overlayfs"),
         }
         let mut command = self.in_root(tree);
         // as in dracut.conf, where it would count for the other images as well
@@ -233,7 +239,8 @@ impl Builder<'_> {
 
     fn in_root(&self, tree: &Path) -> Command {
         let mut command = host::tied(Path::new("unshare"));
-        command.args(["--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]);
+        // and without a network, also for the package's installation
+        command.args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--propagation=private"]);
         command.arg(self.host.vm_dir().join("host/in-root.sh")).arg(tree).arg(self.dir);
         command
     }

@@ -47,7 +47,7 @@ pub fn write(path: &Path, finished: &[Finished], left: &[Job], today: &str, of: 
     }
     let mut out = String::from("<!-- SPDX-License-Identifier: GPL-2.0-or-later -->\n# Boot tests\n\n");
     out.push_str(&format!(
-        "{today}, Debian 12 and 13, software emulation on {} processors: {}, of {of}.\n\
+        "{today}, software emulation on {} processors: {}, of {of}.\n\
          Seconds are of the whole case. `-`: the case has nothing to show in that cell.\n",
         std::thread::available_parallelism().map_or(1, usize::from),
         summary(finished, left)
@@ -63,10 +63,13 @@ pub fn write(path: &Path, finished: &[Finished], left: &[Job], today: &str, of: 
         ));
     }
     out.push('\n');
-    let heads = Cell::ALL.map(|cell| cell.to_string()).join(" | ");
-    out.push_str(&format!("| case | {heads} |\n|---|{}\n", "---|".repeat(Cell::ALL.len())));
+    let met = |cell: &Cell| rows.values().any(|cells| cells.contains_key(cell));
+    let columns: Vec<_> = Cell::ALL.into_iter().filter(met).collect();
+    let heads: Vec<_> = columns.iter().map(ToString::to_string).collect();
+    out.push_str(&format!("| case | {} |\n|---|{}\n", heads.join(" | "), "---|".repeat(columns.len())));
     for (name, cells) in rows {
-        let texts = Cell::ALL.map(|cell| cells.get(&cell).cloned().unwrap_or_else(|| "-".to_owned()));
+        let text = |cell| cells.get(cell).cloned().unwrap_or_else(|| "-".to_owned());
+        let texts: Vec<_> = columns.iter().map(text).collect();
         out.push_str(&format!("| {name} | {} |\n", texts.join(" | ")));
     }
     fs::write(path, out).with_context(|| path.display().to_string())

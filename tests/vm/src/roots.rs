@@ -16,7 +16,13 @@ use crate::host::{self, Host};
 const PACKAGES: &str = "systemd-sysv,udev,kmod,dbus,linux-image-cloud-amd64,dracut,dracut-network,\
 dracut-live,iproute2,procps,busybox-static,squashfs-tools,zstd,e2fsprogs,netbase,jq,xfsprogs,\
 btrfs-progs,dosfstools,util-linux,mount,libblkid1,attr,fdisk,nfs-common,rpcbind,nbd-client,curl,\
-isc-dhcp-client,iputils-arping,network-manager,git,openssh-client";
+iputils-arping,network-manager,git,openssh-client";
+
+/// What dracut's network-legacy needs; the newest suite has neither.
+const DHCLIENT: &str = "isc-dhcp-client";
+
+/// What the programs are linked against.
+const LIBRARIES: &str = "libc6-dev,libblkid-dev";
 
 /// What the machine that serves the others has.
 const SERVER: &str = "systemd-sysv,udev,dbus,linux-image-cloud-amd64,kmod,busybox-static,iproute2,procps,util-linux,\
@@ -57,6 +63,8 @@ pub enum Root {
     Guest(Suite, Flavour),
     /// The machine that serves the others.
     Server,
+    /// Not booted: the oldest suite's libraries, so that what is linked against them runs in all.
+    Libraries,
 }
 
 impl Root {
@@ -64,16 +72,35 @@ impl Root {
         match self {
             Self::Guest(suite, _) => suite,
             Self::Server => Suite::Bookworm,
+            Self::Libraries => Suite::Bullseye,
         }
+    }
+
+    fn packages(self) -> Vec<&'static str> {
+        let (suite, flavour) = match self {
+            Self::Server => return vec![SERVER],
+            Self::Libraries => return vec![LIBRARIES],
+            Self::Guest(suite, flavour) => (suite, flavour),
+        };
+        let mut packages = vec![PACKAGES];
+        packages.extend((suite != Suite::Sid).then_some(DHCLIENT));
+        match flavour {
+            Flavour::Containers => packages.push(CONTAINERS),
+            Flavour::Selinux => packages.push(SELINUX),
+            Flavour::Bare | Flavour::Project | Flavour::Package => {}
+        }
+        packages.extend((flavour == Flavour::Containers && suite >= Suite::Trixie).then_some(DOCKER_CLI));
+        packages
     }
 }
 
 impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Guest(suite, Flavour::Bare | Flavour::Project) => suite.fmt(f),
+            Self::Guest(suite, Flavour::Bare | Flavour::Project | Flavour::Package) => suite.fmt(f),
             Self::Guest(suite, flavour) => write!(f, "{flavour}-{suite}"),
             Self::Server => f.write_str("server"),
+            Self::Libraries => f.write_str("libraries"),
         }
     }
 }
@@ -133,25 +160,40 @@ fn build(host: &Host, root: Root, dir: &Path) -> Result<()> {
     // the kernel package must not build an initramfs: each variant gets its own
     command.env("INITRD", "No").env("TMPDIR", &host.work);
     command.args(["--mode=root", "--variant=apt", "--quiet"]);
-    let packages = match root {
-        Root::Server => vec![SERVER],
-        Root::Guest(Suite::Trixie, Flavour::Containers) => vec![PACKAGES, CONTAINERS, DOCKER_CLI],
-        Root::Guest(_, Flavour::Containers) => vec![PACKAGES, CONTAINERS],
-        Root::Guest(_, Flavour::Selinux) => vec![PACKAGES, SELINUX],
-        Root::Guest(..) => vec![PACKAGES],
-    };
-    command.arg(format!("--include={}", packages.join(",")));
+    command.arg(format!("--include={}", root.packages().join(",")));
+    if suite == Suite::Sid {
+        // its lists are valid for a week only, and a mirror may stand still for longer; they stay signed
+        command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
+    }
     command.arg("--aptopt=APT::Install-Recommends \"false\"");
     command.arg("--aptopt=Acquire::Languages \"none\"");
     for path in ["man", "doc", "locale", "info", "bug"] {
         command.arg(format!("--dpkgopt=path-exclude=/usr/share/{path}/*"));
     }
     command.arg("--dpkgopt=force-unsafe-io");
+    if matches!(root, Root::Guest(Suite::Bullseye, _)) {
+        // as its installer does; from Debian 12 on packages see to it
+        let links = ["bin", "sbin", "lib", "lib64"]
+            .map(|dir| format!("ln -s usr/{dir} \"$1/{dir}\"; mkdir -p \"$1/usr/{dir}\"; "));
+        command.arg(format!("--setup-hook={}", links.concat()));
+    }
     keep_debs(&mut command, &debs);
-    command.arg(format!("--customize-hook={}", customise(root)));
-    command.arg(suite.to_string()).arg(dir);
-    command.args(env::var_os("OVERLAYROOT_MIRROR"));
+    if root != Root::Libraries {
+        command.arg(format!("--customize-hook={}", customise(root)));
+    }
+    command.arg(suite.to_string()).arg(dir).args(source(suite));
     host::run(&mut command).map(drop)
+}
+
+/// Where packages come from, if not from where mmdebstrap has them.
+fn source(suite: Suite) -> Option<String> {
+    let mirror = env::var("OVERLAYROOT_MIRROR").ok();
+    if suite != Suite::Bullseye {
+        return mirror;
+    }
+    // without its security updates: their lists are still there, their files no longer
+    let mirror = mirror.unwrap_or_else(|| "http://deb.debian.org/debian".to_owned());
+    Some(format!("deb {mirror} bullseye main"))
 }
 
 /// Packages already here are not fetched again.

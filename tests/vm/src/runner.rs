@@ -175,6 +175,7 @@ impl Run<'_> {
                 host::shell(lines, &[("IMG", &root), ("TMP", self.dir)]).with_context(|| format!("before {what}"))?;
             }
             let initrd = match planned.variant {
+                _ if planned.own_initrd => self.own_initrd(set, &root)?,
                 same if same == case.variant => initrd.clone(),
                 other => self.initrd(sets.get(&(cell.suite, other.flavour())).context("no images")?, other)?,
             };
@@ -236,6 +237,13 @@ impl Run<'_> {
         }
         let path = self.dir.join(format!("initrd-{variant}.img"));
         fs::write(&path, cpio::join(&fs::read(base)?, &cpio::pack(&files)))?;
+        Ok(path)
+    }
+
+    /// The initramfs that a boot has made, out of the root's disk.
+    fn own_initrd(&self, set: &ImageSet, root: &Path) -> Result<PathBuf> {
+        let path = self.dir.join("initrd-own.img");
+        disk::get(root, &format!("/boot/initrd.img-{}", set.kernel_version()?), &path)?;
         Ok(path)
     }
 

@@ -65,7 +65,7 @@ pub fn run(host: &Host, args: &Args) -> Result<bool> {
     let start = Instant::now();
     let seed = args.seed.unwrap_or_else(any_seed);
     say(&format!("seed {seed}: {} cuts", args.cuts));
-    let payload = payload::install(host)?;
+    let payload = payload::build(host)?;
     let wanted = Wanted { initrds: vec![(Initrd::Shell, Variant::Mkfs)], roots: Vec::new() };
     let set = ImageSet::open(host, (args.suite, Flavour::Project), Some(&payload), &wanted)?;
     let dir = host.work.join(format!("run-{}", std::process::id()));

@@ -112,7 +112,7 @@ fn image_name(kind: FsKind) -> String {
 /// Unpacked, which the emulated guest would do slowly, and with a hook before ours.
 fn with_mark(packed: &Path, suite: Suite) -> Result<Vec<u8>> {
     let plain = host::run(Command::new("zstd").arg("-dcq").arg(packed))?;
-    let hooks = if suite == Suite::Trixie { "/var/lib/dracut/hooks" } else { "/usr/lib/dracut/hooks" };
+    let hooks = if suite >= Suite::Trixie { "/var/lib/dracut/hooks" } else { "/usr/lib/dracut/hooks" };
     let hook = format!("echo '{MARK}' >/dev/kmsg\nreturn 0\n");
     let files = BTreeMap::from([(format!("{hooks}/pre-pivot/04-powercut.sh"), hook.into_bytes())]);
     Ok(cpio::join(&plain, &cpio::pack(&files)))
