@@ -35,6 +35,17 @@ image() {
     rm /tmp/image
 }
 
+# What the drop-in adds and omits.
+# shellcheck disable=SC2016  # bash's
+effect() { bash -uc '. "$1"; echo "+${add_dracutmodules-}-${omit_dracutmodules-}"' - /run/out/50-overlayroot-rs.conf; }
+
+# Where the package is gone it has no effect, also none on dracut's own module.
+without_us() {
+    image
+    ! grep -q -e overlay-assemble -e overlayroot-rs.service /tmp/image.list || fail "the module is still in the image"
+    [ "$(effect)" = "+-" ] || fail "without the module the drop-in says $(effect)"
+}
+
 files > /tmp/before
 boot > /tmp/boot.before
 
@@ -64,24 +75,25 @@ apt install --reinstall /run/out/package.deb > /tmp/apt.log || { cat /tmp/apt.lo
 cp /run/out/50-overlayroot-rs.conf "$drop_in"
 image
 grep -q usr/bin/overlay-assemble /tmp/image.list || fail "the drop-in does not bring the module"
+[ "$(effect)" = "+ overlayroot-rs - overlayfs overlayfs-crypt " ] || fail "with the module the drop-in says $(effect)"
 mkdir -p /etc/default/grub.d /etc/overlayroot-rs.conf.d /var/lib/overlayroot-rs/pull/1 /var/lib/upper
 echo 'rd.overlay = tmpfs' | tee /etc/overlayroot-rs.conf > /etc/overlayroot-rs.conf.d/a.conf
 echo '# of overlayctl enable' > /etc/default/grub.d/50-overlayroot-rs.cfg
 
 apt remove overlayroot-rs > /tmp/apt.log || { cat /tmp/apt.log && fail "apt remove"; }
 [ -e /etc/overlayroot-rs.conf ] || fail "a removal takes the configuration away"
-# With the drop-in and without the module dracut makes nothing at all.
-cp "$drop_in.removed" "$drop_in"
+cmp /run/out/50-overlayroot-rs.conf "$drop_in" || fail "a removal changes the drop-in"
+without_us
+# What the drop-in guards against: a name without the guard.
+echo 'add_dracutmodules+=" overlayroot-rs "' > /etc/dracut.conf.d/99-own.conf
 if dracut --force --kver "$kernel" /tmp/image > /dev/null 2>&1; then
     echo "in root: this dracut passes over a module that is not there"
 fi
-rm -f "$drop_in" /tmp/image
-image
-! grep -q -e overlay-assemble -e overlayroot-rs.service /tmp/image.list || fail "the module is still in the image"
+rm -f /etc/dracut.conf.d/99-own.conf /tmp/image
 
 apt install --no-install-recommends /run/out/package.deb > /tmp/apt.log || { cat /tmp/apt.log && fail "installed again"; }
-[ -e "$drop_in" ] || fail "the drop-in is not there"
-[ ! -e "$drop_in.removed" ] || fail "the drop-in did not come back"
+image
+grep -q usr/bin/overlay-assemble /tmp/image.list || fail "the drop-in does not bring the module again"
 
 apt purge overlayroot-rs > /tmp/apt.log || { cat /tmp/apt.log && fail "apt purge"; }
 [ -d /var/lib/upper ] || fail "an upper was taken away"
@@ -92,6 +104,7 @@ rmdir /var/lib/upper
 ! grep -qx /usr/lib/systemd/system-shutdown /tmp/before || mkdir -p /usr/lib/systemd/system-shutdown
 files > /tmp/after
 diff /tmp/before /tmp/after || fail "the purge left files, or took some of others"
-image
-! grep -q -e overlay-assemble -e overlayroot-rs.service /tmp/image.list || fail "the module is in the image after a purge"
+# also where its user has the drop-in under a name that the package does not know
+cp /run/out/50-overlayroot-rs.conf /etc/dracut.conf.d/99-own.conf
+without_us
 echo "in root: nothing of it is left after a purge, and dracut makes its image"

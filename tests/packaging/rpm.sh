@@ -113,7 +113,19 @@ rpm --root "$root" --dbpath /var/lib/rpm -V --nodeps overlayroot-rs dracut-overl
 [ "$(chroot "$root" /usr/bin/overlayctl --version)" = "overlayctl $version" ] || fail "overlayctl --version"
 chroot "$root" /usr/bin/overlay-upper --help > /dev/null || fail "overlay-upper --help"
 chroot "$root" /bin/sh -n /usr/lib/dracut/modules.d/55overlayroot-rs/assemble.sh || fail "the module's hook"
+# The user's copy of the drop-in stays, and counts for nothing where the module is gone.
+drop_in=$root/etc/dracut.conf.d/50-overlayroot-rs.conf
+mkdir -p "${drop_in%/*}"
+cp "$root/usr/share/doc/overlayroot-rs/50-overlayroot-rs.conf" "$drop_in"
+# shellcheck disable=SC2016  # bash's
+effect() {
+    dracutbasedir=$root/usr/lib/dracut bash -uc '. "$1"; echo "+${add_dracutmodules-}-${omit_dracutmodules-}"' - "$drop_in"
+}
+[ "$(effect)" = "+ overlayroot-rs - overlayfs overlayfs-crypt " ] || fail "the drop-in says $(effect)"
 rpm --root "$root" --dbpath /var/lib/rpm -e overlayroot-rs dracut-overlayroot-rs > "$top/erase" 2>&1 || { cat "$top/erase"; fail "rpm -e"; }
+grep -q '50-overlayroot-rs.conf has no effect now' "$top/erase" || fail "rpm -e says nothing of the drop-in"
+[ "$(effect)" = "+-" ] || fail "without the module the drop-in says $(effect)"
+rm "$drop_in"
 LC_ALL=C sort -u -o "$top/before" "$top/before"
 tree > "$top/after"
 diff "$top/before" "$top/after" || fail "rpm -e leaves files"

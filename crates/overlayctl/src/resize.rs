@@ -94,8 +94,7 @@ fn tmpfs(asked: &Asked, upper: &Upper) -> Answer {
         bytes: limits.bytes.unwrap_or(0),
         inodes_before: limits.inodes.map_or(0, |_| before.inodes),
         inodes: limits.inodes.unwrap_or(0),
-        lasts: false,
-        at: now(),
+        ..Resized::none(false, now())
     });
     println!("{}; until the next boot: rd.overlay=tmpfs:{options} keeps it", sentence(&after));
     Ok(Ok(()))
@@ -122,8 +121,7 @@ fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Answer {
     }
     by_hand(dry_run, |hand| loophand::grow(&asked, hand))?;
     if !dry_run {
-        let resized = Resized { bytes_before: before, bytes, inodes_before: 0, inodes: 0, lasts: true, at: now() };
-        remember(resized);
+        remember(Resized { bytes_before: before, bytes, ..Resized::none(true, now()) });
         println!("{}", sentence(&reading(&upper.at, &upper.mount.fstype)?));
     }
     Ok(Ok(()))
@@ -150,8 +148,7 @@ fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Answer {
         return Ok(Ok(()));
     }
     quota::change(&upper.mount.source, &directory, bytes)?;
-    let bytes_before = before.bytes;
-    remember(Resized { bytes_before, bytes, inodes_before: 0, inodes: 0, lasts: false, at: now() });
+    remember(Resized { bytes_before: before.bytes, bytes, ..Resized::none(false, now()) });
     let after = reading(&upper.at, &upper.mount.fstype)?;
     println!("{}; until the next boot: size={} of rd.overlay=dir: keeps it", sentence(&after), told(bytes));
     Ok(Ok(()))

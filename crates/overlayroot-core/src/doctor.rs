@@ -2,13 +2,11 @@
 //! `overlayctl doctor`: says before a boot whether what is configured will work. The plan comes from the same
 //! code as in the initramfs; what only the host can tell is judged here. Pure.
 
-use crate::config::{Config, Field, Inputs, Origin};
+use crate::config::{Config, Inputs};
 pub use crate::doctor_storage::STORES;
 use crate::facts::{Facts, Fingerprint, Lookup};
 use crate::fstab;
-use crate::grammar::{self, Key};
-use crate::issue::shown;
-use crate::path_spec::Asked;
+use crate::grammar;
 use crate::plan::Decision;
 use crate::stale;
 use crate::upper::Upper;
@@ -110,7 +108,7 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         let todo = "run it as root";
         found.push(finding("root", Grade::Warning, "not root: devices and images can't be read", todo));
     }
-    configuration(inputs, config, &mut found);
+    crate::doctor_settings::configuration(inputs, config, &mut found);
     plan(config, decision, &mut found);
     let asked = !matches!(config.upper.value, Upper::Off);
     if asked {
@@ -146,62 +144,6 @@ pub fn worst(findings: &[Finding]) -> Grade {
 
 pub(crate) fn finding(check: &'static str, grade: Grade, text: impl Into<String>, todo: impl Into<String>) -> Finding {
     Finding { check, grade, text: text.into(), todo: todo.into() }
-}
-
-fn configuration(inputs: &Inputs, config: &Config, found: &mut Vec<Finding>) {
-    let bad = config.misunderstood() || config.fallback.value.strict();
-    let grade = if bad { Grade::Problem } else { Grade::Warning };
-    for issue in &config.issues {
-        let todo = issue.nearest.as_ref().map_or_else(|| "overlayctl keys lists all".to_owned(), |_| String::new());
-        found.push(finding("configuration", grade, issue.to_string(), todo));
-    }
-    for (key, file, line) in overruled(inputs) {
-        let text = format!("{key}: {file} is overruled by {line}");
-        found.push(finding("configuration", Grade::Warning, text, "let only one of them say it"));
-    }
-    if config.issues.is_empty() {
-        let text = format!("asked for: {} ({})", shown(&config.upper.value.to_string()), config.upper.origin);
-        found.push(finding("configuration", Grade::Ok, text, ""));
-    }
-}
-
-/// Keys to which files and command line give different values.
-fn overruled(inputs: &Inputs) -> Vec<(&'static str, Origin, Origin)> {
-    let files = Config::read(&Inputs { conf: inputs.conf.clone(), ..Inputs::default() });
-    let line = Config::read(&Inputs { cmdline: inputs.cmdline.clone(), ..Inputs::default() });
-    let differ = pairs(files, line).into_iter().filter(|(_, same, ..)| !same);
-    let both = differ.filter(|(_, _, file, line)| *file != Origin::Default && *line != Origin::Default);
-    both.map(|(key, _, file, line)| (key.name, file, line)).collect()
-}
-
-type Pair = (&'static Key, bool, Origin, Origin);
-
-/// Each key: whether files and line agree, and who says so.
-fn pairs(files: Config, line: Config) -> Vec<Pair> {
-    fn pair<T: PartialEq>(key: &'static Key, file: Field<T>, line: Field<T>) -> Pair {
-        (key, file.value == line.value, file.origin, line.origin)
-    }
-    let same_paths = files.paths.iter().map(|path| &path.value).eq(line.paths.iter().map(|path| &path.value));
-    let first = |paths: &[Field<Asked>]| paths.first().map_or(Origin::Default, |path| path.origin.clone());
-    vec![
-        pair(&grammar::OVERLAY, files.upper, line.upper),
-        pair(&grammar::RESET, files.reset, line.reset),
-        pair(&grammar::READONLY, files.readonly, line.readonly),
-        pair(&grammar::FALLBACK, files.fallback, line.fallback),
-        pair(&grammar::TIMEOUT, files.timeout, line.timeout),
-        pair(&grammar::STALE, files.stale, line.stale),
-        pair(&grammar::IMAGE_SHA256, files.image_sha256, line.image_sha256),
-        pair(&grammar::IMAGE_CACHE, files.image_cache, line.image_cache),
-        pair(&grammar::HOSTNAME, files.hostname, line.hostname),
-        pair(&grammar::POPULATE, files.populate, line.populate),
-        pair(&grammar::GIT, files.git, line.git),
-        pair(&grammar::GIT_VERIFY, files.git_verify, line.git_verify),
-        pair(&grammar::WATCH_WARN, files.watch_warn, line.watch_warn),
-        pair(&grammar::WATCH_CRITICAL, files.watch_critical, line.watch_critical),
-        pair(&grammar::WATCH_TEXTFILE, files.watch_textfile, line.watch_textfile),
-        pair(&grammar::PATH_DEV, files.path_dev, line.path_dev),
-        (&grammar::PATH, same_paths, first(&files.paths), first(&line.paths)),
-    ]
 }
 
 fn plan(config: &Config, decision: &Decision, found: &mut Vec<Finding>) {

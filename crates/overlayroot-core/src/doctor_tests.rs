@@ -2,6 +2,7 @@
 //! What is found, from a configuration and what a host would tell.
 use super::*;
 use crate::cmdline::Source;
+use crate::doctor_settings::pairs;
 use crate::facts::PlaceKind;
 use crate::facts::{Device, Kernel, Place, Root};
 use crate::plan::decide;

@@ -226,5 +226,8 @@ fn the_drop_in_of_dracut() {
     let changed = tree(&[(MODULE, "add_dracutmodules+=\" overlayroot-rs \"\noverlayroot_image=yes\n")], &[]);
     assert_eq!(module(&changed, true), (None, None));
     assert!(module(&changed, false).1.unwrap().contains("stays"));
-    assert!(module(&tree(&[(MODULE, "# nothing\n")], &[]), true).1.unwrap().contains("does not add"));
+    let taken_out = MODULE_TEXT.replace("\nadd_dracutmodules", "\n#add_dracutmodules");
+    for text in ["# nothing\n", &taken_out] {
+        assert!(module(&tree(&[(MODULE, text)], &[]), true).1.unwrap().contains("does not add"), "{text}");
+    }
 }

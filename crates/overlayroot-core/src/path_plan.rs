@@ -3,17 +3,20 @@
 //! before the overlay is mounted; what is mounted over the merged root comes last.
 
 use crate::config::{Config, Field};
-use crate::facts::{Device, Facts, Lookup, Place, PlaceKind};
+use crate::facts::{Facts, Place, PlaceKind};
 use crate::fstab;
-use crate::grammar;
 use crate::path_preset::MACHINE_ID;
 use crate::path_spec::{Asked, Form, Kind};
 use crate::path_state::{PathOutcome, PathState};
 use crate::path_step::PathStep;
 use crate::paths;
 use crate::plan::Plan;
-use crate::refusal::{self, Refusal, UPPER_FILE_SYSTEMS, refuse};
+use crate::refusal::{Refusal, UPPER_FILE_SYSTEMS, refuse};
 use crate::step::Step;
+
+mod keeper;
+
+use keeper::Keeper;
 
 /// Adds the steps; gives back what can't be had.
 pub(crate) fn add(config: &Config, facts: &Facts, plan: &mut Plan) -> Vec<Refusal> {
@@ -47,16 +50,6 @@ pub(crate) fn add(config: &Config, facts: &Facts, plan: &mut Plan) -> Vec<Refusa
         }));
     }
     refused
-}
-
-/// Where something is kept.
-struct Keeper {
-    /// Directory of what is kept.
-    directory: String,
-    /// Mount that must be there.
-    mount: String,
-    /// Its device, where it is not beside the upper.
-    device: Option<String>,
 }
 
 struct Builder<'a> {
@@ -170,58 +163,6 @@ impl Builder<'_> {
             }
             None => Ok(()),
         }
-    }
-
-    /// The upper's own file system, where it stays. At its private place: PID 1 unmounts the other at the shutdown,
-    /// perhaps before the last files are saved.
-    fn own(&self) -> Option<Keeper> {
-        let effective = &self.plan.effective;
-        let (store, seen) = (effective.store.as_ref()?, effective.upper_fs.as_deref()?);
-        let private =
-            |step: &Step| matches!(step, Step::Bind { from, to } if from == seen && to == paths::BACKING_KEPT);
-        let mount = if self.plan.steps.iter().any(private) { paths::BACKING_KEPT } else { seen };
-        Some(Keeper { directory: store.seen_at(seen, mount).keep(), mount: mount.to_owned(), device: None })
-    }
-
-    fn keeper(&mut self, asked: &Asked) -> Result<Keeper, Refusal> {
-        let Some(dev) = asked.params.dev.as_ref().or(self.config.path_dev.value.as_ref()) else {
-            return match self.own() {
-                Some(own) => Ok(own),
-                None => {
-                    let (path, key) = (&asked.path, grammar::PATH_DEV.name);
-                    let text = format!("nowhere to keep {path}: the upper is in RAM; name a device by dev= or {key}=");
-                    refuse("path-store", text)
-                }
-            };
-        };
-        let lookup = self.facts.stores.get(&dev.to_string());
-        let upper = self.plan.effective.device.as_deref();
-        if let (Some(Lookup::Found(device)), Some(own)) = (lookup, self.own()) {
-            if Some(device.path.as_str()) == upper {
-                return Ok(own);
-            }
-        }
-        let device = refusal::found(dev, lookup)?;
-        if device.read_only {
-            return refuse("device-read-only", format!("{dev} ({}) refuses writes", device.path));
-        }
-        Ok(self.open(device))
-    }
-
-    fn open(&mut self, device: &Device) -> Keeper {
-        let opened = |step: &PathStep| match step {
-            PathStep::OpenDevice { device: open, at, .. } if *open == device.path => Some(at.clone()),
-            _ => None,
-        };
-        let mount = self.before.iter().find_map(opened).unwrap_or_else(|| {
-            let count = self.before.iter().filter(|step| matches!(step, PathStep::OpenDevice { .. })).count();
-            let at = format!("{}/{count}", paths::KEEP);
-            let (path, fstype) = (device.path.clone(), device.fstype.clone());
-            self.before.push(PathStep::OpenDevice { device: path, fstype, at: at.clone() });
-            at
-        });
-        let directory = format!("{mount}/{}/{}", paths::META_DIR, paths::KEEP_DIR);
-        Keeper { directory, mount, device: Some(device.path.clone()) }
     }
 
     fn persist(&mut self, asked: &Asked) -> Result<Option<Keeper>, Refusal> {

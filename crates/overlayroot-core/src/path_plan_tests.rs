@@ -3,7 +3,7 @@
 use super::*;
 use crate::cmdline::Source;
 use crate::config::Inputs;
-use crate::facts::{Kernel, Root};
+use crate::facts::{Device, Kernel, Lookup, Root};
 use crate::plan::{Decision, decide};
 
 fn config(cmdline: &str) -> Config {

@@ -2,9 +2,11 @@
 //! What `rd.overlay.path=` may say: a kind, a path or the name of a preset, and parameters (docs/paths.md).
 
 use crate::issue::{nearest, shown};
-use crate::ondisk::{plain_path, unknown};
+use crate::ondisk::plain_path;
+use crate::path_params::parse_params;
+pub use crate::path_params::{Params, parse_dev};
 use crate::path_preset::{self, Preset};
-use crate::upper::{Device, Problem, is_size, parse_device};
+use crate::upper::Problem;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -62,35 +64,6 @@ pub struct Asked {
     pub if_there: bool,
     /// The parameters.
     pub params: Params,
-}
-
-/// The parameters of one value.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Params {
-    /// Device to keep it on.
-    pub dev: Option<Device>,
-    /// Limit of a tmpfs, as of an upper in RAM.
-    pub size: Option<String>,
-    /// Limit on the number of files of a tmpfs.
-    pub nr_inodes: Option<String>,
-    /// Mode of a tmpfs; that of the directory where none is given.
-    pub mode: Option<u32>,
-    /// A tmpfs begins with what the directory holds.
-    pub copy: bool,
-}
-
-impl Params {
-    /// Limit of a tmpfs where none is given: a quarter of RAM each.
-    pub const DEFAULT_SIZE: &str = "25%";
-
-    /// Mount options of a tmpfs. Its mode is set with the other attributes.
-    pub fn options(&self) -> String {
-        let mut out = format!("size={}", self.size.as_deref().unwrap_or(Self::DEFAULT_SIZE));
-        if let Some(inodes) = &self.nr_inodes {
-            out.push_str(&format!(",nr_inodes={inodes}"));
-        }
-        out
-    }
 }
 
 impl Asked {
@@ -176,7 +149,7 @@ pub fn parse(value: &str) -> Result<Vec<Asked>, Problem> {
     }
 }
 
-fn problem<T>(text: String) -> Result<T, Problem> {
+pub(crate) fn problem<T>(text: String) -> Result<T, Problem> {
     Err(Problem::new(text, None))
 }
 
@@ -233,72 +206,6 @@ fn of_preset(preset: &'static Preset, kind: Kind, either: bool, params: &Params)
         params: params.clone(),
     };
     Ok(preset.paths.iter().map(asked).collect())
-}
-
-fn parse_params(text: &str, kind: Kind, either: bool) -> Result<Params, Problem> {
-    const PERSIST: &[&str] = &["dev"];
-    const VOLATILE: &[&str] = &["size", "nr_inodes", "mode", "copy"];
-    const EITHER: &[&str] = &["dev", "size", "nr_inodes", "mode", "copy"];
-    let known = match kind {
-        Kind::Persist if either => EITHER,
-        Kind::Persist => PERSIST,
-        Kind::Volatile => VOLATILE,
-        Kind::Bind | Kind::Readonly => &[],
-    };
-    let mut params = Params::default();
-    for param in text.split(',').filter(|param| !param.is_empty()) {
-        let (key, value) = param.split_once('=').unwrap_or((param, ""));
-        if !known.contains(&key) {
-            return Err(match known {
-                [] => Problem::new(format!("{} takes no parameters, not '{}'", kind.word(), shown(key)), None),
-                _ => unknown(key, known),
-            });
-        }
-        match key {
-            "dev" => params.dev = Some(device(value)?),
-            "size" => params.size = Some(limit(key, value, true)?),
-            "nr_inodes" => params.nr_inodes = Some(limit(key, value, false)?),
-            "mode" => params.mode = Some(mode(value)?),
-            _ => params.copy = true,
-        }
-    }
-    Ok(params)
-}
-
-fn limit(key: &str, value: &str, percent: bool) -> Result<String, Problem> {
-    match is_size(value, percent) {
-        true => Ok(value.to_owned()),
-        false => {
-            let forms = if percent { "a number with k, m, g or t, or percent" } else { "a number" };
-            problem(format!("{key}={} is not {forms}", shown(value)))
-        }
-    }
-}
-
-fn mode(value: &str) -> Result<u32, Problem> {
-    let digits = (3..=4).contains(&value.len()) && value.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    match u32::from_str_radix(value, 8) {
-        Ok(mode) if digits => Ok(mode),
-        _ => problem(format!("mode={} is not three or four octal digits", shown(value))),
-    }
-}
-
-fn device(value: &str) -> Result<Device, Problem> {
-    match parse_device(value) {
-        Some(device) => device,
-        None => problem(format!(
-            "dev={} is not one of LABEL=, UUID=, PARTLABEL=, PARTUUID= and a path below /dev",
-            shown(value)
-        )),
-    }
-}
-
-/// The value of `rd.overlay.path.dev`; empty is none.
-///
-/// # Errors
-/// What is no device.
-pub fn parse_dev(value: &str) -> Result<Option<Device>, Problem> {
-    if value.is_empty() { Ok(None) } else { device(value).map(Some) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 use super::*;
 use crate::path_preset::PRESETS;
+use crate::upper::Device;
 
 fn one_of(value: &str) -> Asked {
     let mut all = parse(value).unwrap_or_else(|problem| panic!("{value}: {problem}"));

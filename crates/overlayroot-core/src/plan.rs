@@ -6,17 +6,16 @@ use crate::config::{Config, Origin};
 use crate::facts::{Device, Facts, Root};
 use crate::fetched;
 use crate::furnish::furnish;
-use crate::host;
 use crate::image;
 use crate::layout::{self, Places};
 use crate::paths;
+use crate::plan_finish::finish;
 use crate::plan_on_disk as on_disk;
 use crate::plan_part;
 use crate::policy::{self, Why};
 use crate::record::{Effective, RootKind, UpperKind};
 use crate::refusal::{self, Refusal};
-use crate::stale;
-use crate::step::{Overlay, Step};
+use crate::step::Step;
 use crate::upper::{Tmpfs, Upper};
 use std::fmt;
 
@@ -251,75 +250,6 @@ pub(crate) fn prologue(facts: &Facts) -> Vec<Step> {
     let premade = facts.premade.iter().filter(|premade| Some(&premade.path) != image.as_ref());
     let clear = premade.map(|premade| Step::Clear { path: premade.path.clone() });
     stand_down(facts).into_iter().chain(uncover).chain(clear).collect()
-}
-
-/// From a ready upper to a merged root that the booted system is content with.
-pub(crate) fn finish(
-    config: &Config,
-    root: &Root,
-    places: &Places,
-    lowers: Vec<String>,
-    options: Vec<String>,
-    mut steps: Vec<Step>,
-    effective: Effective,
-) -> Result<Plan, Refusal> {
-    stale::compare(&mut steps, config, root);
-    let relabel = root.autorelabel && effective.upper == UpperKind::Tmpfs;
-    if relabel {
-        let (upper, like) = (places.store.upper.clone(), paths::SYSROOT.to_owned());
-        steps.push(Step::Hide { upper, like, path: paths::AUTORELABEL.to_owned() });
-    }
-    let sysroot = paths::SYSROOT.to_owned();
-    let overlay = Overlay {
-        at: sysroot.clone(),
-        source: places.source.to_owned(),
-        lowers,
-        upper: places.upperdir.clone(),
-        work: places.workdir.clone(),
-        options,
-    };
-    if overlay.data().len() > Overlay::MOST {
-        return Err(Refusal {
-            code: "options-too-long",
-            text: format!(
-                "the overlay's options take {} bytes, the kernel reads {}",
-                overlay.data().len(),
-                Overlay::MOST
-            ),
-            stand_aside: false,
-        });
-    }
-    let links = places.links.iter().map(|(at, to)| Step::Link { at: at.clone(), to: to.clone() });
-    steps.extend(links);
-    let mounts = root.submounts.clone();
-    if !mounts.is_empty() {
-        let at = paths::PARKED.to_owned();
-        steps.push(Step::Park { root: sysroot.clone(), mounts: mounts.clone(), at });
-    }
-    if root.live.as_ref().is_none_or(|live| live.lower != places.lower) {
-        steps.push(Step::BindLower { from: sysroot.clone(), to: places.lower.clone() });
-    }
-    steps.push(Step::LowerReadOnly { at: places.lower.clone() });
-    if root.writable && !places.on_root {
-        steps.push(Step::LowerFsReadOnly { at: places.lower.clone() });
-    }
-    steps.push(Step::UnmountRoot { at: sysroot.clone(), lower: places.lower.clone() });
-    steps.push(Step::MountOverlay(overlay.clone()));
-    steps.push(Step::Verify(overlay));
-    if !mounts.is_empty() {
-        steps.push(Step::Unpark { root: sysroot, mounts, at: paths::PARKED.to_owned() });
-    }
-    for (from, to) in &places.visible {
-        steps.push(Step::Bind { from: from.clone(), to: to.clone() });
-    }
-    let (host_steps, mut notes) = host::for_overlay(config, root);
-    steps.extend(host_steps);
-    notes.splice(0..0, config.notes.iter().cloned());
-    if relabel {
-        // taken away after labelling, which is forgotten in RAM: each boot would label, and boot again
-        notes.push("the lower asks to be labelled anew: hidden; boot once with rd.overlay=0 for that".to_owned());
-    }
-    Ok(Plan { steps, effective, notes, without: Vec::new() })
 }
 
 #[cfg(test)]

@@ -185,7 +185,8 @@ impl fmt::Display for Effective {
                 let path = self.path.as_deref().unwrap_or_default();
                 write!(f, "overlay, upper in the subvolume {path} ({})", self.options)
             }
-            (RootKind::Overlay, _) => {
+            (RootKind::Overlay, UpperKind::None) => write!(f, "overlay, nothing is known of its upper"),
+            (RootKind::Overlay, UpperKind::Tmpfs) => {
                 write!(f, "overlay, upper in RAM ({})", self.options)?;
                 if device.is_empty() { Ok(()) } else { write!(f, ", over the upper on {device}") }
             }

@@ -184,9 +184,14 @@ pub fn told(bytes: u64) -> String {
     if bytes >> 20 == 0 { human(bytes >> 10 << 10) } else { human(whole) }
 }
 
+/// Version of [`Resized`]; raised when a field changes its meaning or goes.
+pub const SCHEMA: u32 = 1;
+
 /// That the upper's size is not what the boot made it (`/run/overlayroot/resized.json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resized {
+    /// [`SCHEMA`].
+    pub schema: u32,
     /// Bytes after the boot; 0 where that did not change.
     pub bytes_before: u64,
     /// Bytes now.
@@ -202,6 +207,11 @@ pub struct Resized {
 }
 
 impl Resized {
+    /// Nothing of it changed yet.
+    pub fn none(lasts: bool, at: u64) -> Self {
+        Self { schema: SCHEMA, bytes_before: 0, bytes: 0, inodes_before: 0, inodes: 0, lasts, at }
+    }
+
     /// What remains of an earlier change is that it began somewhere else.
     pub fn after(self, earlier: Option<Self>) -> Self {
         let Some(earlier) = earlier else {

@@ -92,12 +92,12 @@ fn every_other_kind_says_what_to_do() {
 
 #[test]
 fn the_first_size_is_remembered() {
-    let first = Resized { bytes_before: 512 * MIB, bytes: 800 * MIB, inodes_before: 0, inodes: 0, lasts: false, at: 1 };
+    let first = Resized { bytes_before: 512 * MIB, bytes: 800 * MIB, ..Resized::none(false, 1) };
     let second =
         Resized { bytes_before: 800 * MIB, bytes: 1024 * MIB, inodes_before: 100, inodes: 200, ..first.clone() };
     let both = second.after(Some(first));
     assert_eq!(both.to_string(), "1G instead of 512M, 200 inodes instead of 100; until the next boot");
-    let inodes = Resized { bytes_before: 0, bytes: 0, inodes_before: 200, inodes: 300, lasts: false, at: 3 };
+    let inodes = Resized { inodes_before: 200, inodes: 300, ..Resized::none(false, 3) };
     let all = inodes.after(Some(both));
     assert_eq!((all.bytes, all.inodes_before, all.inodes, all.at), (1024 * MIB, 100, 300, 3));
 }

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 /// Those of docs/schema; a test of rootns has no other root to read them from.
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 17] = [
     ("config.json", include_str!("../../../docs/schema/config.json")),
     ("diff.json", include_str!("../../../docs/schema/diff.json")),
     ("doctor.json", include_str!("../../../docs/schema/doctor.json")),
@@ -18,6 +18,7 @@ const FILES: [(&str, &str); 16] = [
     ("plan.json", include_str!("../../../docs/schema/plan.json")),
     ("pull.json", include_str!("../../../docs/schema/pull.json")),
     ("record.json", include_str!("../../../docs/schema/record.json")),
+    ("resized.json", include_str!("../../../docs/schema/resized.json")),
     ("serviced.json", include_str!("../../../docs/schema/serviced.json")),
     ("stale.json", include_str!("../../../docs/schema/stale.json")),
     ("status.json", include_str!("../../../docs/schema/status.json")),

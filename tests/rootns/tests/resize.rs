@@ -3,7 +3,7 @@
 //! which containers lack: boot case 141 has it, and 142 has quotas.
 #![allow(missing_docs)]
 use nix::sys::statvfs::statvfs;
-use overlayroot_rootns::{Stage, on_stage, on_stage_with};
+use overlayroot_rootns::{Stage, on_stage, on_stage_with, schema};
 use serde_json::Value;
 use std::fs;
 
@@ -35,7 +35,14 @@ fn refused(stage: &Stage, args: &[&str], why: &str) {
 
 fn status(stage: &Stage) -> Value {
     let output = stage.overlayctl_inside(&["status", "--json"]);
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    schema::holds("status", &String::from_utf8_lossy(&output.stdout))
+}
+
+/// The file that a resize leaves; the same is in the status.
+fn resized(stage: &Stage) -> Value {
+    let file = schema::holds("resized", &fs::read_to_string("/run/overlayroot/resized.json").unwrap());
+    assert_eq!(file, status(stage)["resized"]);
+    file
 }
 
 #[test]
@@ -57,11 +64,9 @@ fn a_tmpfs_grows_shrinks_and_keeps_what_is_in_it() {
         // Nothing else of the mount changes.
         let mount = overlayroot_rootns::mount_at(TMPFS).unwrap();
         assert!(mount.super_options.contains("mode=755") && mount.super_options.contains("nr_inodes=2000"));
+        let left = resized(stage);
+        assert_eq!((left["bytes_before"].as_u64(), left["bytes"].as_u64()), (Some(32 * MIB), Some(24 * MIB)));
         let live = status(stage);
-        assert_eq!(
-            (live["resized"]["bytes_before"].as_u64(), live["resized"]["bytes"].as_u64()),
-            (Some(32 * MIB), Some(24 * MIB))
-        );
         assert_eq!(live["live"]["upper"]["bytes"].as_u64(), Some(24 * MIB));
         // 20 of 24: a warning by the default thresholds.
         assert_eq!(
@@ -77,6 +82,8 @@ fn inodes_percentages_and_more_than_there_is() {
         stage.assemble("rd.overlay=tmpfs:size=32M,nr_inodes=2000");
         done(stage, &["--inodes", "+500"]);
         assert_eq!((statvfs(TMPFS).unwrap().files(), bytes(TMPFS)), (2500, 32 * MIB));
+        let left = resized(stage);
+        assert_eq!((left["inodes"].as_u64(), left["bytes"].as_u64()), (Some(2500), Some(0)));
         done(stage, &["64M", "--inodes", "4k"]);
         assert_eq!((statvfs(TMPFS).unwrap().files(), bytes(TMPFS)), (4096, 64 * MIB));
         refused(stage, &["--inodes", "3"], "in use");

@@ -241,7 +241,9 @@ pub fn module(tree: &Tree, enable: bool) -> (Option<Edit>, Option<String>) {
     };
     let says_it = |text: &[u8]| {
         let text = String::from_utf8_lossy(text).into_owned();
-        text.lines().any(|line| !line.trim_start().starts_with('#') && line.contains("overlayroot-rs"))
+        // not the condition of ours, which names the module's directory
+        let adds = |line: &str| line.contains("dracutmodules") && line.contains("overlayroot-rs");
+        text.lines().any(|line| !line.trim_start().starts_with('#') && adds(line))
     };
     match (enable, here) {
         (true, None) => (Some(edit(Some(MODULE_TEXT))), None),
