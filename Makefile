@@ -233,6 +233,10 @@ deb: ## the package for Debian, into target/deb; what is built is not built agai
 		--buildinfo-file="$(DEB_OUT)/build.buildinfo" --buildinfo-option=-u"$(DEB_OUT)" \
 		--changes-file="$(DEB_OUT)/build.changes" --changes-option=-u"$(DEB_OUT)"
 
+.PHONY: deb-any
+deb-any: ## the same for Debian 11 and all that came after it: built against Debian 11's libraries (root)
+	$(VM) package "$(abspath $(TARGET))/deb"
+
 .PHONY: test-deb
 test-deb: ## the package: built, looked through, installed on Debian 12 and 13, purged (root; VENDORED=1: also built from vendored crates)
 	packaging/deps.sh package

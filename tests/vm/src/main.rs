@@ -2,7 +2,7 @@
 //! `vm`: boot tests of overlayroot-rs in virtual machines.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use overlayroot_vm::host::{self, Host, say};
 use overlayroot_vm::journal::Journal;
 use overlayroot_vm::plan::{self, Selection};
 use overlayroot_vm::roots::Root;
-use overlayroot_vm::{bench, content, demo, powercut, report, roots, runner};
+use overlayroot_vm::{bench, content, demo, payload, powercut, report, roots, runner};
 
 #[derive(Parser)]
 #[command(about = "Boot tests of overlayroot-rs in virtual machines", version)]
@@ -27,6 +27,11 @@ struct Cli {
 enum Sub {
     /// Make the Debian roots which are not in the cache
     Roots,
+    /// Make the package for Debian that runs on the oldest suite and all newer ones
+    Package {
+        /// Where it is put
+        dir: PathBuf,
+    },
     /// Print the cases
     List,
     /// Look into the initramfs images, and hold the lexer against each dracut's own
@@ -75,6 +80,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Sub::List => list(),
         Sub::Roots => with_host(make_roots),
+        Sub::Package { dir } => with_host(|host| package(host, &dir)),
         Sub::Content => with_host(content::run),
         Sub::Demo => with_host(demo::run),
         Sub::Bench(parts) => with_host(|host| bench::run(host, parts)),
@@ -127,6 +133,15 @@ fn make_roots(host: &Host) -> Result<bool> {
         }
         Ok(true)
     })
+}
+
+fn package(host: &Host, dir: &Path) -> Result<bool> {
+    let payload = payload::build(host)?;
+    std::fs::create_dir_all(dir)?;
+    let to = dir.join(payload.deb.file_name().unwrap_or_default());
+    std::fs::copy(&payload.deb, &to)?;
+    say(&format!("{}", to.display()));
+    Ok(true)
 }
 
 fn run(host: &Host, args: &RunArgs) -> Result<bool> {

@@ -18,13 +18,14 @@ use crate::roots::{self, Root};
 /// The project's package for Debian.
 #[derive(Clone, Debug)]
 pub struct Payload {
-    /// Where it lies, and what is in it.
-    pub dir: PathBuf,
+    dir: PathBuf,
+    /// The package.
+    pub deb: PathBuf,
     /// Hash of all names, modes and contents that a test root gets.
     pub key: String,
 }
 
-/// The package in [`Payload::dir`].
+/// Its name in a root.
 const DEB: &str = "overlayroot-rs.deb";
 /// Absolute links would lead to this machine's own libraries.
 const RELATIVE: &str = r#"
@@ -55,10 +56,9 @@ pub fn build(host: &Host) -> Result<Payload> {
     })?;
     let built = fs::read_dir(&dir)?.filter_map(|entry| Some(entry.ok()?.path()));
     let deb = built.into_iter().find(|path| path.extension().is_some_and(|e| e == "deb")).context("no package")?;
-    fs::rename(deb, dir.join(DEB))?;
     let (files, control) = (dir.join("files"), dir.join("control"));
-    host::run(Command::new("dpkg-deb").arg("-x").arg(dir.join(DEB)).arg(&files))?;
-    host::run(Command::new("dpkg-deb").arg("-e").arg(dir.join(DEB)).arg(&control))?;
+    host::run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&files))?;
+    host::run(Command::new("dpkg-deb").arg("-e").arg(&deb).arg(&control))?;
     for path in NOT_IN_ROOTS {
         fs::remove_dir_all(files.join(path))?;
     }
@@ -69,7 +69,7 @@ pub fn build(host: &Host) -> Result<Payload> {
     let mut hash = Sha256::new();
     hash_tree(&files, &files, &mut hash)?;
     hash_tree(&control, &control, &mut hash)?;
-    Ok(Payload { dir, key: roots::short(hash) })
+    Ok(Payload { dir, deb, key: roots::short(hash) })
 }
 
 /// The unpacked libraries, beside their archive.
@@ -95,7 +95,7 @@ impl Payload {
     /// # Errors
     /// When apt fails, or the program does not run there.
     pub fn install(&self, mut in_root: Command, out: &Path) -> Result<()> {
-        fs::copy(self.dir.join(DEB), out.join(DEB))?;
+        fs::copy(&self.deb, out.join(DEB))?;
         let lines = format!("apt-get install -y -q --no-install-recommends /run/out/{DEB} && overlayctl --version");
         let done = host::run(in_root.args(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-euc", &lines]));
         fs::remove_file(out.join(DEB))?;
@@ -107,7 +107,7 @@ impl Payload {
     /// # Errors
     /// When it can't be copied.
     pub fn leave(&self, root: &Path) -> Result<()> {
-        fs::copy(self.dir.join(DEB), root.join("root").join(DEB))?;
+        fs::copy(&self.deb, root.join("root").join(DEB))?;
         Ok(())
     }
 }
