@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Installs what building (deps.sh build), building and testing (deps.sh all), measuring, too (deps.sh bench), or
-# packages (deps.sh package) need.
+# Installs what building (deps.sh build), building and testing (deps.sh all), measuring, too (deps.sh bench),
+# packages (deps.sh package), or building for ARM (deps.sh cross) need.
 set -eu
 
 root() {
@@ -19,6 +19,7 @@ if command -v apt-get > /dev/null; then
     [ "$1" = build ] && wanted=$build
     [ "$1" = bench ] && wanted="$all fio"
     [ "$1" = package ] && wanted="$all rpm rpmlint lintian"
+    [ "$1" = cross ] && wanted="$build mmdebstrap debian-archive-keyring gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf qemu-user-static"
     missing=""
     for package in $wanted; do
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)
@@ -35,6 +36,7 @@ elif command -v dnf > /dev/null; then
         e2fsprogs xfsprogs btrfs-progs dosfstools util-linux squashfs-tools erofs-utils edk2-ovmf ipxe-roms-qemu attr
         zstd gzip tar curl iproute cpio kmod procps-ng ShellCheck man-db git openssh-clients dpkg-dev debhelper fakeroot"
     [ "$1" != bench ] || wanted="$wanted fio"
+    [ "$1" != cross ] || { echo "deps: Fedora has no libraries for its cross compilers; use Debian" >&2 && exit 1; }
     [ "$1" != package ] || wanted="$wanted cargo-rpm-macros systemd-rpm-macros rpm-build rpmlint git tar gzip"
     # shellcheck disable=SC2086  # a list of words
     root dnf install -y $wanted
