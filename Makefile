@@ -25,7 +25,7 @@ help: ## this list
 .PHONY: build
 build: ## build the binaries (release)
 	@# under sudo root may have no cargo: then what the user built is installed
-	@if command -v $(CARGO) > /dev/null; then $(CARGO) build --release --locked; \
+	@if command -v $(CARGO) > /dev/null; then CARGO="$(CARGO)" packaging/cargo.sh build --release --locked; \
 	else ls $(BINARIES) > /dev/null && echo "no cargo here, taking what is built"; fi
 
 .PHONY: install
@@ -185,8 +185,8 @@ demo: ## see it work: builds, makes a root, boots it, shows it (minutes)
 .PHONY: bench
 bench: ## time, RAM and bytes beside dracut's own module; writes docs/benchmarks.md (PART=disk, net or diff: those chapters alone)
 	packaging/deps.sh bench
-	$(AS_ROOT) $(CARGO) build -q --locked --release -p overlayroot-vm -p overlayctl --bins
-	$(AS_ROOT) $(CARGO) run -q --locked --release -p overlayroot-vm --bin vm -- bench $(if $(PART),--$(PART))
+	$(AS_ROOT) env CARGO="$(CARGO)" packaging/cargo.sh build -q --locked --release -p overlayroot-vm -p overlayctl --bins
+	$(AS_ROOT) env CARGO="$(CARGO)" packaging/cargo.sh run -q --locked --release -p overlayroot-vm --bin vm -- bench $(if $(PART),--$(PART))
 
 # --- tarballs, RPM, releases -------------------------------------------------------------------
 
