@@ -25,7 +25,7 @@ help: ## this list
 .PHONY: build
 build: ## build the binaries (release)
 	@# under sudo root may have no cargo: then what the user built is installed
-	@if command -v $(CARGO) > /dev/null; then $(CARGO) build --release --locked; \
+	@if command -v $(CARGO) > /dev/null; then CARGO="$(CARGO)" packaging/cargo.sh build --release --locked; \
 	else ls $(BINARIES) > /dev/null && echo "no cargo here, taking what is built"; fi
 
 .PHONY: install
@@ -166,14 +166,14 @@ roots: ## make the test roots ahead of time
 .PHONY: check
 check: ## every tier, boots in a fixed cut, 60 power cuts; does its own set-up
 	$(MAKE) deps
-	$(MAKE) lint deny test test-rootns test-dracut
+	$(MAKE) lint changelog-check deny test test-rootns test-dracut
 	$(VM) run
 	$(VM) powercut
 
 .PHONY: check-all
 check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
 	$(MAKE) deps
-	$(MAKE) lint deny test test-rootns test-dracut
+	$(MAKE) lint changelog-check deny test test-rootns test-dracut
 	$(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
 	$(VM) powercut
 
@@ -185,8 +185,8 @@ demo: ## see it work: builds, makes a root, boots it, shows it (minutes)
 .PHONY: bench
 bench: ## time, RAM and bytes beside dracut's own module; writes docs/benchmarks.md (PART=disk, net or diff: those chapters alone)
 	packaging/deps.sh bench
-	$(AS_ROOT) $(CARGO) build -q --locked --release -p overlayroot-vm -p overlayctl --bins
-	$(AS_ROOT) $(CARGO) run -q --locked --release -p overlayroot-vm --bin vm -- bench $(if $(PART),--$(PART))
+	$(AS_ROOT) env CARGO="$(CARGO)" packaging/cargo.sh build -q --locked --release -p overlayroot-vm -p overlayctl --bins
+	$(AS_ROOT) env CARGO="$(CARGO)" packaging/cargo.sh run -q --locked --release -p overlayroot-vm --bin vm -- bench $(if $(PART),--$(PART))
 
 # --- tarballs, RPM, releases -------------------------------------------------------------------
 
@@ -204,11 +204,11 @@ sbom: ## what is linked into each binary, as CycloneDX (cargo-cyclonedx; install
 msrv: ## compiles with the oldest Rust that Cargo.toml promises
 	packaging/msrv.sh
 
-# Compiled, not linked: that takes the other architecture's libblkid.
-.PHONY: check-cross
-check-cross: ## compiles for the Raspberry Pi, 64 and 32 bit (needs rustup)
-	for target in aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf; do \
-		rustup target add $$target && PKG_CONFIG_ALLOW_CROSS=1 $(CARGO) check -q --locked --target $$target || exit 1; done
+.PHONY: cross
+cross: ## builds for the Raspberry Pi, 64 and 32 bit, and runs the programs in qemu-user (needs rustup)
+	packaging/deps.sh cross
+	packaging/cross.sh arm64
+	packaging/cross.sh armhf
 
 .PHONY: changelog-check
 changelog-check: ## whether CHANGELOG.md says what changed since the last tag

@@ -5,6 +5,7 @@
 # What is missing is a failure: nothing here is skipped.
 set -eu
 cd "$(dirname "$0")/../.."
+repo=$PWD
 target=${CARGO_TARGET_DIR:-target}
 
 fail() {
@@ -41,7 +42,7 @@ changelog=$(dpkg-parsechangelog -S Version)
 
 # What this makes must not be one of an earlier run.
 rm -f "$target"/deb/*.deb
-[ -x "$target/release/overlayctl" ] || step "the binaries" make build
+step "the binaries" make build
 step "the package, without the network" unshare -n make deb
 deb=$(realpath "$target"/deb/overlayroot-rs_"$version"_*.deb)
 [ -f "$deb" ] || fail "no $deb"
@@ -62,6 +63,7 @@ LC_ALL=C comm -23 "$work/has.list" "$work/wants.list" |
 [ ! -s "$work/more" ] || fail "nobody said that it has $(cat "$work/more")"
 for name in overlay-assemble overlay-populate overlayctl; do
     cmp "$work/has/usr/bin/$name" "$work/wants/usr/bin/$name" || fail "$name is not what was built"
+    ! grep -aqF -e "$PWD/" -e "${CARGO_HOME:-$HOME/.cargo}/" "$work/has/usr/bin/$name" || fail "$name says where it was built"
 done
 [ ! -e "$work/has/etc" ] || fail "it has something in /etc"
 for file in crates.txt.gz copyright README.md docs/storage-layout.md 50-overlayroot-rs.conf; do
@@ -105,12 +107,21 @@ if [ -n "${VENDORED:-}" ]; then
     mkdir "$work/build" "$work/home"
     git archive HEAD | tar -x -C "$work/build"
     cd "$work/build"
-    step "the crates" cargo vendor --quiet --locked vendor
+    step "the crates" cargo vendor --quiet --locked --versioned-dirs vendor
     profile=
     dpkg-query -W cargo > /dev/null 2>&1 || profile=-Ppkg.overlayroot-rs.rustup
     # shellcheck disable=SC2086  # one word or none
     step "from vendored crates, without the network" unshare -n env -u CARGO_TARGET_DIR CARGO_HOME="$work/home" \
         dpkg-buildpackage -b -us -uc $profile
     [ -f "$work/overlayroot-rs_${version}_$(dpkg --print-architecture).deb" ] || fail "no package from vendored crates"
+    # Where it was built, and where the crates came from, is not to be seen in a byte of it.
+    if [ -z "$(git -C "$repo" status --porcelain)" ]; then
+        for name in overlay-assemble overlay-populate overlayctl; do
+            cmp "$work/has/usr/bin/$name" "debian/overlayroot-rs/usr/bin/$name" || fail "$name hangs on the directory"
+        done
+        echo "deb: the same binaries from another directory and from vendored crates"
+    else
+        echo "deb: what is not committed is not in the vendored build, so that the binaries are not compared"
+    fi
 fi
 echo "deb: passed, $(stat -c %s "$deb") bytes"
