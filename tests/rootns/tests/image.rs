@@ -282,7 +282,7 @@ fn what_goes_wrong_leaves_nothing() {
         assert!(dry["command"][0] == "mksquashfs" && dry.get("sha256").is_none(), "{dry:#}");
         assert_eq!(fs::read_to_string(out[0]).unwrap(), "precious");
 
-        run("dd", &["if=/dev/urandom", "of=/images/r/usr/noise", "bs=1M", "count=8", "status=none"]);
+        run("dd", &["if=/dev/urandom", "of=/images/r/usr/noise", "bs=1M", "count=48", "status=none"]);
         run("mount", &["-t", "tmpfs", "-o", "size=4M", "small", "/mnt"]);
         refused(&["/images/r", "/mnt/i.squashfs"], "/usr/bin", "No space left");
         refused(&["/images/r", "/mnt/i.erofs"], "/usr/bin:/usr/sbin", "No space left");

@@ -48,6 +48,8 @@ pub fn build(host: &Host) -> Result<Payload> {
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| host.repo.join("target"), PathBuf::from);
         let mut make = host::tied(Path::new("make"));
         make.arg("-C").arg(&host.repo).arg("deb").arg(format!("DEB_OUT={}", dir.display()));
+        // nothing of root's stays in the user's tree
+        make.arg("DEB_FLAGS=-tc");
         make.env("CARGO_TARGET_DIR", target.join("oldest")).env("OVERLAYROOT_SYSROOT", &libraries);
         let linker = host.repo.join("packaging/cc-sysroot.sh");
         make.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", linker);

@@ -21,6 +21,9 @@ iputils-arping,network-manager,git,openssh-client";
 /// What dracut's network-legacy needs; the newest suite has neither.
 const DHCLIENT: &str = "isc-dhcp-client";
 
+/// Where the newest suite has switch_root, without which an initramfs without systemd can't end.
+const SWITCH_ROOT: &str = "util-linux-extra";
+
 /// What the programs are linked against.
 const LIBRARIES: &str = "libc6-dev,libblkid-dev";
 
@@ -83,7 +86,7 @@ impl Root {
             Self::Guest(suite, flavour) => (suite, flavour),
         };
         let mut packages = vec![PACKAGES];
-        packages.extend((suite != Suite::Sid).then_some(DHCLIENT));
+        packages.push(if suite == Suite::Sid { SWITCH_ROOT } else { DHCLIENT });
         match flavour {
             Flavour::Containers => packages.push(CONTAINERS),
             Flavour::Selinux => packages.push(SELINUX),
