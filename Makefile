@@ -229,7 +229,7 @@ DEB_PROFILES = $(shell dpkg-query -W cargo > /dev/null 2>&1 || echo -Ppkg.overla
 deb: DEB_OUT ?= $(abspath $(TARGET))/deb
 deb: ## the package for Debian, into target/deb; what is built is not built again
 	mkdir -p "$(DEB_OUT)"
-	DEB_OUT="$(DEB_OUT)" dpkg-buildpackage -b -nc -us -uc $(DEB_PROFILES) $(DEB_FLAGS) \
+	DEB_OUT="$(DEB_OUT)" dpkg-buildpackage -b -us -uc $(DEB_PROFILES) $(DEB_FLAGS) \
 		--buildinfo-file="$(DEB_OUT)/build.buildinfo" --buildinfo-option=-u"$(DEB_OUT)" \
 		--changes-file="$(DEB_OUT)/build.changes" --changes-option=-u"$(DEB_OUT)"
 

@@ -282,15 +282,16 @@ fn what_goes_wrong_leaves_nothing() {
         assert!(dry["command"][0] == "mksquashfs" && dry.get("sha256").is_none(), "{dry:#}");
         assert_eq!(fs::read_to_string(out[0]).unwrap(), "precious");
 
-        run("dd", &["if=/dev/urandom", "of=/images/r/usr/noise", "bs=1M", "count=48", "status=none"]);
+        run("dd", &["if=/dev/urandom", "of=/images/r/usr/noise", "bs=1M", "count=8", "status=none"]);
         run("mount", &["-t", "tmpfs", "-o", "size=4M", "small", "/mnt"]);
         refused(&["/images/r", "/mnt/i.squashfs"], "/usr/bin", "No space left");
         refused(&["/images/r", "/mnt/i.erofs"], "/usr/bin:/usr/sbin", "No space left");
         assert_eq!(left("/mnt"), Vec::<String>::new());
 
-        let mut build = Command::new("/overlayctl");
-        let mut build =
-            build.args(["image", "build", "--force", "--compression", "xz", "/images/r", out[0]]).spawn().unwrap();
+        // a shell that began the tests in the background has the signal ignored, and that is inherited
+        let mut build = Command::new("env");
+        build.args(["--default-signal=INT", "/overlayctl", "image", "build", "--force", "--compression", "xz"]);
+        let mut build = build.args(["/images/r", out[0]]).spawn().unwrap();
         while fs::metadata("/tmp/out/i.squashfs.new").map_or(0, |metadata| metadata.len()) == 0 {
             assert!(build.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
             std::thread::sleep(Duration::from_millis(20));

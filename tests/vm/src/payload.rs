@@ -41,9 +41,10 @@ const NOT_IN_ROOTS: [&str; 2] = ["usr/share/doc", "usr/share/man"];
 /// When the libraries can't be had, or `make deb` fails.
 pub fn build(host: &Host) -> Result<Payload> {
     let dir = host.work.join(format!("payload-{}", std::process::id()));
-    let libraries = libraries(host)?;
+    let archive = roots::archive(host, Root::Libraries)?;
     host::step("make deb", || {
         let _lock = host::lock(&host.work.join("payload.lock"))?;
+        let libraries = libraries(host, &archive)?;
         fs::create_dir_all(&dir)?;
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| host.repo.join("target"), PathBuf::from);
         let mut make = host::tied(Path::new("make"));
@@ -74,21 +75,30 @@ pub fn build(host: &Host) -> Result<Payload> {
     Ok(Payload { dir, deb, key: roots::short(hash) })
 }
 
-/// The unpacked libraries, beside their archive.
-fn libraries(host: &Host) -> Result<PathBuf> {
-    let archive = roots::archive(host, Root::Libraries)?;
+/// The unpacked libraries; those of an older recipe go.
+fn libraries(host: &Host, archive: &Path) -> Result<PathBuf> {
     let dir = host.work.join(format!("libraries-{}", roots::key(Root::Libraries)));
-    let _lock = host::lock(&host.work.join("payload.lock"))?;
     if !dir.exists() {
+        remove_libraries(host)?;
         let temporary = dir.with_extension("tmp");
         if temporary.exists() {
             fs::remove_dir_all(&temporary)?;
         }
-        roots::unpack(&archive, &temporary)?;
+        roots::unpack(archive, &temporary)?;
         host::shell(RELATIVE, &[("DIR", &temporary)])?;
         fs::rename(temporary, &dir)?;
     }
     Ok(dir)
+}
+
+fn remove_libraries(host: &Host) -> Result<()> {
+    for entry in fs::read_dir(&host.work)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("libraries-") {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl Payload {
