@@ -88,6 +88,8 @@ fn ask(tree: &Path, line: &str, key: &str) -> Result<Vec<u8>> {
     command.arg(tree).args(["/usr/lib/dracut/dracut-getargs", key]);
     // as dracut's getcmdline hands it over: the sources joined by spaces
     let output = command.env("CMDLINE", format!("{line} ")).output()?;
+    // 1 is: no such key; anything else, that it did not run
+    ensure!(matches!(output.status.code(), Some(0 | 1)), "dracut-util ended with {}", output.status);
     Ok(output.stdout)
 }
 
