@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Files that a boot loader reads: found below any root with that root's own links, and exchanged whole.
 
+use crate::inroot;
 use crate::reset::sync_parent;
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, XattrFlags, open, openat2};
+use rustix::fs::{OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -15,19 +16,11 @@ use std::path::{Path, PathBuf};
 const MOST: u64 = 8 << 20;
 
 fn open_below(root: &str, path: &str) -> Result<Option<File>> {
-    let context = || format!("opening {path} below {root}");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let directory =
-        open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(context)?;
-    let opened = match openat2(&directory, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
-        // Linux before 5.6; on the running root every link leads where it should.
-        Err(Errno::NOSYS) if root == "/" => rustix::fs::openat(CWD, format!("/{path}"), flags, Mode::empty()),
-        other => other,
-    };
-    match opened {
+    match inroot::open_below(root, path, flags) {
         Ok(fd) => Ok(Some(File::from(fd))),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(error) => Err(error).with_context(context),
+        Err(error) => Err(error).with_context(|| format!("opening {path} below {root}")),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod holder;
 pub mod hostname;
 pub mod identity;
 pub mod image;
+mod inroot;
 pub mod keepfiles;
 pub mod kmsg;
 pub mod layers;

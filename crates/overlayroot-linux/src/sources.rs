@@ -2,14 +2,14 @@
 //! Reads what the user wrote: the command line's sources in dracut's order, and the
 //! configuration files. Interprets nothing.
 
+use crate::inroot;
 use anyhow::{Context, Result};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::Inputs;
 use overlayroot_core::paths;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::fs::OFlags;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 /// Most bytes read of any one file: far more than a command line has, and an end to /dev/zero.
 const MOST: u64 = 1 << 20;
@@ -70,20 +70,8 @@ pub fn read_in_root(root: &str, name: &str) -> Result<Vec<u8>> {
 
 /// Opens a file of another root to read, with that root's own links.
 pub fn open_in_root(root: &str, name: &str) -> Result<File> {
-    let context = || format!("opening {name} below {root}");
-    let directory =
-        open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(context)?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let opened = openat2(&directory, name, flags, Mode::empty(), ResolveFlags::IN_ROOT);
-    let fd = match opened {
-        // Linux before 5.6 has no openat2; there, no link is followed at the last component.
-        Err(rustix::io::Errno::NOSYS) => {
-            let path = Path::new(root).join(name.trim_start_matches('/'));
-            rustix::fs::openat(CWD, &path, flags | OFlags::NOFOLLOW, Mode::empty())
-        }
-        other => other,
-    }
-    .with_context(context)?;
+    let fd = inroot::open_below(root, name, flags).with_context(|| format!("opening {name} below {root}"))?;
     Ok(File::from(fd))
 }
 
