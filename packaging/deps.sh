@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Installs what building (deps.sh build), building and testing (deps.sh all), measuring, too (deps.sh bench),
-# packages (deps.sh package), or building for ARM (deps.sh cross) need.
+# packages (deps.sh package), or building for ARM (deps.sh cross) and booting that (deps.sh arm) need.
 set -eu
 
 root() {
@@ -19,7 +19,10 @@ if command -v apt-get > /dev/null; then
     [ "$1" = build ] && wanted=$build
     [ "$1" = bench ] && wanted="$all fio"
     [ "$1" = package ] && wanted="$all rpm rpmlint lintian"
-    [ "$1" = cross ] && wanted="$build mmdebstrap debian-archive-keyring gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf qemu-user-static"
+    cross="$build mmdebstrap debian-archive-keyring gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf qemu-user-static
+        dpkg-dev debhelper fakeroot"
+    [ "$1" = cross ] && wanted=$cross
+    [ "$1" = arm ] && wanted="$cross qemu-system-arm e2fsprogs zstd tar"
     missing=""
     for package in $wanted; do
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true)
@@ -36,7 +39,7 @@ elif command -v dnf > /dev/null; then
         e2fsprogs xfsprogs btrfs-progs dosfstools util-linux squashfs-tools erofs-utils edk2-ovmf ipxe-roms-qemu attr
         zstd gzip tar curl iproute cpio kmod procps-ng ShellCheck man-db git openssh-clients dpkg-dev debhelper fakeroot"
     [ "$1" != bench ] || wanted="$wanted fio"
-    [ "$1" != cross ] || { echo "deps: Fedora has no libraries for its cross compilers; use Debian" >&2 && exit 1; }
+    case $1 in cross | arm) echo "deps: Fedora has no libraries for its cross compilers; use Debian" >&2 && exit 1 ;; esac
     [ "$1" != package ] || wanted="$wanted cargo-rpm-macros systemd-rpm-macros rpm-build rpmlint git tar gzip"
     # shellcheck disable=SC2086  # a list of words
     root dnf install -y $wanted
