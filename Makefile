@@ -164,16 +164,17 @@ roots: ## make the test roots ahead of time
 	$(VM) roots
 
 .PHONY: check
-check: ## every tier, boots in a fixed cut, 60 power cuts; does its own set-up
+check: ## every tier, the packages, boots in a fixed cut, 60 power cuts; does its own set-up
 	$(MAKE) deps
-	$(MAKE) lint changelog-check deny test test-rootns test-dracut
+	$(MAKE) lint changelog-check deny test test-packages test-rootns test-dracut
 	$(VM) run
 	$(VM) powercut
 
 .PHONY: check-all
 check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
 	$(MAKE) deps
-	$(MAKE) lint changelog-check deny test test-rootns test-dracut
+	$(MAKE) lint changelog-check deny test test-packages test-rootns test-dracut
+	$(MAKE) test-arm
 	$(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
 	$(VM) powercut
 
@@ -205,10 +206,15 @@ msrv: ## compiles with the oldest Rust that Cargo.toml promises
 	packaging/msrv.sh
 
 .PHONY: cross
-cross: ## builds for the Raspberry Pi, 64 and 32 bit, and runs the programs in qemu-user (needs rustup)
+cross: ## the packages for the Raspberry Pi, 64 and 32 bit, into target/deb; runs the programs in qemu-user (needs rustup)
 	packaging/deps.sh cross
 	packaging/cross.sh arm64
 	packaging/cross.sh armhf
+
+.PHONY: test-arm
+test-arm: ## the package for arm64: installed on Debian 12, its initramfs made, booted in QEMU with the overlay and without (root)
+	packaging/deps.sh arm
+	$(AS_ROOT) tests/packaging/arm.sh
 
 .PHONY: changelog-check
 changelog-check: ## whether CHANGELOG.md says what changed since the last tag
@@ -216,8 +222,17 @@ changelog-check: ## whether CHANGELOG.md says what changed since the last tag
 
 .PHONY: test-rpm
 test-rpm: ## builds the RPMs of what is committed, installs them into a root of their own, erases them
+	packaging/deps.sh package
 	tests/packaging/dist.sh
 	$(AS_ROOT) tests/packaging/rpm.sh
+
+.PHONY: test-packages
+test-packages: ## test-rpm, test-deb and cross; SKIP without apt-get, rustup or a commit, with CI=true a failure
+	@for tool in apt-get rustup; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	git rev-parse -q --verify HEAD > /dev/null || missing="$$missing commit"; \
+	if [ -z "$$missing" ]; then $(MAKE) test-rpm test-deb cross; \
+	elif [ "$(CI)" = true ]; then echo "packages: no$$missing here" >&2; exit 1; \
+	else echo "SKIP packages: no$$missing here"; fi
 
 # --- packages for Debian -----------------------------------------------------------------------
 
