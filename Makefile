@@ -173,8 +173,7 @@ check: ## every tier, the packages, boots in a fixed cut, 60 power cuts; does it
 .PHONY: check-all
 check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
 	$(MAKE) deps
-	$(MAKE) lint changelog-check deny test test-packages test-rootns test-dracut
-	$(MAKE) test-arm
+	$(MAKE) lint changelog-check deny test test-packages test-rootns test-dracut ALSO=test-arm
 	$(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
 	$(VM) powercut
 
@@ -230,7 +229,7 @@ test-rpm: ## builds the RPMs of what is committed, installs them into a root of 
 test-packages: ## test-rpm, test-deb and cross; SKIP without apt-get, rustup or a commit, with CI=true a failure
 	@for tool in apt-get rustup; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
 	git rev-parse -q --verify HEAD > /dev/null || missing="$$missing commit"; \
-	if [ -z "$$missing" ]; then $(MAKE) test-rpm test-deb cross; \
+	if [ -z "$$missing" ]; then $(MAKE) test-rpm test-deb cross $(ALSO); \
 	elif [ "$(CI)" = true ]; then echo "packages: no$$missing here" >&2; exit 1; \
 	else echo "SKIP packages: no$$missing here"; fi
 
