@@ -173,7 +173,7 @@ check: ## every tier, the packages, boots in a fixed cut, 60 power cuts; does it
 .PHONY: check-all
 check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
 	$(MAKE) deps
-	$(MAKE) lint changelog-check deny test test-packages test-rootns test-dracut ALSO=test-arm
+	$(MAKE) lint changelog-check deny test test-packages test-rootns test-dracut ALSO='msrv test-arm'
 	$(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
 	$(VM) powercut
 
@@ -201,7 +201,7 @@ sbom: ## what is linked into each binary, as CycloneDX (cargo-cyclonedx; install
 	packaging/sbom.sh $(DIST)
 
 .PHONY: msrv
-msrv: ## compiles with the oldest Rust that Cargo.toml promises
+msrv: ## compiles with the oldest Rust that Cargo.toml promises (rustup fetches it)
 	packaging/msrv.sh
 
 .PHONY: cross
