@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # agent.sh STAGE: runs the lines the harness left on a disk, writes what failed
-# and the verdict to a virtio port, and powers off. STAGE is host, emergency
+# and the verdict to a port of the host, and powers off. STAGE is host, emergency
 # (before the initramfs's emergency shell) or host-emergency.
 set -u
 stage=$1
@@ -30,13 +30,20 @@ by_sysfs() { # GLOB ATTRIBUTE VALUE: prints the device's name
     return 1
 }
 
-port=$(by_sysfs '/sys/class/virtio-ports/*' name verdict)
+if grep -q 'User Mode Linux' /proc/cpuinfo; then
+    # a line of its own and the last of its disks
+    port=ttyS1 disk=ubdp
+    # a terminal would put a carriage return before each newline
+    stty -F /dev/$port raw -echo
+else
+    port=$(by_sysfs '/sys/class/virtio-ports/*' name verdict)
+    disk=$(by_sysfs '/sys/block/vd*' serial holds)
+fi
 if [ ! -c "/dev/$port" ]; then
-    echo "overlayroot-vm: no virtio port: no verdict" >/dev/kmsg
+    echo "overlayroot-vm: no port to the host: no verdict" >/dev/kmsg
     exit 1
 fi
 exec 4>"/dev/$port"
-disk=$(by_sysfs '/sys/block/vd*' serial holds)
 tr -d '\000' <"/dev/$disk" >$temporary/plan
 exec 3<$temporary/plan
 read -r wanted <&3

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::case::RootKind;
 use crate::cell::{Cell, Initrd, Suite, Variant};
 use crate::cpio;
+use crate::engine::Engine;
 use crate::host::{self, Host, say};
 use crate::machine::{Attach, Boot, Machine, read};
 use crate::plan::{self, Need, Sets};
@@ -87,7 +88,7 @@ type Measure = fn(&Host, &Sets, &Path) -> Result<String>;
 fn whole(host: &Host, dir: &Path) -> Result<String> {
     let cells = Initrd::ALL.map(|initrd| Cell { suite: SUITE, initrd });
     let variants = [Variant::Plain, Variant::Stockonly, Variant::Bare];
-    let needs = cells.iter().flat_map(|&cell| variants.map(|v| (cell, v, RootKind::Ext4)));
+    let needs = cells.iter().flat_map(|&cell| variants.map(|v| (cell, v, RootKind::Ext4, Engine::Qemu)));
     let needs: Vec<_> = needs.chain([bench_disk::NEED]).chain(bench_net::NEEDS).collect();
     let sets = plan::prepare(host, &needs)?;
     let mut rows = String::new();
@@ -125,9 +126,13 @@ fn sample(host: &Host, sets: &Sets, cell: Cell, variant: Variant, cmdline: &str,
     let set = sets.get(&(cell.suite, variant.flavour())).context("no images")?;
     let machine = Machine::new(host, dir)?;
     let initrd = dir.join("initrd.img");
-    fs::write(&initrd, cpio::join(&fs::read(set.initrd(cell.initrd, variant))?, &cpio::pack(&watcher(cell)?)))?;
+    fs::write(
+        &initrd,
+        cpio::join(&fs::read(set.initrd((cell.initrd, variant, Engine::Qemu)))?, &cpio::pack(&watcher(cell)?)),
+    )?;
     let root = set.root_disks(RootKind::Ext4).into_iter().next().context("no root")?;
     let boot = Boot {
+        engine: Engine::Qemu,
         kernel: set.kernel(),
         initrd,
         cmdline: format!("root=LABEL=root ro {cmdline}"),
@@ -182,7 +187,7 @@ fn compare(cell: Cell, stock: Option<Sample>, ours: Sample) -> String {
 fn size_row(sets: &Sets, cell: Cell) -> Result<String> {
     let size = |variant: Variant| -> Result<u64> {
         let set = sets.get(&(cell.suite, variant.flavour())).context("no images")?;
-        weigh(&set.initrd(cell.initrd, variant))
+        weigh(&set.initrd((cell.initrd, variant, Engine::Qemu)))
     };
     let bare = size(Variant::Bare)?;
     let added = |variant| -> Result<u64> { Ok(size(variant)?.saturating_sub(bare) / 1000) };

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::case::{FsKind, RootKind};
 use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
+use crate::engine::Engine;
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::images::ImageSet;
@@ -20,7 +21,7 @@ use crate::plan::{Need, Sets};
 
 const CELL: Cell = Cell { suite: Suite::Trixie, initrd: Initrd::Systemd };
 /// What the benches boot from.
-pub(crate) const NEED: Need = (CELL, Variant::Mkfs, RootKind::Ext4);
+pub(crate) const NEED: Need = (CELL, Variant::Mkfs, RootKind::Ext4, Engine::Qemu);
 
 const FILES: [usize; 3] = [10_000, 100_000, 500_000];
 const EACH_DIR: usize = 1000;
@@ -88,8 +89,9 @@ impl Bench<'_> {
             slow: *serial == "disk",
         };
         let boot = Boot {
+            engine: Engine::Qemu,
             kernel: self.set.kernel(),
-            initrd: self.set.initrd(CELL.initrd, Variant::Mkfs),
+            initrd: self.set.initrd((CELL.initrd, Variant::Mkfs, Engine::Qemu)),
             cmdline: format!("root=LABEL=root ro {cmdline}"),
             disks: disks.iter().map(attach).collect(),
             holds,

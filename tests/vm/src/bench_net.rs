@@ -15,6 +15,7 @@ use page::{Alone, Together};
 
 use crate::case::{Case, RootKind};
 use crate::cell::{Cell, Initrd, Suite, Variant};
+use crate::engine::Engine;
 use crate::host::{self, Host, say};
 use crate::images::ImageSet;
 use crate::machine;
@@ -24,10 +25,10 @@ use crate::plan::{Need, Sets};
 const CELL: Cell = Cell { suite: Suite::Trixie, initrd: Initrd::Systemd };
 /// What the benches boot from.
 pub(crate) const NEEDS: [Need; 4] = [
-    (CELL, Variant::Net, RootKind::Export),
-    (CELL, Variant::Net, RootKind::Squashfs),
-    (CELL, Variant::Stocknet, RootKind::Export),
-    (CELL, Variant::Stocknet, RootKind::Squashfs),
+    (CELL, Variant::Net, RootKind::Export, Engine::Qemu),
+    (CELL, Variant::Net, RootKind::Squashfs, Engine::Qemu),
+    (CELL, Variant::Stocknet, RootKind::Export, Engine::Qemu),
+    (CELL, Variant::Stocknet, RootKind::Squashfs, Engine::Qemu),
 ];
 
 const RUNS: usize = 3;
@@ -123,7 +124,7 @@ pub(crate) fn chapter(host: &Host, sets: &Sets, dir: &Path) -> Result<String> {
     let image = set.root_disks(RootKind::Squashfs).into_iter().next().context("no image")?;
     let sizes = page::Sizes {
         kernel: size(&set.kernel())?,
-        initrd: size(&set.initrd(CELL.initrd, Variant::Net))?,
+        initrd: size(&set.initrd((CELL.initrd, Variant::Net, Engine::Qemu)))?,
         squashfs: size(&image)?,
     };
     Ok(page::chapter(&alone, &together, sizes))
@@ -187,7 +188,7 @@ impl Bench<'_> {
             case: &case,
             net: case.net.as_ref().context("no network")?,
             set,
-            initrd: &set.initrd(CELL.initrd, case.variant),
+            initrd: &set.initrd((CELL.initrd, case.variant, Engine::Qemu)),
             export: &set.root_disks(RootKind::Export).into_iter().next().context("no export")?,
             dir: &dir,
             // NFS 4 servers tell clients apart by their names

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::case::RootKind;
 use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
 use crate::differential;
+use crate::engine::Engine;
 use crate::host::{Host, say};
 use crate::plan::{self, Sets};
 
@@ -47,14 +48,15 @@ const LINK: &str = "initrd-root-fs.target.wants/overlayroot-rs.service";
 /// # Errors
 /// When an image can't be made or read.
 pub fn run(host: &Host) -> Result<bool> {
-    let plain = Cell::ALL.iter().map(|&cell| (cell, Variant::Plain, RootKind::Ext4));
-    let bare = Cell::MAIN.iter().map(|&cell| (cell, Variant::Bare, RootKind::Ext4));
-    let asked = Suite::MAIN.map(|suite| (Cell { suite, initrd: Initrd::Systemd }, Variant::Mkfs, RootKind::Ext4));
-    let image = Cell::MAIN.iter().map(|&cell| (cell, Variant::Net, RootKind::Ext4));
+    let plain = Cell::ALL.iter().map(|&cell| (cell, Variant::Plain, RootKind::Ext4, Engine::Qemu));
+    let bare = Cell::MAIN.iter().map(|&cell| (cell, Variant::Bare, RootKind::Ext4, Engine::Qemu));
+    let asked =
+        Suite::MAIN.map(|suite| (Cell { suite, initrd: Initrd::Systemd }, Variant::Mkfs, RootKind::Ext4, Engine::Qemu));
+    let image = Cell::MAIN.iter().map(|&cell| (cell, Variant::Net, RootKind::Ext4, Engine::Qemu));
     let needs: Vec<_> = plain.chain(bare).chain(asked).chain(image).collect();
     let sets = plan::prepare(host, &needs)?;
     let (mut passed, mut failed) = (0, 0);
-    for (cell, variant, _) in needs {
+    for (cell, variant, ..) in needs {
         match look(&sets, cell, variant) {
             Ok(()) => {
                 passed += 1;
@@ -86,7 +88,7 @@ pub fn run(host: &Host) -> Result<bool> {
 
 fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
     let set = sets.get(&(cell.suite, variant.flavour())).context("no images")?;
-    let image = set.initrd(cell.initrd, variant);
+    let image = set.initrd((cell.initrd, variant, Engine::Qemu));
     let names = list(&image)?;
     let has = |end: &str| names.iter().any(|name| name.ends_with(end));
     if variant == Variant::Bare {

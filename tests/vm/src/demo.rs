@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::case::{FsKind, RootKind};
 use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
+use crate::engine::Engine;
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host, say};
 use crate::images::ImageSet;
@@ -69,12 +70,13 @@ const DEVICE: [Scene; 3] = [
 pub fn run(host: &Host) -> Result<bool> {
     say("overlayroot-rs: a Debian 13 root, its own dracut initramfs, booted in QEMU.");
     say("The first run makes the root (about a minute); a boot takes half a minute.\n");
-    let sets = plan::prepare(host, &[(CELL, Variant::Plain, RootKind::Ext4)])?;
+    let engine = host.engine(Engine::Uml)?;
+    let sets = plan::prepare(host, &[(CELL, Variant::Plain, RootKind::Ext4, engine)])?;
     let set = sets.get(&(CELL.suite, Flavour::Project)).context("no images")?;
     let dir = host.work.join(format!("run-{}", std::process::id()));
     let told = thread::scope(|scope| {
-        let ram = scope.spawn(|| story(host, set, &dir.join("ram"), &RAM, false));
-        let device = scope.spawn(|| story(host, set, &dir.join("device"), &DEVICE, true));
+        let ram = scope.spawn(|| story(host, (set, engine), &dir.join("ram"), &RAM, false));
+        let device = scope.spawn(|| story(host, (set, engine), &dir.join("device"), &DEVICE, true));
         [ram, device].map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("a boot panicked"))))
     });
     for scenes in told {
@@ -86,7 +88,13 @@ pub fn run(host: &Host) -> Result<bool> {
     Ok(true)
 }
 
-fn story(host: &Host, set: &ImageSet, dir: &Path, scenes: &[Scene], disk: bool) -> Result<Vec<String>> {
+fn story(
+    host: &Host,
+    (set, engine): (&ImageSet, Engine),
+    dir: &Path,
+    scenes: &[Scene],
+    disk: bool,
+) -> Result<Vec<String>> {
     let machine = Machine::new(host, dir)?;
     let mut disks = vec![attach(set.root_disks(RootKind::Ext4).into_iter().next().context("no root")?, "root", false)];
     if disk {
@@ -99,8 +107,9 @@ fn story(host: &Host, set: &ImageSet, dir: &Path, scenes: &[Scene], disk: bool) 
     let mut told = Vec::new();
     for scene in scenes {
         let boot = Boot {
+            engine,
             kernel: set.kernel(),
-            initrd: set.initrd(CELL.initrd, Variant::Plain),
+            initrd: set.initrd((CELL.initrd, Variant::Plain, engine)),
             cmdline: format!("root=LABEL=root ro {}", scene.cmdline),
             disks: disks.clone(),
             holds: scene.holds.to_owned(),

@@ -11,6 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::engines::Engines;
+
 const TOOLS: [&str; 22] = [
     "make",
     "dpkg-buildpackage",
@@ -49,6 +51,8 @@ pub struct Host {
     pub work: PathBuf,
     /// QEMU.
     pub qemu: PathBuf,
+    /// What guests run by.
+    pub engines: Engines,
 }
 
 impl Host {
@@ -72,7 +76,7 @@ impl Host {
             fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         }
         sweep(&work)?;
-        Ok(Self { repo: find_repo()?, cache, work, qemu })
+        Ok(Self { repo: find_repo()?, cache, work, qemu, engines: Engines::default() })
     }
 
     /// The harness's own directory in the repository.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::case::RootKind;
 use crate::cell::{Initrd, Variant};
+use crate::engine::Engine;
 use crate::host::Host;
 use crate::payload::Payload;
 use crate::plan::SetKey;
@@ -25,11 +26,14 @@ pub struct ImageSet {
     used: File,
 }
 
+/// An initramfs of a set.
+pub type Image = (Initrd, Variant, Engine);
+
 /// What is wanted of a set.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// Initramfs images.
-    pub initrds: Vec<(Initrd, Variant)>,
+    pub initrds: Vec<Image>,
     /// Root disks.
     pub roots: Vec<RootKind>,
 }
@@ -59,7 +63,7 @@ impl ImageSet {
     }
 
     fn has(&self, wanted: &Wanted) -> bool {
-        let initrds = wanted.initrds.iter().map(|&(initrd, variant)| initrd_name(initrd, variant));
+        let initrds = wanted.initrds.iter().map(|&image| initrd_name(image));
         let disks = wanted.roots.iter().flat_map(|&kind| root_names(kind)).map(|name| (*name).to_owned());
         self.tree().exists() && initrds.chain(disks).all(|name| self.dir.join(name).exists())
     }
@@ -82,18 +86,21 @@ impl ImageSet {
         self.dir.join("tree")
     }
 
-    /// The kernel's version.
+    /// The version of the kernel that the engine boots.
     ///
     /// # Errors
-    /// When the set has no root.
-    pub fn kernel_version(&self) -> Result<String> {
-        kernel_version(&self.dir.join("tree"))
+    /// When the set has no root, or this machine not that engine.
+    pub fn kernel_version(&self, host: &Host, engine: Engine) -> Result<String> {
+        match engine {
+            Engine::Uml => Ok(host.uml()?.version.clone()),
+            Engine::Qemu => kernel_version(&self.dir.join("tree")),
+        }
     }
 
     /// An initramfs.
     #[must_use]
-    pub fn initrd(&self, initrd: Initrd, variant: Variant) -> PathBuf {
-        self.dir.join(initrd_name(initrd, variant))
+    pub fn initrd(&self, image: Image) -> PathBuf {
+        self.dir.join(initrd_name(image))
     }
 
     /// The root's disks: the root, and /usr where it is separate.
@@ -107,6 +114,7 @@ fn key(host: &Host, (suite, flavour): SetKey, payload: Option<&Payload>) -> Resu
     let mut hash = Sha256::new();
     hash.update(roots::key(roots::Root::Guest(suite, flavour)));
     hash.update(payload.map_or("", |p| p.key.as_str()));
+    hash.update(host.uml().map_or("", |uml| uml.version.as_str()));
     hash.update(include_str!("recipe.rs"));
     hash.update(include_str!("fsimage.rs"));
     hash.update(include_str!("parted.rs"));

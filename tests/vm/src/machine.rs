@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 
 use crate::case::Stage;
 use crate::disk;
+use crate::engine::{self, Engine};
+use crate::engines::Accel;
 use crate::host::{self, Host};
 use crate::ram::{BALLOON, Ram};
 use crate::watch::Watch;
@@ -29,7 +31,7 @@ const FIRMWARE: [&str; 3] =
     ["/usr/share/ovmf/OVMF.fd", "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE.fd"];
 
 /// A disk of the guest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Attach {
     /// The image.
     pub path: PathBuf,
@@ -46,7 +48,9 @@ pub struct Attach {
 /// What is booted, and what must hold.
 #[derive(Clone, Debug)]
 pub struct Boot {
-    /// Kernel.
+    /// What runs it.
+    pub engine: Engine,
+    /// Kernel; user-mode Linux is one itself.
     pub kernel: PathBuf,
     /// Initramfs.
     pub initrd: PathBuf,
@@ -74,6 +78,7 @@ pub struct Boot {
 impl Default for Boot {
     fn default() -> Self {
         Self {
+            engine: Engine::default(),
             kernel: PathBuf::new(),
             initrd: PathBuf::new(),
             cmdline: String::new(),
@@ -146,11 +151,11 @@ impl<'a> Machine<'a> {
         Ok(Self { host, dir: dir.to_path_buf() })
     }
 
-    /// Boots, and waits for the end. A panic before init is this emulation's and is
+    /// Boots, and waits for the end. A panic before init is the emulation's and is
     /// tried once more.
     ///
     /// # Errors
-    /// When QEMU cannot be started.
+    /// When the guest cannot be started.
     pub fn boot(&self, boot: &Boot) -> Result<Outcome> {
         let outcome = self.once(boot)?;
         let log = read(&outcome.serial);
@@ -163,7 +168,7 @@ impl<'a> Machine<'a> {
     }
 
     fn once(&self, boot: &Boot) -> Result<Outcome> {
-        for name in ["serial.log", "channel", "qmp"] {
+        for name in ["serial.log", "channel", "files", "qmp"] {
             if let Err(error) = fs::remove_file(self.dir.join(name)) {
                 let gone = error.kind() == std::io::ErrorKind::NotFound;
                 gone.then_some(()).context(error)?;
@@ -173,16 +178,28 @@ impl<'a> Machine<'a> {
             Stage::Host => "host",
             Stage::Emergency => "emergency",
         };
-        disk::make_holds(&self.dir.join("holds.img"), stage, &boot.holds)?;
-        let log = fs::File::create(self.dir.join("qemu.log"))?;
-        let mut command = self.command(boot);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn().context("QEMU")?;
+        let holds = engine::names(boot.engine, &boot.holds, &boot.disks);
+        disk::make_holds(&self.dir.join("holds.img"), stage, &holds)?;
+        let log = fs::File::create(self.dir.join("engine.log"))?;
+        let mut command = match boot.engine {
+            Engine::Uml => {
+                let mut command = self.host.uml()?.boot(self.host, &self.dir, boot);
+                // its console is what it prints
+                command.stdout(fs::File::create(self.dir.join("serial.log"))?);
+                command
+            }
+            Engine::Qemu => {
+                let mut command = self.command(boot, self.host.accel(&boot.kernel));
+                command.stdout(log.try_clone()?);
+                command
+            }
+        };
+        let child = command.stdin(Stdio::null()).stderr(log).spawn().context("the guest")?;
         Watch { dir: &self.dir, boot, child, start: Instant::now() }.until_end()
     }
 
-    fn command(&self, boot: &Boot) -> Command {
-        let mut command = qemu(self.host, &self.dir, boot.memory);
+    fn command(&self, boot: &Boot, accel: Accel) -> Command {
+        let mut command = qemu(self.host, &self.dir, boot.memory, accel);
         if boot.nic.as_ref().is_none_or(|nic| !nic.boots) {
             command.arg("-kernel").arg(&boot.kernel).arg("-initrd").arg(&boot.initrd);
             command.arg("-append").arg(arguments(&boot.cmdline));
@@ -251,24 +268,17 @@ fn plug(command: &mut Command, nic: &Nic) {
 }
 
 /// QEMU with a machine as every guest gets it, its RAM in MiB, without what it boots from.
-pub(crate) fn qemu(host: &Host, dir: &Path, memory: u32) -> Command {
+pub(crate) fn qemu(host: &Host, dir: &Path, memory: u32, accel: Accel) -> Command {
     // a network namespace with nothing in it: what the guest sends goes nowhere
     let mut command = host::tied(Path::new("unshare"));
     command.args(["--net", "--"]).arg(&host.qemu);
     command.env("TMPDIR", dir);
-    // nested KVM hangs on many machines although /dev/kvm opens
-    command.args(["-accel", "tcg", "-smp", "1", "-m", &memory.to_string(), "-no-reboot"]);
-    command.args([
-        "-cpu",
-        CPU,
-        "-nodefaults",
-        "-display",
-        "none",
-        "-device",
-        "virtio-rng-pci",
-        "-device",
-        "virtio-serial-pci",
-    ]);
+    let (accel, cpu) = match accel {
+        Accel::Kvm => ("kvm", "host"),
+        Accel::Tcg => ("tcg", CPU),
+    };
+    command.args(["-accel", accel, "-cpu", cpu, "-smp", "1", "-m", &memory.to_string(), "-no-reboot"]);
+    command.args(["-nodefaults", "-display", "none", "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]);
     command
 }
 
@@ -287,14 +297,21 @@ pub fn read(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engines::Engines;
 
     #[test]
     fn the_machine_is_as_the_boot_says() {
         let place = PathBuf::from("/nowhere");
-        let host = Host { repo: place.clone(), cache: place.clone(), work: place.clone(), qemu: "qemu".into() };
+        let host = Host {
+            repo: place.clone(),
+            cache: place.clone(),
+            work: place.clone(),
+            qemu: "qemu".into(),
+            engines: Engines::default(),
+        };
         let machine = Machine { host: &host, dir: place };
         let line = |boot: &Boot| {
-            let command = machine.command(boot);
+            let command = machine.command(boot, Accel::Tcg);
             command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
         };
         let plain = line(&Boot::default());

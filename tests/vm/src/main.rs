@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use overlayroot_vm::case::{self, Case};
 use overlayroot_vm::cell::{Flavour, Initrd, Suite};
+use overlayroot_vm::engine::Engine;
 use overlayroot_vm::host::{self, Host, say};
 use overlayroot_vm::journal::Journal;
 use overlayroot_vm::plan::{self, Selection};
@@ -62,6 +63,9 @@ struct RunArgs {
     /// Every cell with this initrd
     #[arg(long)]
     initrd: Option<Initrd>,
+    /// By this engine, whatever the cases say
+    #[arg(long)]
+    engine: Option<Engine>,
     /// Begin no case after so many minutes; those left count as failure
     #[arg(long)]
     minutes: Option<u64>,
@@ -145,8 +149,14 @@ fn package(host: &Host, dir: &Path) -> Result<bool> {
 }
 
 fn run(host: &Host, args: &RunArgs) -> Result<bool> {
-    let selection = Selection { names: args.case.clone(), all: args.all, suite: args.suite, initrd: args.initrd };
-    let jobs = plan::jobs(&cases()?, &selection)?;
+    let selection = Selection {
+        names: args.case.clone(),
+        all: args.all,
+        suite: args.suite,
+        initrd: args.initrd,
+        engine: args.engine,
+    };
+    let jobs = plan::jobs(host, &cases()?, &selection)?;
     let needs: Vec<_> = jobs.iter().flat_map(runner::needs).collect();
     let sets = plan::prepare(host, &needs)?;
     let of = format!("{} boots in {} cells", jobs.iter().map(|job| job.case.boots().len()).sum::<usize>(), jobs.len());

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::case::{Case, RootKind};
 use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
+use crate::engine::Engine;
 use crate::host::Host;
-use crate::images::{ImageSet, Wanted};
+use crate::images::{Image, ImageSet, Wanted};
 use crate::payload::{self, Payload};
 
 /// What the user asked for.
@@ -23,6 +24,8 @@ pub struct Selection {
     pub suite: Option<Suite>,
     /// Only this initrd, in every cell which has it.
     pub initrd: Option<Initrd>,
+    /// By this engine, whatever the cases say.
+    pub engine: Option<Engine>,
 }
 
 /// A case in a cell.
@@ -32,6 +35,8 @@ pub struct Job {
     pub case: Case,
     /// The cell.
     pub cell: Cell,
+    /// What runs its guests.
+    pub engine: Engine,
 }
 
 impl Job {
@@ -39,8 +44,11 @@ impl Job {
     #[must_use]
     pub fn weight(&self) -> usize {
         let late = if self.case.disk.iter().any(|disk| disk.late.is_some()) { 2 } else { 0 };
-        let suite = if self.cell.suite >= Suite::Trixie { 4 } else { 3 };
-        self.case.boots().len() * suite + late
+        let boot = match self.engine {
+            Engine::Uml => 1,
+            Engine::Qemu => 5,
+        };
+        self.case.boots().len() * boot + late
     }
 }
 
@@ -48,7 +56,7 @@ impl Job {
 ///
 /// # Errors
 /// A name which fits no case; nothing left to run.
-pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
+pub fn jobs(host: &Host, cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
     for name in &selection.names {
         ensure!(cases.iter().any(|case| fits(case, name)), "no case is called {name}");
     }
@@ -66,7 +74,10 @@ pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
         let wanted = cells.into_iter().filter(|cell| {
             selection.suite.is_none_or(|s| s == cell.suite) && selection.initrd.is_none_or(|i| i == cell.initrd)
         });
-        jobs.extend(wanted.map(|cell| Job { case: case.clone(), cell }));
+        for cell in wanted {
+            let engine = host.engine(selection.engine.unwrap_or_else(|| case.engine(cell)))?;
+            jobs.push(Job { case: case.clone(), cell, engine });
+        }
     }
     ensure!(!jobs.is_empty(), "nothing to run: no cell fits the selection");
     jobs.sort_by_key(|job| std::cmp::Reverse(job.weight()));
@@ -87,10 +98,10 @@ pub type SetKey = (Suite, Flavour);
 /// Opened image sets.
 pub type Sets = BTreeMap<SetKey, ImageSet>;
 
-type Needs = BTreeMap<SetKey, (BTreeSet<(Initrd, Variant)>, BTreeSet<RootKind>)>;
+type Needs = BTreeMap<SetKey, (BTreeSet<Image>, BTreeSet<RootKind>)>;
 
 /// An initramfs and a root disk which one boot needs.
-pub type Need = (Cell, Variant, RootKind);
+pub type Need = (Cell, Variant, RootKind, Engine);
 
 /// Opens the image sets which the jobs need, suites side by side.
 ///
@@ -98,9 +109,9 @@ pub type Need = (Cell, Variant, RootKind);
 /// When one cannot be made.
 pub fn prepare(host: &Host, needs: &[Need]) -> Result<Sets> {
     let mut wanted = Needs::new();
-    for &(cell, variant, root) in needs {
+    for &(cell, variant, root, engine) in needs {
         let (initrds, roots) = wanted.entry((cell.suite, variant.flavour())).or_default();
-        initrds.insert((cell.initrd, variant));
+        initrds.insert((cell.initrd, variant, engine));
         roots.insert(root);
     }
     let project = wanted.keys().any(|(_, flavour)| *flavour != Flavour::Bare);

@@ -10,9 +10,10 @@ use anyhow::{Context, Result};
 
 use crate::case::{FsKind, RootKind};
 use crate::cell::{Flavour, Initrd, Suite, Variant};
+use crate::engine::Engine;
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
-use crate::images::Wanted;
+use crate::images::{Image, Wanted};
 use crate::parted;
 use crate::payload::Payload;
 use crate::roots;
@@ -55,10 +56,12 @@ const OMIT_SYSTEMD: &str = "systemd systemd-initrd dracut-systemd systemd-udevd 
 systemd-sysctl systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-ask-password dbus \
 dbus-daemon dbus-broker";
 const DRIVERS: &str = "virtio_blk virtio_pci virtio_console virtio_net virtio_balloon loop";
+/// Its disks need none.
+const DRIVERS_UML: &str = "loop";
 const FILESYSTEMS: &str = "ext4 xfs btrfs squashfs erofs overlay vfat nls_ascii nls_cp437";
 
-pub(crate) fn initrd_name(initrd: Initrd, variant: Variant) -> String {
-    format!("initrd-{initrd}-{variant}.img")
+pub(crate) fn initrd_name((initrd, variant, engine): Image) -> String {
+    format!("initrd-{initrd}-{variant}-{engine}.img")
 }
 
 pub(crate) fn root_names(kind: RootKind) -> &'static [&'static str] {
@@ -78,9 +81,10 @@ pub(crate) fn root_names(kind: RootKind) -> &'static [&'static str] {
 }
 
 pub(crate) fn kernel_version(tree: &Path) -> Result<String> {
-    let modules = tree.join("usr/lib/modules");
-    let first = fs::read_dir(&modules)?.next().context("no kernel in the root")??;
-    Ok(first.file_name().to_string_lossy().into_owned())
+    // user-mode Linux has its modules there and no kernel
+    let names = fs::read_dir(tree.join("boot"))?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut versions = names.filter_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned));
+    versions.next().context("no kernel in the root")
 }
 
 /// Makes what is not there.
@@ -112,10 +116,10 @@ impl Builder<'_> {
             let archive = roots::archive(self.host, roots::Root::Guest(self.suite, self.flavour))?;
             host::step(&format!("tree of {}", self.suite), || self.tree(&archive, &tree))?;
         }
-        for &(initrd, variant) in &wanted.initrds {
-            let name = initrd_name(initrd, variant);
-            let what = format!("initramfs {}/{initrd} {variant}", self.suite);
-            self.once(&name, &what, |path| self.initrd(&tree, initrd, variant, path))?;
+        for &image in &wanted.initrds {
+            let (initrd, variant, engine) = image;
+            let what = format!("initramfs {}/{initrd} {variant} for {engine}", self.suite);
+            self.once(&initrd_name(image), &what, |path| self.initrd(&tree, image, path))?;
         }
         for &kind in &wanted.roots {
             for name in root_names(kind) {
@@ -170,6 +174,11 @@ impl Builder<'_> {
         }
         let kernel = format!("boot/vmlinuz-{}", kernel_version(&temporary)?);
         fs::copy(temporary.join(kernel), self.dir.join("vmlinuz"))?;
+        if let Ok(uml) = self.host.uml() {
+            let modules = temporary.join("usr/lib/modules").join(&uml.version);
+            host::run(Command::new("cp").arg("-r").arg(uml.modules()).arg(&modules))?;
+            host::run(Command::new("depmod").arg("-b").arg(&temporary).arg(&uml.version))?;
+        }
         if self.flavour == Flavour::Selinux {
             self.label(&temporary)?;
         }
@@ -183,7 +192,7 @@ impl Builder<'_> {
         host::run(command.args(["setfiles", "-F", "/etc/selinux/default/contexts/files/file_contexts", "/"])).map(drop)
     }
 
-    fn initrd(&self, tree: &Path, initrd: Initrd, variant: Variant, path: &Path) -> Result<()> {
+    fn initrd(&self, tree: &Path, (initrd, variant, engine): Image, path: &Path) -> Result<()> {
         let name = path.file_name().context("no name")?;
         let mut omit = OMIT.to_owned();
         if initrd == Initrd::Shell {
@@ -229,9 +238,13 @@ impl Builder<'_> {
             _ => &mut command,
         };
         command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);
-        command.args(["--zstd", "--kver", &kernel_version(tree)?]);
+        let (version, drivers) = match engine {
+            Engine::Uml => (self.host.uml()?.version.clone(), DRIVERS_UML),
+            Engine::Qemu => (kernel_version(tree)?, DRIVERS),
+        };
+        command.args(["--zstd", "--kver", &version]);
         command.args(["--add", &add, "--omit", &omit]);
-        command.args(["--add-drivers", DRIVERS, "--filesystems", FILESYSTEMS]);
+        command.args(["--add-drivers", drivers, "--filesystems", FILESYSTEMS]);
         let log = host::run(command.arg(Path::new("/run/out").join(name)))?;
         fs::write(path.with_extension("log"), log)?;
         Ok(())

@@ -199,6 +199,21 @@ fn source(suite: Suite) -> Option<String> {
     Some(format!("deb {mirror} bullseye main"))
 }
 
+/// Unpacks packages with what they depend on; nothing is configured.
+///
+/// # Errors
+/// When mmdebstrap fails.
+pub(crate) fn extract(host: &Host, suite: &str, packages: &str, dir: &Path) -> Result<()> {
+    let debs = host.cache.join(format!("debs-{suite}"));
+    fs::create_dir_all(&debs)?;
+    let mut command = host::tied(Path::new("mmdebstrap"));
+    command.env("TMPDIR", &host.work).args(["--mode=root", "--variant=extract", "--quiet"]);
+    command.arg(format!("--include={packages}"));
+    command.args(["--aptopt=Acquire::Check-Valid-Until \"false\"", "--aptopt=APT::Install-Recommends \"false\""]);
+    keep_debs(&mut command, &debs);
+    host::run(command.arg(suite).arg(dir).args(env::var("OVERLAYROOT_MIRROR").ok())).map(drop)
+}
+
 /// Packages already here are not fetched again.
 fn keep_debs(command: &mut Command, debs: &Path) {
     let archives = "/var/cache/apt/archives";
@@ -228,7 +243,7 @@ fn customise(root: Root) -> String {
     lines
 }
 
-fn pack(dir: &Path, path: &Path) -> Result<()> {
+pub(crate) fn pack(dir: &Path, path: &Path) -> Result<()> {
     let temporary = path.with_extension("tmp");
     let mut command = Command::new("tar");
     command.args(["--use-compress-program=zstd -T0 -3", "--xattrs", "--numeric-owner", "--one-file-system"]);

@@ -14,6 +14,7 @@ use crate::case::{Case, PlannedBoot, RootKind, RootOpts};
 use crate::cell::{Cell, Variant};
 use crate::cpio;
 use crate::disk::{self, CaseDisk};
+use crate::engine;
 use crate::fsimage;
 use crate::host::{self, Host};
 use crate::images::ImageSet;
@@ -180,7 +181,9 @@ impl Run<'_> {
                 other => self.initrd(sets.get(&(cell.suite, other.flavour())).context("no images")?, other)?,
             };
             let boot = self.boot(set, planned, &initrd, &root, &disks);
-            self.one(&machine, &boot, &planned.console).with_context(|| what.clone())?;
+            let console: Vec<_> =
+                planned.console.iter().map(|text| engine::names(boot.engine, text, &boot.disks)).collect();
+            self.one(&machine, &boot, &console).with_context(|| what.clone())?;
             if let Some(before) = &pristine {
                 disk::same(before, &root).context("the lower's disk changed").with_context(|| what.clone())?;
             }
@@ -226,7 +229,7 @@ impl Run<'_> {
     /// The initramfs, with the case's files behind it.
     fn initrd(&self, set: &ImageSet, variant: Variant) -> Result<PathBuf> {
         let case = &self.job.case;
-        let base = set.initrd(self.job.cell.initrd, variant);
+        let base = set.initrd((self.job.cell.initrd, variant, self.job.engine));
         let mut files: BTreeMap<String, Vec<u8>> =
             case.files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).collect();
         if let Some(conf) = case.conf_bytes() {
@@ -243,7 +246,7 @@ impl Run<'_> {
     /// The initramfs that a boot has made, out of the root's disk.
     fn own_initrd(&self, set: &ImageSet, root: &Path) -> Result<PathBuf> {
         let path = self.dir.join("initrd-own.img");
-        disk::get(root, &format!("/boot/initrd.img-{}", set.kernel_version()?), &path)?;
+        disk::get(root, &format!("/boot/initrd.img-{}", set.kernel_version(self.host, self.job.engine)?), &path)?;
         Ok(path)
     }
 
@@ -256,7 +259,7 @@ impl Run<'_> {
         }
         let own = self.dir.join("root.img");
         host::copy_sparse(&shared, &own)?;
-        let target = format!("/boot/initrd.img-{}", set.kernel_version()?);
+        let target = format!("/boot/initrd.img-{}", set.kernel_version(self.host, self.job.engine)?);
         disk::edit_root(case, &own, self.dir, case.boot_initrd.then_some((initrd, target)))?;
         if !case.lower_unchanged {
             return Ok((own, None));
@@ -297,6 +300,7 @@ impl Run<'_> {
             attached.extend(usr.iter().skip(1).map(|usr| attach(usr, "usr", false)));
         }
         Boot {
+            engine: self.job.engine,
             kernel: set.kernel(),
             initrd: initrd.to_path_buf(),
             cmdline: format!("{} {}", self.arguments(), planned.cmdline),
@@ -316,8 +320,9 @@ impl Run<'_> {
 pub fn needs(job: &Job) -> Vec<crate::plan::Need> {
     let case: &Case = &job.case;
     let variants = case.boots().into_iter().map(|boot| boot.variant);
-    let mut needs: Vec<_> = variants.chain([case.variant]).map(|variant| (job.cell, variant, case.root)).collect();
+    let mut needs: Vec<_> =
+        variants.chain([case.variant]).map(|variant| (job.cell, variant, case.root, job.engine)).collect();
     let images = case.net.iter().flat_map(|net| &net.images);
-    needs.extend(images.map(|image| (job.cell, case.variant, image.kind())));
+    needs.extend(images.map(|image| (job.cell, case.variant, image.kind(), job.engine)));
     needs
 }

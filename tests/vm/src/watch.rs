@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::engine::{self, Engine};
 use crate::host;
 use crate::machine::{Attach, Boot, Outcome, read};
-use crate::qmp;
 use crate::ram::Sampler;
+use crate::{mconsole, qmp, uml};
 
 const POLL: Duration = Duration::from_millis(150);
 
@@ -35,7 +36,7 @@ impl Watch<'_> {
         let mut failure = None;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                failure = failure.or(status.signal().map(|signal| format!("QEMU died of signal {signal}")));
+                failure = failure.or(status.signal().map(|signal| format!("the guest died of signal {signal}")));
                 break;
             }
             if verdict.is_none() {
@@ -80,7 +81,13 @@ impl Watch<'_> {
                 *at = Some(Instant::now());
             }
             if at.is_some_and(|at| at.elapsed() >= *after) {
-                qmp::add_disk(&self.dir.join("qmp"), &format!("d{index}"), &attach.serial)?;
+                match self.boot.engine {
+                    Engine::Qemu => qmp::add_disk(&self.dir.join("qmp"), &format!("d{index}"), &attach.serial)?,
+                    Engine::Uml => {
+                        let name = engine::disk_name(index);
+                        mconsole::add_disk(&uml::control(self.dir), self.dir, &name, &attach.path)?;
+                    }
+                }
                 late.retain(|(other, _)| *other != index);
                 // the list changed: the others get their turn at the next poll
                 break;

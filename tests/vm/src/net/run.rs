@@ -14,6 +14,7 @@ use super::server::{Image, Init, Server, cable};
 use super::{Net, Way, console, files, guide};
 use crate::case::{Case, PlannedBoot};
 use crate::disk::CaseDisk;
+use crate::engine::Engine;
 use crate::host::Host;
 use crate::images::ImageSet;
 use crate::machine::{Attach, Boot, Machine, Nic, Outcome, read};
@@ -179,6 +180,7 @@ impl Node {
             slow: false,
         });
         Ok(Boot {
+            engine: Engine::Qemu,
             kernel: stage.set.kernel(),
             initrd: stage.initrd.to_path_buf(),
             cmdline: mine(&format!("{} {}", stage.arguments, planned.cmdline))?,

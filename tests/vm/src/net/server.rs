@@ -154,7 +154,7 @@ impl Server {
     pub fn start(host: &Host, image: &Image, dir: &Path, init: Init, disks: [&Path; 2], nodes: usize) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let log = File::create(dir.join("qemu.log"))?;
-        let mut command = machine::qemu(host, dir, machine::MEMORY);
+        let mut command = machine::qemu(host, dir, machine::MEMORY, host.accel(&image.dir.join("vmlinuz")));
         command.arg("-kernel").arg(image.dir.join("vmlinuz")).arg("-initrd").arg(image.dir.join("initrd.img"));
         // with the kernel's names for its cards, which udev would change meanwhile
         let init = if init == Init::Systemd { "vm.server=systemd net.ifnames=0" } else { "" };

@@ -5,12 +5,13 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::scenario::{Chain, PLACE, Place, Step};
+use crate::engine::{self, Engine};
 
 /// Judges what the guest's program said.
 ///
 /// # Errors
 /// What is not as asked.
-pub(crate) fn check(chain: &Chain, step: Step, said: &str) -> Result<()> {
+pub(crate) fn check(chain: &Chain, engine: Engine, step: Step, said: &str) -> Result<()> {
     ensure!(!said.contains("TRASH failed"), "the trash can't be emptied");
     let mounts: Vec<_> = said.lines().filter_map(|line| mount(line.strip_prefix("MOUNT ")?)).collect();
     let (root, overlay, super_options) = last(&mounts, "/")?;
@@ -20,7 +21,7 @@ pub(crate) fn check(chain: &Chain, step: Step, said: &str) -> Result<()> {
     let (lower, ..) = last(&mounts, "/run/rootfsbase")?;
     ensure!(has(lower, "ro"), "the lower is writable: {lower}");
     let text: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("RECORD ")).collect();
-    record(chain, step, &serde_json::from_str(&text.join("\n")).context("the record")?)?;
+    record(chain, engine, step, &serde_json::from_str(&text.join("\n")).context("the record")?)?;
     let device = match chain.place {
         Place::Loop => Some("ext4 /dev/loop"),
         Place::Part => Some("ext4 /dev/vda2"),
@@ -28,7 +29,7 @@ pub(crate) fn check(chain: &Chain, step: Step, said: &str) -> Result<()> {
     };
     if let Some(device) = device {
         let (_, source, _) = last(&mounts, "/run/overlayfs-backing")?;
-        ensure!(source.starts_with(device), "the upper is on {source}");
+        ensure!(source.starts_with(&engine::names(engine, device, &[])), "the upper is on {source}");
         let size = said.lines().find_map(|line| line.strip_prefix("SIZE ")).context("no size")?;
         let (is, least) = (size.trim().parse::<u64>()?, chain.least_kibi(step));
         ensure!(is >= least, "the upper has {is} KiB, and should have {least}");
@@ -36,11 +37,11 @@ pub(crate) fn check(chain: &Chain, step: Step, said: &str) -> Result<()> {
     Ok(())
 }
 
-fn record(chain: &Chain, step: Step, record: &Value) -> Result<()> {
+fn record(chain: &Chain, engine: Engine, step: Step, record: &Value) -> Result<()> {
     let (upper, at, place) = match chain.place {
         Place::Dir => ("dir", "/effective/path", PLACE.to_owned()),
         Place::Loop => ("loop", "/effective/path", format!("{PLACE}.img")),
-        Place::Part => ("device", "/effective/device", "/dev/vda2".to_owned()),
+        Place::Part => ("device", "/effective/device", engine::names(engine, "/dev/vda2", &[])),
         Place::Subvol => ("subvol", "/effective/path", PLACE.trim_start_matches('/').to_owned()),
     };
     let wanted = [
@@ -91,12 +92,12 @@ mod tests {
             \"reasons\":[]}\nSIZE 56000\n";
         let chain = chains(2, None).remove(0);
         let step = Step { when: When::Load, reset: false, grown: 0 };
-        check(&chain, step, said).unwrap();
+        check(&chain, Engine::Qemu, step, said).unwrap();
         for (from, to) in
             [("ro,", "rw,"), ("applied", "degraded"), ("56000", "40000"), ("shared:1 - overlay", "- tmpfs")]
         {
-            assert!(check(&chain, step, &said.replacen(from, to, 1)).is_err(), "{from}");
+            assert!(check(&chain, Engine::Qemu, step, &said.replacen(from, to, 1)).is_err(), "{from}");
         }
-        assert!(check(&chain, Step { reset: true, ..step }, said).is_err());
+        assert!(check(&chain, Engine::Qemu, Step { reset: true, ..step }, said).is_err());
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Runs a chain: boots and cuts over one disk, with what must hold after each.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -21,26 +22,29 @@ use super::tar;
 use crate::case::FsKind;
 use crate::host::{self, Host};
 
-/// How long our program takes on this machine, and a boot to where it is judged.
+/// How long our program takes on this machine, and a boot to where it is judged; each model has its engine.
 #[derive(Debug)]
-pub(crate) struct Pace(Mutex<(Duration, Duration)>);
+pub(crate) struct Pace(Mutex<BTreeMap<Model, (Duration, Duration)>>);
 
 impl Default for Pace {
     fn default() -> Self {
-        Self(Mutex::new((Duration::from_millis(1200), Duration::from_secs(9))))
+        let at_first =
+            [Model::Prefix, Model::Reorder].map(|m| (m, (Duration::from_millis(800), Duration::from_secs(6))));
+        Self(Mutex::new(BTreeMap::from(at_first)))
     }
 }
 
 impl Pace {
-    fn learn(&self, ended: &Ended) {
-        let mut pace = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn learn(&self, model: Model, ended: &Ended) {
+        let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(pace) = paces.get_mut(&model) else { return };
         // the middle of what it was and what it is now
         pace.0 = ended.assembling.map_or(pace.0, |now| (pace.0 + now) / 2);
         pace.1 = ended.ready.map_or(pace.1, |now| (pace.1 + now) / 2);
     }
 
-    fn get(&self) -> (Duration, Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn get(&self, model: Model) -> (Duration, Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&model).copied().unwrap_or_default()
     }
 }
 
@@ -100,7 +104,7 @@ impl<'a> Run<'a> {
         let btrfs = self.chain.root == FsKind::Btrfs;
         let boot = Boot { host, roots, dir, disk: &disk, model, btrfs, first, arguments };
         let mut ended = boot.until_cut(when).inspect_err(|_| self.count(|counts| counts.wrong += 1))?;
-        self.shared.pace.learn(&ended);
+        self.shared.pace.learn(self.chain.model, &ended);
         if self.chain.model == Model::Reorder {
             // where nothing was acknowledged, the power may as well have gone at any write before
             let anywhere = ended.phase < Phase::Load && step.when == When::Assembling && self.rng.below(4) > 0;
@@ -125,7 +129,7 @@ impl<'a> Run<'a> {
 
     /// When this boot is cut.
     fn instruction(&mut self, step: Step) -> Instruction {
-        let (assembling, ready) = self.shared.pace.get();
+        let (assembling, ready) = self.shared.pace.get(self.chain.model);
         let longer = match (self.chain.situation, self.chain.place) {
             // making a file system takes its time
             (Situation::Create, Place::Loop | Place::Part) => 200,
@@ -157,7 +161,8 @@ impl<'a> Run<'a> {
         if ended.phase < Phase::Load {
             return Ok(());
         }
-        asked::check(self.chain, step, &ended.said).inspect_err(|_| self.count(|counts| counts.wrong += 1))?;
+        asked::check(self.chain, self.shared.roots.engine(self.chain.model), step, &ended.said)
+            .inspect_err(|_| self.count(|counts| counts.wrong += 1))?;
         let files = tar::files(&fs::read(self.dir.join("files"))?)?;
         let mut judgement = judge(self.shared.seed, &self.ledger, &files);
         if self.in_doubt && !judgement.is_good() {

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::root::{MARK, RECORDS, Roots};
 use super::scenario::Model;
+use crate::engine::Engine;
 use crate::host::{self, Host};
 use crate::machine::{self, read};
 
@@ -95,16 +96,22 @@ impl Boot<'_> {
     }
 
     fn once(&self, when: Instruction) -> Result<Ended> {
-        for name in ["serial.log", "verdict", "files", "writes.log"] {
+        for name in ["serial.log", "channel", "files", "writes.log"] {
             File::create(self.file(name))?;
         }
-        let log = File::create(self.file("qemu.log"))?;
-        let mut command = machine::qemu(self.host, self.dir, machine::MEMORY);
-        self.boot_from(&mut command);
-        self.attach(&mut command);
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().context("QEMU")?;
+        let log = File::create(self.file("engine.log"))?;
+        let mut command = match self.roots.engine(self.model) {
+            Engine::Uml => self.uml()?,
+            Engine::Qemu => {
+                let mut command = self.qemu();
+                command.stdout(log.try_clone()?);
+                command
+            }
+        };
+        let child = command.stdin(Stdio::null()).stderr(log).spawn().context("the guest")?;
         let mut guest = Guest::new(self, child)?;
         let ended = guest.watch(when);
+        // the cut: whatever it was doing, it does no more
         guest.child.kill()?;
         guest.child.wait()?;
         guest.look()?;
@@ -112,24 +119,44 @@ impl Boot<'_> {
         Ok(guest.ended())
     }
 
-    fn boot_from(&self, command: &mut std::process::Command) {
-        command.arg("-kernel").arg(&self.roots.kernel).arg("-initrd").arg(&self.roots.initrd);
+    fn arguments(&self) -> String {
         let own = format!("powercut.first={} powercut.last={RECORDS}", self.first);
         let init = "init=/usr/lib/overlayroot-vm/powercut";
-        let always = machine::ALWAYS;
+        format!("printk.devkmsg=on root=LABEL=root ro {init} {own} {}", self.arguments)
+    }
+
+    fn uml(&self) -> Result<Command> {
+        let mut command = self.host.uml()?.command(self.host, self.dir, machine::MEMORY);
+        command.stdout(File::create(self.file("serial.log"))?);
+        command.arg(format!("initrd={}", self.roots.initrd(Engine::Uml).display()));
+        // no discards, as in QEMU: what is not written stays as it was
+        command.arg(format!("ubd0t={}", self.disk.display()));
+        command.arg(format!("ubd1r={}", self.roots.records.display()));
+        command.arg("loglevel=6").args(self.arguments().split_ascii_whitespace());
+        Ok(command)
+    }
+
+    fn qemu(&self) -> Command {
+        let mut command = machine::qemu(self.host, self.dir, machine::MEMORY, self.host.accel(&self.roots.kernel));
+        self.boot_from(&mut command);
+        self.attach(&mut command);
+        command
+    }
+
+    fn boot_from(&self, command: &mut Command) {
+        command.arg("-kernel").arg(&self.roots.kernel).arg("-initrd").arg(self.roots.initrd(Engine::Qemu));
         let faster = machine::blacklist(self.btrfs);
-        let text = format!("{always} {faster} printk.devkmsg=on root=LABEL=root ro {init} {own} {}", self.arguments);
-        command.arg("-append").arg(text);
+        command.arg("-append").arg(format!("{} {faster} {}", machine::ALWAYS, self.arguments()));
         command.arg("-serial").arg(format!("file:{}", self.file("serial.log").display()));
-        for name in ["verdict", "files"] {
-            let path = self.file(name);
+        for (name, file) in [("verdict", "channel"), ("files", "files")] {
+            let path = self.file(file);
             command.arg("-chardev").arg(format!("file,id={name},path={}", path.display()));
             command.arg("-device").arg(format!("virtserialport,chardev={name},name={name}"));
         }
     }
 
     /// The guest sees a disk with a volatile cache: what it wants to be sure of it must flush.
-    fn attach(&self, command: &mut std::process::Command) {
+    fn attach(&self, command: &mut Command) {
         let file = |node: &str, path: &Path, more: &str| {
             format!("driver=file,node-name={node},filename={}{more}", path.display())
         };
@@ -165,7 +192,7 @@ struct Guest {
 
 impl Guest {
     fn new(boot: &Boot<'_>, child: Child) -> Result<Self> {
-        let (serial, channel) = (Tail::open(&boot.file("serial.log"))?, Tail::open(&boot.file("verdict"))?);
+        let (serial, channel) = (Tail::open(&boot.file("serial.log"))?, Tail::open(&boot.file("channel"))?);
         let start = Instant::now();
         Ok(Self { child, serial, channel, start, seen: vec![(Phase::Early, start)] })
     }

@@ -12,10 +12,11 @@ use anyhow::{Context as _, Result};
 
 use super::lower::{self, Tree};
 use super::rng::Rng;
-use super::scenario::{Chain, PLACE, Place};
+use super::scenario::{Chain, Model, PLACE, Place};
 use crate::case::FsKind;
 use crate::cell::{Initrd, Suite, Variant};
 use crate::cpio;
+use crate::engine::Engine;
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::images::ImageSet;
@@ -31,7 +32,8 @@ pub(crate) const GONE: u32 = 64;
 const KEPT: u64 = 300;
 /// xfsprogs makes nothing smaller than 300 MiB.
 const ROOT_BYTES: u64 = 400 << 20;
-const PROGRAMS: [&str; 11] = ["awk", "cat", "cp", "dd", "df", "rm", "sed", "sh", "sleep", "sync", "tar"];
+const PROGRAMS: [&str; 13] =
+    ["awk", "cat", "cp", "dd", "df", "grep", "rm", "sed", "sh", "sleep", "stty", "sync", "tar"];
 /// The disk with the ext4 root as its first partition.
 const PARTED: &str = "root-gpt.img";
 /// What the initramfs says as the last before ours.
@@ -41,7 +43,8 @@ pub(crate) const MARK: &str = "powercut: assembling";
 #[derive(Debug)]
 pub(crate) struct Roots {
     pub(crate) kernel: PathBuf,
-    pub(crate) initrd: PathBuf,
+    /// What a cut that leaves a prefix of the writes runs by: killing it is the cut.
+    pub(crate) prefix: Engine,
     pub(crate) records: PathBuf,
     dir: PathBuf,
     trees: BTreeMap<FsKind, Tree>,
@@ -49,9 +52,18 @@ pub(crate) struct Roots {
 
 impl Roots {
     /// Makes them in a directory.
-    pub(crate) fn make(host: &Host, set: &ImageSet, suite: Suite, seed: u64, dir: &Path) -> Result<Self> {
-        let initrd = dir.join("initrd.img");
-        fs::write(&initrd, with_mark(&set.initrd(Initrd::Shell, Variant::Mkfs), suite)?)?;
+    pub(crate) fn make(
+        host: &Host,
+        set: &ImageSet,
+        suite: Suite,
+        seed: u64,
+        prefix: Engine,
+        dir: &Path,
+    ) -> Result<Self> {
+        for engine in [prefix, Engine::Qemu] {
+            let image = set.initrd((Initrd::Shell, Variant::Mkfs, engine));
+            fs::write(initrd(dir, engine), with_mark(&image, suite)?)?;
+        }
         let records = dir.join("records.img");
         fs::write(&records, all_records(seed))?;
         let content = dir.join("content");
@@ -67,7 +79,20 @@ impl Roots {
             trees.insert(kind, lower::tree_of(host, &copy, kind)?);
         }
         parted::wrap("gpt", &dir.join(image_name(FsKind::Ext4)), &dir.join(PARTED))?;
-        Ok(Self { kernel: set.kernel(), initrd, records, dir: dir.to_path_buf(), trees })
+        Ok(Self { kernel: set.kernel(), prefix, records, dir: dir.to_path_buf(), trees })
+    }
+
+    /// What a chain's guests run by: only QEMU logs each write with the flushes between them.
+    pub(crate) fn engine(&self, model: Model) -> Engine {
+        match model {
+            Model::Prefix => self.prefix,
+            Model::Reorder => Engine::Qemu,
+        }
+    }
+
+    /// The initramfs for it.
+    pub(crate) fn initrd(&self, engine: Engine) -> PathBuf {
+        initrd(&self.dir, engine)
     }
 
     /// The root's disk as it was made.
@@ -90,6 +115,10 @@ impl Roots {
     pub(crate) fn tree(&self, kind: FsKind) -> Result<&Tree> {
         self.trees.get(&kind).context("no tree")
     }
+}
+
+fn initrd(dir: &Path, engine: Engine) -> PathBuf {
+    dir.join(format!("initrd-{engine}.img"))
 }
 
 /// As [`parted::wrap`] puts it there.
