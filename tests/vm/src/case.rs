@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 
 use crate::cell::{Cell, Initrd, Suite, Variant};
 pub use crate::disk_spec::{Disk, FsKind};
-use crate::engine::Engine;
 use crate::net::Net;
 pub use crate::root_kind::RootKind;
 use crate::roots;
@@ -131,9 +130,6 @@ pub struct Case {
     /// QEMU's devices, its firmware or the suite's own kernel are needed: no cell runs by user-mode Linux.
     #[serde(default)]
     pub only_qemu: bool,
-    /// Cells that run in QEMU though they need not: what is shown there is shown with the suite's own kernel.
-    #[serde(default)]
-    pub qemu: Vec<String>,
     /// Cells of the short run, instead of the one chosen by rule; empty for the long run only.
     pub cut: Option<Vec<String>>,
     /// Seconds for one boot.
@@ -201,7 +197,7 @@ impl Case {
         ensure!(self.number().is_some(), "the file's name must begin with a number and a dash");
         ensure!(!self.cells().is_empty(), "no cell is left");
         ensure!(self.conf.is_none() || self.conf_latin1.is_none(), "both conf and conf_latin1");
-        for name in self.cells.iter().flatten().chain(&self.also).chain(&self.qemu) {
+        for name in self.cells.iter().flatten().chain(&self.also) {
             name.parse::<Cell>()?;
         }
         self.cut_cells()?;
@@ -252,13 +248,6 @@ impl Case {
             None => suites.contains(&cell.suite) && initrds.contains(&cell.initrd),
         };
         Cell::ALL.into_iter().filter(fits).collect()
-    }
-
-    /// What runs its guests in a cell.
-    #[must_use]
-    pub fn engine(&self, cell: Cell) -> Engine {
-        let qemu = self.only_qemu || self.qemu.contains(&cell.to_string());
-        if qemu { Engine::Qemu } else { Engine::Uml }
     }
 
     /// The cells of the short run: those named, or one by the case's number.

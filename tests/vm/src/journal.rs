@@ -67,8 +67,10 @@ impl Journal {
         Some(Finished {
             name: job.case.name.clone(),
             cell: job.cell,
+            engine: job.engine,
             elapsed: Duration::from_secs_f32(entry.seconds),
             shutdown: Duration::from_secs_f32(entry.shutdown),
+            boots: Vec::new(),
             failure: None,
             kept: Some(entry.day.clone()),
         })
@@ -98,7 +100,7 @@ impl Journal {
 fn key(job: &Job, sets: &Sets) -> Option<String> {
     let set = sets.get(&(job.cell.suite, job.case.variant.flavour()))?;
     let mut hash = Sha256::new();
-    for part in [set.key(), &job.case.digest, &job.cell.to_string()] {
+    for part in [set.key(), &job.case.digest, &job.cell.to_string(), &job.engine.to_string()] {
         hash.update(part);
         hash.update([0]);
     }

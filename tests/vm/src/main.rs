@@ -13,9 +13,10 @@ use overlayroot_vm::cell::{Flavour, Initrd, Suite};
 use overlayroot_vm::engine::Engine;
 use overlayroot_vm::host::{self, Host, say};
 use overlayroot_vm::journal::Journal;
+use overlayroot_vm::own_kernel;
 use overlayroot_vm::plan::{self, Selection};
 use overlayroot_vm::roots::Root;
-use overlayroot_vm::{bench, content, demo, payload, powercut, report, roots, runner};
+use overlayroot_vm::{bench, content, demo, payload, powercut, report, roots, runner, selftest};
 
 #[derive(Parser)]
 #[command(about = "Boot tests of overlayroot-rs in virtual machines", version)]
@@ -37,6 +38,8 @@ enum Sub {
     List,
     /// Look into the initramfs images, and hold the lexer against each dracut's own
     Content,
+    /// Boot guests that are broken on purpose, under each engine: each must be called a failure
+    Selftest,
     /// Show a person what the overlay does
     Demo,
     /// Measure beside dracut's own module, and write docs/benchmarks.md
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Sub::Roots => with_host(make_roots),
         Sub::Package { dir } => with_host(|host| package(host, &dir)),
         Sub::Content => with_host(content::run),
+        Sub::Selftest => with_host(selftest::run),
         Sub::Demo => with_host(demo::run),
         Sub::Bench(parts) => with_host(|host| bench::run(host, parts)),
         Sub::Powercut(args) => with_host(|host| powercut::run(host, &args)),
@@ -118,10 +122,15 @@ fn cases() -> Result<Vec<Case>> {
 }
 
 fn list() -> Result<bool> {
-    for case in cases()? {
+    let cases = cases()?;
+    let own_kernel = own_kernel::choose(&cases);
+    for case in cases {
         let cut: Vec<_> = case.cut_cells()?.iter().map(ToString::to_string).collect();
-        let (cut, count) = (cut.join(" "), case.cells().len());
-        say(&format!("{:<34} {cut:<17} of {count}  {}", case.name, case.summary));
+        let cells = case.cells();
+        let qemu = cells.iter().filter(|cell| own_kernel.contains(&(case.name.clone(), **cell)));
+        let qemu: Vec<_> = qemu.map(ToString::to_string).collect();
+        let qemu = if qemu.is_empty() { String::new() } else { format!(" (QEMU: {})", qemu.join(" ")) };
+        say(&format!("{:<34} {:<17} of {}  {}{qemu}", case.name, cut.join(" "), cells.len(), case.summary));
     }
     Ok(true)
 }
@@ -156,7 +165,7 @@ fn run(host: &Host, args: &RunArgs) -> Result<bool> {
         initrd: args.initrd,
         engine: args.engine,
     };
-    let jobs = plan::jobs(host, &cases()?, &selection)?;
+    let jobs = plan::on_this_machine(host, plan::jobs(&cases()?, &selection)?, args.engine)?;
     let needs: Vec<_> = jobs.iter().flat_map(runner::needs).collect();
     let sets = plan::prepare(host, &needs)?;
     let of = format!("{} boots in {} cells", jobs.iter().map(|job| job.case.boots().len()).sum::<usize>(), jobs.len());
@@ -179,8 +188,11 @@ fn run(host: &Host, args: &RunArgs) -> Result<bool> {
     finished.sort_by(|a, b| (&a.name, a.cell).cmp(&(&b.name, b.cell)));
     ensure!(!finished.is_empty(), "no case ran");
     if let Some(path) = &args.report {
-        report::write(path, &finished, &left, &today, &of)?;
+        let words: Vec<_> = env::args().skip(1).collect();
+        let command = if args.all && args.case.is_empty() { "make check-all".to_owned() } else { words.join(" ") };
+        report::write(path, &finished, &left, &report::About::now(host, &command, of)?)?;
     }
+    say(&report::medians(&finished));
     say(&report::summary(&finished, &left));
     Ok(left.is_empty() && finished.iter().all(|one| one.failure.is_none()))
 }

@@ -11,6 +11,7 @@ use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
 use crate::engine::Engine;
 use crate::host::Host;
 use crate::images::{Image, ImageSet, Wanted};
+use crate::own_kernel;
 use crate::payload::{self, Payload};
 
 /// What the user asked for.
@@ -56,10 +57,11 @@ impl Job {
 ///
 /// # Errors
 /// A name which fits no case; nothing left to run.
-pub fn jobs(host: &Host, cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
+pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
     for name in &selection.names {
         ensure!(cases.iter().any(|case| fits(case, name)), "no case is called {name}");
     }
+    let own_kernel = own_kernel::choose(cases);
     let mut jobs = Vec::new();
     for case in cases {
         if !selection.names.is_empty() && !selection.names.iter().any(|name| fits(case, name)) {
@@ -74,12 +76,28 @@ pub fn jobs(host: &Host, cases: &[Case], selection: &Selection) -> Result<Vec<Jo
         let wanted = cells.into_iter().filter(|cell| {
             selection.suite.is_none_or(|s| s == cell.suite) && selection.initrd.is_none_or(|i| i == cell.initrd)
         });
-        for cell in wanted {
-            let engine = host.engine(selection.engine.unwrap_or_else(|| case.engine(cell)))?;
-            jobs.push(Job { case: case.clone(), cell, engine });
-        }
+        jobs.extend(wanted.map(|cell| {
+            let qemu = own_kernel.contains(&(case.name.clone(), cell));
+            let engine = selection.engine.unwrap_or(if qemu { Engine::Qemu } else { Engine::Uml });
+            Job { case: case.clone(), cell, engine }
+        }));
     }
     ensure!(!jobs.is_empty(), "nothing to run: no cell fits the selection");
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.weight()));
+    Ok(jobs)
+}
+
+/// The same by the engines that this machine has.
+///
+/// # Errors
+/// Where an engine is missing that the user named, or any and `CI=true`.
+pub fn on_this_machine(host: &Host, mut jobs: Vec<Job>, named: Option<Engine>) -> Result<Vec<Job>> {
+    if named == Some(Engine::Uml) {
+        host.uml()?;
+    }
+    for job in &mut jobs {
+        job.engine = host.engine(job.engine)?;
+    }
     jobs.sort_by_key(|job| std::cmp::Reverse(job.weight()));
     Ok(jobs)
 }

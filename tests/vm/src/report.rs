@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::cell::Cell;
-use crate::host;
+use crate::engine::Engine;
+use crate::host::{self, Host};
 use crate::plan::Job;
 use crate::runner::Finished;
 
@@ -30,16 +32,70 @@ pub fn today() -> Result<String> {
     Ok(String::from_utf8_lossy(&day).trim().to_owned())
 }
 
-/// Writes a matrix of cases and cells as Markdown; `of` says how much all of it is.
+/// What a report is about.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The command that made it.
+    pub command: String,
+    /// What of the project was run: a commit, and whether there were changes since.
+    pub commit: String,
+    /// The day.
+    pub today: String,
+    /// How much all of it is.
+    pub of: String,
+    /// What ran the guests.
+    pub engines: String,
+}
+
+impl About {
+    /// Of the repository as it is now.
+    ///
+    /// # Errors
+    /// Those of git.
+    pub fn now(host: &Host, command: &str, of: String) -> Result<Self> {
+        let git = |line: &str| host::shell_text(&format!("cd '{}' && git {line}", host.repo.display()));
+        let changed = if git("status --porcelain")?.is_empty() { "" } else { " with changes that are in no commit" };
+        let commit = format!("{}{changed}", git("rev-parse --short=7 HEAD")?);
+        let uml = host
+            .uml()
+            .map_or_else(|_| "no user-mode Linux".to_owned(), |uml| format!("user-mode Linux {}", uml.version));
+        let engines = format!("`q`: in QEMU with the suite's own kernel; the others by {uml}.");
+        Ok(Self { command: command.to_owned(), commit, today: today()?, of, engines })
+    }
+}
+
+/// The middle of the boots that one engine made, and how many there were.
+fn median(finished: &[Finished], engine: Engine) -> Option<(f32, usize)> {
+    let of = finished.iter().filter(|one| one.engine == engine).flat_map(|one| &one.boots);
+    let mut seconds: Vec<_> = of.map(Duration::as_secs_f32).collect();
+    seconds.sort_by(f32::total_cmp);
+    Some((*seconds.get(seconds.len() / 2)?, seconds.len()))
+}
+
+/// The medians in words.
+#[must_use]
+pub fn medians(finished: &[Finished]) -> String {
+    let each = Engine::ALL.into_iter().filter_map(|engine| {
+        let (seconds, count) = median(finished, engine)?;
+        Some(format!("{seconds:.1} s by {engine} ({count} boots)"))
+    });
+    format!("A boot, from its start to its power-off, median: {}.", each.collect::<Vec<_>>().join(", "))
+}
+
+/// Writes a matrix of cases and cells as Markdown.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(path: &Path, finished: &[Finished], left: &[Job], today: &str, of: &str) -> Result<()> {
+pub fn write(path: &Path, finished: &[Finished], left: &[Job], about: &About) -> Result<()> {
     let mut rows: BTreeMap<&str, BTreeMap<Cell, String>> = BTreeMap::new();
     for one in finished {
         let word = if one.failure.is_some() { "FAIL" } else { "ok" };
         let earlier = if one.kept.is_some() { " *" } else { "" };
-        let text = format!("{word} {:.0} s{earlier}", one.elapsed.as_secs_f32());
+        let engine = match one.engine {
+            Engine::Uml => "",
+            Engine::Qemu => " q",
+        };
+        let text = format!("{word} {:.0} s{engine}{earlier}", one.elapsed.as_secs_f32());
         rows.entry(&one.name).or_default().insert(one.cell, text);
     }
     for job in left {
@@ -47,10 +103,16 @@ pub fn write(path: &Path, finished: &[Finished], left: &[Job], today: &str, of: 
     }
     let mut out = String::from("<!-- SPDX-License-Identifier: GPL-2.0-or-later -->\n# Boot tests\n\n");
     out.push_str(&format!(
-        "{today}, software emulation on {} processors: {}, of {of}.\n\
-         Seconds are of the whole case. `-`: the case has nothing to show in that cell.\n",
+        "`{}` on {}, {}, {} processors, two guests at once: {}, of {}.\n\n\
+         Seconds are of the whole case. {}\n{}\n`-`: the case has nothing to show in that cell.\n",
+        about.command,
+        about.commit,
+        about.today,
         std::thread::available_parallelism().map_or(1, usize::from),
-        summary(finished, left)
+        summary(finished, left),
+        about.of,
+        about.engines,
+        medians(finished),
     ));
     let failed = finished.iter().filter_map(|one| Some((&one.name, one.cell, one.failure.as_ref()?)));
     for (name, cell, why) in failed {

@@ -14,7 +14,7 @@ use crate::case::{Case, PlannedBoot, RootKind, RootOpts};
 use crate::cell::{Cell, Variant};
 use crate::cpio;
 use crate::disk::{self, CaseDisk};
-use crate::engine;
+use crate::engine::{self, Engine};
 use crate::fsimage;
 use crate::host::{self, Host};
 use crate::images::ImageSet;
@@ -36,10 +36,14 @@ pub struct Finished {
     pub name: String,
     /// Its cell.
     pub cell: Cell,
+    /// What ran its guests.
+    pub engine: Engine,
     /// From begin to end.
     pub elapsed: Duration,
     /// The longest shutdown of its boots.
     pub shutdown: Duration,
+    /// Of each boot, from its start to its power-off.
+    pub boots: Vec<Duration>,
     /// Why it failed.
     pub failure: Option<String>,
     /// The day of an earlier run, where the result is that one's.
@@ -58,6 +62,7 @@ pub fn run_all(
     journal: &Journal,
     until: Option<Instant>,
 ) -> (Vec<Finished>, Vec<Job>) {
+    let progress = Progress::new(&jobs);
     let queue = Mutex::new(VecDeque::from(jobs));
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -66,7 +71,7 @@ pub fn run_all(
                 while until.is_none_or(|until| Instant::now() < until) {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(job) = job else { return };
-                    let finished = run_job(host, sets, &job, keep);
+                    let finished = run_job(host, sets, &job, keep, &progress);
                     journal.add(&job, sets, &finished);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
                 }
@@ -84,12 +89,12 @@ fn run_dir(host: &Host) -> PathBuf {
     host.work.join(format!("run-{}", std::process::id()))
 }
 
-fn run_job(host: &Host, sets: &Sets, job: &Job, keep: bool) -> Finished {
+fn run_job(host: &Host, sets: &Sets, job: &Job, keep: bool, progress: &Progress) -> Finished {
     let number = job.case.number().unwrap_or(0);
     let name = format!("{number:02}-{}-{}", job.cell.suite, job.cell.initrd);
     let dir = run_dir(host).join(name);
     let start = Instant::now();
-    let mut run = Run { host, job, dir: &dir, shutdown: Duration::ZERO, evidence: String::new() };
+    let mut run = Run { host, job, dir: &dir, shutdown: Duration::ZERO, boots: Vec::new(), evidence: String::new() };
     let failure = run.run(sets).err().map(|error| format!("{error:#}"));
     let elapsed = start.elapsed();
     let mut report = line(job, elapsed, run.shutdown, failure.as_deref());
@@ -100,18 +105,52 @@ fn run_job(host: &Host, sets: &Sets, job: &Job, keep: bool) -> Finished {
         }
         report.push_str(&format!("\n     logs: {}", logs.display()));
     }
-    host::say(&report);
+    host::say(&format!("{} {report}", progress.after(job)));
     // the next run makes its own; what is of use was kept
     let _ = fs::remove_dir_all(&dir);
-    Finished { name: job.case.name.clone(), cell: job.cell, elapsed, shutdown: run.shutdown, failure, kept: None }
+    Finished {
+        name: job.case.name.clone(),
+        cell: job.cell,
+        engine: job.engine,
+        elapsed,
+        shutdown: run.shutdown,
+        boots: run.boots,
+        failure,
+        kept: None,
+    }
+}
+
+/// How far a run is: by the weights of its cases, for a few take as long as many others.
+struct Progress {
+    start: Instant,
+    cells: usize,
+    weight: usize,
+    /// Cells that ended, and their weight.
+    done: Mutex<(usize, usize)>,
+}
+
+impl Progress {
+    fn new(jobs: &[Job]) -> Self {
+        let weight = jobs.iter().map(Job::weight).sum();
+        Self { start: Instant::now(), cells: jobs.len(), weight, done: Mutex::new((0, 0)) }
+    }
+
+    /// What stands before the line of a job that has ended.
+    fn after(&self, job: &Job) -> String {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        *done = (done.0 + 1, done.1 + job.weight());
+        let left = self.weight.saturating_sub(done.1);
+        let seconds = self.start.elapsed().as_secs() * left as u64 / done.1.max(1) as u64;
+        format!("[{:>3}/{}, {:>2} min left]", done.0, self.cells, seconds.div_ceil(60))
+    }
 }
 
 fn line(job: &Job, elapsed: Duration, shutdown: Duration, failure: Option<&str>) -> String {
     let word = if failure.is_some() { "FAIL" } else { "ok  " };
     let seconds = elapsed.as_secs_f32();
     let shutdown = shutdown.as_secs_f32();
-    let mut text =
-        format!("{word} {:<34} {:<17} {seconds:6.1} s (shutdown {shutdown:.1})", job.case.name, job.cell.to_string());
+    let (name, cell, engine) = (&job.case.name, job.cell.to_string(), job.engine);
+    let mut text = format!("{word} {name:<34} {cell:<17} {engine:<4} {seconds:6.1} s (shutdown {shutdown:.1})");
     if let Some(failure) = failure {
         text.push_str(&format!("\n     {}", failure.replace('\n', "\n     ")));
     }
@@ -146,6 +185,7 @@ struct Run<'a> {
     job: &'a Job,
     dir: &'a Path,
     shutdown: Duration,
+    boots: Vec<Duration>,
     evidence: String,
 }
 
@@ -207,6 +247,7 @@ impl Run<'_> {
 
     fn judge(&mut self, outcome: Outcome, console: &[String]) -> Result<()> {
         self.shutdown = self.shutdown.max(outcome.shutdown);
+        self.boots.push(outcome.verdict.unwrap_or_default() + outcome.shutdown);
         let Some(failure) = outcome.failure else {
             let log = read(&outcome.serial);
             ensure!(!log.contains("and so not clean"), "overlay-shutdown left a file system writable");

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use overlayroot_vm::case::{Case, RootKind, Stage, load_all};
 use overlayroot_vm::cell::{Cell, Variant};
+use overlayroot_vm::engine::Engine;
+use overlayroot_vm::own_kernel;
 use overlayroot_vm::plan::{Selection, jobs};
 
 fn cases() -> Vec<Case> {
@@ -50,6 +52,23 @@ fn the_short_run_meets_every_cell_and_every_kind_of_root() {
         assert!(count.get(&cell).is_some_and(|n| *n * of > met), "{cell}: {count:?}");
     }
     assert!(jobs.is_sorted_by_key(|job| std::cmp::Reverse(job.weight())));
+}
+
+#[test]
+fn in_each_suite_each_kind_of_root_and_of_upper_is_shown_with_the_suites_own_kernel() {
+    let cases = cases();
+    let chosen = own_kernel::choose(&cases);
+    let all: BTreeSet<_> =
+        cases.iter().flat_map(|case| case.cells().into_iter().flat_map(|cell| own_kernel::shown(case, cell))).collect();
+    let by_name = |name: &str| cases.iter().find(|case| case.name == name).unwrap();
+    let met: BTreeSet<_> = chosen.iter().flat_map(|(name, cell)| own_kernel::shown(by_name(name), *cell)).collect();
+    assert_eq!(all, met);
+    assert!(all.len() > 30, "{all:?}");
+    let every = jobs(&cases, &Selection { all: true, ..Selection::default() }).unwrap();
+    let qemu = every.iter().filter(|job| job.engine == Engine::Qemu).count();
+    assert_eq!(qemu, chosen.len());
+    // the others are quick
+    assert!(qemu * 3 < every.len(), "{qemu} of {}", every.len());
 }
 
 #[test]
