@@ -39,6 +39,8 @@ const TOOLS: [&str; 22] = [
 ];
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const ROOM: u64 = 6 << 30;
+/// For images, beside the RAM of two guests and what they write.
+const ROOM_IMAGES: u64 = 40 << 30;
 
 /// Directories and programs of a run.
 #[derive(Clone, Debug)]
@@ -47,8 +49,10 @@ pub struct Host {
     pub repo: PathBuf,
     /// What is kept for good: roots as archives, packages.
     pub cache: PathBuf,
-    /// What can be made again: images, disks, logs. On a tmpfs where there is room.
+    /// What can be made again and is written often: the disks of guests, logs. On a tmpfs where there is room.
     pub work: PathBuf,
+    /// What guests boot from: 20 GiB for all cases. Beside the disks where a tmpfs has room for both, else in the cache.
+    pub images: PathBuf,
     /// QEMU.
     pub qemu: PathBuf,
     /// What guests run by.
@@ -72,11 +76,12 @@ impl Host {
         let qemu = qemu.context("no QEMU: qemu-system-x86_64 or qemu-kvm")?;
         let cache = cache_dir()?;
         let work = env::var_os("OVERLAYROOT_WORK").map_or_else(|| default_work(&cache), PathBuf::from);
-        for dir in [&cache, &work] {
+        let images = if has_room(&work, ROOM_IMAGES) { work.join("images") } else { cache.join("images") };
+        for dir in [&cache, &work, &images] {
             fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         }
         sweep(&work)?;
-        Ok(Self { repo: find_repo()?, cache, work, qemu, engines: Engines::default() })
+        Ok(Self { repo: find_repo()?, cache, work, images, qemu, engines: Engines::default() })
     }
 
     /// The harness's own directory in the repository.
@@ -119,11 +124,17 @@ fn cache_dir() -> Result<PathBuf> {
 
 fn default_work(cache: &Path) -> PathBuf {
     let shm = Path::new("/dev/shm");
-    let roomy = rustix::fs::statfs(shm).is_ok_and(|fs| {
-        let free = u64::try_from(fs.f_bsize).unwrap_or(0).saturating_mul(fs.f_bavail);
-        u64::try_from(fs.f_type) == Ok(TMPFS_MAGIC) && free >= ROOM
-    });
-    if roomy { shm.join("overlayroot-rs") } else { cache.join("work") }
+    if has_room(shm, ROOM) { shm.join("overlayroot-rs") } else { cache.join("work") }
+}
+
+/// Whether a directory, or the one that it will be made in, is on a tmpfs with so many bytes in it; what earlier runs
+/// left there counts as free, so that each run decides the same.
+fn has_room(dir: &Path, bytes: u64) -> bool {
+    let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
+    rustix::fs::statfs(there).is_ok_and(|fs| {
+        let all = u64::try_from(fs.f_bsize).unwrap_or(0).saturating_mul(fs.f_blocks);
+        u64::try_from(fs.f_type) == Ok(TMPFS_MAGIC) && all >= bytes
+    })
 }
 
 /// The repository: from the working directory upwards, else where this was built.

@@ -46,10 +46,10 @@ impl ImageSet {
     pub fn open(host: &Host, of: SetKey, payload: Option<&Payload>, wanted: &Wanted) -> Result<Self> {
         let (suite, flavour) = of;
         let name = format!("{suite}-{flavour}-{}", key(host, of, payload)?);
-        let images = host.work.join("images");
+        let images = &host.images;
         let dir = images.join(&name);
         fs::create_dir_all(&dir)?;
-        remove_older(&images, &format!("{suite}-{flavour}-"), &name)?;
+        remove_older(images, &format!("{suite}-{flavour}-"), &name)?;
         let lock = File::create(dir.join("lock"))?;
         flock(&lock, FlockOperation::LockShared)?;
         let set = Self { dir, used: lock };

@@ -32,6 +32,7 @@ pub mod parted;
 pub mod payload;
 pub mod plan;
 pub mod powercut;
+mod progress;
 pub mod qmp;
 pub mod ram;
 mod recipe;

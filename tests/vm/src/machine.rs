@@ -306,6 +306,7 @@ mod tests {
             repo: place.clone(),
             cache: place.clone(),
             work: place.clone(),
+            images: place.clone(),
             qemu: "qemu".into(),
             engines: Engines::default(),
         };

@@ -114,7 +114,7 @@ impl Uml {
         let mut command = host::tied(Path::new("unshare"));
         // a network namespace with nothing in it: what the guest sends goes nowhere
         command.args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--propagation=private", "--"]);
-        command.arg(host.vm_dir().join("host/uml.sh")).arg(&self.root).arg(&host.work).arg(dir);
+        command.arg(host.vm_dir().join("host/uml.sh")).arg(&self.root).arg(&host.work).arg(&host.images).arg(dir);
         command.arg("/usr/bin/linux.uml").arg(format!("seccomp={}", self.seccomp)).arg(format!("mem={memory}M"));
         command.args(["con0=null,fd:1", "con=null", "ssl=null", "ssl1=null,fd:3", "ssl2=null,fd:4"]);
         command.args(["console=tty0", "panic=-1", "noreboot", "umid=vm"]);

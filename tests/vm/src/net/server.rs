@@ -44,7 +44,7 @@ impl Image {
         for text in [INIT, SERVER, UNIT, include_str!("server.rs")] {
             hash.update(text);
         }
-        let dir = host.work.join(format!("images/server-{}", roots::short(hash)));
+        let dir = host.images.join(format!("server-{}", roots::short(hash)));
         let _lock = host::lock(&host.work.join("server.lock"))?;
         if !dir.exists() {
             let archive = roots::archive(host, Root::Server)?;
