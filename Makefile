@@ -152,7 +152,7 @@ test-dracut: ## what is in the initramfs images, each dracut and kind of initrd 
 
 .PHONY: test-vm
 test-vm: ## boots: make test-vm CASE=tmpfs (part of a name, or a number; none: the cut of make check)
-	$(VM) run $(CASE)
+	$(VM) run $(CASE) $(if $(ENGINE),--engine $(ENGINE))
 
 .PHONY: powercut
 powercut: N ?= 60
