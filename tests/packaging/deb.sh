@@ -43,6 +43,7 @@ changelog=$(dpkg-parsechangelog -S Version)
 # What this makes must not be one of an earlier run.
 rm -f "$target"/deb/*.deb
 step "the binaries" make build
+step "the crates" packaging/fetch.sh
 step "the package, without the network" unshare -n make deb
 deb=$(realpath "$target"/deb/overlayroot-rs_"$version"_*.deb)
 [ -f "$deb" ] || fail "no $deb"
@@ -108,9 +109,8 @@ if [ -n "${VENDORED:-}" ]; then
     git archive HEAD | tar -x -C "$work/build"
     cd "$work/build"
     step "the crates" cargo vendor --quiet --locked --versioned-dirs vendor
-    profile=
-    dpkg-query -W cargo > /dev/null 2>&1 || profile=-Ppkg.overlayroot-rs.rustup
-    # shellcheck disable=SC2086  # one word or none
+    profile=$(packaging/deb-flags.sh)
+    # shellcheck disable=SC2086  # words or none
     step "from vendored crates, without the network" unshare -n env -u CARGO_TARGET_DIR CARGO_HOME="$work/home" \
         dpkg-buildpackage -b -us -uc $profile
     [ -f "$work/overlayroot-rs_${version}_$(dpkg --print-architecture).deb" ] || fail "no package from vendored crates"
