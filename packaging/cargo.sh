@@ -16,5 +16,7 @@ remap "$top/vendor" crates
 for registry in "$home"/registry/src/*; do
     remap "$registry" crates
 done
+# the standard library for another machine, where it lies apart (packaging/rust-std.sh)
+[ -z "${OVERLAYROOT_RUST_STD:-}" ] || flags="$flags'-L$OVERLAYROOT_RUST_STD',"
 # shellcheck disable=SC2086  # may be several words, as in the Makefile
 exec ${CARGO:-cargo} --config "build.rustflags=[$flags]" "$@"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # cross.sh ARCH: the package for Debian's arm64 or armhf, and so for a Raspberry Pi with 64 or 32 bit, into target/deb.
 # Its programs are linked against Debian 11's libraries of that architecture, looked at, and run under qemu-user.
-# Needs rustup, and packaging/deps.sh cross.
+# Needs packaging/deps.sh cross. Rust's standard library for it is rustup's or Debian's (packaging/rust-std.sh).
 set -eu
 arch=$1
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ armhf) target=armv7-unknown-linux-gnueabihf gnu=arm-linux-gnueabihf emulator=qem
 *) fail "neither arm64 nor armhf" ;;
 esac
 emulator=$(command -v "$emulator-static" || command -v "$emulator") || fail "no qemu-user; packaging/deps.sh cross"
-for tool in "$gnu-gcc" "$gnu-objdump" dpkg-buildpackage dh mmdebstrap readelf rustup; do
+for tool in "$gnu-gcc" "$gnu-objdump" dpkg-buildpackage dh mmdebstrap readelf; do
     command -v "$tool" > /dev/null || fail "$tool is missing; packaging/deps.sh cross"
 done
 
@@ -44,7 +44,8 @@ if [ ! -d "$sysroot" ]; then
     mv "$sysroot.tmp" "$sysroot"
 fi
 
-rustup target add "$target"
+OVERLAYROOT_RUST_STD=$(packaging/rust-std.sh "$arch" "$target") || fail "no standard library of Rust for it"
+export OVERLAYROOT_RUST_STD
 upper=$(echo "$target" | tr 'a-z-' 'A-Z_')
 export OVERLAYROOT_SYSROOT="$sysroot" OVERLAYROOT_CC="$gnu-gcc" PKG_CONFIG_ALLOW_CROSS=1
 export "CARGO_TARGET_${upper}_LINKER=$PWD/packaging/cc-sysroot.sh"
@@ -72,7 +73,7 @@ if [ "$arch" = armhf ]; then
 fi
 
 # overlayctl prints its completions, so one of this machine is needed, too.
-packaging/cargo.sh build --release --locked -p overlayctl
+OVERLAYROOT_RUST_STD="" packaging/cargo.sh build --release --locked -p overlayctl
 OVERLAYCTL=$(realpath "$built/release/overlayctl")
 export OVERLAYCTL
 version=$(packaging/version.sh)
