@@ -161,6 +161,7 @@ roots: ## make the test roots ahead of time
 check: ## every tier but the packages, boots in a fixed cut, 60 power cuts; does its own set-up
 	$(MAKE) deps
 	$(MAKE) lint changelog-check deny test test-rootns test-dracut
+	$(VM) selftest
 	$(VM) run
 	$(VM) powercut
 
@@ -201,7 +202,7 @@ sbom: ## what is linked into each binary, as CycloneDX (cargo-cyclonedx; install
 	packaging/sbom.sh $(DIST)
 
 .PHONY: msrv
-msrv: ## compiles with the oldest Rust that Cargo.toml promises (rustup fetches it)
+msrv: ## lints, and so compiles, with the oldest Rust that Cargo.toml promises (rustup fetches it)
 	packaging/msrv.sh
 
 .PHONY: cross

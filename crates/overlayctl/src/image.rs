@@ -244,7 +244,7 @@ fn checksum(mut file: &File, bytes: u64, held: &Held, bar: &mut Bar) -> Result<S
         bar.show("checksum", done.min(bytes), bytes);
         held.check()?;
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:x}", digest.finalize()))
 }
 
 fn tell(asked: &Build, told: &Told) -> Result<()> {

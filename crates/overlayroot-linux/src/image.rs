@@ -58,7 +58,7 @@ pub fn checksum(mut file: File, name: &str) -> Result<(u64, String)> {
             tracing::info!("{} M of it are checked", bytes >> 20);
         }
     }
-    Ok((bytes, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes, format!("{:x}", hash.finalize())))
 }
 
 /// What `overlay-image` has told at this boot, if it ran.

@@ -67,7 +67,7 @@ const GET_STATE: libc::c_int = 0x5808;
 /// FS_QUOTA_PDQ_ENFD: limits of projects are enforced.
 const ENFORCED: u16 = 1 << 5;
 /// FS_DQ_BSOFT and FS_DQ_BHARD.
-const BOTH_LIMITS: u16 = 1 << 2 | 1 << 3;
+const BOTH_LIMITS: u16 = (1 << 2) | (1 << 3);
 
 mod call {
     use super::{Attributes, Errno, PROJECT_QUOTA, libc};
@@ -76,7 +76,7 @@ mod call {
 
     /// `data` is what the command takes.
     pub unsafe fn quotactl<T>(command: libc::c_int, device: &std::ffi::CStr, id: u32, data: *mut T) -> nix::Result<()> {
-        let command = command << 8 | PROJECT_QUOTA;
+        let command = (command << 8) | PROJECT_QUOTA;
         let id = libc::c_int::try_from(id).map_err(|_| Errno::EINVAL)?;
         // SAFETY: the name ends by NUL; the caller answers for `data`.
         let result = unsafe { libc::quotactl(command, device.as_ptr(), id, data.cast()) };

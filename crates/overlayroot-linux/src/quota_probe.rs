@@ -37,7 +37,7 @@ pub fn ext4_can(device: &str) -> bool {
 fn features(superblock: &[u8]) -> bool {
     let bytes = |at: usize, len: usize| {
         let field = superblock.get(at..at + len).unwrap_or_default();
-        field.iter().rev().fold(0_u32, |all, byte| all << 8 | u32::from(*byte))
+        field.iter().rev().fold(0_u32, |all, byte| (all << 8) | u32::from(*byte))
     };
     bytes(MAGIC.0, 2) == u32::from(MAGIC.1)
         && bytes(RO_COMPAT, 4) & FEATURES == FEATURES

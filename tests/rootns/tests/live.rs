@@ -22,7 +22,7 @@ fn live() -> String {
     run("mount", &["-r", "/images/root.squashfs", "/run/rootfsbase"]);
     let options = "lowerdir=/run/rootfsbase,upperdir=/run/overlayfs,workdir=/run/ovlwork";
     run("mount", &["-t", "overlay", "LiveOS_rootfs", "-o", options, "/sysroot"]);
-    Sha256::digest(fs::read("/images/root.squashfs").unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(fs::read("/images/root.squashfs").unwrap()))
 }
 
 fn upper_size() -> u64 {

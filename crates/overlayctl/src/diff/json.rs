@@ -65,7 +65,7 @@ fn side(stat: Stat) -> Side {
 
 fn entry<'a>(change: &Change<'a>) -> Entry<'a> {
     let path = String::from_utf8_lossy(change.path);
-    let hex = || change.path.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = || change.path.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     Entry {
         path_hex: matches!(path, Cow::Owned(_)).then(hex),
         path,

@@ -55,7 +55,7 @@ pub fn journal(level: FillLevel, fields: &[(&str, String)]) {
     all.extend(fields.iter().cloned());
     let text = fields.first().map_or("", |(_, text)| text.as_str());
     // "daemon" is facility 3.
-    let line = format!("<{}>overlayctl: {text}", 3 << 3 | priority(level));
+    let line = format!("<{}>overlayctl: {text}", (3 << 3) | priority(level));
     if !send(SOCKET, &entry(&all)) && !send("/dev/log", line.as_bytes()) {
         kmsg::write(priority(level), text);
     }

@@ -89,7 +89,7 @@ pub fn edit_file(text: &[u8], at: Where, args: &[String]) -> Result<Vec<u8>, Str
         Where::Last => all.iter().rposition(&says).unwrap_or(0),
     };
     let comment = |line: &&[u8]| at == Where::Last && line.trim_ascii_start().starts_with(b"#");
-    if !args.is_empty() && all.get(chosen).is_some_and(&comment) {
+    if !args.is_empty() && all.get(chosen).is_some_and(comment) {
         return Err("it has comments only".to_owned());
     }
     let mut out = Vec::with_capacity(text.len() + 64);

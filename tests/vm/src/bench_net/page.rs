@@ -52,7 +52,7 @@ pub(super) fn chapter(alone: &[(&str, Side, Alone)], together: &[(&str, Vec<Toge
     let one: String = alone.iter().map(|(way, side, figures)| row(way, *side, figures)).collect();
     let many: String =
         together.iter().flat_map(|(way, all)| all.iter().map(|figures| many_row(way, figures))).collect();
-    let roots: String = WAYS.iter().map(|way| format!("    {}\n", way.root)).collect();
+    let roots = WAYS.iter().map(|way| format!("    {}\n", way.root)).collect::<Vec<_>>().concat();
     let without = match alone.iter().any(|(_, side, _)| *side == Side::Without) {
         true => {
             " Where\nthat did not come up (twice), the table has the same image without an overlay: the root read-only, and what \
