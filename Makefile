@@ -157,20 +157,26 @@ powercut: ## cut the power of guests at random instants: make powercut N=200 SEE
 roots: ## make the test roots ahead of time
 	$(VM) roots
 
+# each part says what it took
+TIMED := packaging/timed.sh
+TIERS := lint changelog-check deny test test-rootns test-dracut
+
 .PHONY: check
 check: ## every tier but the packages, boots in a fixed cut, 60 power cuts; does its own set-up
-	$(MAKE) deps
-	$(MAKE) lint changelog-check deny test test-rootns test-dracut
-	$(VM) selftest
-	$(VM) run
-	$(VM) powercut
+	@$(TIMED) deps $(MAKE) deps
+	@for tier in $(TIERS); do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
+	@$(TIMED) selftest $(VM) selftest
+	@$(TIMED) boots $(VM) run
+	@$(TIMED) powercut $(VM) powercut
 
 .PHONY: check-all
 check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
-	$(MAKE) deps
-	$(MAKE) lint changelog-check deny test test-packages test-rootns test-dracut ALSO='msrv test-arm'
-	$(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
-	$(VM) powercut
+	@$(TIMED) deps $(MAKE) deps
+	@for tier in $(TIERS); do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
+	@$(TIMED) selftest $(VM) selftest
+	@$(TIMED) boots $(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
+	@$(TIMED) powercut $(VM) powercut
+	@for tier in test-packages msrv test-arm; do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
 
 .PHONY: demo
 demo: ## see it work: builds, makes a root, boots it, shows it (minutes)
@@ -230,7 +236,7 @@ test-rpm: ## builds the RPMs of what is committed, installs them into a root of 
 test-packages: ## test-rpm, test-deb and cross; SKIP without apt-get or a commit, with CI=true a failure
 	@command -v apt-get > /dev/null || missing=" apt-get"; \
 	git rev-parse -q --verify HEAD > /dev/null || missing="$$missing commit"; \
-	if [ -z "$$missing" ]; then $(MAKE) test-rpm test-deb cross $(ALSO); \
+	if [ -z "$$missing" ]; then $(MAKE) test-rpm test-deb cross; \
 	elif [ "$(CI)" = true ]; then echo "packages: no$$missing here" >&2; exit 1; \
 	else echo "SKIP packages: no$$missing here"; fi
 
