@@ -168,6 +168,7 @@ check: ## every tier but the packages, boots in a fixed cut, 60 power cuts; does
 check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
 	$(MAKE) deps
 	$(MAKE) lint changelog-check deny test test-packages test-rootns test-dracut ALSO='msrv test-arm'
+	$(MAKE) fuzz N=2000000
 	$(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
 	$(VM) powercut
 
