@@ -176,6 +176,7 @@ check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes 
 	@$(TIMED) selftest $(VM) selftest
 	@$(TIMED) boots $(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
 	@$(TIMED) powercut $(VM) powercut
+	@$(TIMED) fuzz $(MAKE) fuzz N=2000000
 	@for tier in test-packages msrv test-arm; do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
 
 .PHONY: demo

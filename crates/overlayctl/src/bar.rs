@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A bar that moves on a terminal; elsewhere each stage is one line.
 
+use crate::out::CLEAR;
 use std::io::IsTerminal;
 
 /// A bar of 24 cells.
@@ -32,7 +33,7 @@ impl Bar {
             return;
         }
         match self.terminal {
-            true => eprint!("\r\x1b[K{text}"),
+            true => eprint!("{CLEAR}{text}"),
             false => eprintln!("{text}"),
         }
         self.shown = text;
@@ -42,7 +43,7 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         if self.terminal && !self.shown.is_empty() {
-            eprint!("\r\x1b[K");
+            eprint!("{CLEAR}");
         }
     }
 }

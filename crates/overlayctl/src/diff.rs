@@ -6,7 +6,9 @@ mod list;
 mod patch;
 pub mod place;
 
+use crate::out::for_terminal;
 use anyhow::{Context, Result};
+use overlayroot_core::issue::plain;
 use overlayroot_diff::{Change, Options, Visitor, shown, walk};
 use place::{Place, Where};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -66,12 +68,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         expand: args.expand,
         hidden: place.hidden.clone(),
     };
-    let mut out = Out { sink: sink(), failed: None };
+    // JSON has control characters above U+007F as they are, and a terminal may obey them.
+    let mut out = Out { sink: sink(), failed: None, escapes: args.json && for_terminal() };
     let mut form: Box<dyn Form> = match args {
         Args { json: true, .. } => Box::new(json::Json::default()),
         Args { stat: true, .. } => Box::new(list::Summary::new(args.depth, &path)),
-        Args { patch: true, .. } => Box::new(patch::Patch::new(colours())),
-        Args { name_only, null, .. } => Box::new(list::Lines::new(*name_only, *null, colours())),
+        Args { patch: true, .. } => Box::new(patch::Patch::new(colours(), for_terminal())),
+        // Bytes as they are would be obeyed by a terminal.
+        Args { name_only, null, .. } => {
+            Box::new(list::Lines::new(*name_only, *null, *null && !for_terminal(), colours()))
+        }
     };
     form.begin(&place, &path);
     let mut shows = Shows { form: &mut *form, out: &mut out, changes: 0, problems: 0 };
@@ -108,14 +114,19 @@ trait Form {
 pub struct Out {
     sink: Box<dyn Write>,
     failed: Option<io::Error>,
+    escapes: bool,
 }
 
 impl Out {
     /// Writes, unless it broke before.
     pub fn put(&mut self, bytes: &[u8]) {
-        if self.failed.is_none() {
-            self.failed = self.sink.write_all(bytes).err();
+        if self.failed.is_some() {
+            return;
         }
+        self.failed = match self.escapes {
+            true => self.sink.write_all(plain(&String::from_utf8_lossy(bytes)).as_bytes()).err(),
+            false => self.sink.write_all(bytes).err(),
+        };
     }
 
     /// Flushes; whether somebody read all of it. That nobody reads on, as behind `head`, is no error.

@@ -2,8 +2,10 @@
 //! `overlayctl du`: what fills the upper.
 
 use crate::diff::place::{Place, WhichUpper};
+use crate::out::for_terminal;
 use crate::status::human;
 use anyhow::{Context, Result, bail};
+use overlayroot_core::issue::plain;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_diff::{Stat, shown};
 use serde_json::json;
@@ -84,6 +86,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     rows.directories.sort_by(|(a, left), (b, right)| b.bytes.cmp(&a.bytes).then_with(|| left.cmp(right)));
     let files: Vec<_> = rows.files.into_sorted_vec().into_iter().map(|Reverse(file)| file).collect();
     let text = if args.json { as_json(&place, &rows.directories, &files)? } else { as_text(&rows.directories, &files) };
+    let text = if for_terminal() { plain(&text) } else { text };
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error).context("writing to standard output"),
         _ => {}

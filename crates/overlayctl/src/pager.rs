@@ -37,6 +37,7 @@ pub fn start() -> Option<Pager> {
         let _ = child.wait();
         return None;
     }
+    crate::out::is_paged();
     Some(Pager(child))
 }
 

@@ -14,7 +14,7 @@ use overlayroot_core::issue::shown;
 use overlayroot_core::pull::{to_run, wait};
 use overlayroot_core::pulled::{Pulled, Ran, SCRIPTS};
 use overlayroot_core::record::{Outcome, Record};
-use overlayroot_core::{mountinfo, paths};
+use overlayroot_core::{mountinfo, paths, url};
 use overlayroot_linux::log::{self, Level};
 use overlayroot_linux::{mounts, recordfile};
 use repository::{Fetched, Repository, Trouble};
@@ -86,7 +86,8 @@ fn ready(state: &mut State, record: Option<&Record>, found: &Found, plain_root: 
         .git
         .on(&found.node)
         .map_err(|text| Failure::new("value", format!("{}: {text}", found.asked.origin)))?;
-    state.change(|pulled| (pulled.url, pulled.reference) = (url, reference));
+    state.url.clone_from(&url);
+    state.change(|pulled| (pulled.url, pulled.reference) = (url::told(&url), reference));
     let lacking = asked::lacking(&found.asked);
     if lacking.is_empty() { Ok(()) } else { Err(Failure::new("lacking", format!("not there: {}", lacking.join(", ")))) }
 }
@@ -110,7 +111,7 @@ fn pull(state: &mut State, found: &Found, timeout: u64) -> Result<(), Failure> {
 /// Fetches, as often as it takes.
 fn fetch(state: &mut State, dir: &Path, total: Duration) -> Result<(Repository, Fetched), Failure> {
     let started = Instant::now();
-    let repository = Repository::new(dir, &state.pulled.url, started + total);
+    let repository = Repository::new(dir, &state.url, started + total);
     loop {
         state.change(|pulled| pulled.tries += 1);
         let tries = state.pulled.tries;
@@ -145,7 +146,7 @@ fn run_all(state: &mut State, dir: &Path, hostname: &str) -> Result<(), Failure>
         Some(entries) => state.change(|pulled| pulled.scripts = to_run(entries)),
         None => state.note(format!("the repository has no directory {SCRIPTS}")),
     }
-    let around = Surroundings::new(dir, hostname, &state.pulled);
+    let around = Surroundings::new(dir, hostname, &state.url, &state.pulled);
     for index in 0..state.pulled.scripts.len() {
         let Some(script) = state.pulled.scripts.get_mut(index) else { break };
         let name = script.name.clone();

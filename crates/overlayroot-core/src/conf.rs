@@ -2,15 +2,20 @@
 //! Configuration files, ours and Ubuntu's, read as data. Never runs anything of them.
 
 use crate::cmdline::{Arg, Source};
+use crate::grammar;
 use crate::issue::Issue;
 use crate::upper::Problem;
+use crate::url;
 
 pub(crate) fn make_issue(key: &str, value: &str, source: &str, problem: Problem) -> Issue {
+    let all = told(key, value);
+    let has_secret = all != value;
     Issue {
-        key: key.to_owned(),
-        value: value.to_owned(),
+        key: told_key(key),
+        value: all,
         source: source.to_owned(),
-        text: problem.text,
+        // Its words may quote a part of the value.
+        text: if has_secret { url::quoting_nothing(&url::told_in(&problem.text)) } else { problem.text },
         nearest: problem.nearest,
     }
 }
@@ -32,6 +37,27 @@ pub(crate) fn redacted(value: &str) -> String {
         _ => part.to_owned(),
     });
     parts.collect::<Vec<_>>().join(",")
+}
+
+/// The value of a key as people are told it: without passphrases, and with URLs as [`url::told`].
+pub(crate) fn told(key: &str, value: &str) -> String {
+    let takes_url = [grammar::GIT.name, grammar::POPULATE.name].contains(&key);
+    match takes_url || !grammar::is_known(key) {
+        // A misspelt key may have been meant to be one of these.
+        true => url::told(&redacted(value)),
+        false => url::told_to_end(&redacted(value)),
+    }
+}
+
+/// A line of a file without "=" is all key, and so is `rd.overlay.git:URL`.
+fn told_key(key: &str) -> String {
+    let (first, rest) = key.split_at_checked(key.find(char::is_whitespace).unwrap_or(key.len())).unwrap_or((key, ""));
+    let first = match (first.find(':'), first.rfind('@')) {
+        (Some(colon), Some(at)) if colon < at => format!("{}:***", first.get(..colon).unwrap_or_default()),
+        _ => url::told_in(first),
+    };
+    let rest: Vec<String> = rest.split(char::is_whitespace).map(|word| url::told(&redacted(word))).collect();
+    format!("{first}{}", rest.join(" "))
 }
 
 /// Takes one pair of matching quotes off.

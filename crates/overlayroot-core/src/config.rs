@@ -4,7 +4,7 @@
 mod reader;
 
 use crate::cmdline::{Source, lex};
-use crate::conf::{conf_args, make_issue, redacted, ubuntu_file};
+use crate::conf::{self, conf_args, make_issue, ubuntu_file};
 use crate::fetched;
 use crate::git;
 use crate::grammar::{self, Fallback};
@@ -226,7 +226,7 @@ impl Config {
         let Some((value, source)) = files.chain(args).last().filter(|(value, _)| !value.is_empty()) else {
             return;
         };
-        let told = redacted(&value);
+        let told = conf::told(grammar::UBUNTU, &value);
         let origin = Origin::Given { text: format!("{}={told}", grammar::UBUNTU), source: source.clone() };
         let issue = |problem: Problem| make_issue(grammar::UBUNTU, &told, source, problem);
         match ubuntu::parse(&value) {

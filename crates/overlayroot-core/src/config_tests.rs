@@ -185,3 +185,58 @@ fn the_textfile() {
     let config = read("rd.overlay.watch.textfile=here.prom", "");
     assert_eq!((config.watch_textfile.value, config.issues.len()), (None, 1));
 }
+
+/// What `make fuzz` came upon after 781,558 inputs, and its kind: a mistake is one line that can be read, wherever in
+/// whatever value something long or something for the terminal stands.
+#[test]
+fn a_mistake_is_one_short_line_whatever_the_value() {
+    for junk in ["x".repeat(3000), "\u{9f}\u{1b}[2J".repeat(500), "ä".repeat(3000)] {
+        let forms = [
+            "V",
+            "V:V",
+            "tmpfs:V",
+            "tmpfs:size=V",
+            "tmpfs:V=V",
+            "LABEL=",
+            "/dev/../V",
+            "dir:V",
+            "dir:/V",
+            "dir:/x,V",
+            "dir:/x,size=V",
+            "loop:V",
+            "loop:/x,V=V",
+            "loop:/x,dev=V",
+            "loop:/x,dev=/dev/../V",
+            "loop:/x,fs=V",
+            "loop:/x,size=V",
+            "part:V",
+            "part:V,fs=xfs",
+            "part:x,V=V",
+            "part:x,fs=V",
+            "part:x,size=V",
+            "subvol:V",
+            "subvol:V,V",
+        ];
+        let mut lines: Vec<String> = forms.iter().map(|form| format!("rd.overlay={form}")).collect();
+        for key in grammar::KEYS.iter().map(|row| row.name) {
+            let forms = ["V", "V:V", "V=V", "/V/", "/V/../V", "persist:V", "persist:/V", "persist:/x,V=V", "V:/V,V"];
+            lines.extend(forms.iter().map(|form| format!("{key}={form}")));
+            lines.extend(
+                ["${V}", "https://h/${V}", "V://V", "https://V,V", "https://h/V#V..V", "x,sha256=V"]
+                    .map(|form| format!("{key}={form}")),
+            );
+            lines.push(format!("{key}V=V"));
+        }
+        let ubuntu = ["V", "device:V=V,dev=V", "device:dev=/dev/../V", "tmpfs:V=V", "tmpfs:swap=V", "tmpfs:timeout=V"];
+        lines.extend(ubuntu.map(|form| format!("overlayroot={form}")));
+        for line in lines.iter().map(|line| line.replace('V', &junk)) {
+            let ubuntu = vec![Source::new("/etc/overlayroot.conf", line.clone())];
+            let conf = vec![Source::new("/etc/overlayroot-rs.conf", line)];
+            for issue in Config::read(&Inputs { conf, cmdline: Vec::new(), ubuntu }).issues {
+                let told = issue.to_string();
+                assert!(told.len() < 2000 && !told.contains(char::is_control), "{} {told}", told.len());
+                assert!(issue.text.chars().count() < 500, "{}", issue.text);
+            }
+        }
+    }
+}

@@ -10,6 +10,7 @@ use crate::grammar;
 use crate::plan::Decision;
 use crate::stale;
 use crate::upper::Upper;
+use crate::url;
 use serde::Serialize;
 
 /// How bad a finding is.
@@ -143,7 +144,8 @@ pub fn worst(findings: &[Finding]) -> Grade {
 }
 
 pub(crate) fn finding(check: &'static str, grade: Grade, text: impl Into<String>, todo: impl Into<String>) -> Finding {
-    Finding { check, grade, text: text.into(), todo: todo.into() }
+    // Arguments of others are told as they stand in a boot loader's file.
+    Finding { check, grade, text: url::told_in(&text.into()), todo: url::told_in(&todo.into()) }
 }
 
 fn plan(config: &Config, decision: &Decision, found: &mut Vec<Finding>) {

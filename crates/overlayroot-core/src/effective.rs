@@ -3,12 +3,12 @@
 //! Pure.
 
 use crate::cmdline::{Arg, lex};
-use crate::conf::{conf_args, redacted, ubuntu_file};
+use crate::conf::{self, conf_args, redacted, ubuntu_file};
 use crate::config::{Config, Inputs, Origin};
 use crate::grammar::{self, KEYS, Key};
 use crate::issue::{nearest, shown};
+use crate::ubuntu;
 use crate::upper::Upper;
-use crate::{git, populate, ubuntu};
 use serde::Serialize;
 
 /// A key, what holds for it, and who said so.
@@ -209,15 +209,14 @@ fn ubuntu_said(inputs: &Inputs) -> Vec<(String, String)> {
     let line = inputs.cmdline.iter().filter(|source| source.name == "/proc/cmdline");
     let line = line.filter_map(|source| Some((ubuntu::last_value(source)?, source.name.clone())));
     let all = files.chain(line).filter(|(value, _)| !value.is_empty());
-    all.map(|(value, source)| (format!("{}={}", grammar::UBUNTU, redacted(&value)), source)).collect()
+    all.map(|(value, source)| (format!("{}={}", grammar::UBUNTU, conf::told(grammar::UBUNTU, &value)), source))
+        .collect()
 }
 
 /// An argument without a password.
 fn told(text: &str) -> String {
     match text.split_once('=') {
-        Some((key, value)) if key == grammar::GIT.name => format!("{key}={}", git::told(value)),
-        Some((key, value)) if key == grammar::POPULATE.name => format!("{key}={}", populate::told(value)),
-        Some((key, value)) => format!("{key}={}", redacted(value)),
+        Some((key, value)) => format!("{key}={}", conf::told(key, value)),
         None => text.to_owned(),
     }
 }

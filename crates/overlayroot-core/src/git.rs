@@ -11,6 +11,7 @@ use crate::paths;
 use crate::plan::Plan;
 use crate::step::Step;
 use crate::upper::Problem;
+use crate::url;
 use crate::vars::{self, Into, Template, Var};
 use std::fmt;
 
@@ -26,9 +27,10 @@ pub struct Git {
     pub reference: Option<Template>,
 }
 
+/// As people are told it.
 impl fmt::Display for Git {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.url)?;
+        f.write_str(&url::told(&self.url.to_string()))?;
         self.reference.as_ref().map_or(Ok(()), |reference| write!(f, "#{reference}"))
     }
 }
@@ -37,6 +39,12 @@ impl Git {
     /// The variables in it.
     pub fn vars(&self) -> impl Iterator<Item = Var> {
         self.url.vars().chain(self.reference.iter().flat_map(Template::vars))
+    }
+
+    /// As it is written, with what people are not told.
+    pub fn written(&self) -> String {
+        let reference = self.reference.as_ref().map(|reference| format!("#{reference}")).unwrap_or_default();
+        format!("{}{reference}", self.url)
     }
 
     /// URL and reference on this machine.
@@ -61,8 +69,8 @@ pub fn parse(value: &str) -> Result<Option<Git>, Problem> {
     if value.is_empty() {
         return Ok(None);
     }
-    let (url, reference) = value.split_once('#').map_or((value, None), |(url, reference)| (url, Some(reference)));
-    let git = Git { url: vars::parse(url)?, reference: reference.map(vars::parse).transpose()? };
+    let (text, reference) = value.split_once('#').map_or((value, None), |(text, reference)| (text, Some(reference)));
+    let git = Git { url: vars::parse(text)?, reference: reference.map(vars::parse).transpose()? };
     // Whatever a variable is: one part of a path, so that one can stand for all.
     let any = || Some("x".to_owned());
     let node = Node { hostname: any(), mac: any(), serial: any(), uuid: any(), ip: any() };
@@ -82,17 +90,6 @@ pub fn parse_verify(value: &str) -> Result<Option<String>, Problem> {
         "" => Ok(None),
         _ if plain => Ok(Some(value.to_owned())),
         _ => Err(Problem::new("not the absolute path of a file with allowed signers; nothing is pulled", None)),
-    }
-}
-
-/// A value without the password that a URL may carry, which is refused, but told: the record is for everybody to
-/// read. Rather too much is left out than too little.
-pub fn told(value: &str) -> String {
-    let (scheme, rest) = value.split_once("://").unwrap_or(("", value));
-    let colon = if scheme.is_empty() { "" } else { "://" };
-    match rest.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
-        Some((user, host)) => format!("{scheme}{colon}{user}:***@{host}"),
-        None => value.to_owned(),
     }
 }
 
@@ -123,6 +120,7 @@ fn check_url(url: &str) -> Result<(), Problem> {
         ("file", "") => {}
         ("file", _) => return problem("a file has no server: file:///path"),
         _ if host.is_empty() || host.starts_with(':') => return problem("a URL without a server"),
+        _ if !url::has_port(host) => return problem("no number behind the ':' of the server"),
         // Would be an option of ssh.
         _ if host.starts_with('-') || user.starts_with('-') => return problem("a server or user can't begin with '-'"),
         _ => {}
@@ -172,6 +170,24 @@ pub fn full_names(reference: Option<&str>) -> Vec<String> {
     }
 }
 
+/// Whether only an annotated tag, signed under its own name, will do where signatures are asked for. Who has the
+/// server puts a branch or a lightweight tag on any commit that a signer ever signed, so a name that may be a tag has
+/// to be a signed one. `HEAD`, `refs/heads/NAME` and a commit id ask for a commit in so many words.
+pub fn must_be_tag(reference: Option<&str>) -> bool {
+    reference.is_some_and(|name| match is_commit_id(name) || name == "HEAD" {
+        true => false,
+        false => name.starts_with("refs/tags/") || !name.starts_with("refs/"),
+    })
+}
+
+/// The transports that git may come to use for this URL, by a redirection or a setting of the site: from one that
+/// checks the server never one that does not.
+pub fn transports(url: &str) -> Vec<&'static str> {
+    let unchecked = |scheme: &str| matches!(scheme, "http" | "git");
+    let asked = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    SCHEMES.into_iter().filter(|scheme| unchecked(asked) || !unchecked(scheme)).collect()
+}
+
 /// What is to be pulled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -190,7 +206,8 @@ pub struct Asked {
 pub fn asked(config: &Config) -> Result<Option<Asked>, String> {
     let about = |issue: &&Issue| {
         let key = issue.key.to_ascii_lowercase();
-        grammar::is_ours(&key) && (key.contains("git") || key.contains("verif"))
+        // A key that is not told whole may have been anything.
+        grammar::is_ours(&key) && ["git", "verif", "***"].iter().any(|word| key.contains(word))
     };
     if let Some(issue) = config.issues.iter().find(about) {
         return Err(issue.to_string());
@@ -211,14 +228,22 @@ pub fn variables(asked: &Asked, config: &Config) -> Vec<Var> {
 pub(crate) fn ask(config: &Config, plan: &mut Plan) {
     let overlay = plan.steps.iter().any(|step| matches!(step, Step::MountOverlay(_)));
     match asked(config) {
-        Ok(Some(asked)) if overlay => plan.steps.push(Step::LinkRun {
-            path: paths::PULL_WANTED.to_owned(),
-            to: paths::PULL_UNIT.to_owned(),
-            why: match &asked.verify {
-                Some(file) => format!("pulls {}, signed as {file} allows", asked.git),
-                None => format!("pulls {}", asked.git),
-            },
-        }),
+        Ok(Some(asked)) if overlay => {
+            let written = asked.git.written();
+            if written != asked.git.to_string() {
+                // The configuration may be in a file that only the initramfs has, and everybody reads the record.
+                let (path, why) = (paths::PULL_ASKED.to_owned(), "keeps the URL of the pull for root alone".to_owned());
+                plan.steps.push(Step::WriteRun { path, text: written, why });
+            }
+            plan.steps.push(Step::LinkRun {
+                path: paths::PULL_WANTED.to_owned(),
+                to: paths::PULL_UNIT.to_owned(),
+                why: match &asked.verify {
+                    Some(file) => format!("pulls {}, signed as {file} allows", asked.git),
+                    None => format!("pulls {}", asked.git),
+                },
+            });
+        }
         Ok(None) if config.git_verify.value.is_some() => {
             plan.notes.push(format!("{} does nothing without {}", grammar::GIT_VERIFY.name, grammar::GIT.name));
         }

@@ -35,17 +35,36 @@ impl fmt::Display for Issue {
 
 /// A value fit for one line of a log: control characters escaped, at most 120 characters.
 pub fn shown(text: &str) -> String {
-    const MOST: usize = 120;
-    let mut out: String = text
-        .chars()
-        .take(MOST)
-        .flat_map(|c| match c.is_control() {
-            true => c.escape_default().collect::<Vec<_>>(),
-            false => vec![c],
-        })
-        .collect();
+    cut(text, 120)
+}
+
+/// Text for a terminal, as long as it is: without control characters but line ends and tabs.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() && !matches!(c, '\n' | '\t') {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+/// What is wrong, fit for one line, whatever of the value was put into it: at most 400 characters.
+pub(crate) fn sentence(text: &str) -> String {
+    cut(text, 400)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut out = String::new();
+    for c in text.chars().take(most) {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
     let all = text.chars().count();
-    if all > MOST {
+    if all > most {
         out.push_str(&format!("… ({all} characters)"));
     }
     out

@@ -77,4 +77,5 @@ pub mod subvol;
 pub mod textfile;
 pub mod ubuntu;
 pub mod upper;
+pub mod url;
 pub mod vars;

@@ -15,6 +15,7 @@ use crate::issue::shown;
 use crate::ondisk::plain_path;
 use crate::path_spec;
 use crate::upper::Upper;
+use crate::url;
 
 /// Whom to come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,7 @@ impl Migrated {
 
     /// Words of somebody's that have no equal here.
     fn lost(&mut self, what: &str, why: &str) {
-        self.comment(format!("not carried over: {}: {why}", shown(what)));
+        self.comment(format!("not carried over: {}: {why}", shown(&url::told_in(what))));
     }
 
     /// The first to say something about a key wins; a path may be said many times.

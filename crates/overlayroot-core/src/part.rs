@@ -69,7 +69,11 @@ fn check_label(part: &Part) -> Result<(), Problem> {
     }
     if label.len() > most {
         let fs = part.fs.word();
-        return problem(format!("label '{label}' has {} letters, a label of {fs} has {most} at most", label.len()));
+        return problem(format!(
+            "label '{}' has {} letters, a label of {fs} has {most} at most",
+            shown(label),
+            label.len()
+        ));
     }
     Ok(())
 }

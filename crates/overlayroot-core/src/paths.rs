@@ -68,6 +68,8 @@ pub const RUNTIME_UNITS: &str = "/run/systemd/system";
 pub const META_DIR: &str = ".overlayroot";
 /// What became of this boot's pull (docs/state-record.md).
 pub const PULLED: &str = "/run/overlayroot/pull.json";
+/// `rd.overlay.git` as written, where the record does not tell all of it.
+pub const PULL_ASKED: &str = "/run/initramfs/overlayroot/git";
 /// Held by the pull that runs.
 pub const PULL_LOCK: &str = "/run/overlayroot/pull.lock";
 /// Where repositories are checked out, in directories with numbers.

@@ -5,6 +5,7 @@ use crate::facts::{Archive, Node};
 use crate::issue::{nearest, shown};
 use crate::layout::Store;
 use crate::upper::Problem;
+use crate::url;
 use crate::vars::{self, Into, Template};
 use std::fmt;
 
@@ -65,25 +66,11 @@ impl Asked {
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&told(&self.source.to_string()))?;
+        f.write_str(&url::told(&self.source.to_string()))?;
         if let Some(sum) = &self.sha256 {
             write!(f, ",sha256={sum}")?;
         }
         if self.devices { f.write_str(",devices") } else { Ok(()) }
-    }
-}
-
-/// The value without the password that a URL may carry: the record is for everybody to read.
-pub fn told(value: &str) -> String {
-    let Some((scheme, rest)) = value.split_once("://") else {
-        return value.to_owned();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    // The last "@", as curl takes it: a password may have one.
-    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
-        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
-        None => value.to_owned(),
     }
 }
 
@@ -106,7 +93,7 @@ pub fn parse(value: &str) -> Result<Option<Asked>, Problem> {
         }
     }
     if asked.is_url() {
-        url(source)?
+        check_url(source)?
     } else {
         path(&asked.source)?
     }
@@ -119,7 +106,7 @@ fn sha256(sum: &str) -> Result<String, Problem> {
     if good { Ok(sum.to_ascii_lowercase()) } else { Err(Problem::new(text(), None)) }
 }
 
-fn url(text: &str) -> Result<(), Problem> {
+fn check_url(text: &str) -> Result<(), Problem> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(Problem::new("neither a URL nor the absolute path of a file in the root", None));
     };
@@ -129,6 +116,10 @@ fn url(text: &str) -> Result<(), Problem> {
     }
     if rest.is_empty() || rest.starts_with('/') {
         return Err(Problem::new("a URL without a server", None));
+    }
+    let server = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if !url::has_port(server.rsplit_once('@').map_or(server, |(_, host)| host)) {
+        return Err(Problem::new("no number behind the ':' of the server", None));
     }
     match text.chars().find(|c| !c.is_ascii_graphic()) {
         Some(bad) => Err(Problem::new(format!("'{}' in a URL must be percent-encoded", shown(&bad.to_string())), None)),
@@ -187,7 +178,7 @@ impl Populate {
         });
         let unready = source.as_ref().err().cloned().or(lacks);
         Self {
-            told: told(source.as_deref().unwrap_or(&asked.source.to_string())),
+            told: url::told(source.as_deref().unwrap_or(&asked.source.to_string())),
             source: source.unwrap_or_default(),
             sha256: asked.sha256.clone(),
             devices: asked.devices,
@@ -203,7 +194,8 @@ impl Populate {
     pub fn is_from(&self, was: &Marker) -> bool {
         match &self.sha256 {
             Some(sum) => *sum == was.sha256,
-            None => self.source.is_empty() || Marker::cut(&self.told) == was.source,
+            None if was.id.is_empty() => self.source.is_empty() || Marker::cut(&self.told) == url::told(&was.source),
+            None => self.source.is_empty() || Marker::id(&self.source) == was.id,
         }
     }
 }
@@ -221,7 +213,7 @@ impl fmt::Display for Populate {
         if self.devices {
             write!(f, ", devices")?;
         }
-        self.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, ", by way of {}", shown(&told(proxy))))
+        self.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, ", by way of {}", shown(&url::told(proxy))))
     }
 }
 
@@ -231,8 +223,10 @@ impl fmt::Display for Populate {
 pub struct Marker {
     /// Sum of the archive.
     pub sha256: String,
-    /// Where it came from, cut to fit.
+    /// Where it came from, as people are told it, cut to fit.
     pub source: String,
+    /// [`Marker::id`] of it, whole; empty in what an older version has left.
+    pub id: String,
 }
 
 impl Marker {
@@ -240,6 +234,19 @@ impl Marker {
     pub const NAME: &str = "trusted.overlayroot.populate";
     /// ext4 keeps all attributes of a file in one block, which may have 1 KiB.
     const MOST: usize = 256;
+
+    /// What was made of `source`, whole.
+    pub fn of(sha256: String, source: &str) -> Self {
+        Self { sha256, source: Self::cut(&url::told(source)), id: Self::id(source) }
+    }
+
+    /// Tells one source from another, also by what people are not told (FNV-1a). No more: the sum says what it is.
+    pub fn id(source: &str) -> String {
+        let hash = source
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        format!("{hash:016x}")
+    }
 
     /// What of a source is kept.
     pub fn cut(source: &str) -> String {
@@ -256,13 +263,13 @@ impl Marker {
             let mut lines = text.lines();
             lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).unwrap_or_default().to_owned()
         };
-        Self { sha256: value("sha256"), source: value("source") }
+        Self { sha256: value("sha256"), source: url::told(&value("source")), id: value("id") }
     }
 }
 
 impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256 {}\nsource {}\n", self.sha256, Self::cut(&self.source))
+        write!(f, "sha256 {}\nsource {}\nid {}\n", self.sha256, Self::cut(&self.source), self.id)
     }
 }
 

@@ -86,7 +86,8 @@ fn device(params: &str) -> Ubuntu {
     let mut out = Ubuntu::new(Upper::Tmpfs(Tmpfs::default()));
     let rest = common(&mut out, params);
     let (mut devs, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, _)| key == "dev");
-    out.problems.extend(others.iter().map(|(key, _)| Problem::new(format!("unknown parameter '{key}'"), None)));
+    out.problems
+        .extend(others.iter().map(|(key, _)| Problem::new(format!("unknown parameter '{}'", shown(key)), None)));
     let dev = devs.pop();
     match dev.map(|(_, value)| parse_dev(&value)) {
         Some(Ok(device)) => out.upper = Upper::Device(device),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `rd.overlay=` may say: the kinds of upper and their parameters (docs/compatibility.md).
 
-use crate::issue::{nearest, shown};
+use crate::issue::{nearest, sentence, shown};
 use crate::ondisk::{Dir, LoopFile, parse_dir, parse_loop};
 use crate::part::{Part, parse_part};
 use crate::subvol::{Subvol, parse_subvol};
@@ -137,8 +137,9 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(text: impl Into<String>, nearest: Option<String>) -> Self {
-        Self { text: text.into(), nearest }
+    /// The text is one line, and no longer than can be read.
+    pub(crate) fn new(text: impl AsRef<str>, nearest: Option<String>) -> Self {
+        Self { text: sentence(text.as_ref()), nearest }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::args::Args;
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::fetched;
+use overlayroot_core::issue::plain;
 use overlayroot_core::plan;
 use overlayroot_core::populate::Asked;
 use overlayroot_core::upper::Upper;
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         for issue in &config.issues {
             println!("issue: {issue}");
         }
-        print!("{}", plan::decide(&config, &facts));
+        print!("{}", plain(&plan::decide(&config, &facts).to_string()));
         return Ok(ExitCode::SUCCESS);
     }
     Ok(match assemble(&args.by)? {

@@ -3,6 +3,7 @@
 
 use crate::args::Args;
 use anyhow::{Context, Result, anyhow, bail};
+use overlayroot_core::issue::plain;
 use overlayroot_core::ondisk::{LoopFile, parse_loop_by_hand};
 use overlayroot_linux::loopcheck;
 use overlayroot_linux::loopfile::untold;
@@ -65,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         Verb::Check => {
             let report = loopcheck::check(&file.path)?;
-            print!("{report}");
+            print!("{}", plain(&report.to_string()));
             return Ok(if report.sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }

@@ -23,6 +23,7 @@ use overlayroot_core::populated::Populated;
 use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA};
 use overlayroot_core::rivals;
 use overlayroot_core::upper::Upper;
+use overlayroot_core::url;
 use std::path::Path;
 use std::time::Instant;
 
@@ -175,7 +176,7 @@ fn path_states(mut paths: Vec<PathState>, failed: &[(String, String)]) -> Vec<Pa
 fn populated(config: &Config, report: &Report) -> Option<Populated> {
     let asked = config.populate.value.as_ref()?;
     let none = || Populated {
-        source: populate::told(&asked.source.to_string()),
+        source: url::told(&asked.source.to_string()),
         state: "failed".to_owned(),
         why: Some("unready".to_owned()),
         ..Populated::default()

@@ -3,6 +3,7 @@
 //! log where no journal listens (the shell initrd), so that they reach the booted system.
 
 use crate::kmsg;
+use overlayroot_core::issue::plain;
 use std::fmt::Write;
 pub use tracing::Level;
 use tracing::field::{Field, Visit};
@@ -46,6 +47,11 @@ impl Visit for Message {
     }
 }
 
+/// One line without control characters.
+fn line(text: &str) -> String {
+    plain(text).replace('\n', " ")
+}
+
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= &self.most
@@ -68,16 +74,29 @@ impl Subscriber for Lines {
             Level::INFO => 5,
             _ => 7,
         };
+        // What the kernel, a program or a file said may be in it.
+        let text = line(&message.0);
         match self.prefix {
-            true => eprintln!("<{level}>overlayroot-rs: {}", message.0),
-            false => eprintln!("overlayroot-rs: {}", message.0),
+            true => eprintln!("<{level}>overlayroot-rs: {text}"),
+            false => eprintln!("overlayroot-rs: {text}"),
         }
         if self.kmsg && level < 7 {
-            kmsg::write(level, &message.0);
+            kmsg::write(level, &text);
         }
     }
 
     fn enter(&self, _: &span::Id) {}
 
     fn exit(&self, _: &span::Id) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_and_steers_no_terminal() {
+        assert_eq!(line("a b\u{e4}"), "a b\u{e4}");
+        assert_eq!(line("a\n<0>b\u{1b}[2J\u{9b}"), "a <0>b\\u{1b}[2J\\u{9b}");
+    }
 }

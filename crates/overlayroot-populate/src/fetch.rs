@@ -3,6 +3,8 @@
 //! never through a shell.
 
 use crate::fault::{At, Fault, Result};
+use overlayroot_core::issue::plain;
+use overlayroot_core::url::told_by;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -52,9 +54,10 @@ pub fn fetch(url: &str, proxy: Option<&str>, told: &str, into: &File, bounds: Bo
 
 /// Also on the console of a boot, for it may take minutes.
 fn tell(text: &str) {
+    let text = plain(text);
     eprintln!("{text}");
     if Path::new("/etc/initrd-release").exists() {
-        overlayroot_linux::kmsg::write(5, text);
+        overlayroot_linux::kmsg::write(5, &text);
     }
 }
 
@@ -104,7 +107,11 @@ pub(crate) fn attempt(
     if output.status.success() {
         return Ok(None);
     }
-    Ok(Some(ended(output.status.code(), &complaint(&output.stderr), bounds)))
+    let mut said = told_by(&complaint(&output.stderr), url);
+    if let Some(proxy) = proxy {
+        said = told_by(&said, proxy);
+    }
+    Ok(Some(ended(output.status.code(), &said, bounds)))
 }
 
 /// What curl says went wrong: its own line, behind which it gives advice where a certificate does not fit.

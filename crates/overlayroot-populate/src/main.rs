@@ -9,6 +9,7 @@ mod backtrace;
 mod imagetool;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
+use overlayroot_core::issue::plain;
 use overlayroot_populate::run::{Job, run};
 use std::path::Path;
 use std::process::ExitCode;
@@ -50,11 +51,11 @@ fn main() -> ExitCode {
     };
     match run(&job) {
         Ok(lost) => {
-            lost.iter().for_each(|lost| println!("{lost}"));
+            lost.iter().for_each(|lost| println!("{}", plain(lost)));
             ExitCode::SUCCESS
         }
         Err(fault) => {
-            eprintln!("{fault}");
+            eprintln!("{}", plain(&fault.to_string()));
             ExitCode::FAILURE
         }
     }
@@ -86,7 +87,7 @@ fn parse() -> Result<Option<Job>, lexopt::Error> {
         return Err("--upper, --work, --scratch, --lower and a source are needed".into());
     }
     if job.told.is_empty() {
-        job.told = overlayroot_core::populate::told(&job.source);
+        job.told = overlayroot_core::url::told(&job.source);
     }
     Ok(Some(job))
 }

@@ -111,7 +111,7 @@ fn unpack(job: &Job, file: &File, stage: &str, sum: String) -> Result<Option<Str
     let mut archive = Archive::new(open(file)?);
     into.all(&mut archive)?;
     store::copy_attributes(&job.upper, stage).map_err(io)?;
-    let marker = Marker { sha256: sum, source: job.told.clone() }.to_string();
+    let marker = Marker::of(sum, &job.source).to_string();
     let marked = rustix::fs::lsetxattr(stage, Marker::NAME, marker.as_bytes(), XattrFlags::empty());
     marked.at(|| format!("marking {stage}"))?;
     // What the name stands for must be on the disk before the name is.

@@ -8,9 +8,10 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Where it is.
 pub const AT: &str = "/run/forge";
@@ -130,6 +131,48 @@ impl Web {
             }
         });
         Self { requests }
+    }
+}
+
+/// A server with TLS that sends whoever asks for the repository elsewhere.
+pub struct Secure(Child);
+
+impl Secure {
+    /// Its certificate, which is also who vouches for it.
+    pub const CERTIFICATE: &str = "/run/forge/tls/cert.pem";
+
+    /// Starts it at that port.
+    pub fn start(port: u16, to: &str) -> Self {
+        let dir = format!("{AT}/tls");
+        fs::create_dir(&dir).expect("its directory");
+        let (key, cert) = (format!("{dir}/key.pem"), Self::CERTIFICATE);
+        let conf = format!("{dir}/openssl.cnf");
+        fs::write(&conf, "[req]\ndistinguished_name = none\n[none]\n").expect("its configuration");
+        let make = ["req", "-config", &conf, "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
+        let name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", &key, "-out", cert];
+        run("openssl", &[make.as_slice(), &name].concat());
+        // With -HTTP a file is a whole reply, and its name all that was asked for.
+        fs::create_dir_all(format!("{dir}/nodes.git/info")).expect("its directories");
+        let reply = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        fs::write(format!("{dir}/nodes.git/info/refs?service=git-upload-pack"), reply).expect("its reply");
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-HTTP", "-quiet", "-accept", &format!("127.0.0.1:{port}"), "-key", &key]);
+        command.args(["-cert", cert]).current_dir(dir).env("OPENSSL_CONF", conf).stdin(Stdio::null());
+        let server = Self(command.spawn().expect("openssl s_server"));
+        for _ in 0..100 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return server;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the server with TLS did not start");
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -128,8 +128,30 @@ fn signatures() {
         forge.git(None, &["update-ref", "refs/tags/v2", "refs/tags/signed-of-unsigned"]);
         forge.git(None, &["branch", "named"]);
         forge.commit(Some("other"));
-        let nodes =
-            ["unsigned-of-unsigned", "other-of-unsigned", "unsigned-of-signed", "other-of-signed", "v2", "main"];
+        // A name that may be a tag must be one that is signed: whoever has the server puts a branch or a lightweight
+        // tag on any commit that a signer ever signed.
+        forge.git(None, &["update-ref", "refs/heads/v3", "HEAD~1"]);
+        forge.publish();
+        for (reference, why) in [
+            ("light", "refs/tags/light is a lightweight tag"),
+            ("refs/tags/light", "refs/tags/light is a lightweight tag"),
+            ("named", "named is a branch"),
+            ("v3", "#refs/heads/v3"),
+        ] {
+            asked(&format!("#{reference}"));
+            let state = fails(stage, "not-signed");
+            let text = state["reason"]["text"].as_str().unwrap();
+            assert!(text.contains(why) && state["verified_by"].is_null(), "{reference}: {text}");
+        }
+        let nodes = [
+            "unsigned-of-unsigned",
+            "other-of-unsigned",
+            "unsigned-of-signed",
+            "other-of-signed",
+            "v2",
+            "refs/tags/v2",
+            "refs/heads/main",
+        ];
         for reference in nodes {
             asked(&format!("#{reference}"));
             let state = fails(stage, "not-signed");
@@ -137,18 +159,18 @@ fn signatures() {
         }
         assert!(fails(stage, "not-signed")["reason"]["text"].as_str().unwrap().contains("No principal matched"));
         assert!(ran().is_empty() && fs::read_dir(DIR).unwrap().count() == 0, "something was left, or ran");
-        for reference in ["signed-of-unsigned", "light", "named", signed.as_str(), "refs/heads/named"] {
+        for reference in ["signed-of-unsigned", "refs/tags/signed-of-unsigned", signed.as_str(), "refs/heads/named"] {
             asked(&format!("#{reference}"));
             assert!(pulls(stage)["verified_by"].is_string(), "{reference}");
         }
-        assert_eq!(ran().len(), 5);
+        assert_eq!(ran().len(), 4);
         fs::remove_file("/sysroot/etc/signers").unwrap();
         let state = fails(stage, "lacking");
         assert!(state["reason"]["text"].as_str().unwrap().contains("/etc/signers") && state["tries"] == 0);
         // A key that is mistyped never makes it run unverified.
         conf(&format!("rd.overlay.git={FILE}\nrd.overlay.git.verfy=/etc/signers\n"));
         fails(stage, "mistakes");
-        assert_eq!(ran().len(), 5);
+        assert_eq!(ran().len(), 4);
         assert!(said(&stage.overlayctl_inside(&["status"])).contains("failed (mistakes)"));
     });
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl pull` over HTTP, when the server comes late or never, and when it is killed on the way.
 #![allow(missing_docs)]
-use overlayroot_rootns::forge::{FILE, Forge, Kind, Web, own_network};
+use overlayroot_rootns::forge::{FILE, Forge, Kind, Secure, Web, own_network};
 use overlayroot_rootns::{Stage, on_stage, run};
 use serde_json::Value;
 use std::fs;
@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PORT: u16 = 8418;
+const SECURE_PORT: u16 = 8419;
 const URL: &str = "http://127.0.0.1:8418/nodes.git";
 const DIR: &str = "/sysroot/var/lib/overlayroot-rs/pull";
 
@@ -81,6 +82,84 @@ fn both_protocols_of_http() {
             assert!(requests.iter().any(encoded), "{requests:?}");
         });
     }
+}
+
+/// The same server behind another one with a certificate that is known, which sends everybody to it.
+#[test]
+fn https_is_not_led_to_http() {
+    on_stage("redirect", |stage| {
+        let forge = ready(stage, URL);
+        let commit = forge.commit(Some("ops"));
+        let web = Web::start(Kind::Smart, PORT);
+        let _secure = Secure::start(SECURE_PORT, &format!("{URL}/info/refs?service=git-upload-pack"));
+        // Where the site's rules are depends on how git was built, and root's on the environment.
+        let home = format!("/sysroot{}", std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned()));
+        fs::create_dir_all(&home).unwrap();
+        let site = ["/sysroot/etc/gitconfig".to_owned(), format!("{home}/.gitconfig")];
+        let rules = |text: &str| site.iter().for_each(|file| fs::write(file, text).unwrap());
+        rules(&format!("[http]\n\tsslCAInfo = {}\n", Secure::CERTIFICATE));
+        // Where Debian's curl looks, and whatever the environment says to it.
+        fs::create_dir_all("/sysroot/etc/ssl/certs").unwrap();
+        fs::copy(Secure::CERTIFICATE, "/sysroot/etc/ssl/certs/ca-certificates.crt").unwrap();
+        // A rule of the site does not lead there either.
+        let rule = format!("[url \"{URL}\"]\n\tinsteadOf = https://short/\n");
+        for url in [format!("https://127.0.0.1:{SECURE_PORT}/nodes.git"), "https://short/".to_owned() + "x"] {
+            conf(&format!("rd.overlay.git={url}\n"));
+            if url.contains("short") {
+                rules(&rule);
+            }
+            let output = stage.overlayctl_inside(&["pull", "--timeout", "0"]);
+            let text = state()["reason"]["text"].as_str().unwrap_or_default().to_owned();
+            assert!(output.status.code() == Some(1) && state()["commit"].is_null(), "{:#}", state());
+            // curl's words, or git's.
+            assert!(text.contains("rotocol") || text.contains("'http' not allowed"), "{text}");
+        }
+        assert_eq!(*web.requests.lock().unwrap(), Vec::<String>::new(), "the server without a certificate was asked");
+        // It is the way there that is refused, not the server.
+        rules("");
+        conf(&format!("rd.overlay.git={URL}\n"));
+        assert_eq!(pulls(stage)["commit"], commit.as_str());
+    });
+}
+
+/// What only the initramfs was told: the record that everybody reads has it cut, the pull asks with all of it.
+#[test]
+fn user_and_query_of_the_url_reach_the_server_and_nobody_else() {
+    on_stage("secrets", |stage| {
+        own_network();
+        let url = "http://SECRETU@127.0.0.1:8418/nodes.git?sig=SECRETQ";
+        let record = stage.assemble(&format!(
+            "rd.overlay rd.overlay.git={url}#v1 rd.overlay.populate=u:SECRETP@h/x.tar rd.overlay.gti=u:SECRETG@h/x"
+        ));
+        let told = "http://***@127.0.0.1:8418/nodes.git?***";
+        assert_eq!(record["issues"].as_array().unwrap().len(), 2, "{record:#}");
+        assert!(!record.to_string().contains("SECRET"), "{record:#}");
+        stage.reboot();
+        stage.mount_root("ro");
+        let record = stage.assemble(&format!("rd.overlay rd.overlay.git={url}#v1"));
+        assert_eq!(record["requested"]["git"], format!("{told}#v1"), "{record:#}");
+        assert!(!record.to_string().contains("SECRET"), "{record:#}");
+        let kept = fs::metadata("/run/initramfs/overlayroot").unwrap();
+        assert_eq!(kept.mode() & 0o777, 0o700);
+        Forge::new();
+        let web = Web::start(Kind::Dumb, PORT);
+        let output = stage.overlayctl_inside(&["pull", "--timeout", "0"]);
+        assert_eq!((output.status.code(), &state()["url"]), (Some(1), &told.into()), "{:#}", state());
+        assert!(web.requests.lock().unwrap().iter().any(|request| request.contains("sig=SECRETQ")), "not asked for");
+        let mut said = format!("{output:?}{:#}", state());
+        for args in [
+            &["status"][..],
+            &["status", "--json"],
+            &["check"],
+            &["config"],
+            &["explain", "git"],
+            &["doctor"],
+            &["plan"],
+        ] {
+            said += &format!("{:?}", stage.overlayctl_inside(args));
+        }
+        assert!(said.contains(told) && !said.contains("SECRET"), "{said}");
+    });
 }
 
 #[test]

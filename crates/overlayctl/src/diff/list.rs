@@ -22,14 +22,15 @@ pub fn style(kind: Kind) -> Style {
 pub struct Lines {
     names: bool,
     null: bool,
+    raw: bool,
     colours: bool,
     line: Vec<u8>,
 }
 
 impl Lines {
-    /// Letters and paths, or only the paths.
-    pub fn new(names: bool, null: bool, colours: bool) -> Self {
-        Self { names, null, colours, line: Vec::new() }
+    /// Letters and paths, or only the paths; these end with a NUL, and are as they are, or not.
+    pub fn new(names: bool, null: bool, raw: bool, colours: bool) -> Self {
+        Self { names, null, raw, colours, line: Vec::new() }
     }
 }
 
@@ -45,7 +46,7 @@ impl Form for Lines {
             self.line.extend_from_slice(change.kind.letter().encode_utf8(&mut letter).as_bytes());
             self.line.push(b' ');
         }
-        match self.null {
+        match self.raw {
             true => self.line.extend_from_slice(change.path),
             false => self.line.extend_from_slice(shown(change.path).as_bytes()),
         }

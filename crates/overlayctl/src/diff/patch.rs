@@ -18,6 +18,7 @@ const LOOKED_AT: usize = 8000;
 /// The form.
 pub struct Patch {
     colours: bool,
+    escapes: bool,
 }
 
 enum Side {
@@ -58,14 +59,15 @@ impl Side {
 }
 
 impl Patch {
-    /// With or without colours.
-    pub fn new(colours: bool) -> Self {
-        Self { colours }
+    /// With or without colours. What a file holds is escaped where it could steer a terminal; patch(1) gets it as it
+    /// is.
+    pub fn new(colours: bool, for_terminal: bool) -> Self {
+        Self { colours, escapes: colours || for_terminal }
     }
 
     fn line(&self, style: Style, text: &[u8], out: &mut Out) {
-        match self.colours {
-            // what a file holds is not to steer the terminal
+        let style = if self.colours { style } else { Style::new() };
+        match self.escapes {
             true => {
                 let text = text.split(|byte| *byte == b'\t').map(shown).collect::<Vec<_>>().join("\t");
                 out.put(format!("{style}{text}{style:#}\n").as_bytes());

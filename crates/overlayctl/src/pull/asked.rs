@@ -5,6 +5,7 @@ use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::Node;
 use overlayroot_core::git::{self, Asked};
+use overlayroot_core::paths::PULL_ASKED;
 use overlayroot_core::record::Record;
 use overlayroot_linux::{identity, sources};
 use std::fs;
@@ -47,7 +48,9 @@ fn of_record(record: Option<&Record>) -> Result<Option<Asked>, String> {
     let Some(requested) = record.map(|record| &record.requested) else {
         return Ok(None);
     };
-    let git = git::parse(&requested.git).map_err(|problem| problem.to_string())?;
+    // What the record does not tell is for root, who alone can pull.
+    let written = fs::read_to_string(PULL_ASKED).unwrap_or_else(|_| requested.git.clone());
+    let git = git::parse(&written).map_err(|problem| problem.to_string())?;
     let verify = git::parse_verify(&requested.git_verify).map_err(|problem| problem.to_string())?;
     Ok(git.map(|git| Asked { git, verify, origin: "configuration of the initramfs".to_owned() }))
 }

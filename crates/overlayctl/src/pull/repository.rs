@@ -6,9 +6,10 @@ use super::Failure;
 use super::scripts::{HOME, PATH};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use overlayroot_core::git::{SCHEMES, full_names, is_commit_id};
+use overlayroot_core::git::{full_names, is_commit_id, must_be_tag, transports};
 use overlayroot_core::issue::shown;
 use overlayroot_core::pull::signer;
+use overlayroot_core::url::told_by;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
@@ -17,8 +18,10 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 /// What the host's configuration of git can't change.
-const SETTINGS: [&str; 14] = [
+const SETTINGS: [&str; 15] = [
     "protocol.ext.allow=never",
+    // Not in the middle of what is being fetched, nor by a repository's alternates.
+    "http.followRedirects=initial",
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.askPass=",
@@ -75,6 +78,8 @@ pub struct Fetched {
     pub commit: String,
     /// It is an annotated tag.
     pub is_tag: bool,
+    /// With signatures nothing else will do.
+    pub must_be_tag: bool,
 }
 
 /// A repository to be, in a directory of its own.
@@ -105,7 +110,7 @@ impl Repository {
         let commit = self.local(&["rev-parse", "--verify", "--quiet", &format!("{ASKED}^{{commit}}")]);
         let commit = commit.map_err(|_| no_commit())?.trim().to_owned();
         let is_tag = self.local(&["cat-file", "-t", ASKED]).map_err(|_| no_commit())?.trim() == "tag";
-        Ok(Fetched { name, commit, is_tag })
+        Ok(Fetched { name, commit, is_tag, must_be_tag: must_be_tag(reference) })
     }
 
     /// An empty directory, whatever an earlier try left.
@@ -141,7 +146,7 @@ impl Repository {
             // It lists names that only end so, too.
             Some(0) => names.iter().find_map(|name| listed.iter().find(|(_, listed)| listed == name)),
             Some(2) => None,
-            _ => return Err(Trouble::Again(complaint(&output))),
+            _ => return Err(Trouble::Again(self.complaint(&output))),
         };
         let (id, name) = found.ok_or_else(|| no_such(reference, "is no branch or tag of it, nor a whole commit id"))?;
         self.init(id)?;
@@ -157,7 +162,7 @@ impl Repository {
         if output.status.success() {
             return Ok(());
         }
-        let said = complaint(&output);
+        let said = self.complaint(&output);
         if !["shallow", "not our ref", "unadvertised", "remote ref"].iter().any(|word| said.contains(word)) {
             return Err(Trouble::Again(said));
         }
@@ -171,7 +176,7 @@ impl Repository {
         let depth: &[&str] = if or_all.is_empty() { &[] } else { &["--depth=1"] };
         let args = [&["fetch", "--quiet", "--no-tags"], depth, &["--", self.url.as_str()], specs].concat();
         let output = self.remote(&args)?;
-        let said = complaint(&output);
+        let said = self.complaint(&output);
         match output.status.success() {
             true => Ok(()),
             false if or_all.iter().any(|word| said.contains(word)) => self.fetch_into(specs, &[]),
@@ -182,6 +187,9 @@ impl Repository {
     /// Who signed the tag, or else the commit: a signer that `file` allows, else it is a failure.
     pub fn verify(&self, file: &str, fetched: &Fetched) -> Result<String, Failure> {
         let refused = |text: String| Failure::new("not-signed", text);
+        if fetched.must_be_tag && !fetched.is_tag {
+            return Err(refused(no_tag(fetched.name.as_deref().unwrap_or_default())));
+        }
         let (verb, what) = if fetched.is_tag { ("verify-tag", "tag") } else { ("verify-commit", "commit") };
         let setting = format!("gpg.ssh.allowedSignersFile={file}");
         let mut command = self.git(&["-c", &setting, verb, "--raw"]);
@@ -218,8 +226,13 @@ impl Repository {
         let output = run(self.git(args), None)?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            false => Err(complaint(&output)),
+            false => Err(self.complaint(&output)),
         }
+    }
+
+    /// What git says went wrong. It tells the URL.
+    fn complaint(&self, output: &Output) -> String {
+        first_lines(&told_by(&String::from_utf8_lossy(&output.stderr), &self.url))
     }
 
     fn git(&self, args: &[&str]) -> Command {
@@ -236,7 +249,7 @@ impl Repository {
         // Signatures are checked in files: not where others may write, and nobody has to have made /tmp.
         command.env("TMPDIR", self.dir.join(".git"));
         command.env_remove("SSH_ASKPASS").env("SSH_ASKPASS_REQUIRE", "never");
-        command.env("GIT_ALLOW_PROTOCOL", SCHEMES.join(":")).env("GIT_NO_REPLACE_OBJECTS", "1");
+        command.env("GIT_ALLOW_PROTOCOL", transports(&self.url).join(":")).env("GIT_NO_REPLACE_OBJECTS", "1");
         let of_site = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| env::var_os(name).is_some());
         if !of_site {
             command.env("GIT_SSH_COMMAND", SSH);
@@ -247,6 +260,18 @@ impl Repository {
             }
         }
         command
+    }
+}
+
+/// Why a name is refused that is no signed tag.
+fn no_tag(name: &str) -> String {
+    match name.strip_prefix("refs/heads/") {
+        Some(branch) => format!(
+            "{} is a branch, and a name must be an annotated, signed tag; #{} takes the branch, if its commit is signed",
+            shown(branch),
+            shown(name)
+        ),
+        None => format!("{} is a lightweight tag, which nobody signs; it must be an annotated one", shown(name)),
     }
 }
 
@@ -275,11 +300,6 @@ fn run(mut command: Command, until: Option<Instant>) -> Result<Output, String> {
         }
     }
     Err("git took too long and was stopped".to_owned())
-}
-
-/// What git says went wrong.
-fn complaint(output: &Output) -> String {
-    first_lines(&String::from_utf8_lossy(&output.stderr))
 }
 
 fn first_lines(text: &str) -> String {

@@ -33,10 +33,10 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// In `dir`, for what was pulled.
-    pub fn new(dir: &Path, hostname: &str, pulled: &Pulled) -> Self {
+    pub fn new(dir: &Path, hostname: &str, url: &str, pulled: &Pulled) -> Self {
         let environment = vec![
             ("OVERLAYROOT_HOSTNAME", hostname.to_owned()),
-            ("OVERLAYROOT_URL", pulled.url.clone()),
+            ("OVERLAYROOT_URL", url.to_owned()),
             ("OVERLAYROOT_REF", pulled.reference.clone().unwrap_or_default()),
             ("OVERLAYROOT_COMMIT", pulled.commit.clone().unwrap_or_default()),
         ];

@@ -5,8 +5,8 @@ use super::Failure;
 use super::asked::Found;
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
-use overlayroot_core::paths;
 use overlayroot_core::pulled::{Outcome, Pulled, SCHEMA, Why};
+use overlayroot_core::{paths, url};
 use overlayroot_linux::store::write_atomic;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
@@ -17,6 +17,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct State {
     /// The same as in the file.
     pub pulled: Pulled,
+    /// The URL on this machine, of which the file has what people are told; empty until it is known.
+    pub url: String,
 }
 
 impl State {
@@ -26,11 +28,11 @@ impl State {
         let pulled = match asked {
             Some(asked) => {
                 let reference = asked.git.reference.as_ref().map(ToString::to_string);
-                Pulled::begin(asked.git.url.to_string(), reference, asked.origin, asked.verify, now())
+                Pulled::begin(url::told(&asked.git.url.to_string()), reference, asked.origin, asked.verify, now())
             }
             None => Pulled::begin(String::new(), None, String::new(), None, now()),
         };
-        let state = Self { pulled };
+        let state = Self { pulled, url: String::new() };
         state.write();
         state
     }

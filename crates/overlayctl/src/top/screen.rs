@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The terminal while `top` has it; it gets back what it had, however `top` ends.
 
+use crate::out::for_terminal;
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use overlayroot_core::issue::plain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io::{self, IsTerminal, Read, Write};
@@ -73,6 +75,7 @@ impl Screen {
     pub fn show(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout();
         let page = match (self.whole, self.size()) {
+            (false, _) if for_terminal() => format!("{}\n", plain(text)),
             (false, _) => format!("{text}\n"),
             (true, size) => fitted(text, size.unwrap_or((24, 80))),
         };
@@ -152,7 +155,7 @@ fn fitted(text: &str, (rows, columns): (usize, usize)) -> String {
         if number > 0 {
             page.push_str("\r\n");
         }
-        page.extend(line.chars().take(columns));
+        page.extend(plain(line).chars().take(columns));
         page.push_str("\x1b[K");
     }
     page.push_str("\x1b[J");
@@ -166,5 +169,6 @@ mod tests {
     #[test]
     fn a_page_fits_its_screen() {
         assert_eq!(fitted("one\nlonger\nlast", (2, 4)), "\x1b[Hone\x1b[K\r\nlong\x1b[K\x1b[J");
+        assert_eq!(fitted("/a\x1b[2J", (1, 20)), "\x1b[H/a\\u{1b}[2J\x1b[K\x1b[J");
     }
 }

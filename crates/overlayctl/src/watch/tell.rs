@@ -3,6 +3,7 @@
 //! on a full system anything may fail.
 
 use nix::libc;
+use overlayroot_core::issue::plain;
 use overlayroot_core::journal::{SOCKET, entry, message_id, priority};
 use overlayroot_core::levels::FillLevel;
 use overlayroot_core::paths;
@@ -76,7 +77,7 @@ pub fn motd(text: Option<&str>) {
         return;
     };
     let directory = Path::new(paths::MOTD).parent().unwrap_or(Path::new("/run"));
-    let written = fs::create_dir_all(directory).and_then(|()| fs::write(paths::MOTD, text));
+    let written = fs::create_dir_all(directory).and_then(|()| fs::write(paths::MOTD, plain(text)));
     if let Err(error) = written {
         eprintln!("overlayctl: writing {}: {error}", paths::MOTD);
     }
@@ -86,7 +87,7 @@ pub fn motd(text: Option<&str>) {
 /// more (Debian 13); elsewhere wall(1) does.
 pub fn wall(text: &str) {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let text = format!("Message from overlayroot-rs on {}:\n{text}\n", host.trim());
+    let text = plain(&format!("Message from overlayroot-rs on {}:\n{text}\n", host.trim()));
     match terminals() {
         Some(terminals) => terminals.iter().for_each(|terminal| write_to(terminal, &text)),
         None => drop(run("wall", &[], Some(&text))),

@@ -3,13 +3,14 @@
 
 use super::{Field, Origin};
 use crate::cmdline::Arg;
-use crate::conf::make_issue;
+use crate::conf::{self, make_issue, redacted};
 use crate::git;
 use crate::grammar::{self, Key};
 use crate::issue::{Issue, nearest};
 use crate::path_spec::{self, Asked};
 use crate::populate;
 use crate::upper::{Problem, Upper, parse_upper};
+use crate::url;
 
 pub(super) struct Reader<'a> {
     pub(super) levels: [&'a Vec<Arg>; 2],
@@ -30,7 +31,7 @@ impl Reader<'_> {
                 }
                 let near = nearest(&key, grammar::KEYS.iter().map(|row| row.name));
                 let value = arg.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-                self.issues.push(make_issue(&key, &git::told(&value), &arg.source, Problem::new("unknown key", near)));
+                self.issues.push(make_issue(&key, &value, &arg.source, Problem::new("unknown key", near)));
             }
         }
     }
@@ -103,14 +104,12 @@ impl Reader<'_> {
             return Field::default(None);
         };
         let given = String::from_utf8_lossy(arg.value.as_deref().unwrap_or_default()).into_owned();
-        let told = populate::told(&given);
-        let arg = Arg { value: Some(told.clone().into_bytes()), ..arg };
         // What is not UTF-8 has replacement characters now, which no URL has.
         match populate::parse(&given) {
             Ok(value) => Field { value, origin: origin(&arg) },
             Err(problem) => {
-                self.problem(&arg, &told, problem);
-                Field { value: Some(populate::Asked::mistaken(&told)), origin: origin(&arg) }
+                self.problem(&arg, &given, problem);
+                Field { value: Some(populate::Asked::mistaken(&url::told(&given))), origin: origin(&arg) }
             }
         }
     }
@@ -129,7 +128,7 @@ impl Reader<'_> {
             Ok(value) => Field { value, origin: origin(&arg) },
             Err(problem) => {
                 let problem = Problem { text: format!("{}; nothing is pulled", problem.text), ..problem };
-                self.problem(&arg, &git::told(&String::from_utf8_lossy(bytes)), problem);
+                self.problem(&arg, &String::from_utf8_lossy(bytes), problem);
                 Field::default(None)
             }
         }
@@ -189,7 +188,7 @@ impl Reader<'_> {
             (Some(arg), None) => self.parse_upper(&arg),
             (Some(arg), Some(_)) if !plain(&arg) => self.parse_upper(&arg),
             (_, Some((_, arg))) => {
-                let spec = self.text(&arg).unwrap_or_default();
+                let spec = redacted(&self.text(&arg).unwrap_or_default());
                 Field { value: Upper::Crypt(spec), origin: origin(&arg) }
             }
             (None, None) => Field::default(Upper::Off),
@@ -217,5 +216,10 @@ pub(super) fn is_true(arg: &Arg) -> bool {
 }
 
 pub(super) fn origin(arg: &Arg) -> Origin {
-    Origin::Given { text: arg.text(), source: arg.source.clone() }
+    let key = String::from_utf8_lossy(&arg.key);
+    let text = match &arg.value {
+        Some(value) => format!("{key}={}", conf::told(&key, &String::from_utf8_lossy(value))),
+        None => key.into_owned(),
+    };
+    Origin::Given { text, source: arg.source.clone() }
 }
