@@ -24,7 +24,7 @@ pub fn find() -> Result<Result<(Record, Store), String>> {
         (RootKind::Overlay, _, None) => "this boot's record does not name the upper's directories",
         (RootKind::Overlay, _, Some(store)) => {
             let mounts = mounts::read()?;
-            let at = effective.upper_fs.as_deref().unwrap_or_default();
+            let at = effective.store_fs().unwrap_or_default();
             if mountinfo::at(&mounts, at).is_some() {
                 let store = store.clone();
                 return Ok(Ok((record, store)));

@@ -58,7 +58,7 @@ fn the_table_of_dracut_ng_111() {
 fn the_command_line_beats_the_file_key_by_key() {
     let conf = "# a comment\nrd.overlay = \"LABEL=disk\"\nrd.overlay.timeout=5\n";
     let config = read("rd.overlay=tmpfs:size=1G", conf);
-    assert_eq!(config.upper.value.to_string(), "tmpfs size=1G,mode=0755");
+    assert_eq!(config.upper.value.to_string(), "tmpfs size=1G,mode=0700");
     assert_eq!(config.timeout.value, 5);
     assert_eq!(config.timeout.origin.to_string(), "rd.overlay.timeout=5 in /etc/overlayroot-rs.conf:3");
     assert_eq!(read("", conf).upper.value, label("disk"));

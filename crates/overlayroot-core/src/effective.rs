@@ -124,7 +124,7 @@ fn value(config: &Config, key: &Key, origin: &From) -> String {
             // As it is written for the key, whoever said it and how.
             Upper::Device(device) => device.to_string(),
             // The mode is no word of the key.
-            Upper::Tmpfs(tmpfs) => format!("tmpfs:{}", tmpfs.options().replace(",mode=0755", "")),
+            Upper::Tmpfs(tmpfs) => format!("tmpfs:{}", tmpfs.options().replace(",mode=0700", "")),
             upper => upper.to_string().replacen(' ', ":", 1),
         };
     }

@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 /// The upper used where nothing else is named.
 pub const DEFAULT_UPPER: &str = "overlay";
 
+/// Where Ubuntu's overlayroot has the upper's file system.
+const ROOT_RW: &str = "/media/root-rw";
+
 /// One upper on its file system: absolute paths below the mount point of that file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
@@ -121,11 +124,14 @@ impl Store {
 pub struct Places {
     /// Mount point of the lower.
     pub lower: String,
-    /// Mount point of the upper's file system.
+    /// Mount point of the upper's file system, writable: nobody but root gets there.
     pub upper_fs: String,
+    /// Where others look for that file system. Where it is another place it is a second mount, made read-only once
+    /// the overlay is mounted: the kernel wants the mount that `upperdir=` names writable, and keeps one of its own.
+    pub public: String,
     /// Source of a tmpfs upper in mountinfo.
     pub tmpfs_source: &'static str,
-    /// The directories on it.
+    /// The directories on it, by the way that is root's.
     pub store: Store,
     /// Source of the overlay in mountinfo.
     pub source: &'static str,
@@ -141,24 +147,32 @@ pub struct Places {
     pub visible: Vec<(String, String)>,
 }
 
-/// The places of a tmpfs upper.
+impl Places {
+    /// The directories by their public names.
+    pub fn shown(&self) -> Store {
+        self.store.seen_at(&self.upper_fs, &self.public)
+    }
+}
+
+/// The places of a tmpfs upper. It is closed by its own mode.
 pub fn tmpfs(names: &Names) -> Places {
     match names {
         Names::Dracut => {
             let mut store = Store::named(paths::TMPFS, DEFAULT_UPPER);
             store.upper = paths::TMPFS_UPPER.to_owned();
             store.work = paths::TMPFS_WORK.to_owned();
-            dracut(paths::TMPFS, store)
+            dracut(paths::TMPFS, paths::TMPFS, store)
         }
-        Names::Ubuntu { dir } => ubuntu(dir),
+        Names::Ubuntu { dir } => ubuntu(ROOT_RW, dir),
     }
 }
 
 /// The places of a device upper.
 pub fn device(names: &Names) -> Places {
+    let private = paths::BACKING_KEPT;
     match names {
-        Names::Dracut => dracut(paths::BACKING, Store::named(paths::BACKING, DEFAULT_UPPER)),
-        Names::Ubuntu { dir } => ubuntu(dir),
+        Names::Dracut => dracut(private, paths::BACKING, Store::named(private, DEFAULT_UPPER)),
+        Names::Ubuntu { dir } => ubuntu(private, dir),
     }
 }
 
@@ -170,25 +184,24 @@ pub fn loop_file() -> Places {
 /// The places of an upper in the directory `path` of the root's own file system.
 pub fn directory(path: &str) -> Places {
     let store = Store::named(&format!("{}{path}", paths::ROOT_KEPT), DEFAULT_UPPER);
-    Places { on_root: true, ..dracut(paths::ROOT_KEPT, store) }
+    Places { on_root: true, ..dracut(paths::ROOT_KEPT, paths::ROOT_KEPT, store) }
 }
 
 /// The places of an upper in the subvolume `name` of the root's own file system.
 pub fn subvolume(name: &str) -> Places {
     let store = Store::in_subvolume(&format!("{}/{name}", paths::ROOT_KEPT));
-    Places { on_root: true, ..dracut(paths::ROOT_KEPT, store) }
+    Places { on_root: true, ..dracut(paths::ROOT_KEPT, paths::ROOT_KEPT, store) }
 }
 
-fn dracut(at: &str, store: Store) -> Places {
+fn dracut(at: &str, public: &str, store: Store) -> Places {
+    let shown = store.seen_at(at, public);
     Places {
         lower: paths::LOWER.to_owned(),
         upper_fs: at.to_owned(),
+        public: public.to_owned(),
         tmpfs_source: "tmpfs",
         source: paths::OVERLAY_SOURCE,
-        links: vec![
-            (paths::UPPER_LINK.to_owned(), store.upper.clone()),
-            (paths::WORK_LINK.to_owned(), store.work.clone()),
-        ],
+        links: vec![(paths::UPPER_LINK.to_owned(), shown.upper), (paths::WORK_LINK.to_owned(), shown.work)],
         store,
         upperdir: paths::UPPER_LINK.to_owned(),
         workdir: paths::WORK_LINK.to_owned(),
@@ -197,17 +210,19 @@ fn dracut(at: &str, store: Store) -> Places {
     }
 }
 
-fn ubuntu(dir: &str) -> Places {
-    let store = Store::at("/media/root-rw", dir, &format!("{dir}-workdir/_"));
-    let visible = ["/media/root-ro", "/media/root-rw"];
+fn ubuntu(at: &str, dir: &str) -> Places {
+    let store = Store::at(at, dir, &format!("{dir}-workdir/_"));
+    let shown = store.seen_at(at, ROOT_RW);
+    let visible = ["/media/root-ro", ROOT_RW];
     Places {
         lower: "/media/root-ro".to_owned(),
-        upper_fs: "/media/root-rw".to_owned(),
+        upper_fs: at.to_owned(),
+        public: ROOT_RW.to_owned(),
         tmpfs_source: "tmpfs-root",
         source: "overlayroot",
         links: Vec::new(),
-        upperdir: store.upper.clone(),
-        workdir: store.work.clone(),
+        upperdir: shown.upper,
+        workdir: shown.work,
         store,
         on_root: false,
         visible: visible.map(|path| (path.to_owned(), format!("{}{path}", paths::SYSROOT))).to_vec(),
@@ -221,8 +236,10 @@ mod tests {
     #[test]
     fn the_default_upper_is_dracut_ngs() {
         let places = device(&Names::Dracut);
-        assert_eq!(places.store.upper, "/run/overlayfs-backing/overlay");
-        assert_eq!(places.store.work, "/run/overlayfs-backing/ovlwork");
+        let shown = places.shown();
+        assert_eq!(shown.upper, "/run/overlayfs-backing/overlay");
+        assert_eq!(shown.work, "/run/overlayfs-backing/ovlwork");
+        assert_eq!(places.store.upper, "/run/initramfs/overlayroot/upper/overlay", "what we write goes by root's way");
         assert_eq!(places.upperdir, "/run/overlayfs");
         assert_eq!(tmpfs(&Names::Dracut).store.upper, "/run/initramfs/overlay/overlayfs");
     }
@@ -230,8 +247,9 @@ mod tests {
     #[test]
     fn ubuntus_upper_shares_the_directory_name() {
         let places = device(&Names::Ubuntu { dir: "overlay".into() });
-        assert_eq!(places.store.upper, "/media/root-rw/overlay");
-        assert_eq!(places.store.work, "/media/root-rw/overlay-workdir/_");
+        assert_eq!(places.upperdir, "/media/root-rw/overlay");
+        assert_eq!(places.workdir, "/media/root-rw/overlay-workdir/_");
+        assert_eq!(places.store.upper, "/run/initramfs/overlayroot/upper/overlay");
         assert_eq!(places.source, "overlayroot");
     }
 

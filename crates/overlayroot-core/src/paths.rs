@@ -14,10 +14,11 @@ pub const TMPFS: &str = "/run/initramfs/overlay";
 pub const TMPFS_UPPER: &str = "/run/initramfs/overlay/overlayfs";
 /// Work directory in the RAM upper's tmpfs (dracut-ng).
 pub const TMPFS_WORK: &str = "/run/initramfs/overlay/ovlwork";
-/// A device upper's file system, where other software looks for it (dracut-ng).
+/// A device upper's file system, where other software looks for it (dracut-ng). Everybody can go there: once the
+/// overlay is mounted it is read-only.
 pub const BACKING: &str = "/run/overlayfs-backing";
-/// The same mount kept below `/run/initramfs`: PID 1 leaves that alone at umount.target, so
-/// systemd-shutdown can still make the superblock read-only (docs/boot-sequence.md).
+/// The same file system, writable, where only root gets. PID 1 leaves what is below `/run/initramfs` alone at
+/// umount.target, so systemd-shutdown can still make the superblock read-only (docs/boot-sequence.md).
 pub const BACKING_KEPT: &str = "/run/initramfs/overlayroot/upper";
 /// The root's file system, writable, where the upper lies on it; 0700 and below `/run/initramfs`
 /// (docs/boot-sequence.md).

@@ -208,7 +208,7 @@ pub(crate) fn open_device(device: &Device, places: &Places, readonly: bool, rese
         steps.push(Step::Check { device: path.clone(), fstype: fstype.clone() });
     }
     steps.push(Step::MountDevice { device: path, fstype, at: places.upper_fs.clone(), read_only: readonly });
-    steps.push(Step::Bind { from: places.upper_fs.clone(), to: paths::BACKING_KEPT.to_owned() });
+    steps.push(Step::Bind { from: places.upper_fs.clone(), to: places.public.clone() });
     steps
 }
 
@@ -223,11 +223,11 @@ pub(crate) fn readonly_plan(
     let places = layout::tmpfs(&crate::config::Names::Dracut);
     let tmpfs = Tmpfs::default();
     steps.push(Step::ResetOnce { store: device.store.clone(), readonly: true, resets: false });
-    steps.push(Step::Link { at: paths::READONLY_LINK.to_owned(), to: device.store.upper.clone() });
+    steps.push(Step::Link { at: paths::READONLY_LINK.to_owned(), to: device.shown().upper });
     steps.extend(ram_upper(&places, &tmpfs, &device.store.upper));
     effective.upper = UpperKind::Tmpfs;
     effective.options = tmpfs.options();
-    effective.upper_fs = Some(places.upper_fs.clone());
+    effective.upper_fs = Some(places.public.clone());
     let lowers = vec![paths::READONLY_LINK.to_owned(), places.lower.clone()];
     effective.lowers = lowers.clone();
     let mut plan = finish(config, root, &places, lowers, Vec::new(), steps, effective)?;

@@ -65,6 +65,9 @@ pub(crate) fn finish(
     steps.push(Step::UnmountRoot { at: sysroot.clone(), lower: places.lower.clone() });
     steps.push(Step::MountOverlay(overlay.clone()));
     steps.push(Step::Verify(overlay));
+    if places.public != places.upper_fs {
+        steps.push(Step::Close { at: places.public.clone() });
+    }
     if !mounts.is_empty() {
         steps.push(Step::Unpark { root: sysroot, mounts, at: paths::PARKED.to_owned() });
     }

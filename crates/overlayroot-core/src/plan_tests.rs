@@ -104,7 +104,7 @@ fn a_failed_ram_overlay_is_not_tried_again() {
     let plan = fallback(&config("rd.overlay"), &facts(), Why::Failed("verify"));
     assert_eq!(plan.effective.root, RootKind::Plain);
     let plan = fallback(&config("rd.overlay=tmpfs:nr_inodes=1"), &facts(), Why::Failed("verify"));
-    assert_eq!(plan.effective.options, "size=50%,mode=0755");
+    assert_eq!(plan.effective.options, "size=50%,mode=0700");
     let plan = fallback(&config("rd.overlay=/dev/vdb"), &facts(), Why::Failed("verify"));
     assert_eq!(plan.effective.upper, UpperKind::Tmpfs);
 }

@@ -7,6 +7,7 @@ use crate::fetched::Fetched;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
 use crate::path_state::PathState;
+use crate::paths;
 use crate::populated::Populated;
 use crate::stale::Stale;
 use serde::{Deserialize, Serialize};
@@ -114,7 +115,7 @@ pub struct Effective {
     pub path: Option<String>,
     /// Limits of a tmpfs upper, file system type of a kept one.
     pub options: String,
-    /// Mount point of the upper's file system; its fill is the upper's.
+    /// Where the upper's file system is shown; its fill is the upper's. See [`Effective::store_fs`].
     pub upper_fs: Option<String>,
     /// Lowers, topmost first.
     pub lowers: Vec<String>,
@@ -152,10 +153,17 @@ impl Effective {
     /// Our overlay at these places.
     pub fn overlay(places: &Places) -> Self {
         Self {
-            upper_fs: Some(places.upper_fs.clone()),
+            upper_fs: Some(places.public.clone()),
             lowers: vec![places.lower.clone()],
             ..Self::plain(RootKind::Overlay)
         }
+    }
+
+    /// Mount point of the file system that the directories of an upper that stays are named by: root's way to it.
+    pub fn store_fs(&self) -> Option<&str> {
+        let (store, shown) = (self.store.as_ref()?, self.upper_fs.as_deref()?);
+        let private = store.upper.strip_prefix(paths::BACKING_KEPT).is_some_and(|rest| rest.starts_with('/'));
+        Some(if private { paths::BACKING_KEPT } else { shown })
     }
 
     /// The upper at these places stays, and is begun anew where `reset`.

@@ -50,7 +50,7 @@ pub enum Step {
     GrowFs { at: String, fstype: String },
     /// Put a whiteout into the upper, so that the merged root does not show where the upper lies.
     Hide { upper: String, like: String, path: String },
-    /// Make one mount visible at a second place.
+    /// Make one mount visible at a second place, where neither setuid nor devices count.
     Bind { from: String, to: String },
     /// Move upper and work into the trash.
     Reset { store: Store },
@@ -81,6 +81,8 @@ pub enum Step {
     MountOverlay(Overlay),
     /// Check what the kernel made of it: type, layers, writable.
     Verify(Overlay),
+    /// Make the public mount of the upper's file system read-only; the overlay has one of its own.
+    Close { at: String },
     /// Put the parked mounts back, over the merged root.
     Unpark { root: String, mounts: Vec<String>, at: String },
     /// Unpack an archive into the upper, if that is new.
@@ -159,6 +161,7 @@ impl Step {
             Self::UnmountRoot { .. } => "unmount-root",
             Self::MountOverlay(_) => "mount-overlay",
             Self::Verify(_) => "verify",
+            Self::Close { .. } => "close",
             Self::Unpark { .. } => "unpark",
             Self::Populate(_) => "populate",
             Self::Hostname { .. } => "hostname",
@@ -248,6 +251,7 @@ impl fmt::Display for Step {
             Self::UnmountRoot { at, .. } => write!(f, "{at}"),
             Self::MountOverlay(o) => write!(f, "'{}' on {} ({})", o.source, o.at, o.data()),
             Self::Verify(o) => write!(f, "{} has these layers and can be written", o.at),
+            Self::Close { at } => write!(f, "{at} to writes: the overlay has a mount of its own"),
             Self::Unpark { root, mounts, .. } => {
                 write!(f, "{} over {root}, not overlaid", mounts.join(" "))
             }

@@ -87,8 +87,8 @@ impl Tmpfs {
         for (key, value) in sizes {
             out.extend(value.map(|value| format!("{key}={value}")));
         }
-        // The upper's mode becomes that of `/`; a tmpfs starts as 1777.
-        out.push("mode=0755".to_owned());
+        // Nobody but root gets into it: its names are public. The upper is a directory in it, with the root's mode.
+        out.push("mode=0700".to_owned());
         out.join(",")
     }
 }

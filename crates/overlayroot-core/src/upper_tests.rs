@@ -39,7 +39,7 @@ fn a_misspelt_kind_names_the_right_one() {
 #[test]
 fn tmpfs_parameters_are_checked_one_by_one() {
     let (tmpfs, problems) = parse_tmpfs("size=32M,nr_inodes=100000,,foo=1,nr_blocks=,sise=1");
-    assert_eq!(tmpfs.options(), "size=32M,nr_inodes=100000,mode=0755");
+    assert_eq!(tmpfs.options(), "size=32M,nr_inodes=100000,mode=0700");
     assert_eq!(problems.len(), 3);
     assert_eq!(problems[2].nearest.as_deref(), Some("size"));
 }

@@ -141,6 +141,7 @@ fn stays_home(plan: &Plan) -> Result<(), TestCaseError> {
     for step in &plan.steps {
         let paths: Vec<&str> = match step {
             Step::MountTmpfs { at, .. } | Step::MountDevice { at, .. } | Step::Link { at, .. } => vec![at],
+            Step::Close { at } => vec![at],
             Step::Bind { from, to } | Step::BindLower { from, to } => vec![from, to],
             Step::MakeUpper { store, .. }
             | Step::Reset { store }

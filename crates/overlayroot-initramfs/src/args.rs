@@ -142,8 +142,9 @@ fn help(tool: Tool) -> String {
         Tool::Upper => (
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",
             "Finds, waits for, looks at, checks and mounts the upper's device on\n\
-             /run/overlayfs-backing. DEVICE (LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=…,\n\
-             /dev/…) stands in for the configured one.",
+             /run/initramfs/overlayroot/upper, and read-only on /run/overlayfs-backing.\n\
+             DEVICE (LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=…, /dev/…) stands in for the\n\
+             configured one.",
         ),
         Tool::Loop => (
             "overlay-loop [--dry-run] [--verbose] create FILE[,size=SIZE][,fs=TYPE][,reserve=SIZE]\n\

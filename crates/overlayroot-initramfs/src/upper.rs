@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use overlayroot_core::cmdline::{Source, lex};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::{Facts, Kernel, Root};
+use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision};
 use overlayroot_core::step::Step;
 use overlayroot_linux::holder::Journal;
@@ -37,7 +38,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             return Err(anyhow!("no device upper is asked for ({})", other.to_string().trim()));
         }
     };
-    let about_device = |step: &Step| matches!(step.name(), "look" | "check" | "mount-device" | "bind");
+    let about_device = |step: &Step| match step {
+        Step::Bind { to, .. } => !to.starts_with(paths::SYSROOT),
+        other => matches!(other.name(), "look" | "check" | "mount-device" | "close"),
+    };
     let steps: Vec<Step> = plan.steps.into_iter().filter(about_device).collect();
     if steps.is_empty() {
         return Err(anyhow!("{} has no device", plan.effective));

@@ -94,7 +94,7 @@ pub fn prepare_live() -> Result<()> {
 /// Those of mount(2).
 pub fn mount_live() -> Result<()> {
     if live_waits()? {
-        mounts::bind(paths::LOWER, paths::SYSROOT)?;
+        mounts::bind_as_is(paths::LOWER, paths::SYSROOT)?;
         mounts::unmount(paths::LOWER)?;
     }
     Ok(())

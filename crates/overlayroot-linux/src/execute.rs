@@ -195,8 +195,10 @@ fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
 fn uncover(at: &str, live: &Live, undos: &mut Vec<Undo>) -> Result<()> {
     mounts::unmount(at)?;
     undos.push(Undo::Cover { at: at.to_owned(), live: live.clone() });
-    mounts::bind(&live.lower, at)?;
+    mounts::bind_as_is(&live.lower, at)?;
     undos.push(Undo::Unmount(at.to_owned()));
+    // An attempt that was taken back left the image as it has it for the lower.
+    mounts::join_root(at)?;
     // What the kernel makes in a work directory (fs/overlayfs/super.c, ovl_workdir_create).
     let _ = fs::remove_dir(format!("{}/work", live.work));
     Ok(())
@@ -239,28 +241,29 @@ fn exchange_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             undos.push(Undo::Unmount(to.clone()));
             Ok(())
         }
-        Step::LowerReadOnly { at } => mounts::remount_bind(at, true),
+        // dmsquash-live may have mounted it, and setuid counts there.
+        Step::LowerReadOnly { at } | Step::Close { at } => mounts::close(at),
         Step::LowerFsReadOnly { at } => {
             mounts::remount_super(at, true)?;
             undos.push(Undo::SuperWritable(at.clone()));
             Ok(())
         }
         Step::UnmountRoot { at, lower } => {
-            let read_only = mounts::is_bind_read_only(at)?;
+            let flags = mounts::flags(at)?;
             mounts::unmount(at)?;
             let (lower, at) = (lower.clone(), at.clone());
-            undos.push(Undo::RootBack { lower, at, read_only });
+            undos.push(Undo::RootBack { lower, at, flags });
             Ok(())
         }
         Step::MountOverlay(overlay) => {
-            mounts::mount_fs(&overlay.source, &overlay.at, "overlay", MsFlags::empty(), &overlay.data())?;
+            mounts::mount_overlay(&overlay.source, &overlay.at, &overlay.data())?;
             undos.push(Undo::Unmount(overlay.at.clone()));
             Ok(())
         }
         Step::Verify(overlay) => verify::verify(overlay),
         Step::Unpark { root, mounts, at } => mounts.iter().enumerate().try_for_each(|(number, mount)| {
             let (from, to) = (format!("{at}/{number}"), format!("{root}{mount}"));
-            mounts::bind(&from, &to)?;
+            mounts::bind_as_is(&from, &to)?;
             undos.push(Undo::Unmount(to));
             mounts::unmount(&from)
         }),
@@ -277,7 +280,7 @@ fn exchange_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
 fn park(root: &str, parked: &[String], at: &str, undos: &mut Vec<Undo>) -> Result<()> {
     for (number, mount) in parked.iter().enumerate().rev() {
         let (from, to) = (format!("{root}{mount}"), format!("{at}/{number}"));
-        mounts::bind(&from, &to)?;
+        mounts::bind_as_is(&from, &to)?;
         undos.push(Undo::Unmount(to.clone()));
         mounts::unmount(&from)?;
         undos.pop();

@@ -15,6 +15,10 @@ use std::time::Duration;
 
 const NO: Option<&str> = None;
 
+/// What every mount beside the merged root has: what lies in a layer, in the trash or in a store must give nobody
+/// rights that it does not have in the merged root. overlayfs asks its own mount, not those of its layers.
+const BESIDE: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
+
 /// The mounts of this process's namespace.
 pub fn read() -> Result<Vec<Mount>> {
     // thread-self, not self: a thread may be in a mount namespace of its own.
@@ -31,17 +35,41 @@ pub fn make_dir(at: &str) -> Result<()> {
     std::fs::create_dir_all(at).with_context(|| format!("making the directory {at}"))
 }
 
-/// Mounts a file system.
+/// Mounts a file system beside the merged root: without setuid and devices.
 pub fn mount_fs(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str) -> Result<()> {
+    mount_as(source, at, fstype, flags | BESIDE, data)
+}
+
+/// Mounts an overlay as the root.
+pub fn mount_overlay(source: &str, at: &str, data: &str) -> Result<()> {
+    mount_as(source, at, "overlay", MsFlags::empty(), data)
+}
+
+fn mount_as(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str) -> Result<()> {
     make_dir(at)?;
     let data = (!data.is_empty()).then_some(data);
     mount(Some(source), at, Some(fstype), flags, data).with_context(|| format!("mounting {fstype} '{source}' on {at}"))
 }
 
-/// Makes `from` visible at `to` too, without the mounts below it.
+/// Makes `from` visible at `to` too, beside the merged root: without setuid and devices, and without the mounts
+/// below it.
 pub fn bind(from: &str, to: &str) -> Result<()> {
+    bind_as_is(from, to)?;
+    let set = flags(to).and_then(|held| set_flags(to, held | BESIDE));
+    set.inspect_err(|_| {
+        let _ = unmount(to);
+    })
+}
+
+/// Makes `from` visible at `to` too, with the flags that it has, and without the mounts below it.
+pub fn bind_as_is(from: &str, to: &str) -> Result<()> {
     make_dir(to)?;
     mount(Some(from), to, NO, MsFlags::MS_BIND, NO).with_context(|| format!("binding {from} to {to}"))
+}
+
+/// Lets setuid and devices count at `at` again: what was bound there from beside the root is a part of it now.
+pub fn join_root(at: &str) -> Result<()> {
+    set_flags(at, flags(at)? - BESIDE)
 }
 
 /// Gives this thread, and what it starts from now on, mounts of its own: nobody else sees what it mounts.
@@ -79,6 +107,24 @@ pub fn remount_bind(at: &str, read_only: bool) -> Result<()> {
     let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
     flags.set(MsFlags::MS_RDONLY, read_only);
     mount(NO, at, NO, flags, NO).with_context(|| format!("making the mount {at} {}", word(read_only)))
+}
+
+/// Makes this one mount read-only, without setuid and devices.
+pub fn close(at: &str) -> Result<()> {
+    set_flags(at, flags(at)? | BESIDE | MsFlags::MS_RDONLY)
+}
+
+/// The flags of this one mount, apart from its file system.
+pub fn flags(at: &str) -> Result<MsFlags> {
+    let mut flags = flags_at(at)?;
+    flags.set(MsFlags::MS_RDONLY, is_bind_read_only(at)?);
+    Ok(flags)
+}
+
+/// Gives this one mount exactly these flags.
+pub fn set_flags(at: &str, flags: MsFlags) -> Result<()> {
+    mount(NO, at, NO, flags | MsFlags::MS_REMOUNT | MsFlags::MS_BIND, NO)
+        .with_context(|| format!("setting the flags of the mount {at}"))
 }
 
 fn word(read_only: bool) -> &'static str {

@@ -45,7 +45,7 @@ pub(crate) fn perform(step: &PathStep, undos: &mut Vec<Undo>, report: &mut Repor
             if begin(&target, store, mount)? {
                 report.notes.push(format!("{path} is kept from now on; it began with what the root has there"));
             }
-            over(store, &target, MsFlags::empty(), undos)
+            into_root(store, &target, undos)
         }
         PathStep::Volatile { path, root, options, mode, copy } => {
             let target = target(root, path, true)?;
@@ -57,7 +57,7 @@ pub(crate) fn perform(step: &PathStep, undos: &mut Vec<Undo>, report: &mut Repor
             plain_way(base, below)?;
             let kind = fs::symlink_metadata(from).with_context(|| format!("looking at {from}"))?;
             let target = target(root, path, kind.is_dir())?;
-            over(from, &target, MsFlags::empty(), undos)
+            into_root(from, &target, undos)
         }
         PathStep::ReadOnly { path, root } => {
             plain_way(root, path)?;
@@ -136,6 +136,12 @@ fn over(from: &str, to: &str, flags: MsFlags, undos: &mut Vec<Undo>) -> Result<(
     Ok(())
 }
 
+/// Makes what lies beside the merged root a part of it, as what is there else: setuid and devices count.
+fn into_root(from: &str, to: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    over(from, to, MsFlags::empty(), undos)?;
+    mounts::join_root(to)
+}
+
 /// Makes the directories of a store, which nobody but root may look into, on a file system that is mounted.
 fn open_store(store: &str, mount: &str) -> Result<()> {
     ensure!(mounted(mount)?, "the file system that keeps it is not there");
@@ -200,7 +206,7 @@ fn volatile(at: &str, options: &str, mode: Option<u32>, copy: bool, undos: &mut 
             rustix::fs::chmod(&filling, Mode::from_raw_mode(mode))
                 .with_context(|| format!("setting the mode of {at}"))?;
         }
-        over(&filling, at, MsFlags::empty(), undos)
+        into_root(&filling, at, undos)
     });
     mounts::unmount(&filling)?;
     done

@@ -257,7 +257,8 @@ fn premade(mounts: &[Mount]) -> Vec<Premade> {
     let places = [paths::LOWER, paths::UPPER_LINK, paths::WORK_LINK, paths::READONLY_LINK];
     let mut found: Vec<Premade> = places.into_iter().filter_map(|path| premade_at(mounts, path)).collect();
     // Here only a mount is in the way; the directories are mount points of ours as well.
-    let mounted = [paths::BACKING, paths::TMPFS].into_iter().filter(|path| mountinfo::at(mounts, path).is_some());
+    let mounted = [paths::BACKING, paths::BACKING_KEPT, paths::TMPFS];
+    let mounted = mounted.into_iter().filter(|path| mountinfo::at(mounts, path).is_some());
     found.extend(mounted.map(|path| Premade { path: path.to_owned(), kind: PremadeKind::Mount }));
     found
 }

@@ -93,6 +93,8 @@ pub fn keep_for_shutdown(target: &Target) -> Result<()> {
 /// Where the lower has no place for it, or a mount fails.
 pub fn furnish(target: &Target) -> Result<Vec<String>> {
     mounts::bind(&target.lower, SHELL)?;
+    // In mounts of our own it is the root of those inside: setuid programs work there as they do when it is booted.
+    mounts::join_root(SHELL)?;
     for dir in ["dev", "proc", "run", "sys"] {
         let at = format!("{SHELL}/{dir}");
         let is_dir = fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_dir());

@@ -40,8 +40,8 @@ pub enum Undo {
         lower: String,
         /// Where it belongs.
         at: String,
-        /// Whether that mount was read-only.
-        read_only: bool,
+        /// The flags of that mount, which the lower's has not.
+        flags: MsFlags,
     },
     /// Put dmsquash-live's overlay back.
     Cover {
@@ -73,13 +73,10 @@ impl Undo {
                 if loopdev::of_file(file)?.contains(&node) { loopdev::detach(&node) } else { Ok(()) }
             }
             Self::Release { disk, number } => blkpg::delete(disk, *number),
-            Self::RootBack { lower, at, read_only } => {
-                mounts::bind(lower, at)?;
-                // A bind inherits the read-only flag of what it was made from.
-                if mounts::is_bind_read_only(at)? != *read_only {
-                    mounts::remount_bind(at, *read_only)?;
-                }
-                Ok(())
+            Self::RootBack { lower, at, flags } => {
+                mounts::bind_as_is(lower, at)?;
+                // A bind inherits the flags of what it was made from.
+                mounts::set_flags(at, *flags)
             }
             Self::Cover { at, live } => {
                 // Ours may have put links in their place.
@@ -88,10 +85,10 @@ impl Undo {
                     mounts::make_dir(directory)?;
                 }
                 let data = format!("lowerdir={},upperdir={},workdir={}", live.lower, live.upper, live.work);
-                mounts::mount_fs(&live.source, at, "overlay", MsFlags::empty(), &data)
+                mounts::mount_overlay(&live.source, at, &data)
             }
             Self::Unpark { from, to } => {
-                mounts::bind(from, to)?;
+                mounts::bind_as_is(from, to)?;
                 mounts::unmount(from)
             }
         }

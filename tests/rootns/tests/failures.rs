@@ -209,7 +209,7 @@ fn limits_too_small_for_an_overlay_give_a_plain_ram_overlay() {
     on_stage("limits", |stage| {
         let record = stage.assemble("rd.overlay=tmpfs:nr_inodes=1");
         assert_eq!(record["outcome"], "degraded", "{record:#}");
-        assert_eq!(record["effective"]["options"], "size=50%,mode=0755");
+        assert_eq!(record["effective"]["options"], "size=50%,mode=0700");
         assert_eq!(mount_at("/sysroot").unwrap().fstype, "overlay");
     });
 }

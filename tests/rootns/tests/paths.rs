@@ -114,7 +114,7 @@ fn a_directory_is_kept_across_a_reset_with_all_that_it_has() {
         fs::write("/sysroot/srv/other", "goes").unwrap();
         fs::write("/sysroot/var/lib/app/state", "stays").unwrap();
         // A cut while the next one was made.
-        fs::create_dir_all("/run/overlayfs-backing/.overlayroot/keep/opt-x.dir.new/half").unwrap();
+        fs::create_dir_all("/run/initramfs/overlayroot/upper/.overlayroot/keep/opt-x.dir.new/half").unwrap();
 
         stage.reboot();
         let record = stage.assemble(&format!("{line} rd.overlay.reset rd.overlay.path=persist:/opt/x/"));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-const DEVICE: &str = "/run/overlayfs-backing";
+const DEVICE: &str = "/run/initramfs/overlayroot/upper";
 
 fn notes(record: &Value) -> String {
     record["notes"].to_string()
@@ -140,7 +140,7 @@ fn uppers_are_exchanged_in_a_directory() {
 fn uppers_are_exchanged_under_ubuntus_names() {
     on_stage("exchangeubuntu", |stage| {
         let disk = stage.disk("upper.img", 32, &["-t", "ext4"]);
-        exchange(stage, &format!("overlayroot=device:dev={}", disk.node), "/media/root-rw");
+        exchange(stage, &format!("overlayroot=device:dev={}", disk.node), DEVICE);
     });
 }
 

@@ -6,7 +6,7 @@ use overlayroot_rootns::{on_stage, run};
 use std::fs;
 use std::path::Path;
 
-const TRASH: &str = "/run/overlayfs-backing/.overlayroot/trash";
+const TRASH: &str = "/run/initramfs/overlayroot/upper/.overlayroot/trash";
 
 #[test]
 fn a_reset_takes_as_long_for_a_big_upper() {

@@ -63,7 +63,7 @@ fn a_tmpfs_grows_shrinks_and_keeps_what_is_in_it() {
         assert_eq!((bytes(TMPFS), fs::read("/sysroot/big").unwrap()), (24 * MIB, vec![1; 20 << 20]));
         // Nothing else of the mount changes.
         let mount = overlayroot_rootns::mount_at(TMPFS).unwrap();
-        assert!(mount.super_options.contains("mode=755") && mount.super_options.contains("nr_inodes=2000"));
+        assert!(mount.super_options.contains("mode=700") && mount.super_options.contains("nr_inodes=2000"));
         let left = resized(stage);
         assert_eq!((left["bytes_before"].as_u64(), left["bytes"].as_u64()), (Some(32 * MIB), Some(24 * MIB)));
         let live = status(stage);

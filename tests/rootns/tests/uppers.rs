@@ -95,7 +95,7 @@ fn reset_empties_upper_and_work_and_nothing_else() {
         let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
         stage.assemble(&format!("rd.overlay={}", disk.node));
         fs::write("/sysroot/etc/new", "x").unwrap();
-        fs::write("/run/overlayfs-backing/mine", "keep").unwrap();
+        fs::write("/run/initramfs/overlayroot/upper/mine", "keep").unwrap();
         stage.reboot();
         let record = stage.assemble(&format!("rd.overlay={} rd.overlay.reset", disk.node));
         assert_eq!(record["effective"]["reset"], true, "{record:#}");
@@ -194,7 +194,9 @@ fn overlay_upper_mounts_by_hand() {
         assert!(dry.status.success() && mount_at("/run/overlayfs-backing").is_none());
         let done = stage.tool("overlay-upper", b"", &[&disk.node]);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        assert_eq!(mount_at("/run/overlayfs-backing").unwrap().source, disk.node);
+        let shown = mount_at("/run/overlayfs-backing").unwrap();
+        assert!(shown.source == disk.node && shown.read_only(), "{shown:?}");
+        fs::write("/run/initramfs/overlayroot/upper/repaired", "").unwrap();
         assert_eq!(mount_at("/sysroot").unwrap().fstype, "ext4");
     });
 }

@@ -51,7 +51,30 @@ overlay_root() {
             has_option "$3" $option || fail "no $option in $3" || return 1
         done
     fi
-    is_rw / || fail "/ is not writable"
+    is_rw / || fail "/ is not writable" || return 1
+    closed
+}
+
+# closed: no mount of ours beside the root has setuid or devices, and nobody but root can write there. Where the overlay
+# is another party's, nothing is said.
+closed() {
+    [ -e $RECORD ] && [ "$(jq -r .effective.root $RECORD)" = overlay ] || return 0
+    awk '$5 ~ "^/run/(rootfsbase|overlayfs-backing|initramfs/overlay)$" || $5 ~ "^/media/root-r[ow]$" ||
+        $5 ~ "^/run/initramfs/overlayroot/" { print $5, $6 }' /proc/self/mountinfo >/run/overlayroot-vm/beside
+    while read -r at options; do
+        for option in nosuid nodev; do
+            has_option "$options" $option || fail "$at: $options" || return 1
+        done
+        case $at in
+        /run/initramfs/overlayroot/*) at=/run/initramfs/overlayroot ;;
+        esac
+        has_option "$options" ro || [ "$(stat -c '%a %u' "$at")" = '700 0' ] || fail "$at: $options" || return 1
+    done </run/overlayroot-vm/beside
+}
+
+# outsider COMMAND...: as an ordinary user
+outsider() {
+    setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "$@"
 }
 
 # plain_root: / is no overlay, and writable

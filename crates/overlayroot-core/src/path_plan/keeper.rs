@@ -8,7 +8,6 @@ use crate::path_spec::Asked;
 use crate::path_step::PathStep;
 use crate::paths;
 use crate::refusal::{self, Refusal, refuse};
-use crate::step::Step;
 
 /// Where something is kept.
 pub(super) struct Keeper {
@@ -25,11 +24,8 @@ impl Builder<'_> {
     /// perhaps before the last files are saved.
     pub(super) fn own(&self) -> Option<Keeper> {
         let effective = &self.plan.effective;
-        let (store, seen) = (effective.store.as_ref()?, effective.upper_fs.as_deref()?);
-        let private =
-            |step: &Step| matches!(step, Step::Bind { from, to } if from == seen && to == paths::BACKING_KEPT);
-        let mount = if self.plan.steps.iter().any(private) { paths::BACKING_KEPT } else { seen };
-        Some(Keeper { directory: store.seen_at(seen, mount).keep(), mount: mount.to_owned(), device: None })
+        let (store, mount) = (effective.store.as_ref()?, effective.store_fs()?);
+        Some(Keeper { directory: store.keep(), mount: mount.to_owned(), device: None })
     }
 
     pub(super) fn keeper(&mut self, asked: &Asked) -> Result<Keeper, Refusal> {

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! An ordinary user tries everything beside the merged root: nothing there can be written, and neither setuid nor
+//! device files count, for each kind of upper. In the merged root they do.
+#![allow(missing_docs)]
+use overlayroot_rootns::{Stage, mount_at, mounts, on_stage, on_stage_with, run, subvol};
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+/// What an ordinary user tries at each path below those that are given. Prints what gave in.
+const TRY: &str = r#"
+find "$@" -xdev \( -type d -o -type f -o -type c -o -type b \) -exec sh -c '
+    for at; do
+        if [ -d "$at" ]; then
+            (: >"$at/written") 2>/dev/null && echo "$at: a file is made"
+            mkdir "$at/made" 2>/dev/null && echo "$at: a directory is made"
+            mknod "$at/whiteout" c 0 0 2>/dev/null && echo "$at: a whiteout is made"
+            mkfifo "$at/fifo" 2>/dev/null && echo "$at: a pipe is made"
+            ln -s x "$at/symbolic" 2>/dev/null && echo "$at: a symbolic link is made"
+            [ ! -f "$at/mine" ] || ! ln "$at/mine" "$at/linked" 2>/dev/null || echo "$at: a link is made"
+            [ ! -f "$at/mine" ] || ! mv "$at/mine" "$at/renamed" 2>/dev/null || echo "$at: a file is renamed"
+            [ ! -f "$at/mine" ] || ! rm -f "$at/mine" 2>/dev/null || echo "$at: a file is removed"
+        elif [ -c "$at" ] || [ -b "$at" ]; then
+            (: <"$at") 2>/dev/null && echo "$at: a device is opened"
+        else
+            (: >>"$at") 2>/dev/null && echo "$at: a file is opened for writing"
+            touch -c -d @1 "$at" 2>/dev/null && echo "$at: a time is set"
+            chmod 777 "$at" 2>/dev/null && echo "$at: a mode is set"
+            [ ! -u "$at" ] || [ "$("$at" -u 2>/dev/null)" != 0 ] || echo "$at: setuid counts"
+        fi
+    done' sh {} + 2>/dev/null
+true
+"#;
+
+/// Before it: what the owner of a namespace can do to mounts that it was given.
+const RAISE: &str = r#"
+for at; do
+    for options in rw suid dev rw,suid,dev; do
+        mount -o "remount,bind,$options" "$at" 2>/dev/null
+    done
+    umount "$at" 2>/dev/null
+done
+"#;
+
+fn as_user(script: &str, places: &[String], before: &[&str]) -> String {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]).args(before);
+    let output = command.args(["sh", "-c", script, "sh"]).args(places).output().expect("setpriv");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn user(places: &[String]) -> String {
+    as_user(TRY, places, &[])
+}
+
+/// The same user, as root of a user and a mount namespace of its own, where its own number is 0 without setuid.
+fn user_with_namespaces(places: &[String]) -> String {
+    let own = ["unshare", "--user", "--map-root-user", "--mount"];
+    as_user(&format!("{RAISE}\n{TRY}"), places, &own).lines().filter(|line| !line.ends_with("setuid counts")).collect()
+}
+
+/// What there is to abuse, in a directory of whatever layer.
+fn bait(at: &str) {
+    fs::create_dir_all(at).unwrap();
+    let program = format!("{at}/setuid");
+    fs::copy("/usr/bin/id", &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+    run("mknod", &["-m", "666", &format!("{at}/null"), "c", "1", "3"]);
+    fs::write(format!("{at}/open"), "").unwrap();
+    fs::set_permissions(format!("{at}/open"), fs::Permissions::from_mode(0o666)).unwrap();
+    for (name, mode) in [("sticky", 0o1777), ("wide", 0o777)] {
+        let dir = format!("{at}/{name}");
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+        fs::write(format!("{dir}/roots"), "root's").unwrap();
+        fs::write(format!("{dir}/mine"), "the user's").unwrap();
+        std::os::unix::fs::chown(format!("{dir}/mine"), Some(65534), Some(65534)).unwrap();
+    }
+}
+
+fn prepare(stage: &Stage) {
+    // As on every system; the stage's is open to all.
+    fs::set_permissions("/run", fs::Permissions::from_mode(0o755)).unwrap();
+    stage.mount_root("rw");
+    bait("/sysroot/var/lower");
+    stage.mount_root("ro");
+}
+
+/// The mounts of this boot beside the merged root, and what is bound into it from there.
+fn beside(before: &HashSet<String>) -> Vec<String> {
+    let merged = |at: &str| at.starts_with("/sysroot") && !at.starts_with("/sysroot/media/root-r");
+    let new = mounts().into_iter().map(|mount| mount.at).filter(|at| !before.contains(at) && !merged(at));
+    let mut new: Vec<String> = new.collect();
+    new.sort();
+    new.dedup();
+    new
+}
+
+/// Nobody but root gets to this place: it, or a directory on the way to it, is closed.
+fn closed(at: &str) -> bool {
+    let mode = |way: &Path| fs::metadata(way).unwrap().permissions().mode() & 0o077;
+    Path::new(at).ancestors().any(|way| mode(way) == 0)
+}
+
+fn nobody_gets_in(before: &HashSet<String>) {
+    let places = beside(before);
+    assert!(places.iter().any(|at| at.contains("root-ro") || at == "/run/rootfsbase"), "{places:?}");
+    for at in &places {
+        let mount = mount_at(at).unwrap();
+        let has = |word: &str| mount.options.split(',').any(|option| option == word);
+        assert!(has("nosuid") && has("nodev"), "{mount:?}");
+        assert!(mount.read_only() || closed(at), "{mount:?}");
+    }
+    assert!(!fs::exists("/run/initramfs/overlayroot").unwrap() || closed("/run/initramfs/overlayroot"));
+    let mut all = places.clone();
+    all.push("/run".to_owned());
+    assert_eq!(user(&all), "", "an ordinary user gets in");
+    assert_eq!(user_with_namespaces(&places), "", "a namespace gives back what was taken");
+}
+
+/// In the merged root everything works as on a plain one.
+fn merged_root_works() {
+    for layer in ["lower", "upper"] {
+        let at = format!("/sysroot/var/{layer}");
+        let got = user(std::slice::from_ref(&at));
+        for want in [
+            "setuid: setuid counts",
+            "null: a device is opened",
+            "open: a file is opened for writing",
+            "wide: a file is made",
+            "sticky: a link is made",
+        ] {
+            assert!(got.contains(&format!("{at}/{want}")), "{want}: {got}");
+        }
+    }
+}
+
+/// Uppers that others left: one that is kept, and one in the trash.
+fn leave_others(record: &serde_json::Value) {
+    let text = |name: &str| record["effective"]["store"][name].as_str().map(str::to_owned);
+    if let (Some(upper), Some(trash)) = (text("upper"), text("trash")) {
+        let kept = match text("subvolume") {
+            Some(subvolume) => format!("{subvolume}.1/upper"),
+            None => format!("{upper}.1"),
+        };
+        bait(&format!("{kept}/var"));
+        bait(&format!("{trash}/1/var"));
+    }
+}
+
+/// Boots, and tries.
+fn tried(stage: &Stage, cmdline: &str) -> serde_json::Value {
+    prepare(stage);
+    let before: HashSet<String> = mounts().into_iter().map(|mount| mount.at).collect();
+    let record = stage.assemble(cmdline);
+    assert_eq!(record["outcome"], "applied", "{record:#}");
+    bait("/sysroot/var/upper");
+    leave_others(&record);
+    nobody_gets_in(&before);
+    merged_root_works();
+    record
+}
+
+#[test]
+fn tmpfs() {
+    on_stage("out-tmpfs", |stage| {
+        tried(stage, "rd.overlay");
+        assert_eq!(fs::metadata("/run/initramfs/overlay").unwrap().permissions().mode() & 0o7777, 0o700);
+    });
+}
+
+#[test]
+fn device() {
+    on_stage("out-device", |stage| {
+        let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
+        tried(stage, &format!("rd.overlay={}", disk.node));
+        // What dracut-ng's users look at is there, by its names, and root reads it.
+        assert_eq!(fs::read_link("/run/overlayfs").unwrap().to_str(), Some("/run/overlayfs-backing/overlay"));
+        assert_eq!(mount_at("/run/overlayfs-backing").unwrap().source, disk.node);
+        assert!(fs::exists("/run/overlayfs/var/upper/setuid").unwrap());
+        assert!(fs::write("/run/overlayfs-backing/x", "").is_err(), "root is to write at the private place");
+        fs::write("/run/initramfs/overlayroot/upper/x", "").unwrap();
+    });
+}
+
+#[test]
+fn dir() {
+    on_stage_with("out-dir", "ext4", 64, |stage| {
+        tried(stage, "rd.overlay=dir:/var/lib/upper");
+    });
+}
+
+#[test]
+fn loop_file() {
+    on_stage_with("out-loop", "ext4", 96, |stage| {
+        tried(stage, "rd.overlay=loop:/upper.img,size=32M");
+    });
+}
+
+#[test]
+fn loop_file_on_a_device() {
+    on_stage("out-loopdev", |stage| {
+        let disk = stage.disk("data.img", 96, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay=loop:/upper.img,dev={},size=32M", disk.node);
+        run("mount", &[&disk.node, "/mnt"]);
+        bait("/mnt/others");
+        run("umount", &["/mnt"]);
+        tried(stage, &cmdline);
+    });
+}
+
+#[test]
+fn subvolume() {
+    on_stage_with("out-subvol", "btrfs", 256, |stage| {
+        subvol::fedora(stage);
+        tried(stage, "rd.overlay=subvol:overlay");
+    });
+}
+
+#[test]
+fn a_read_only_layer() {
+    on_stage("out-readonly", |stage| {
+        let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
+        prepare(stage);
+        stage.assemble(&format!("rd.overlay={}", disk.node));
+        bait("/sysroot/var/layer");
+        stage.reboot();
+        fs::set_permissions("/run", fs::Permissions::from_mode(0o755)).unwrap();
+        let before: HashSet<String> = mounts().into_iter().map(|mount| mount.at).collect();
+        let record = stage.assemble(&format!("rd.overlay={} rd.overlay.readonly", disk.node));
+        assert_eq!(record["outcome"], "applied", "{record:#}");
+        bait("/sysroot/var/upper");
+        nobody_gets_in(&before);
+        merged_root_works();
+    });
+}
+
+#[test]
+fn ubuntus_names() {
+    on_stage("out-ubuntu", |stage| {
+        tried(stage, "overlayroot=tmpfs");
+    });
+    on_stage("out-ubuntudev", |stage| {
+        let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
+        let record = tried(stage, &format!("overlayroot=device:dev={}", disk.node));
+        assert_eq!(record["effective"]["upper_fs"], "/media/root-rw");
+        let root = mount_at("/sysroot").unwrap();
+        assert_eq!(root.super_option("upperdir").as_deref(), Some("/media/root-rw/overlay"));
+        assert!(fs::exists("/sysroot/media/root-rw/overlay/var/upper/setuid").unwrap());
+    });
+}
+
+#[test]
+fn what_is_kept_of_single_paths() {
+    on_stage_with("out-paths", "ext4", 64, |stage| {
+        let disk = stage.disk("keep.img", 32, &["-t", "ext4"]);
+        let cmdline = format!(
+            "rd.overlay rd.overlay.path=persist:/home,dev={} rd.overlay.path=bind:/srv rd.overlay.path=volatile:/opt",
+            disk.node
+        );
+        stage.mount_root("rw");
+        for path in ["home", "srv", "opt"] {
+            fs::create_dir(format!("/sysroot/{path}")).unwrap();
+        }
+        let record = tried(stage, &cmdline);
+        assert!(record["reasons"].as_array().unwrap().is_empty(), "{record:#}");
+        // They are a part of the merged root, where setuid and devices count.
+        for path in ["home", "srv", "opt"] {
+            let at = format!("/sysroot/{path}/x");
+            bait(&at);
+            let got = user(std::slice::from_ref(&at));
+            assert!(got.contains("setuid: setuid counts") && got.contains("null: a device is opened"), "{path}: {got}");
+        }
+    });
+}
+
+#[test]
+fn a_plan_that_is_taken_back_leaves_the_root_its_flags() {
+    on_stage("out-undo", |stage| {
+        prepare(stage);
+        let before = mount_at("/sysroot").unwrap().options;
+        // The overlay is mounted after the root was exchanged: no room for its work directory.
+        let record = stage.assemble("rd.overlay=tmpfs:nr_inodes=4 rd.overlay.fallback=none");
+        assert_eq!(record["effective"]["root"], "plain", "{record:#}");
+        assert!(record["steps"].as_array().unwrap().iter().any(|step| step["step"] == "unmount-root"), "{record:#}");
+        assert_eq!(mount_at("/sysroot").unwrap().options, before);
+        let got = user(&["/sysroot/var/lower".to_owned()]);
+        assert!(got.contains("setuid: setuid counts"), "{got}");
+    });
+}
