@@ -236,8 +236,8 @@ mod tests {
         let rows = rows();
         let pages = pages(&rows);
         let begins: Vec<_> = pages.iter().map(|page| page.begin).collect();
-        // one line to read; then the wait of 9 s, a command, and five lines to read
-        assert_eq!(begins, [0, 1420, 1420 + WAIT + TYPED + 1200 + 5 * 220]);
+        // one line to read; then the wait of 9 s, a command, and six lines to read
+        assert_eq!(begins, [0, 1420, 1420 + WAIT + TYPED + 1200 + 6 * 220]);
         assert_eq!(pages.last().map(|page| page.end - page.begin), Some(100 + LAST));
         let long = pages.iter().flat_map(|page| &page.batches).flat_map(|batch| &batch.lines);
         assert!(long.clone().all(|(_, _, text)| text.chars().count() <= COLUMNS));
