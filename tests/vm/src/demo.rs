@@ -82,7 +82,7 @@ fn prepare(host: &Host) -> Result<(ImageSet, Runner)> {
 fn runner(host: &Host, kernel: &Path) -> Runner {
     let no_kvm = match host.kvm(kernel) {
         Ok(()) => {
-            let says = "QEMU with KVM: on a processor of its own a boot takes about as long".to_owned();
+            let says = "QEMU with KVM. Hardware is about as fast".to_owned();
             return Runner { engine: Engine::Qemu, says };
         }
         Err(why) => why,
@@ -90,12 +90,12 @@ fn runner(host: &Host, kernel: &Path) -> Runner {
     say(&format!("no KVM here: {no_kvm:#}"));
     match host.uml() {
         Ok(uml) => {
-            let says = format!("user-mode Linux {}, a kernel that runs as a program; hardware is faster", uml.version);
+            let says = format!("user-mode Linux {}, a kernel as a program. Hardware is faster", uml.version);
             Runner { engine: Engine::Uml, says }
         }
         Err(why) => {
             say(&format!("no user-mode Linux here: {why:#}"));
-            let says = "QEMU, which emulates each instruction; hardware is many times as fast".to_owned();
+            let says = "QEMU, which emulates each instruction. Hardware is many times faster".to_owned();
             Runner { engine: Engine::Qemu, says }
         }
     }
@@ -162,7 +162,7 @@ impl<'a> Stage<'a> {
         let after = sum(&root.path)?;
         self.screen.line(Style::Note, "");
         if boots == SCENES.len() {
-            self.screen.line(Style::Title, "And the disk?");
+            self.screen.line(Style::Result, "And the disk?");
         }
         self.screen.line(Style::Note, "# On the host, before the first boot and now:");
         self.screen.line(Style::Output, &format!("  {}  root.img", self.before));

@@ -79,3 +79,21 @@ pub(super) const SCENES: [Scene; 5] = [
         sum: true,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_scene_says_fits_a_terminal() {
+        for scene in &SCENES {
+            let said = scene.holds.lines().filter_map(|line| line.strip_prefix("+ "));
+            // "$ " stands before a command
+            for text in said.chain([scene.title, scene.cmdline]) {
+                assert!(text.chars().count() <= 78, "{text}");
+            }
+        }
+        let [.., last] = &SCENES;
+        assert!(last.sum && last.holds.contains("overlayctl diff"));
+    }
+}
