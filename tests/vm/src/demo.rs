@@ -27,6 +27,8 @@ use screen::{Screen, Style};
 
 const CELL: Cell = Cell { suite: Suite::Trixie, initrd: Initrd::Systemd };
 const POLL: Duration = Duration::from_millis(100);
+/// Said meanwhile.
+const SUMMING: &str = "  checksum of the disk ...";
 
 /// What is recorded, and where.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -73,6 +75,7 @@ fn prepare(host: &Host) -> Result<(ImageSet, Runner)> {
         let wanted = Wanted { initrds, roots: vec![RootKind::Ext4] };
         ImageSet::open(host, (CELL.suite, Flavour::Project), Some(&payload), &wanted)
     };
+    say("Looking for the fastest engine: KVM, user-mode Linux, emulation.");
     // KVM is tried with the kernel that it would run
     let runner = runner(host, &open(Vec::new())?.kernel());
     let set = open(vec![(CELL.initrd, Variant::Plain, runner.engine)])?;
@@ -121,7 +124,9 @@ impl<'a> Stage<'a> {
         fs::create_dir_all(&empty)?;
         let id = Identity { label: Some("persist"), uuid: None };
         fsimage::make(host, &persist, 64 << 20, FsKind::Ext4, id, &empty)?;
+        screen.wait(SUMMING);
         let before = sum(&root)?;
+        screen.waited();
         let attach =
             |path, serial: &str| Attach { path, serial: serial.to_owned(), writable: true, ..Attach::default() };
         let disks = [attach(root, "root"), attach(persist, "persist")];
@@ -159,7 +164,9 @@ impl<'a> Stage<'a> {
     /// The checksum after so many boots.
     fn compare(&mut self, boots: usize) -> Result<()> {
         let [root, _] = &self.disks;
+        self.screen.wait(SUMMING);
         let after = sum(&root.path)?;
+        self.screen.waited();
         self.screen.line(Style::Note, "");
         if boots == SCENES.len() {
             self.screen.line(Style::Result, "And the disk?");
