@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::case::{FsKind, RootKind};
 use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
@@ -143,14 +143,9 @@ impl<'a> Stage<'a> {
             self.screen.line(Style::Note, "");
             self.screen.line(Style::Title, scene.title);
             let outcome = self.boot(index, scene)?;
-            ensure!(
-                outcome.failure.is_none(),
-                "{}: {:?}\n{}\n{}",
-                scene.title,
-                outcome.failure,
-                outcome.failed,
-                outcome.console
-            );
+            if let Some(failure) = outcome.failure {
+                bail!("{}: {failure}\n{}\n{}", scene.title, outcome.failed, outcome.console);
+            }
             if scene.sum {
                 self.compare(index + 1)?;
             }
