@@ -213,7 +213,7 @@ struct Feed {
 
 impl Feed {
     fn look(&mut self, dir: &Path, screen: &mut Screen) {
-        if self.taken == 0 && read(&dir.join("serial.log")).contains("Switching root") {
+        if self.taken == 0 && read(&dir.join("serial.log")).contains("initrd-switch-root") {
             self.phase = "system";
         }
         let said = read(&dir.join("channel"));
