@@ -151,7 +151,7 @@ impl<'a> Stage<'a> {
             }
         }
         self.screen.line(Style::Note, "");
-        self.screen.line(Style::Note, "All of it was checked inside the guest by what its kernel reports.");
+        self.screen.line(Style::Note, "Everything above was checked inside the guests by what their kernels report.");
         self.screen.line(Style::Note, "On a machine of yours: README.md, Install.");
         Ok(())
     }
