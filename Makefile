@@ -189,6 +189,11 @@ check-fresh: ## `make demo` on bare machines: what is committed, in minimal root
 	packaging/deps.sh all
 	$(AS_ROOT) tests/packaging/fresh.sh
 
+.PHONY: demo-svg
+demo-svg: ## the same, recorded: writes docs/demo.svg
+	@$(MAKE) --no-print-directory deps
+	@$(VM) demo --record docs/demo.svg
+
 .PHONY: bench
 bench: ## time, RAM and bytes beside dracut's own module; writes docs/benchmarks.md (PART=disk, net or diff: those chapters alone)
 	packaging/deps.sh bench

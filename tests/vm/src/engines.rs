@@ -28,6 +28,7 @@ pub enum Accel {
 /// What was found out.
 #[derive(Clone, Debug, Default)]
 pub struct Engines {
+    kvm: OnceLock<Result<(), String>>,
     accel: OnceLock<Accel>,
     uml: OnceLock<Result<Uml, String>>,
 }
@@ -66,10 +67,19 @@ impl Host {
         }
     }
 
+    /// Whether QEMU can run a guest by KVM, tried with that kernel the first time.
+    ///
+    /// # Errors
+    /// Why it can't.
+    pub fn kvm(&self, kernel: &Path) -> Result<()> {
+        let tried = self.engines.kvm.get_or_init(|| self.try_kvm(kernel).map_err(|error| format!("{error:#}")));
+        tried.as_ref().copied().map_err(|why| anyhow::anyhow!("{why}"))
+    }
+
     /// What QEMU runs by, tried with that kernel the first time.
     #[must_use]
     pub fn accel(&self, kernel: &Path) -> Accel {
-        *self.engines.accel.get_or_init(|| match self.try_kvm(kernel) {
+        *self.engines.accel.get_or_init(|| match self.kvm(kernel) {
             Ok(()) => Accel::Kvm,
             Err(why) => {
                 say(&format!("QEMU emulates: {why:#}"));

@@ -41,7 +41,7 @@ enum Sub {
     /// Boot guests that are broken on purpose, under each engine: each must be called a failure
     Selftest,
     /// Show a person what the overlay does
-    Demo,
+    Demo(demo::Args),
     /// Measure beside dracut's own module, and write docs/benchmarks.md
     Bench(bench::Parts),
     /// Cut the power of guests at random instants
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
         Sub::Package { dir } => with_host(|host| package(host, &dir)),
         Sub::Content => with_host(content::run),
         Sub::Selftest => with_host(selftest::run),
-        Sub::Demo => with_host(demo::run),
+        Sub::Demo(args) => with_host(|host| demo::run(host, &args)),
         Sub::Bench(parts) => with_host(|host| bench::run(host, parts)),
         Sub::Powercut(args) => with_host(|host| powercut::run(host, &args)),
         Sub::Run(args) => with_host(|host| run(host, &args)),

@@ -162,7 +162,7 @@ fn has(said: &str, word: &str) -> bool {
 }
 
 /// Text without carriage returns and colours.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::new();
     let mut parts = text.split('\u{1b}');
     out.push_str(parts.next().unwrap_or_default());
