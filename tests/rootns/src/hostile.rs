@@ -121,7 +121,7 @@ impl Outside {
                 fs::write(format!("{path}/a/file"), "x").expect(kind);
             }
             "nothing in it" => drop(File::create(path).expect(kind)),
-            "sparse" => File::create(path).and_then(|file| file.set_len(1 << 40)).expect(kind),
+            "sparse" => File::create(path).and_then(|file| file.set_len(1 << 33)).expect(kind),
             "huge" => fs::write(path, vec![b'{'; 6 << 20]).expect(kind),
             other => panic!("no kind {other}"),
         }

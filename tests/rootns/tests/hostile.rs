@@ -100,7 +100,7 @@ fn uppers_and_keep_stores() {
         stage.mount_root("ro");
         let before = stage.root.bytes();
         let markers = ["{\"keep\": false}", "{\"keep\": true}", "{\"restore\": \"overlay.1\"}"];
-        for number in 0..cases(40) {
+        for number in 0..cases(15) {
             let marker = markers.get(chance.below(6)).copied();
             let case = furnish(&mut chance, &disk, &outside, &UPPER, marker);
             let more = chance.of(&["", "rd.overlay.reset", "rd.overlay.stale=park", "rd.overlay.readonly"]);
@@ -126,7 +126,7 @@ fn holders_of_loop_files() {
     on_stage_with("hostile-holder", "ext4", 24, |stage| {
         let (mut chance, outside) = (Chance::new(), Outside::new(stage));
         let disk = stage.disk("data.img", 48, &[]);
-        for number in 0..cases(20) {
+        for number in 0..cases(10) {
             let case = furnish(&mut chance, &disk, &outside, &HOLDER, None);
             let case = format!("{number}: {case}");
             let line = format!("rd.overlay=loop:/deep/upper.img,dev={},size=16M", disk.node);
@@ -151,7 +151,7 @@ fn caches_of_images() {
         fs::set_permissions("/next", fs::Permissions::from_mode(0o755)).unwrap();
         let names = CACHE.map(|name| name.replace("SUM", &sum));
         let names = names.each_ref().map(String::as_str);
-        for number in 0..cases(30) {
+        for number in 0..cases(12) {
             let case = furnish(&mut chance, &disk, &outside, &names, None);
             let case = format!("{number}: {case}");
             let line = format!("root=live:{url} rd.overlay.image.cache={} rd.overlay.image.sha256={sum}", disk.node);

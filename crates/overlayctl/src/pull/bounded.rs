@@ -148,7 +148,11 @@ pub fn fits(list: &[u8]) -> Result<(), String> {
         bytes = bytes.saturating_add(size);
     }
     match bytes > MOST_BYTES {
-        true => Err(format!("the files of the commit have {}, and no more than {} are taken", human(bytes), human(MOST_BYTES))),
+        true => Err(format!(
+            "the files of the commit have {}, and no more than {} are taken",
+            human(bytes),
+            human(MOST_BYTES)
+        )),
         false => Ok(()),
     }
 }
@@ -167,7 +171,10 @@ mod tests {
     fn what_ends_by_itself() {
         let dir = tempfile::tempdir().unwrap();
         let output = sh("echo out; echo err >&2; exit 3", dir.path(), 30).unwrap();
-        assert_eq!((output.stdout, output.stderr, output.status.code()), (b"out\n".to_vec(), b"err\n".to_vec(), Some(3)));
+        assert_eq!(
+            (output.stdout, output.stderr, output.status.code()),
+            (b"out\n".to_vec(), b"err\n".to_vec(), Some(3))
+        );
     }
 
     #[test]
