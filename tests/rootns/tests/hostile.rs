@@ -78,7 +78,7 @@ fn afterwards(stage: &Stage, case: &str) {
     if !mount_at("/sysroot").is_some_and(|root| root.fstype == "overlay") {
         return;
     }
-    let script = "#!/bin/sh\nexec timeout -k 1 20 prlimit --as=268435456 /run/overlayctl \"$@\"\n";
+    let script = "#!/bin/sh\nexec timeout -k 1 90 prlimit --cpu=20 --as=268435456 /run/overlayctl \"$@\"\n";
     // Also makes what chroot needs.
     drop(stage.overlayctl_inside(&["--version"]));
     for verb in [&["status"][..], &["keep"], &["trash", "empty"], &["uppers", "list"], &["reset"]] {
