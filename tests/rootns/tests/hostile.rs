@@ -75,7 +75,7 @@ fn furnish(chance: &mut Chance, disk: &Disk, outside: &Outside, names: &[&str], 
 
 /// The booted system's own steps.
 fn afterwards(stage: &Stage, case: &str) {
-    if !mount_at("/sysroot").is_some_and(|root| root.fstype == "overlay") {
+    if mount_at("/sysroot").is_none_or(|root| root.fstype != "overlay") {
         return;
     }
     let script = "#!/bin/sh\nexec timeout -k 1 90 prlimit --cpu=20 --as=268435456 /run/overlayctl \"$@\"\n";
