@@ -12,6 +12,7 @@ use overlayroot_core::facts::Facts;
 use overlayroot_core::git;
 use overlayroot_core::loader::{MODULE, line, state};
 use overlayroot_core::{mountinfo, paths};
+use overlayroot_linux::files::{SMALL, read_linked, text};
 use overlayroot_linux::mounts;
 use overlayroot_linux::selinux::denied_domains;
 use overlayroot_linux::servicing::labelled;
@@ -87,7 +88,7 @@ fn swap_files(text: &str) -> Vec<String> {
 
 /// What SELinux is to do, and whether the upper of this boot has a label.
 fn selinux() -> Option<Selinux> {
-    let text = fs::read_to_string("/etc/selinux/config").ok()?;
+    let text = String::from_utf8(read_linked("/etc/selinux/config", SMALL).ok()?).ok()?;
     let value = |key: &str| text.lines().rev().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
     let policy = Path::new("/etc/selinux").join(value("SELINUXTYPE").unwrap_or("targeted").trim()).join("policy");
     let there = fs::read_dir(policy).is_ok_and(|mut entries| entries.next().is_some());
@@ -141,7 +142,7 @@ fn kernels(base: &str) -> Vec<KernelImage> {
 }
 
 fn kernel(base: &str, release: &str, running: bool) -> KernelImage {
-    let list = |name: &str| fs::read_to_string(format!("/lib/modules/{release}/{name}")).ok();
+    let list = |name: &str| Some(text(format!("/lib/modules/{release}/{name}"))).filter(|text| !text.is_empty());
     let known = |text: &str| -> Vec<String> {
         let names: Vec<&str> = text.lines().filter_map(|line| line.split(':').next()?.rsplit('/').next()).collect();
         let has = |module: &&str| names.iter().any(|name| is_module(name, module));
@@ -164,7 +165,7 @@ fn kernel(base: &str, release: &str, running: bool) -> KernelImage {
 
 /// The initramfs of a kernel, where dracut, kernel-install and the distributions put it.
 fn image(base: &str, release: &str) -> Option<String> {
-    let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let machine = text("/etc/machine-id");
     let machine = machine.trim();
     let mut places = vec![
         format!("/boot/initramfs-{release}.img"),

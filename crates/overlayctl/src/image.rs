@@ -10,11 +10,12 @@ use crate::status::human;
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_linux::reset::sync_parent;
 use overlayroot_linux::watched::{self, Held, Stopped};
+use overlayroot_linux::{files as read, newfile};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -142,10 +143,11 @@ impl Drop for Unfinished {
     }
 }
 
-/// A file that was not there before: no link that somebody put there is followed.
-fn fresh(path: &str) -> Result<File> {
-    overlayroot_linux::files::remove(path)?;
-    OpenOptions::new().write(true).create_new(true).open(path).with_context(|| format!("making {path}"))
+/// An image and what is beside it are for a server to read.
+fn shared(path: &str) -> Result<File> {
+    let file = newfile::fresh(path)?;
+    file.set_permissions(Permissions::from_mode(newfile::ALL_READ)).with_context(|| format!("making {path}"))?;
+    Ok(file)
 }
 
 /// Runs the tool, and gives back what it had to say.
@@ -159,7 +161,7 @@ fn pack(
     bar: &mut Bar,
 ) -> Result<Vec<String>> {
     let (new, log, program) = (format!("{out}.new"), view.log(), command.get_program().to_string_lossy().into_owned());
-    drop(fresh(&new)?);
+    drop(shared(&new)?);
     let code = watched::run(command, &log, held, &mut |pid| {
         let (done, all) = match kind {
             Kind::Squashfs => (percent(&log), 100),
@@ -167,7 +169,7 @@ fn pack(
         };
         bar.show(&program, done.min(all), all);
     })?;
-    let said = fs::read(&log).unwrap_or_default();
+    let said = read::tail(&log);
     let said = said_in(&String::from_utf8_lossy(&said).replace(&view.at(), "ROOT"));
     if code != 0 {
         let last = said.get(said.len().saturating_sub(3)..).unwrap_or_default().join("; ");
@@ -195,7 +197,7 @@ fn said_in(text: &str) -> Vec<String> {
 /// mksquashfs draws a bar of its own, with the figure at its end.
 fn percent(log: &str) -> u64 {
     let mut tail = [0; 256];
-    let read = File::open(log).and_then(|file| {
+    let read = read::open(log).and_then(|file| {
         let from = file.metadata()?.len().saturating_sub(tail.len() as u64);
         file.read_at(&mut tail, from)
     });
@@ -214,14 +216,14 @@ fn read_by(pid: u32) -> u64 {
 /// Makes what is beside the image, and gives everything its name.
 fn finish(asked: &Build, files: &[String], unfinished: &Unfinished, held: &Held, bar: &mut Bar) -> Result<Made> {
     let (out, new) = (files.first().context("no OUT")?, unfinished.0.first().context("no OUT")?);
-    let file = File::open(new).with_context(|| format!("opening {new}"))?;
+    let file = read::open(new.as_str()).with_context(|| format!("opening {new}"))?;
     let bytes = file.metadata()?.len();
     let sha256 = checksum(&file, bytes, held, bar).with_context(|| format!("reading {new}"))?;
     bar.show("writing to the disk", 0, 0);
     file.sync_all().with_context(|| format!("syncing {new}"))?;
     let (base, name) = (asked.url.as_deref(), out.rsplit('/').next().unwrap_or_default());
     for (text, new) in imagemenu::texts(base, name, &sha256).iter().zip(unfinished.0.iter().skip(1)) {
-        let mut file = fresh(new)?;
+        let mut file = shared(new)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("writing {new}"))?;
     }
     held.check()?;

@@ -108,7 +108,7 @@ fn kernels_without(view: &str, option: &str) -> Vec<String> {
     let boot = list("boot").filter_map(|entry| Some((name(&entry).strip_prefix("config-")?.to_owned(), entry.path())));
     let modules = list("usr/lib/modules").map(|entry| (name(&entry), entry.path().join("config")));
     let lacks = |path: &PathBuf| {
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let text = overlayroot_linux::files::text(path);
         !text.is_empty() && !text.lines().any(|line| line == format!("{option}=y"))
     };
     let mut found: Vec<String> =

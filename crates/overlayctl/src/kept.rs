@@ -7,7 +7,7 @@ use overlayroot_core::marker::Marker;
 use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
 use overlayroot_core::record::{Record, RootKind, UpperKind};
-use overlayroot_linux::{mounts, recordfile};
+use overlayroot_linux::{files, mounts, recordfile};
 use std::io::ErrorKind;
 
 /// The upper that stays, and its record; or why there is none.
@@ -38,7 +38,7 @@ pub fn find() -> Result<Result<(Record, Store), String>> {
 
 /// What the next boot is asked for; `Some(None)` where the marker is not understood.
 pub fn pending(store: &Store) -> Result<Option<Option<Marker>>> {
-    match std::fs::read(&store.marker) {
+    match files::read_small(&store.marker) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         result => {
             let text = result.with_context(|| format!("reading {}", store.marker))?;

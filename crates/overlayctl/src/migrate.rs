@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::loader::state;
 use overlayroot_core::migrate::{From, Migrated, Sources, migrate};
-use overlayroot_linux::{bootfile, sources};
+use overlayroot_linux::{bootfile, files, sources};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -156,7 +156,7 @@ fn cmdline(root: &str) -> Result<Option<Source>> {
 fn persistence(asked: &Migrate) -> Result<Vec<Source>> {
     let mut found = Vec::new();
     if let Some(path) = &asked.persistence {
-        let text = std::fs::read(path).with_context(|| format!("reading {path}"))?;
+        let text = files::read_linked(path, files::SMALL).with_context(|| format!("reading {path}"))?;
         found.push(Source::new(path.clone(), text));
     }
     let mut places = vec!["persistence.conf".to_owned()];

@@ -49,7 +49,6 @@ pub fn ask(store: &Store, marker: &Marker) -> Result<()> {
     let parent = store.marker.rsplit_once('/').map_or("/", |(parent, _)| parent);
     std::fs::create_dir_all(parent).with_context(|| format!("making {parent}"))?;
     if let Err(error) = write_durable(&store.marker, &format!("{marker}\n")) {
-        let _ = std::fs::remove_file(format!("{}.new", store.marker));
         let full = error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::StorageFull);
         let hint = "the upper is full: remove a file, or boot once with rd.overlay.reset";
         return if full { Err(error.context(hint)) } else { Err(error) };

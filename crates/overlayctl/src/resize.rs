@@ -13,7 +13,7 @@ use overlayroot_core::upper;
 use overlayroot_linux::log::{self, Level};
 use overlayroot_linux::room::room;
 use overlayroot_linux::upperfill::{self, Upper, reading};
-use overlayroot_linux::{loophand, mounts, quota, recordfile, sources, store};
+use overlayroot_linux::{files, loophand, mounts, quota, recordfile, sources, store};
 use std::fs;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -160,7 +160,7 @@ fn now() -> u64 {
 
 /// That the size is not what the boot made it.
 pub fn resized() -> Option<Resized> {
-    serde_json::from_str(&fs::read_to_string(paths::RESIZED).ok()?).ok()
+    serde_json::from_slice(&files::read_small(paths::RESIZED).ok()?).ok()
 }
 
 fn remember(now: Resized) {

@@ -19,7 +19,7 @@ use overlayroot_core::paths;
 use overlayroot_core::record::UpperKind;
 use overlayroot_core::textfile;
 use overlayroot_linux::upperfill::{self, Upper};
-use overlayroot_linux::{recordfile, sources, store};
+use overlayroot_linux::{newfile, recordfile, sources, store};
 use pressure::Pressure;
 use std::fs::File;
 use std::process::ExitCode;
@@ -75,7 +75,7 @@ pub fn run(asked: &Asked) -> Result<ExitCode> {
 }
 
 fn lock() -> Result<Flock<File>> {
-    let file = File::create(paths::WATCH_LOCK).with_context(|| format!("making {}", paths::WATCH_LOCK))?;
+    let file = newfile::lock_file(paths::WATCH_LOCK)?;
     let held = Flock::lock(file, FlockArg::LockExclusiveNonblock);
     held.map_err(|(_, error)| error).context("another watch runs")
 }

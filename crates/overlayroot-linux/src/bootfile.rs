@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Files that a boot loader reads: found below any root with that root's own links, and exchanged whole.
 
+use crate::files;
 use crate::inroot;
+use crate::newfile::{ALL_READ, Lasting, NewFile};
 use crate::reset::sync_parent;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Most bytes of one file: a grub.cfg has some 100 KiB. A longer one is an error, for it would be written shorter.
@@ -33,10 +35,10 @@ pub fn read(root: &str, path: &str) -> Result<Option<Vec<u8>>> {
     if !file.metadata().with_context(context)?.is_file() {
         return Ok(None);
     }
-    let mut text = Vec::new();
-    file.take(MOST + 1).read_to_end(&mut text).with_context(context)?;
-    ensure!(text.len() as u64 <= MOST, "{path} has more than {MOST} bytes");
-    Ok(Some(text))
+    match files::bytes(file, MOST) {
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => bail!("{path} has more than {MOST} bytes"),
+        read => Ok(Some(read.with_context(context)?)),
+    }
 }
 
 /// Names of the files in a directory that end so, sorted; none where it is not there.
@@ -76,36 +78,30 @@ pub fn replace(path: &Path, text: &[u8]) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
     }
-    let new = format!("{name}.overlayctl-new");
-    let written = write_like(&new, text, path).and_then(|()| {
-        fs::rename(&new, path).with_context(|| format!("renaming {new} to {name}"))?;
-        sync_parent(name)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written
+    let mut new = NewFile::begin(name)?;
+    write_like(&mut new, text, path).with_context(|| format!("writing what is to be {name}"))?;
+    new.finish(Lasting::Disk).with_context(|| format!("replacing {name}"))
 }
 
-fn write_like(new: &str, text: &[u8], like: &Path) -> Result<()> {
-    let context = || format!("writing {new}");
-    let mut file = File::create(new).with_context(context)?;
-    file.write_all(text).with_context(context)?;
-    if let Ok(old) = fs::metadata(like) {
-        // vfat has neither; a mode that can't be set is no loss there
+fn write_like(new: &mut NewFile, text: &[u8], like: &Path) -> io::Result<()> {
+    new.file().write_all(text)?;
+    // vfat has neither owners nor modes; one that can't be set is no loss there
+    let old = fs::symlink_metadata(like).ok().filter(fs::Metadata::is_file);
+    let file = new.file();
+    if let Some(old) = &old {
         let _ = rustix::fs::fchown(
-            &file,
+            &*file,
             Some(rustix::fs::Uid::from_raw(old.uid())),
             Some(rustix::fs::Gid::from_raw(old.gid())),
         );
-        let _ = fs::set_permissions(new, fs::Permissions::from_mode(old.mode() & 0o7777));
         let mut label = [0; 256];
         if let Ok(len) = rustix::fs::getxattr(like, "security.selinux", &mut label) {
             let label = label.get(..len).unwrap_or_default();
-            let _ = rustix::fs::fsetxattr(&file, "security.selinux", label, XattrFlags::empty());
+            let _ = rustix::fs::fsetxattr(&*file, "security.selinux", label, XattrFlags::empty());
         }
     }
-    file.sync_all().with_context(context)
+    let _ = new.mode(old.map_or(ALL_READ, |old| old.mode()));
+    Ok(())
 }
 
 /// Removes a file for good; one that is not there is as good.
@@ -122,7 +118,7 @@ pub fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
     fn links_stay_below_the_root() {

@@ -1,24 +1,107 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The small files and links of a boot: in /run, and hooks of others.
+//! The small files and links of a boot: in /run, and hooks of others; and how every file is read. What makes files
+//! is in [`crate::newfile`].
 
 use crate::mounts;
+use crate::newfile::{self, Lasting};
 use crate::undo::Undo;
 use anyhow::{Context, Result};
 use overlayroot_core::paths;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 
 /// Most bytes of a small file: what lies in an upper can be of any size, and an initramfs has little RAM.
-const MOST: u64 = 1 << 20;
+pub const SMALL: u64 = 1 << 20;
+/// How much of a program's output is looked at, from its end.
+const TAIL: u64 = 64 << 10;
 
-/// Reads a small file of ours.
+/// Reads a small file of ours: no link, pipe or device.
 ///
 /// # Errors
-/// Those of reading; `FileTooLarge` above 1 MiB.
+/// Those of reading; `FileTooLarge` above 1 MiB; `InvalidInput` where it is no plain file.
 pub fn read_small(path: &str) -> io::Result<Vec<u8>> {
+    read(path, SMALL)
+}
+
+/// The same for a file of at most so many bytes.
+///
+/// # Errors
+/// As [`read_small`].
+pub fn read(path: &str, most: u64) -> io::Result<Vec<u8>> {
+    bytes(open(path)?, most)
+}
+
+/// Reads a file of the system's configuration, which may be a link, of at most so many bytes.
+///
+/// # Errors
+/// As [`read_small`].
+pub fn read_linked(path: impl rustix::path::Arg, most: u64) -> io::Result<Vec<u8>> {
+    bytes(plain(openat(CWD, path, LOOK, Mode::empty())?)?, most)
+}
+
+/// The text of such a file; nothing where there is none, or one that has more than 16 MiB.
+pub fn text(path: impl rustix::path::Arg) -> String {
+    String::from_utf8_lossy(&read_linked(path, 16 << 20).unwrap_or_default()).into_owned()
+}
+
+/// The end of what a program has said into a file of ours.
+pub fn tail(path: &str) -> Vec<u8> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = open(path)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().unwrap_or_default()
+}
+
+/// Opens a plain file: a link is not followed, and a pipe is not waited for.
+///
+/// # Errors
+/// Those of open(2); `InvalidInput` where it is something else.
+pub fn open(path: impl rustix::path::Arg) -> io::Result<File> {
+    open_at(CWD, path)
+}
+
+/// The same for a file of an open directory.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_at(directory: impl AsFd, name: impl rustix::path::Arg) -> io::Result<File> {
+    plain(openat(directory, name, LOOK | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
+const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+fn plain(file: OwnedFd) -> io::Result<File> {
+    let file = File::from(file);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "it is no plain file")),
+    }
+}
+
+/// The rest of a file that has at most so many bytes.
+///
+/// # Errors
+/// As [`read_small`].
+pub fn bytes(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
+/// Writes into a file of the kernel's that is there, such as those of `/sys`.
+///
+/// # Errors
+/// Those of writing.
+pub fn tell_kernel(path: &str, text: &str) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    File::from(openat(CWD, path, flags, Mode::empty())?).write_all(text.as_bytes())
 }
 
 /// Removes a file or link; one that is not there is as good.
@@ -58,7 +141,7 @@ pub(crate) fn parent(path: &str) -> Result<()> {
 
 pub(crate) fn write_run(path: &str, text: &str, undos: &mut Vec<Undo>) -> Result<()> {
     parent(path)?;
-    fs::write(path, text).with_context(|| format!("writing {path}"))?;
+    newfile::write(path, text.as_bytes(), newfile::ALL_READ, Lasting::Run)?;
     undos.push(Undo::Remove(path.to_owned()));
     Ok(())
 }

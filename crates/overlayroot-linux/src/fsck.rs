@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Checks an unmounted ext file system. xfs and btrfs check themselves when they are mounted.
 
+use crate::files;
 use crate::program::{self, last_line};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::fs::{File, OpenOptions};
@@ -19,7 +20,7 @@ pub fn check(device: &str, directory: &str) -> Result<()> {
     let _ = std::fs::remove_file(&undo);
     let before = superblock(device)?;
     let code = program::run("e2fsck", &["-p", "-z", &undo, device], &log)?;
-    let said = last_line(&std::fs::read(&log).unwrap_or_default());
+    let said = last_line(&files::tail(&log));
     let result = match code {
         0 => Ok(()),
         1 | 2 => {
@@ -52,7 +53,7 @@ fn superblock(device: &str) -> Result<Vec<u8>> {
 fn take_back(device: &str, before: &[u8], undo: &str, log: &str) -> Result<()> {
     if std::path::Path::new(undo).exists() {
         let code = program::run("e2undo", &["-f", undo, device], log)?;
-        ensure!(code == 0, "e2undo ended with {code}: {}", last_line(&std::fs::read(log).unwrap_or_default()));
+        ensure!(code == 0, "e2undo ended with {code}: {}", last_line(&files::tail(log)));
     }
     if superblock(device)? != before {
         let file = OpenOptions::new().write(true).open(device).context("opening it for writing")?;

@@ -2,8 +2,9 @@
 //! What tells this machine from others: name, card, serial number. Each is looked for only where a value of the
 //! configuration asks for it.
 
-use crate::files;
-use anyhow::{Context, Result};
+use crate::files::{self, text};
+use crate::newfile::{self, Lasting};
+use anyhow::Result;
 use nix::ifaddrs::getifaddrs;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::facts::Node;
@@ -37,12 +38,7 @@ pub fn name_nfs_client(args: &[Arg]) -> Result<()> {
     let line = nfs::options(&node, text("/proc/sys/kernel/random/uuid").trim());
     tracing::debug!("{}", line.trim());
     files::parent(nfs::OPTIONS)?;
-    fs::write(nfs::OPTIONS, line).with_context(|| format!("writing {}", nfs::OPTIONS))
-}
-
-fn text(path: &str) -> String {
-    let bytes = fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+    newfile::write(nfs::OPTIONS, line.as_bytes(), newfile::ALL_READ, Lasting::Run)
 }
 
 fn hostname(args: &[Arg]) -> Option<String> {
@@ -55,7 +51,7 @@ fn hostname(args: &[Arg]) -> Option<String> {
 
 fn serial() -> Option<String> {
     let places = ["/sys/class/dmi/id/product_serial", "/proc/device-tree/serial-number"];
-    places.iter().find_map(|path| node::serial(&text(path)))
+    places.iter().find_map(|path| node::serial(&text(*path)))
 }
 
 /// The interface that it booted from, and its address; the name is unknown where no card has the address that
@@ -72,7 +68,7 @@ fn interface(args: &[Arg]) -> (Option<String>, Option<String>) {
 }
 
 fn mac(interface: &str) -> Option<String> {
-    node::mac(&text(&format!("{NET}/{interface}/address")))
+    node::mac(&text(format!("{NET}/{interface}/address")))
 }
 
 /// The interface with this address, or else, of those that are connected, the first that the kernel found.
@@ -81,7 +77,7 @@ fn card(address: Option<&str>) -> Option<String> {
     for entry in fs::read_dir(NET).ok()?.flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let Some(found) = mac(&name).filter(|_| name != "lo") else { continue };
-        let of = |what: &str| text(&format!("{NET}/{name}/{what}"));
+        let of = |what: &str| text(format!("{NET}/{name}/{what}"));
         let fits = match address {
             Some(address) => found == address,
             None => of("carrier").trim() == "1",

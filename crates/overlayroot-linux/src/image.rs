@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Reads the image that dmsquash-live mounted, for its checksum, and what `overlay-image` has told of it.
 
+use crate::files;
 use crate::store::write_atomic;
 use anyhow::{Context, Result};
 use overlayroot_core::fetched::Fetched;
@@ -64,7 +65,7 @@ pub fn checksum(mut file: File, name: &str) -> Result<(u64, String)> {
 /// What `overlay-image` has told at this boot, if it ran.
 pub fn fetched() -> Option<Fetched> {
     // Where it can't be understood the image is read again, as it would be without `overlay-image`.
-    Fetched::parse(&fs::read_to_string(paths::FETCHED).ok()?)
+    Fetched::parse(&String::from_utf8_lossy(&files::read_small(paths::FETCHED).ok()?))
 }
 
 /// Tells it.

@@ -2,34 +2,69 @@
 //! Files below any root, found by that root's own links: openat2(2) with RESOLVE_IN_ROOT, and the same by hand where
 //! the kernel has no openat2, as Linux before 5.6 and so RHEL 8.
 
-use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat, openat2, readlinkat};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, Result};
+use rustix::process::geteuid;
 
 /// Links that one path may have, as in path_resolution(7).
 const LINKS: u32 = 40;
+
+/// Which links a way may lead through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// All of them, each as it is seen from the root.
+    All,
+    /// Those that only root, or who runs this, can have made: nobody else can write the directories they are in.
+    Own,
+    /// None.
+    No,
+}
 
 /// Opens what a path leads to below `root`: no link and no `..` leads out of it.
 ///
 /// # Errors
 /// Those of openat2(2), without ENOSYS.
 pub fn open_below(root: &str, path: &str, flags: OFlags) -> Result<OwnedFd> {
-    let directory = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    match openat2(&directory, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
-        Err(Errno::NOSYS) => walk(&directory, path, flags),
+    open(root, path, flags, Links::All)
+}
+
+/// The same with a choice of links; ELOOP for the others.
+///
+/// # Errors
+/// As [`open_below`].
+pub fn open(root: &str, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd> {
+    let directory = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    open_at(&directory, path, flags, links)
+}
+
+/// The same below an open directory.
+///
+/// # Errors
+/// As [`open_below`].
+pub fn open_at(root: impl AsFd, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd> {
+    let root = root.as_fd();
+    let resolve = match links {
+        Links::All => ResolveFlags::IN_ROOT,
+        Links::No => ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
+        Links::Own => return walk(root, path, flags, links),
+    };
+    match openat2(root, path, flags, Mode::empty(), resolve) {
+        Err(Errno::NOSYS) => walk(root, path, flags, links),
         other => other,
     }
 }
 
-/// One name after the other. Unlike the kernel's, this can be led astray by who renames directories meanwhile.
-fn walk(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
+/// One name after the other. Unlike the kernel's, this can be led astray by who renames directories meanwhile, but
+/// no further than the directories themselves lead: never by a link that was not to be followed, never up.
+fn walk(root: BorrowedFd<'_>, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd> {
     let step = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut names: Vec<Vec<u8>> = reversed(path.as_bytes());
     // below the root; the last is where this is
     let mut passed: Vec<OwnedFd> = Vec::new();
-    let mut links = 0;
+    let mut followed = 0;
     while let Some(name) = names.pop() {
-        let here = passed.last().unwrap_or(root);
+        let here = passed.last().map_or(root, AsFd::as_fd);
         if matches!(name.as_slice(), b"" | b"." | b"..") {
             // only a directory has them
             openat(here, ".", step, Mode::empty())?;
@@ -43,19 +78,31 @@ fn walk(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
             passed.push(found);
             continue;
         }
-        links += 1;
-        if links > LINKS {
+        let may = match links {
+            Links::All => true,
+            Links::Own => is_own(here)?,
+            Links::No => false,
+        };
+        followed += 1;
+        if !may || followed > LINKS {
             return Err(Errno::LOOP);
         }
-        let target = readlinkat(here, name.as_slice(), Vec::new())?;
+        // Of the very link that was looked at.
+        let target = readlinkat(&found, "", Vec::new())?;
         if target.as_bytes().starts_with(b"/") {
             passed.clear();
         }
         names.extend(reversed(target.as_bytes()));
     }
     // a descriptor made with O_PATH reads nothing
-    let at = format!("/proc/self/fd/{}", passed.last().unwrap_or(root).as_raw_fd());
-    openat(CWD, at, flags, Mode::empty())
+    let at = format!("/proc/self/fd/{}", passed.last().map_or(root, AsFd::as_fd).as_raw_fd());
+    openat(CWD, at, flags - OFlags::NOFOLLOW, Mode::empty())
+}
+
+/// Whether only root, or who runs this, can make names in a directory.
+fn is_own(directory: BorrowedFd<'_>) -> Result<bool> {
+    let stat = fstat(directory)?;
+    Ok((stat.st_uid == 0 || stat.st_uid == geteuid().as_raw()) && stat.st_mode & 0o022 == 0)
 }
 
 fn reversed(path: &[u8]) -> Vec<Vec<u8>> {
@@ -128,17 +175,48 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         tree(dir.path());
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let root = open(dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let root = openat(CWD, dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let walk = |path: &str, flags| walk(root.as_fd(), path, flags, Links::All);
         for (path, wanted) in PATHS {
             let wanted = wanted.map(str::to_owned).map_err(Errno::raw_os_error);
-            assert_eq!(told(walk(&root, path, flags)), wanted, "{path} by hand");
+            assert_eq!(told(walk(path, flags)), wanted, "{path} by hand");
             assert_eq!(told(open_below(dir.path().to_str().unwrap(), path, flags)), wanted, "{path}");
         }
         // one link less than too many, and then one more
         let same = |links: usize| "etc/".to_owned() + &"same/".repeat(links) + "relative";
         for (links, wanted) in [(38, Ok("inside".to_owned())), (41, Err(Errno::LOOP.raw_os_error()))] {
-            assert_eq!(told(walk(&root, &same(links), flags)), wanted);
+            assert_eq!(told(walk(&same(links), flags)), wanted);
             assert_eq!(told(open_below(dir.path().to_str().unwrap(), &same(links), flags)), wanted);
+        }
+    }
+    #[test]
+    fn links_that_others_can_have_made_are_not_followed() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        tree(dir.path());
+        let root = dir.path().to_str().unwrap();
+        let at = openat(CWD, dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let own = |path: &str| told(super::open(root, path, flags, Links::Own));
+        let no = |path: &str| told(super::open(root, path, flags, Links::No));
+        let by_hand = |path: &str| told(walk(at.as_fd(), path, flags, Links::No));
+        let inside = Ok("inside".to_owned());
+        let refused = Err(Errno::LOOP.raw_os_error());
+        for (path, open) in [("etc/absolute", &own as &dyn Fn(&str) -> _), ("etc/climbs", &own)] {
+            assert_eq!(open(path), inside, "{path}");
+        }
+        for links in [&no as &dyn Fn(&str) -> _, &by_hand] {
+            assert_eq!(links("usr/file"), inside);
+            for path in ["etc/absolute", "etc/relative", "etc/same/absolute", "usr/deep/er", "etc/nowhere"] {
+                assert_eq!(links(path), refused, "{path}");
+            }
+        }
+        for mode in [0o777, 0o1777, 0o775] {
+            fs::set_permissions(dir.path().join("etc"), fs::Permissions::from_mode(mode)).unwrap();
+            for path in ["etc/absolute", "etc/relative", "etc/same/absolute"] {
+                assert_eq!(own(path), refused, "{path}, {mode:o}");
+            }
+            assert_eq!(own("etc/deep/er"), Ok("a directory".to_owned()));
         }
     }
 }

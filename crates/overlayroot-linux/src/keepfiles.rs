@@ -1,23 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Single files that are kept. Mounting over a file would make its replacement fail (rename(2), EBUSY), so they are
 //! copied: before the overlay is mounted from the store into the upper, and later what has changed back again.
+//!
+//! Users can write where such files lie, and whoever had the disk could write the store. So a directory is opened
+//! once, with no link on the way that others can have made, and a file once: bytes and attributes come from the
+//! descriptors, whatever gets the names meanwhile.
 
-use crate::files::remove;
+use crate::inroot::{self, Links};
+use crate::kept::{Kept, put, read_id, same};
 use crate::layers;
-use crate::reset::sync_parent;
-use crate::store::copy_attributes;
-use crate::tree;
+use crate::newfile::{Lasting, NewFile};
+use crate::store::{copy_attributes, copy_attributes_of};
 use anyhow::{Context, Result, bail, ensure};
-use overlayroot_core::path_preset::{MACHINE_ID, is_machine_id};
+use overlayroot_core::path_preset::MACHINE_ID;
 use overlayroot_core::path_spec::{fits, parts};
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, File, Metadata};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use rustix::fd::OwnedFd;
+use rustix::fs::{
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fsync, mkdirat, openat, statat, unlinkat,
+};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::Write;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// End of the names of copies that are not whole yet.
 const UNFINISHED: &str = ".overlayroot-rs.new";
+/// Most files that one pattern keeps.
+const MOST_FILES: usize = 10_000;
+/// How long another that saves is waited for.
+const WAIT: Duration = Duration::from_secs(60);
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// What saving came to: paths in the root.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,22 +46,25 @@ pub struct Saved {
 /// stays. Gives back how many there were.
 ///
 /// # Errors
-/// Those of the file systems.
+/// Those of the file systems; where the store has a link or a file on the way.
 pub fn restore(store: &str, path: &str, layers: &[String]) -> Result<usize> {
     let (parent, pattern) = parts(path);
+    let Some(from) = directory(store, parent, Links::No)? else { return Ok(0) };
     let mut count = 0;
-    for name in names(&format!("{store}{parent}"), pattern)? {
+    for name in names(&from, pattern)? {
         let path = format!("{parent}/{name}");
         let Some(upper) = layers.first() else { bail!("there is no upper") };
-        let target = format!("{upper}{path}");
-        if fs::symlink_metadata(&target).is_ok() {
+        let there = directory(upper, parent, Links::No)?;
+        if there.is_some_and(|there| statat(&there, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok()) {
             continue;
         }
         if layers::find(layers, &path).is_some_and(|(_, metadata)| metadata.is_dir()) {
             bail!("{path} is a directory in the root, and a file in the store");
         }
         ensure!(layers::parents(layers, Some(store), &path)?, "something is in the way of {path}");
-        put(&format!("{store}{path}"), &target)?;
+        let to = directory(upper, parent, Links::No)?.with_context(|| format!("there is no {upper}{parent}"))?;
+        let kept = Kept::open(&from, &name).with_context(|| format!("opening {store}{path}"))?;
+        put(&kept, &to, &unfinished(&name), &name).with_context(|| format!("copying {store}{path} to {upper}"))?;
         count += 1;
     }
     Ok(count)
@@ -61,133 +78,136 @@ pub fn save(root: &str, store: &str, path: &str) -> Result<Saved> {
     let _lock = lock(store)?;
     let (parent, pattern) = parts(path);
     let mut saved = Saved::default();
-    let here = format!("{root}{parent}");
-    let found = names(&here, pattern)?;
-    if found.is_empty() && fs::symlink_metadata(format!("{root}{path}")).is_ok_and(|at| at.is_dir()) {
+    // Without its directory the root tells nothing about the files.
+    let Some(from) = directory(root, parent, Links::Own)? else { return Ok(saved) };
+    let found = names(&from, pattern)?;
+    let is_dir = |name: &str| {
+        statat(&from, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    };
+    if found.is_empty() && is_dir(pattern) {
         bail!("{path} is a directory: ask for it with a / at its end");
     }
     for name in &found {
-        let (source, path) = (format!("{here}/{name}"), format!("{parent}/{name}"));
-        let target = format!("{store}{path}");
-        if same(&source, &target)? || (path == MACHINE_ID && !valid(&source)) {
+        let path = format!("{parent}/{name}");
+        let there = directory(store, parent, Links::No)?;
+        let kept = match Kept::open(&from, name) {
+            // Gone since it was listed.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            kept => kept.with_context(|| format!("opening {path}"))?,
+        };
+        let alike = there.map(|there| same(&kept, &there, name)).transpose();
+        if alike.with_context(|| format!("comparing {path} with what is kept"))? == Some(true) {
             continue;
         }
-        let like = [store.to_owned()];
-        ensure!(layers::parents(&like, Some(root), &path)?, "something is in the way of {target}");
-        put(&source, &target)?;
+        if path == MACHINE_ID && read_id(&kept).is_none() {
+            continue;
+        }
+        let to = parents(store, root, parent)?;
+        put(&kept, &to, &unfinished(name), name).with_context(|| format!("copying {path} to {store}"))?;
         saved.saved.push(path);
     }
-    // Without its directory the root tells nothing about the files.
-    if Path::new(&here).is_dir() {
-        for name in names(&format!("{store}{parent}"), pattern)?.into_iter().filter(|name| !found.contains(name)) {
-            let gone = format!("{store}{parent}/{name}");
-            remove(&gone)?;
-            sync_parent(&gone)?;
-            saved.removed.push(format!("{parent}/{name}"));
-        }
+    let Some(kept) = directory(store, parent, Links::No)? else { return Ok(saved) };
+    for name in names(&kept, pattern)?.into_iter().filter(|name| !found.contains(name)) {
+        let gone = unlinkat(&kept, &name, AtFlags::empty()).and_then(|()| fsync(&kept));
+        gone.with_context(|| format!("removing {store}{parent}/{name}"))?;
+        saved.removed.push(format!("{parent}/{name}"));
     }
     Ok(saved)
 }
 
-/// One at a time: at the shutdown the unit may still be at it. The boot has made the directory: where it is not
-/// there, its file system has been unmounted.
-fn lock(store: &str) -> Result<File> {
-    let file = File::open(store).with_context(|| format!("opening {store}"))?;
-    flock(&file, FlockOperation::LockExclusive).with_context(|| format!("locking {store}"))?;
-    Ok(file)
+fn unfinished(name: &str) -> String {
+    format!(".{name}{UNFINISHED}")
 }
 
-/// Names of files and links in a directory that fit, sorted; none where the directory is not there.
-fn names(directory: &str, pattern: &str) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.with_context(|| format!("reading {directory}"))?,
-    };
+/// One at a time: at the shutdown the unit may still be at it. The boot has made the directory: where it is not
+/// there, its file system has been unmounted.
+fn lock(store: &str) -> Result<OwnedFd> {
+    let file = inroot::open("/", store, DIRECTORY, Links::Own).with_context(|| format!("opening {store}"))?;
+    let end = Instant::now() + WAIT;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if Instant::now() < end => sleep(Duration::from_millis(100)),
+            result => {
+                result.with_context(|| format!("locking {store}"))?;
+                return Ok(file);
+            }
+        }
+    }
+}
+
+/// A directory below `base`; nothing where it is not there.
+fn directory(base: &str, path: &str, links: Links) -> Result<Option<OwnedFd>> {
+    match inroot::open(base, path, DIRECTORY, links) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::LOOP) => bail!("{path} below {base} is reached by a link that others can have made"),
+        Err(Errno::NOTDIR) => bail!("something is in the way of {path} below {base}: it is no directory"),
+        Err(error) => Err(error).with_context(|| format!("opening {path} below {base}")),
+    }
+}
+
+/// Makes the directories of the store on the way to `parent`, with the attributes that they have below `root`.
+fn parents(store: &str, root: &str, parent: &str) -> Result<OwnedFd> {
+    let mut at = inroot::open("/", store, DIRECTORY, Links::Own).with_context(|| format!("opening {store}"))?;
+    let mut way = String::new();
+    for part in parent.split('/').filter(|part| !part.is_empty()) {
+        way = format!("{way}/{part}");
+        let context = || format!("making {store}{way}");
+        at = match openat(&at, part, DIRECTORY, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                mkdirat(&at, part, Mode::RWXU).with_context(context)?;
+                let made = openat(&at, part, DIRECTORY, Mode::empty()).with_context(context)?;
+                if let Some(like) = directory(root, &way, Links::Own)? {
+                    copy_attributes_of(&File::from(like), &File::from(made.try_clone()?))?;
+                }
+                made
+            }
+            other => other.with_context(|| format!("{store}{way} is a link or no directory"))?,
+        };
+    }
+    Ok(at)
+}
+
+/// Names of files and links in a directory that fit, sorted.
+fn names(directory: &OwnedFd, pattern: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.with_context(|| format!("reading {directory}"))?;
-        let kind = entry.file_type().with_context(|| format!("looking at what is in {directory}"))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if (kind.is_file() || kind.is_symlink()) && fits(pattern, &name) && !name.ends_with(UNFINISHED) {
-            names.push(name);
+    for entry in Dir::read_from(directory).context("reading a directory")? {
+        let entry = entry.context("reading a directory")?;
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if !fits(pattern, name) || name.ends_with(UNFINISHED) {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+            kind => kind,
+        };
+        if matches!(kind, FileType::RegularFile | FileType::Symlink) {
+            ensure!(names.len() < MOST_FILES, "more than {MOST_FILES} files fit {pattern}");
+            names.push(name.to_owned());
         }
     }
     names.sort_unstable();
     Ok(names)
 }
 
-fn valid(path: &str) -> bool {
-    fs::read_to_string(path).is_ok_and(|text| is_machine_id(&text))
-}
-
-/// Whether two files are alike in what is kept of them.
-fn same(one: &str, other: &str) -> Result<bool> {
-    let Ok(there) = fs::symlink_metadata(other) else { return Ok(false) };
-    let here = fs::symlink_metadata(one).with_context(|| format!("looking at {one}"))?;
-    let key = |metadata: &Metadata| (metadata.mode(), metadata.uid(), metadata.gid(), metadata.len());
-    if key(&here) != key(&there) {
-        return Ok(false);
-    }
-    if here.file_type().is_symlink() {
-        return Ok(fs::read_link(one)? == fs::read_link(other)?);
-    }
-    same_content(one, other).with_context(|| format!("comparing {one} with {other}"))
-}
-
-fn same_content(one: &str, other: &str) -> std::io::Result<bool> {
-    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
-    let (mut a, mut b) = (vec![0; 65_536], vec![0; 65_536]);
-    loop {
-        let len = one.read(&mut a)?;
-        let part = b.get_mut(..len).unwrap_or_default();
-        if len == 0 {
-            return Ok(true);
-        }
-        match other.read_exact(part) {
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
-            result => result?,
-        }
-        if a.get(..len) != Some(&*part) {
-            return Ok(false);
-        }
-    }
-}
-
-/// Copies a file or link so that a reader sees the old one or the new one, also after a power cut.
-fn put(from: &str, to: &str) -> Result<()> {
-    let metadata = fs::symlink_metadata(from).with_context(|| format!("looking at {from}"))?;
-    let (directory, name) = parts(to);
-    let new = format!("{directory}/.{name}{UNFINISHED}");
-    remove(&new)?;
-    let copied = tree::node(from, &metadata, &new).and_then(|()| finish(&metadata, &new, to));
-    if copied.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    copied
-}
-
-fn finish(metadata: &Metadata, new: &str, to: &str) -> Result<()> {
-    if metadata.is_file() {
-        File::open(new).and_then(|file| file.sync_all()).with_context(|| format!("syncing {new}"))?;
-    }
-    fs::rename(new, to).with_context(|| format!("renaming {new} to {to}"))?;
-    sync_parent(to)
-}
-
-/// Writes a small file of our own, with the attributes of `like` where there is one.
+/// Writes a small file of our own to `path` below `base`, with the attributes of `like` where there is one. Its
+/// directory is there.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn write(to: &str, text: &str, mode: u32, like: Option<&str>) -> Result<()> {
-    let (directory, name) = parts(to);
-    let new = format!("{directory}/.{name}{UNFINISHED}");
-    remove(&new)?;
-    fs::write(&new, text).with_context(|| format!("writing {new}"))?;
+pub fn write(base: &str, path: &str, text: &str, mode: u32, like: Option<&str>) -> Result<()> {
+    let context = || format!("writing {base}{path}");
+    let (parent, name) = parts(path);
+    let to = directory(base, parent, Links::No)?.with_context(context)?;
+    let mut new = NewFile::at(&to, &unfinished(name), name).with_context(context)?;
+    new.file().write_all(text.as_bytes()).with_context(context)?;
     if let Some(like) = like {
-        copy_attributes(like, &new)?;
+        copy_attributes(like, crate::store::by_descriptor(new.file()))?;
     }
-    rustix::fs::chmod(&new, rustix::fs::Mode::from_raw_mode(mode)).with_context(|| format!("writing {new}"))?;
-    finish(&fs::symlink_metadata(&new)?, &new, to)
+    new.mode(mode).with_context(context)?;
+    new.finish(Lasting::Disk).with_context(context)
 }
 
 #[cfg(test)]

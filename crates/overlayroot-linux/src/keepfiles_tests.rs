@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 use super::*;
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 const PATH: &str = "/etc/ssh/ssh_host_*";
@@ -109,4 +112,129 @@ fn an_identity_that_is_none_is_not_kept() {
     assert!(!Path::new(&stage.at("nowhere")).exists());
     fs::create_dir(stage.at("root/etc/dir")).unwrap();
     assert!(super::save(&stage.at("root"), &stage.at("store"), "/etc/dir").is_err());
+}
+
+/// What a link leads to that must neither be read nor written.
+fn secret(stage: &Stage) {
+    fs::create_dir(stage.at("secret")).unwrap();
+    stage.write("secret/ssh_host_key", "SECRET");
+    fs::set_permissions(stage.at("secret/ssh_host_key"), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn untouched(stage: &Stage) {
+    assert_eq!(stage.read("secret/ssh_host_key"), "SECRET");
+    assert_eq!(fs::read_dir(stage.at("secret")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_linked_parent_in_the_store_is_refused() {
+    let stage = Stage::new();
+    secret(&stage);
+    stage.write("root/etc/ssh/ssh_host_other", "mine");
+    fs::create_dir(stage.at("store/etc")).unwrap();
+    symlink(stage.at("secret"), stage.at("store/etc/ssh")).unwrap();
+    let layers = [stage.at("upper"), stage.at("lower")];
+    assert!(restore(&stage.at("store"), PATH, &layers).is_err());
+    assert!(!Path::new(&stage.at("upper/etc/ssh/ssh_host_key")).exists(), "a file of the initramfs was copied");
+    // Neither is anything put there, nor removed because the root does not have it.
+    assert!(save(&stage.at("root"), &stage.at("store"), PATH).is_err());
+    untouched(&stage);
+    fs::remove_file(stage.at("store/etc/ssh")).unwrap();
+    fs::remove_dir(stage.at("store/etc")).unwrap();
+    symlink(stage.at("root/etc"), stage.at("store/etc")).unwrap();
+    assert!(save(&stage.at("root"), &stage.at("store"), PATH).is_err());
+    assert_eq!(stage.read("root/etc/ssh/ssh_host_other"), "mine");
+}
+
+#[test]
+fn a_linked_parent_in_the_upper_is_refused() {
+    let stage = Stage::new();
+    secret(&stage);
+    fs::create_dir_all(stage.at("store/etc/ssh")).unwrap();
+    stage.write("store/etc/ssh/ssh_host_new", "x");
+    fs::create_dir(stage.at("upper/etc")).unwrap();
+    symlink(stage.at("secret"), stage.at("upper/etc/ssh")).unwrap();
+    assert!(restore(&stage.at("store"), PATH, &[stage.at("upper"), stage.at("lower")]).is_err());
+    untouched(&stage);
+}
+
+#[test]
+fn a_link_that_others_can_have_made_is_not_followed_in_the_root() {
+    let stage = Stage::new();
+    secret(&stage);
+    fs::remove_dir(stage.at("root/etc/ssh")).unwrap();
+    symlink("../../secret", stage.at("root/etc/ssh")).unwrap();
+    fs::rename(stage.at("secret"), stage.at("root/secret")).unwrap();
+    assert_eq!(stage.save().saved, ["/etc/ssh/ssh_host_key"], "nobody but us can have made it");
+    fs::set_permissions(stage.at("root/etc"), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(save(&stage.at("root"), &stage.at("store"), PATH).is_err());
+}
+
+#[test]
+fn pipes_and_sockets_neither_hang_it_nor_are_kept() {
+    let stage = Stage::new();
+    let pipe = |path: &str| {
+        nix::unistd::mkfifo(Path::new(&stage.at(path)), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    };
+    stage.write("root/etc/ssh/ssh_host_a", "a");
+    pipe("root/etc/ssh/ssh_host_pipe");
+    assert_eq!(stage.save().saved, ["/etc/ssh/ssh_host_a"]);
+    pipe("store/etc/ssh/ssh_host_b");
+    pipe("store/etc/ssh/.ssh_host_c.overlayroot-rs.new");
+    stage.write("root/etc/ssh/ssh_host_b", "b");
+    stage.write("root/etc/ssh/ssh_host_c", "c");
+    assert_eq!(stage.save().saved.len(), 2);
+    assert_eq!(
+        (stage.read("store/etc/ssh/ssh_host_b"), stage.read("store/etc/ssh/ssh_host_c")),
+        ("b".into(), "c".into())
+    );
+    pipe("store/etc/ssh/ssh_host_d");
+    assert_eq!(stage.restore(), 3);
+    // What was listed as a file and is a pipe when it is opened.
+    let directory = directory(&stage.at("root"), "/etc/ssh", Links::Own).unwrap().unwrap();
+    assert!(Kept::open(&directory, "ssh_host_pipe").is_err());
+}
+
+/// A user swaps the directory of his own for a link to what only root can read, and the file for a link, a pipe and
+/// a file of his, while root saves.
+#[test]
+fn a_swap_while_it_saves_gives_nothing_away() {
+    let stage = Stage::new();
+    secret(&stage);
+    let etc = stage.at("root/etc");
+    fs::set_permissions(&etc, fs::Permissions::from_mode(0o777)).unwrap();
+    stage.write("root/etc/ssh/ssh_host_key", "own!!!");
+    symlink("../../secret", format!("{etc}/link")).unwrap();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let swap = scope.spawn(|| {
+            let exchange = |one: &str, other: &str| {
+                use rustix::fs::{CWD, RenameFlags, renameat_with};
+                let (one, other) = (format!("{etc}/{one}"), format!("{etc}/{other}"));
+                let _ = renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE);
+            };
+            while !ended.load(Ordering::Relaxed) {
+                exchange("ssh", "link");
+            }
+        });
+        for _ in 0..2000 {
+            let _ = save(&stage.at("root"), &stage.at("store"), PATH);
+            assert_ne!(stage.read("store/etc/ssh/ssh_host_key"), "SECRET", "it was read through the link");
+            let _ = fs::remove_file(stage.at("store/etc/ssh/ssh_host_key"));
+        }
+        ended.store(true, Ordering::Relaxed);
+        swap.join().unwrap();
+    });
+    untouched(&stage);
+}
+
+#[test]
+fn a_file_that_is_larger_than_the_room_is_refused_at_once() {
+    let stage = Stage::new();
+    let file = fs::File::create(stage.at("root/etc/ssh/ssh_host_huge")).unwrap();
+    file.set_len(1 << 42).unwrap();
+    let began = Instant::now();
+    assert!(save(&stage.at("root"), &stage.at("store"), PATH).is_err());
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(names(&directory(&stage.at("store"), "/etc/ssh", Links::No).unwrap().unwrap(), "*").unwrap().is_empty());
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What there is to say about a loop file, without writing to it.
 
+use crate::files;
 use crate::loophand::Scratch;
 use crate::program::{self, last_line};
 use crate::{loopdev, place};
@@ -93,7 +94,7 @@ pub fn check(path: &str) -> Result<Report> {
         return Ok(report);
     }
     report.bytes = place.bytes;
-    report.allocated = fs::metadata(path).with_context(|| format!("looking at {path}"))?.blocks() * 512;
+    report.allocated = fs::symlink_metadata(path).with_context(|| format!("looking at {path}"))?.blocks() * 512;
     report.attached = loopdev::of_file(path)?;
     if !report.fstype.starts_with("ext") {
         report.said = "only ext can be, others check themselves when they are mounted".to_owned();
@@ -113,7 +114,7 @@ fn e2fsck(path: &str) -> Result<(bool, String)> {
     if code == 127 {
         bail!("e2fsck is not here");
     }
-    let text = fs::read(&log).unwrap_or_default();
+    let text = files::tail(&log);
     let mut said = last_line(&text);
     if String::from_utf8_lossy(&text).contains("skipping journal recovery") {
         said.push_str(" (its journal waits to be replayed, which the boot does before it checks)");

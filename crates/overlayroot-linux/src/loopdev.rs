@@ -2,6 +2,7 @@
 //! Loop devices: attach and detach (loop(4); docs/dependencies.md says why not loopdev).
 #![allow(unsafe_code, reason = "ioctls on descriptors that live through the call, structures as the kernel has them")]
 
+use crate::files;
 use crate::program;
 use anyhow::{Context, Result, bail};
 use linux_raw_sys::loop_device as sys;
@@ -75,7 +76,7 @@ fn control() -> Result<File> {
     const NODE: &str = "/dev/loop-control";
     if !Path::new(NODE).exists() {
         // Its failure shows in the next line.
-        let _ = program::run("modprobe", &["-q", "loop"], "/dev/null");
+        let _ = program::run("modprobe", &["-q", "loop"], program::NOWHERE);
     }
     File::open(NODE).context("opening /dev/loop-control: is the loop module in this initramfs?")
 }
@@ -115,7 +116,7 @@ fn settle(device: &File, node: &str, discard: bool) {
         tracing::debug!("{node} has no direct I/O: {error}");
     }
     if !discard {
-        if let Err(error) = fs::write(queue(node, "discard_max_bytes"), "0") {
+        if let Err(error) = files::tell_kernel(&queue(node, "discard_max_bytes"), "0") {
             tracing::warn!("{node} takes discards, which punch holes into its file: {error}");
         }
     }

@@ -2,7 +2,9 @@
 //! Makes and enlarges loop files. A file has its name only when it is finished, so what an
 //! interruption leaves is told from what may hold somebody's changes.
 
+use crate::files;
 use crate::loopdev;
+use crate::newfile;
 use crate::program;
 use crate::reset::sync_parent;
 use crate::room::room;
@@ -11,7 +13,7 @@ use overlayroot_core::ondisk::{MadeFs, human};
 use rustix::fs::{FallocateFlags, IFlags, SeekFrom, fallocate, ioctl_getflags, ioctl_setflags, seek};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Behind the name of a file that is not finished.
@@ -33,7 +35,6 @@ pub fn make(file: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>
     if let Some(parent) = Path::new(file).parent() {
         fs::create_dir_all(parent).with_context(|| format!("making the directory {}", parent.display()))?;
     }
-    let _ = fs::remove_file(&new);
     let made = fill(&new, bytes, kind, log, tell).and_then(|()| {
         fs::rename(&new, file).with_context(|| format!("renaming {new} to {file}"))?;
         sync_parent(file)
@@ -45,8 +46,7 @@ pub fn make(file: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>
 }
 
 fn fill(new: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>) -> Result<()> {
-    let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(new);
-    let file = opened.with_context(|| format!("making {new}"))?;
+    let file = newfile::fresh(new)?;
     no_cow(&file);
     let context = || format!("reserving {} for {new}", human(bytes));
     reserve(&file, bytes, tell).with_context(context)?;
@@ -122,7 +122,7 @@ pub fn mkfs_labelled(device: &str, kind: MadeFs, label: Option<&str>, log: &str)
         0 => Ok(()),
         127 => bail!("{program} is not there"),
         code => {
-            let said = fs::read(log).unwrap_or_default();
+            let said = files::tail(log);
             bail!("{program} ended with {code}: {}", program::last_line(&said))
         }
     }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The machine's identity (machine-id(5)), the same from the first boot on.
 
-use crate::keepfiles;
-use crate::layers;
+use crate::inroot::{self, Links};
+use crate::{files, keepfiles, layers};
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::path_preset::is_machine_id;
+use overlayroot_core::path_spec::parts;
+use rustix::fs::OFlags;
 use std::fs::{self, File};
 use std::io::Read;
 
@@ -16,10 +18,9 @@ use std::io::Read;
 pub fn settle(store: &str, path: &str, layers: &[String]) -> Result<bool> {
     let upper = layers.first().cloned().unwrap_or_default();
     let shown = layers::find(layers, path).map(|(found, _)| found);
-    let kept = format!("{store}{path}");
-    let own = read(&format!("{upper}{path}"));
-    let stored = read(&kept);
-    let merged = shown.as_deref().and_then(read);
+    let own = read(&upper, path);
+    let stored = read(store, path);
+    let merged = shown.as_deref().and_then(|shown| id(files::open(shown).ok()?));
     let old = own.or_else(|| stored.clone()).or_else(|| merged.clone());
     let (id, new) = match old {
         Some(id) => (id, false),
@@ -28,20 +29,26 @@ pub fn settle(store: &str, path: &str, layers: &[String]) -> Result<bool> {
     let like = shown.as_deref().filter(|shown| fs::symlink_metadata(shown).is_ok_and(|at| at.is_file()));
     // First where it stays: a power cut in between must not give it another one.
     if stored.is_none() {
-        ensure!(layers::parents(&[store.to_owned()], None, path)?, "something is in the way of {kept}");
-        keepfiles::write(&kept, &id, 0o444, like)?;
+        ensure!(layers::parents(&[store.to_owned()], None, path)?, "something is in the way of {store}{path}");
+        keepfiles::write(store, path, &id, 0o444, like)?;
     }
     if merged.as_ref() != Some(&id) {
         ensure!(layers::parents(layers, None, path)?, "something is in the way of {path}");
-        keepfiles::write(&format!("{upper}{path}"), &id, 0o444, like)?;
+        keepfiles::write(&upper, path, &id, 0o444, like)?;
     }
     Ok(new)
 }
 
-/// Of a plain file only: a link may lead anywhere.
-fn read(path: &str) -> Option<String> {
-    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
-    fs::read_to_string(path).ok().filter(|text| is_machine_id(text))
+/// Of a plain file only, with no link on the way: it may lead anywhere.
+fn read(base: &str, path: &str) -> Option<String> {
+    let (parent, name) = parts(path);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = inroot::open(base, parent, flags, Links::No).ok()?;
+    id(files::open_at(&directory, name).ok()?)
+}
+
+fn id(file: File) -> Option<String> {
+    String::from_utf8(files::bytes(file, 64).ok()?).ok().filter(|text| is_machine_id(text))
 }
 
 /// A random UUID, as systemd-machine-id-setup(1) makes it.

@@ -10,7 +10,7 @@ use overlayroot_core::disk::{ALIGNED, Entry};
 use overlayroot_core::ondisk::MadeFs;
 use overlayroot_core::part_step::{PartStep, Piece};
 use overlayroot_core::paths;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -99,7 +99,7 @@ fn write(piece: &Piece, label: &str, fs: MadeFs) -> Result<()> {
     );
     // udev saw it before the table had its name; what fails here is a link in /dev/disk only.
     let name = piece.node.trim_start_matches("/dev/").replace('/', "!");
-    let _ = fs::write(format!("/sys/class/block/{name}/uevent"), "change");
+    let _ = crate::files::tell_kernel(&format!("/sys/class/block/{name}/uevent"), "change");
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! with it when the upper is kept, restored or thrown away.
 
 use crate::execute::Report;
-use crate::{mounts, place, program, sources};
+use crate::{files, mounts, place, program, sources};
 use anyhow::{Context, Result, bail};
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -73,7 +73,7 @@ fn fill(asked: &Populate, found: &mut Populated, report: &mut Report) -> Result<
     let scratch = asked.store.marker.rsplit_once('/').map_or("/", |(directory, _)| directory);
     mounts::make_dir(scratch)?;
     let code = program::run(PROGRAM, &arguments(asked, scratch), OUTPUT)?;
-    let said = program::last_line(&fs::read(OUTPUT).unwrap_or_default());
+    let said = program::last_line(&files::tail(OUTPUT));
     if code != 0 {
         // "word: text"; a program that was killed says nothing.
         let word = said.split_once(": ").map(|(word, _)| word).filter(|word| WORDS.contains(word));

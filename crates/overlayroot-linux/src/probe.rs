@@ -2,6 +2,7 @@
 //! Fills [`Facts`]: what the machine looks like. Changes nothing but for loading overlayfs, and for the
 //! journal of a device that holds a loop file ([`Journal::Replay`]).
 
+use crate::files;
 use crate::holder::{self, Journal};
 use crate::place::{mkfs, place_of};
 use crate::room::room;
@@ -79,7 +80,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let ours = top.is_some_and(|top| top.fstype == "overlay") && lower.is_some();
     let found = if ours { lower } else { top };
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let modules = fs::read_to_string(format!("/lib/modules/{}/modules.dep", release.trim())).unwrap_or_default();
+    let modules = files::text(format!("/lib/modules/{}/modules.dep", release.trim()));
     let overlay = has_overlay() || modules.contains("/overlay.ko");
     let disk = found.and_then(|mount| disk_probe::disk_of(config, mount));
     let device = device_of(config, false).or_else(|| disk_probe::upper_of(config, disk.as_ref(), false));

@@ -2,13 +2,17 @@
 //! Runs another program. posix_spawn through nix: std's Command is 20 KB larger, and nothing here
 //! needs its pipes.
 
+use crate::{files, newfile};
 use anyhow::{Context, Result};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawnp};
 use nix::sys::wait::{WaitStatus, waitpid};
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
+
+/// For whoever does not want to know what a program says.
+pub const NOWHERE: &str = "/dev/null";
 
 /// Runs `program` to its end, its output going to the file `output`, and gives back its exit code
 /// (128 and the signal's number where one ended it).
@@ -24,7 +28,7 @@ pub fn run(program: &str, args: &[&str], output: &str) -> Result<i32> {
 /// # Errors
 /// As [`run`].
 pub fn run_fed(program: &str, args: &[&str], input: &str, output: &str) -> Result<i32> {
-    let file = File::open(input).with_context(|| format!("opening {input}"))?;
+    let file = files::open(input).with_context(|| format!("opening {input}"))?;
     spawn(program, args, Some(&file), output)
 }
 
@@ -41,7 +45,10 @@ fn spawn(program: &str, args: &[&str], input: Option<&File>, output: &str) -> Re
         })
         .collect();
     let mut files = PosixSpawnFileActions::init().with_context(context)?;
-    let file = File::create(output).with_context(context)?;
+    let file = match output {
+        NOWHERE => OpenOptions::new().write(true).open(NOWHERE).with_context(context)?,
+        _ => newfile::fresh(output).with_context(context)?,
+    };
     if let Some(input) = input {
         files.add_dup2(input.as_raw_fd(), 0).with_context(context)?;
     }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The record in /run: written once a boot, whole or not at all.
 
+use crate::files;
 use crate::store::write_atomic;
 use anyhow::{Context, Result, bail};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Record, SCHEMA};
+
+/// Most bytes of it; a long one has some hundred KiB.
+const MOST: u64 = 16 << 20;
 
 /// Writes the record of this boot.
 pub fn write(record: &Record) -> Result<()> {
@@ -18,11 +22,11 @@ pub fn write(record: &Record) -> Result<()> {
 /// # Errors
 /// Where it can't be read or has a schema this version does not know.
 pub fn read(path: &str) -> Result<Option<Record>> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match files::read(path, MOST) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         other => other.with_context(|| format!("reading {path}"))?,
     };
-    let value: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("parsing {path}"))?;
+    let value: serde_json::Value = serde_json::from_slice(&text).with_context(|| format!("parsing {path}"))?;
     match value.get("schema").and_then(serde_json::Value::as_u64) {
         Some(schema) if schema == u64::from(SCHEMA) => {}
         other => bail!("{path} has schema {other:?}, this version reads {SCHEMA}"),

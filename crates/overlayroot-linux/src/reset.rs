@@ -4,7 +4,7 @@
 
 use crate::files::{read_small, remove};
 use crate::room::room;
-use crate::store::{empty, only_ours};
+use crate::store::{BOOT_SWEEP, only_ours};
 use crate::{btrfs, sweep};
 use anyhow::{Context, Result};
 use overlayroot_core::layout::Store;
@@ -12,6 +12,10 @@ use overlayroot_core::marker::Marker;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Instant;
+
+/// Removals between two looks at the clock and at the room.
+const FEW: u32 = 32;
 
 /// What became of the old upper.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -142,10 +146,14 @@ fn aside(store: &Store) -> Result<()> {
     match fs::create_dir_all(&store.trash) {
         // A full file system has no room for the trash either; room is what the reset is for.
         Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-            for (directory, _) in moved(store) {
-                if is_directory(directory) {
-                    empty(directory)?;
-                }
+            let end = Instant::now() + BOOT_SWEEP;
+            for (directory, _) in moved(store).into_iter().filter(|(directory, _)| is_directory(directory)) {
+                let mut few = 0_u32;
+                // As little as is enough: the rest is moved as ever.
+                sweep::empty(directory, &mut || {
+                    few += 1;
+                    few % FEW == 0 && (Instant::now() >= end || fs::create_dir_all(&store.trash).is_ok())
+                })?;
             }
         }
         result => result.with_context(|| format!("making {}", store.trash))?,
@@ -194,20 +202,19 @@ pub fn discard(store: &Store, number: u32) -> Result<()> {
 
 /// Whether the marker asks for what makes room: the look before it must not refuse a full file system then.
 pub fn makes_room(store: &Store) -> bool {
-    fs::read_to_string(&store.marker).is_ok_and(|text| Marker::parse(&text) == Some(Marker::Reset))
+    read_small(&store.marker).is_ok_and(|text| Marker::parse(&String::from_utf8_lossy(&text)) == Some(Marker::Reset))
 }
 
 /// The new upper needs room, and the trash is emptied only later, by the host: where an eighth of the file
-/// system, or 64 MiB, is not free, as much of the trash goes now.
+/// system, or 64 MiB, is not free, as much of the trash goes now as a boot has time for.
 fn make_room(store: &Store) -> Option<String> {
-    const FEW: u32 = 32;
     if roomy(&store.trash) {
         return None;
     }
-    let mut asked = 0_u32;
+    let (mut asked, end) = (0_u32, Instant::now() + BOOT_SWEEP);
     let swept = sweep::empty(&store.trash, &mut || {
         asked += 1;
-        asked % FEW == 0 && roomy(&store.trash)
+        asked % FEW == 0 && (Instant::now() >= end || roomy(&store.trash))
     });
     let swept = swept.unwrap_or_default();
     (swept.removed > 0).then(|| "there was little room, so that the trash was emptied in part at boot".to_owned())
@@ -219,6 +226,12 @@ fn roomy(path: &str) -> bool {
     room(path).map_or(true, |room| {
         room.available >= BYTES.min(room.bytes / 8) && (room.inodes_free >= INODES.min(room.inodes / 8))
     })
+}
+
+/// Moves the work directory into the trash. One in a subvolume of its own can't leave that.
+pub(crate) fn aside_work(store: &Store) -> Result<()> {
+    fs::create_dir_all(&store.trash).with_context(|| format!("making {}", store.trash))?;
+    rename(&store.work, &unused(&store.trash, "work"))
 }
 
 fn is_directory(path: &str) -> bool {

@@ -190,3 +190,29 @@ fn what_is_not_to_be_done_is_said_and_left() {
     place.holds("overlay", "one");
     assert!(place.has("overlay.1"));
 }
+
+/// Nested, wide, and full of what frees nothing: a boot that is short of room must end.
+#[test]
+fn a_work_directory_that_takes_long_goes_to_the_trash() {
+    let place = place();
+    fs::write(format!("{}/work/file", place.store.work), "x").unwrap();
+    aside_work(&place.store).unwrap();
+    assert!(!place.has("ovlwork") && place.has(".overlayroot/trash/work.0/work/file"));
+}
+
+#[test]
+fn a_huge_marker_is_not_read_whole() {
+    let place = place();
+    let file = File::create(&place.store.marker).unwrap();
+    file.set_len(1 << 42).unwrap();
+    assert!(!makes_room(&place.store));
+    assert!(once(&place.store, false, false).is_err());
+    for make in [&(|path: &str| std::os::unix::fs::symlink("/dev/zero", path).unwrap()) as &dyn Fn(&str), &|path| {
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()
+    }] {
+        fs::remove_file(&place.store.marker).unwrap();
+        make(&place.store.marker);
+        assert!(!makes_room(&place.store));
+        assert!(once(&place.store, false, false).is_err());
+    }
+}

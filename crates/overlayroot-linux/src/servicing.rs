@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The lower, writable for servicing: mounts that only one process tree sees, and what is undone at its end.
 
+use crate::files;
 use crate::mounts::{self, MsFlags};
+use crate::newfile::{self, Lasting};
+use crate::sources::read_in_root;
 use anyhow::{Context, Result, bail, ensure};
 use nix::mount::mount;
 use nix::sched::{CloneFlags, unshare};
@@ -104,7 +107,7 @@ pub fn furnish(target: &Target) -> Result<Vec<String>> {
         protect(path)?;
     }
     let all = mounts::read()?;
-    let fstab = fs::read_to_string(format!("{SHELL}/etc/fstab")).unwrap_or_default();
+    let fstab = String::from_utf8_lossy(&read_in_root(SHELL, "/etc/fstab").unwrap_or_default()).into_owned();
     let mut notes = Vec::new();
     for at in servicing::submounts(&all, &fstab) {
         match inside(at).filter(|to| to.exists()).map(|to| mount(Some(at), &to, NO, MsFlags::MS_BIND, NO)) {
@@ -178,7 +181,7 @@ fn run_and_tmp() -> Result<()> {
 
 /// Has the lower's resolv.conf say what the system's says, for as long as the shell is open.
 fn resolver() -> Result<Option<String>> {
-    let Ok(text) = fs::read("/etc/resolv.conf") else {
+    let Ok(text) = files::read_linked("/etc/resolv.conf", files::SMALL) else {
         return Ok(None);
     };
     let at = format!("{SHELL}/etc/resolv.conf");
@@ -192,11 +195,12 @@ fn resolver() -> Result<Option<String>> {
         };
         let place = Path::new(SHELL).join(place);
         fs::create_dir_all(place.parent().unwrap_or(&place)).context("making a place for resolv.conf")?;
-        fs::write(&place, text).with_context(|| format!("writing {}", place.display()))?;
+        let place = place.to_str().context("a path that is not UTF-8")?;
+        newfile::write(place, &text, newfile::ALL_READ, Lasting::Run)?;
         return Ok(None);
     }
     let copy = format!("{SHELL}/run/resolv.conf");
-    fs::write(&copy, text).with_context(|| format!("writing {copy}"))?;
+    newfile::write(&copy, &text, newfile::ALL_READ, Lasting::Run)?;
     mount(Some(&*copy), &*at, NO, MsFlags::MS_BIND, NO).with_context(|| format!("binding {copy} to {at}"))?;
     Ok(None)
 }

@@ -31,7 +31,7 @@ pub fn clean() -> Result<()> {
     }
     nix::unistd::sync();
     if before.iter().any(|left| left.remountable) {
-        std::fs::write("/proc/sysrq-trigger", "u").context("asking for an emergency remount")?;
+        crate::files::tell_kernel("/proc/sysrq-trigger", "u").context("asking for an emergency remount")?;
     }
     let (started, mut left) = (Instant::now(), before);
     while left.iter().any(|left| left.remountable) && started.elapsed() < PATIENCE {

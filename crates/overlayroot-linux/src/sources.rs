@@ -2,14 +2,13 @@
 //! Reads what the user wrote: the command line's sources in dracut's order, and the
 //! configuration files. Interprets nothing.
 
-use crate::inroot;
-use anyhow::{Context, Result};
+use crate::{files, inroot};
+use anyhow::{Context, Result, ensure};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::Inputs;
 use overlayroot_core::paths;
 use rustix::fs::OFlags;
 use std::fs::File;
-use std::io::Read;
 
 /// Most bytes read of any one file: far more than a command line has, and an end to /dev/zero.
 const MOST: u64 = 1 << 20;
@@ -43,9 +42,7 @@ fn ubuntu(root: &str) -> Vec<Source> {
 }
 
 fn file(name: &str) -> Option<Source> {
-    let mut text = Vec::new();
-    File::open(name).ok()?.take(MOST).read_to_end(&mut text).ok()?;
-    Some(Source::new(name, text))
+    Some(Source::new(name, files::read_linked(name, MOST).ok()?))
 }
 
 /// `*.conf` of a directory, sorted by name.
@@ -63,9 +60,9 @@ fn directory(name: &str) -> Vec<Source> {
 /// link, which must not be followed into the initramfs.
 pub fn read_in_root(root: &str, name: &str) -> Result<Vec<u8>> {
     let file = open_in_root(root, name)?;
-    let mut text = Vec::new();
-    file.take(MOST).read_to_end(&mut text).with_context(|| format!("reading {name} below {root}"))?;
-    Ok(text)
+    let context = || format!("reading {name} below {root}");
+    ensure!(file.metadata().with_context(context)?.is_file(), "{name} below {root} is no plain file");
+    files::bytes(file, MOST).with_context(context)
 }
 
 /// Opens a file of another root to read, with that root's own links.

@@ -45,7 +45,7 @@ pub fn stored(path: &str) -> Stored {
         return Stored::Unclear(format!("{path} is not understood"));
     };
     if found.taken == 0 {
-        found.taken = fs::metadata(path).map_or(0, |metadata| metadata.mtime());
+        found.taken = fs::symlink_metadata(path).map_or(0, |metadata| metadata.mtime());
     }
     Stored::Is(found)
 }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Directories of an upper on its file system: making, resetting, remembering.
 
-use crate::reset::sync_parent;
-use crate::{btrfs, sweep};
+use crate::newfile::{self, Lasting};
+use crate::{btrfs, reset, sweep};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::layout::Store;
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, mknodat};
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fstat, futimens, mknodat,
+};
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Makes upper and work. A new or empty upper gets the attributes of `like`, for the merged root
 /// shows the upper's (kernel: overlayfs.rst); one with content keeps its own.
@@ -23,7 +26,7 @@ pub fn make(store: &Store, like: &str) -> Result<()> {
     fs::create_dir_all(&store.work).with_context(|| format!("making the work directory {}", store.work))?;
     // The kernel cleans its own leftovers only two levels deep; what is deeper makes the mount
     // read-only while mount(2) reports success, and a `volatile` marker refuses it.
-    empty(&store.work)?;
+    empty_work(store)?;
     if fs::read_dir(&store.upper)?.next().is_none() {
         copy_attributes(like, &store.upper)?;
     }
@@ -50,6 +53,27 @@ pub fn copy_attributes(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(
     let (uid, gid) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
     rustix::fs::chown(to, Some(uid), Some(gid)).with_context(context)?;
     rustix::fs::chmod(to, Mode::from_raw_mode(metadata.mode() & 0o7777)).with_context(context)?;
+    copy_xattrs(from, to)?;
+    copy_times(&metadata, to)
+}
+
+/// The same of what is open to what is open: whatever has the names meanwhile.
+pub fn copy_attributes_of(from: &File, to: &File) -> Result<()> {
+    let context = || "copying attributes".to_owned();
+    let stat = fstat(from).with_context(context)?;
+    fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid))).with_context(context)?;
+    fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777)).with_context(context)?;
+    copy_xattrs(by_descriptor(from).as_ref(), by_descriptor(to).as_ref())?;
+    futimens(to, &crate::kept::times(&stat)).with_context(context)
+}
+
+/// The path by which calls that take no descriptor reach what is open.
+pub(crate) fn by_descriptor(file: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
+}
+
+fn copy_xattrs(from: &Path, to: &Path) -> Result<()> {
+    let context = || format!("giving {} the attributes of {}", to.display(), from.display());
     for name in xattrs(from).with_context(context)? {
         // overlayfs's marks, and ours, describe the layer they are on, not the one to come.
         if name.starts_with("trusted.overlay.") || name.starts_with("trusted.overlayroot.") {
@@ -63,7 +87,7 @@ pub fn copy_attributes(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(
             tracing::warn!("{} can't have the attribute {name} of {}: {error}", to.display(), from.display());
         }
     }
-    copy_times(&metadata, to)
+    Ok(())
 }
 
 /// Gives a directory times taken before.
@@ -89,10 +113,20 @@ fn xattrs(path: &Path) -> Result<Vec<String>> {
     Ok(names.filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
-/// Removes what is in a directory, not the directory. Links are removed, never followed.
-pub fn empty(directory: &str) -> Result<()> {
-    let swept = sweep::empty(directory, &mut || false)?;
-    ensure!(swept.left == 0, "{} entries of {directory} can't be removed", swept.left);
+/// How long a boot empties a directory; what is left of it is the host's to remove.
+pub(crate) const BOOT_SWEEP: Duration = Duration::from_secs(5);
+
+/// Empties the work directory, or, where that takes long, puts it into the trash and makes another. Links are
+/// removed, never followed.
+fn empty_work(store: &Store) -> Result<()> {
+    let work = &store.work;
+    let end = Instant::now() + BOOT_SWEEP;
+    let swept = sweep::empty(work, &mut || Instant::now() >= end)?;
+    if swept.stopped {
+        reset::aside_work(store).with_context(|| format!("{work} has too much in it to be emptied at a boot"))?;
+        return fs::create_dir_all(work).with_context(|| format!("making the work directory {work}"));
+    }
+    ensure!(swept.left == 0, "{} entries of {work} can't be removed", swept.left);
     Ok(())
 }
 
@@ -141,7 +175,7 @@ pub fn parents(upper: &str, like: &str, path: &str) -> Result<bool> {
 /// Stores the lower's fingerprint, unless one is there: it tells on which lower the upper was begun. An
 /// empty file is what a cut of an earlier version left.
 pub fn remember(path: &str, fingerprint: &Fingerprint) -> Result<()> {
-    if fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
         return Ok(());
     }
     remember_anew(path, fingerprint)
@@ -158,23 +192,12 @@ pub fn remember_anew(path: &str, fingerprint: &Fingerprint) -> Result<()> {
 
 /// Writes a file so that a reader sees the old one or the new one, never a part.
 pub fn write_atomic(path: &str, text: &str) -> Result<()> {
-    write(path, text, false)
+    newfile::write(path, text.as_bytes(), newfile::ALL_READ, Lasting::Run)
 }
 
 /// The same, and so that it is still there after a power cut.
 pub fn write_durable(path: &str, text: &str) -> Result<()> {
-    write(path, text, true)?;
-    sync_parent(path)
-}
-
-fn write(path: &str, text: &str, durable: bool) -> Result<()> {
-    let new = format!("{path}.new");
-    let mut file = File::create(&new).with_context(|| format!("making {new}"))?;
-    file.write_all(text.as_bytes()).with_context(|| format!("writing {new}"))?;
-    if durable {
-        file.sync_all().with_context(|| format!("syncing {new}"))?;
-    }
-    fs::rename(&new, path).with_context(|| format!("renaming {new} to {path}"))
+    newfile::write(path, text.as_bytes(), newfile::ALL_READ, Lasting::Disk)
 }
 
 #[cfg(test)]

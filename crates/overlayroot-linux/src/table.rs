@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Reads and writes partition tables, by sfdisk: a table is not written by code of our own.
 
+use crate::files;
+use crate::newfile::{self, Lasting};
 use crate::program::{self, last_line};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::disk::{Entry, Table};
@@ -26,7 +28,7 @@ impl Desk<'_> {
     pub fn read(&self, disk: &str, sector: u64) -> Result<Table> {
         let log = self.file("sfdisk.dump");
         let code = program::run("sfdisk", &["--dump", disk], &log)?;
-        let said = fs::read(&log).with_context(|| format!("reading {log}"))?;
+        let said = files::read_small(&log).with_context(|| format!("reading {log}"))?;
         ensure!(code == 0, "sfdisk can't read the table of {disk} ({code}): {}", last_line(&said));
         parse(&String::from_utf8_lossy(&said), disk, sector).with_context(|| format!("the table of {disk}"))
     }
@@ -58,10 +60,10 @@ impl Desk<'_> {
 
     fn write(&self, piece: &Piece, args: &[&str], script: &str) -> Result<()> {
         let (input, log, number) = (self.file("sfdisk.in"), self.file("sfdisk.log"), piece.number.to_string());
-        fs::write(&input, script).with_context(|| format!("writing {input}"))?;
+        newfile::write(&input, script.as_bytes(), newfile::PRIVATE, Lasting::Run)?;
         let args = [args, &WRITE, &["-N", &number, &piece.disk]].concat();
         let code = program::run_fed("sfdisk", &args, &input, &log)?;
-        let said = fs::read(&log).unwrap_or_default();
+        let said = files::tail(&log);
         ensure!(code == 0, "sfdisk ended with {code} on {}: {}", piece.disk, last_line(&said));
         let written = fs::File::open(&piece.disk).and_then(|disk| disk.sync_all());
         written.with_context(|| format!("syncing {}", piece.disk))

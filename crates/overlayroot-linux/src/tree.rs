@@ -3,11 +3,13 @@
 //! into nothing that is mounted below.
 
 use crate::store::{copy_attributes, copy_times};
+use crate::{files, newfile};
 use anyhow::{Context, Result};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, mknodat, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid, XattrFlags, chownat, mknodat};
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -80,10 +82,8 @@ pub fn node(from: impl AsRef<Path>, metadata: &Metadata, to: impl AsRef<Path>) -
 
 fn file(from: &Path, to: &Path) -> Result<()> {
     let context = || format!("copying {} to {}", from.display(), to.display());
-    let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let mut source = File::from(openat(CWD, from, read, Mode::empty()).with_context(context)?);
-    let write = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let mut target = File::from(openat(CWD, to, write, Mode::from_raw_mode(0o600)).with_context(context)?);
+    let mut source = files::open(from).with_context(context)?;
+    let mut target = newfile::inside(CWD, to.as_os_str().as_bytes()).with_context(context)?;
     io::copy(&mut source, &mut target).map(|_| ()).with_context(context)
 }
 
@@ -114,8 +114,7 @@ mod tests {
         fs::create_dir_all(from.join("deep/er")).unwrap();
         fs::create_dir(&to).unwrap();
         fs::write(from.join("deep/er/file"), "text").unwrap();
-        let odd = std::os::unix::ffi::OsStrExt::from_bytes(b"not \xff UTF-8");
-        let odd: &std::ffi::OsStr = odd;
+        let odd = std::ffi::OsStr::from_bytes(b"not \xff UTF-8");
         fs::write(from.join(odd), "odd").unwrap();
         fs::hard_link(from.join("deep/er/file"), from.join("same")).unwrap();
         symlink("nowhere/at all", from.join("link")).unwrap();

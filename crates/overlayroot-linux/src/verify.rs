@@ -4,11 +4,11 @@
 //! mount(2) reports success also where it mounted read-only (work directory not clean) or cut the
 //! options at one page.
 
-use crate::{mounts, store};
+use crate::{mounts, newfile, store};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::mountinfo;
 use overlayroot_core::step::Overlay;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write;
 
 /// Type, source, layers, and a file written and removed.
@@ -34,8 +34,7 @@ pub fn verify(want: &Overlay) -> Result<()> {
 fn write_probe(at: &str) -> Result<()> {
     let path = format!("{at}/.overlayroot-rs.probe");
     let context = || format!("writing a file into {at}");
-    let _ = fs::remove_file(&path);
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).with_context(context)?;
+    let mut file = newfile::fresh(&path)?;
     // One page, so that a file system without a free block shows.
     let written = file.write_all(&[0; 4096]).with_context(context);
     let removed = fs::remove_file(&path).with_context(|| format!("removing {path}"));

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A program that runs for long: how far it is, and whether somebody wants an end of it.
 
+use crate::newfile;
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -65,7 +66,7 @@ impl Held {
 /// Where it can't be started; [`Stopped`], the program being dead then.
 pub fn run(command: &mut Command, log: &str, held: &Held, look: &mut dyn FnMut(u32)) -> Result<i32> {
     let context = || format!("running {}", command.get_program().to_string_lossy());
-    let (what, file) = (context(), File::create(log).with_context(context)?);
+    let (what, file) = (context(), newfile::fresh(log).with_context(context)?);
     let errors = file.try_clone().with_context(|| what.clone())?;
     let spawned = command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn();
     let mut child = spawned.with_context(|| what.clone())?;

@@ -10,7 +10,6 @@ mod download;
 
 use crate::fault::{At, Fault, Result, io};
 use crate::fetch::Bounds;
-use crate::run::scratch;
 use cache::Cache;
 use download::{Source, download, whole};
 use overlayroot_core::config::Config;
@@ -22,10 +21,9 @@ use overlayroot_core::url::told;
 use overlayroot_core::{image as checked, paths};
 use overlayroot_linux::loopdev::{Calls, attach};
 use overlayroot_linux::room::room;
-use overlayroot_linux::{image, mounts};
+use overlayroot_linux::{files, image, mounts, newfile};
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -59,7 +57,7 @@ pub struct Job {
 /// Why there is none.
 pub fn run(job: &Job) -> Result<()> {
     mounts::make_dir(paths::PRIVATE).map_err(io)?;
-    let lock = File::create(LOCK).at(|| format!("making {LOCK}"))?;
+    let lock = newfile::lock_file(LOCK).map_err(io)?;
     let free = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
     if !free || Path::new(paths::FETCHED).exists() {
         return Ok(());
@@ -113,15 +111,13 @@ fn wanted(job: &Job, source: &Source) -> Result<Option<(String, String)>> {
     }
     let url = sum_url(&job.url);
     let beside = Source { told: told(&url), url, ..source.clone() };
-    let file = scratch("/tmp")?;
+    let file = newfile::nameless("/tmp").at(|| "making a file in /tmp".to_owned())?;
     let bounds = Bounds { total: 60, retry: source.seconds.0, stall: source.seconds.1, bytes: MOST_SUM };
     if download(&beside, &file, bounds, true)?.is_none() {
         return Ok(None);
     }
-    let (mut text, mut from) = (Vec::new(), &file);
-    std::io::Seek::rewind(&mut from)
-        .and_then(|()| from.read_to_end(&mut text))
-        .at(|| format!("reading {}", beside.told))?;
+    let text = std::io::Seek::rewind(&mut &file).and_then(|()| files::bytes(file, MOST_SUM));
+    let text = text.at(|| format!("reading {}", beside.told))?;
     let sum = sum_in(&String::from_utf8_lossy(&text), name(&job.url));
     if sum.is_none() {
         tracing::warn!("{} has no sum of the image", beside.told);
@@ -177,8 +173,7 @@ fn fill(cache: &Cache, source: &Source, sum: &str) -> Result<u64> {
 fn in_ram(source: &Source, fetched: &mut Fetched) -> Result<()> {
     fs::create_dir_all(RAM).at(|| format!("making {RAM}"))?;
     let path = format!("{RAM}/image");
-    let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
-    let file = file.at(|| format!("making {path}"))?;
+    let file = newfile::fresh(&path).map_err(io)?;
     tracing::info!("fetching {} into RAM", source.told);
     let sum = Some(fetched.sha256.as_str()).filter(|sum| !sum.is_empty());
     match whole(source, &file, ram(), sum) {

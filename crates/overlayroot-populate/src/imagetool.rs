@@ -7,9 +7,8 @@ use overlayroot_core::config::Config;
 use overlayroot_core::fetched::{self, HANDLER, PROGRAM, url_of};
 use overlayroot_core::paths;
 use overlayroot_linux::mounts::make_dir;
-use overlayroot_linux::{kmsg, log, populate, sources};
+use overlayroot_linux::{kmsg, log, newfile, populate, sources};
 use overlayroot_populate::image::{Job, run};
-use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -117,7 +116,7 @@ fn parse(name: &str) -> Result<Asked, lexopt::Error> {
 fn is_late(config: &Config, netroot: Option<&String>) -> bool {
     let named = config.image_sha256.value.is_some() && config.image_cache.value.is_some();
     let ours = netroot.is_some_and(|word| fetched::is_ours(word));
-    named && ours && make_dir(paths::PRIVATE).is_ok() && File::create_new(LATE).is_ok()
+    named && ours && make_dir(paths::PRIVATE).is_ok() && newfile::claim(LATE).is_ok()
 }
 
 fn seconds(text: &str) -> Result<(u64, u64), lexopt::Error> {

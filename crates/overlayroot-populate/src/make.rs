@@ -4,13 +4,13 @@
 use crate::fault::{At, Result, archive};
 use crate::reader::{Archive, Entry, Kind};
 use crate::tree;
+use overlayroot_linux::newfile;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, lgetxattr, linkat,
-    lsetxattr, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, lgetxattr, linkat,
+    lsetxattr, makedev, mkdirat, mknodat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
-use std::fs::File;
 use std::io::Read;
 
 /// The SELinux label.
@@ -33,10 +33,8 @@ pub fn node(parent: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<()> {
 /// A file with its bytes.
 pub fn file<R: Read>(parent: BorrowedFd<'_>, name: &[u8], entry: &Entry, from: &mut Archive<R>) -> Result<()> {
     let context = || format!("writing {}", entry.shown());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(parent, name, flags, Mode::RUSR | Mode::WUSR).at(context)?;
     let mut left = entry.size;
-    let (mut into, mut buffer) = (File::from(file), vec![0; 1 << 16]);
+    let (mut into, mut buffer) = (newfile::inside(parent, name).at(context)?, vec![0; 1 << 16]);
     while left > 0 {
         // A fault of the archive is told apart from one of the disk.
         let got = from.read(&mut buffer).at(|| "reading the archive".to_owned())?;

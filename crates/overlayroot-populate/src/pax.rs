@@ -23,6 +23,10 @@ pub struct Extended {
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// Most attributes of one entry, and most bytes of them: what a file system has room for, some times over.
+const MOST_ATTRIBUTES: usize = 256;
+const MOST_BYTES: usize = 1 << 20;
+
 /// Reads the records into `into`. What stands there and is not said again holds.
 ///
 /// # Errors
@@ -57,17 +61,26 @@ fn take(key: &[u8], value: &[u8], into: &mut Extended) -> Result<()> {
         b"gid" => into.gid = Some(number(key, value)?),
         b"mtime" => into.mtime = Some(time(value)?),
         // GNU tar --selinux; the kernel's value ends with a NUL.
-        b"RHT.security.selinux" => into.xattrs.push((b"security.selinux".to_vec(), [value, b"\0"].concat())),
+        b"RHT.security.selinux" => attribute(b"security.selinux", [value, b"\0"].concat(), into)?,
         _ if key.starts_with(b"SCHILY.acl.") => {
             return archive("it has access lists as text, which are not understood: make it without --acls");
         }
         _ if key.starts_with(b"GNU.sparse.") => return sparse(),
         _ => {
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                into.xattrs.retain(|(other, _)| other != name);
-                into.xattrs.push((name.to_vec(), value.to_vec()));
+                attribute(name, value.to_vec(), into)?;
             }
         }
+    }
+    Ok(())
+}
+
+fn attribute(name: &[u8], value: Vec<u8>, into: &mut Extended) -> Result<()> {
+    into.xattrs.retain(|(other, _)| other != name);
+    into.xattrs.push((name.to_vec(), value));
+    let bytes: usize = into.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if into.xattrs.len() > MOST_ATTRIBUTES || bytes > MOST_BYTES {
+        return archive(format!("an entry has {} attributes of {bytes} bytes", into.xattrs.len()));
     }
     Ok(())
 }

@@ -9,8 +9,16 @@ use std::io::Read;
 
 /// Longest extended header or long name: attributes have at most 64 KiB each.
 const MOST_EXTENDED: i64 = 1 << 20;
+/// Most of such headers before one entry: the two long names, the extended header and a volume's label, some twice.
+const MOST_HEADERS: u32 = 8;
+/// Most bytes of such headers in an archive, where there is nothing to be kept of them.
+const MOST_SAID: u64 = 1 << 30;
+/// Longest path, as for system calls (PATH_MAX).
+const MOST_PATH: usize = 4096;
+/// Deepest path. The kernel's overlay has no bound of its own; what people pack has some 30.
+const MOST_PARTS: usize = 256;
 /// What may follow the end: a tape's block, and then some.
-const MOST_BEHIND: u64 = 64 << 20;
+const MOST_BEHIND: u64 = 16 << 20;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +77,14 @@ pub struct Archive<R> {
     /// Bytes of the entry that nobody has read yet, and those that fill its last block.
     left: u64,
     pad: u64,
+    /// Bytes of the headers that said something of an entry to come.
+    said: u64,
 }
 
 impl<R: Read> Archive<R> {
     /// An archive from its beginning on.
     pub fn new(from: R) -> Self {
-        Self { from, left: 0, pad: 0 }
+        Self { from, left: 0, pad: 0, said: 0 }
     }
 
     /// The next entry; what is left of the one before is passed over.
@@ -83,7 +93,10 @@ impl<R: Read> Archive<R> {
     /// Where it can't be read, ends without its end, or is of a kind that is not understood.
     pub fn entry(&mut self) -> Result<Option<Entry>> {
         let (mut extended, mut name, mut link) = (Extended::default(), None, None);
-        loop {
+        for number in 0.. {
+            if number > MOST_HEADERS {
+                return archive(format!("it has more than {MOST_HEADERS} headers before one entry"));
+            }
             self.skip()?;
             let Some(block) = self.block()? else {
                 return Ok(None);
@@ -95,7 +108,7 @@ impl<R: Read> Archive<R> {
                 b'L' => name = Some(until_nul(self.extended(&header)?)),
                 b'K' => link = Some(until_nul(self.extended(&header)?)),
                 // A volume's label.
-                b'V' => self.begin(header.size()?),
+                b'V' => drop(self.extended(&header)?),
                 kind => {
                     let path = extended.path.take().or(name).unwrap_or_else(|| header.name());
                     let link = extended.link.take().or(link).unwrap_or_else(|| header.link());
@@ -103,6 +116,7 @@ impl<R: Read> Archive<R> {
                 }
             }
         }
+        early()
     }
 
     fn plain(&mut self, header: &Header<'_>, kind: u8, path: &[u8], link: Vec<u8>, more: Extended) -> Result<Entry> {
@@ -170,6 +184,10 @@ impl<R: Read> Archive<R> {
             return archive(format!("an extended header has {size} bytes"));
         }
         self.begin(size);
+        self.said = self.said.saturating_add(self.left);
+        if self.said > MOST_SAID {
+            return archive("its extended headers have more than 1 GiB");
+        }
         let mut data = Vec::new();
         self.by_ref().read_to_end(&mut data).at(|| "reading the archive".to_owned())?;
         Ok(data)
@@ -194,9 +212,18 @@ impl<R: Read> Archive<R> {
             return Ok(Some(block));
         }
         // To its very end, for a compressed one has its checksum there.
-        let mut rest = self.from.by_ref().take(MOST_BEHIND);
-        let much = std::io::copy(&mut rest, &mut std::io::sink()).at(|| "reading the archive".to_owned())?;
-        if much < MOST_BEHIND { Ok(None) } else { archive("it goes on behind its end") }
+        let (mut piece, mut much) = (vec![0; 1 << 16], 0);
+        while much < MOST_BEHIND {
+            let got = self.from.read(&mut piece).at(|| "reading the archive".to_owned())?;
+            if got == 0 {
+                return Ok(None);
+            }
+            if piece.get(..got).unwrap_or_default().iter().any(|byte| *byte != 0) {
+                break;
+            }
+            much += got as u64;
+        }
+        archive("it goes on behind its end")
     }
 }
 
@@ -243,8 +270,11 @@ fn narrow(value: i64, path: &[u8]) -> Result<u32> {
 /// The parts of a path from the archive's root on.
 ///
 /// # Errors
-/// One that is absolute, climbs, or has a NUL in it.
+/// One that is absolute, climbs, has a NUL in it, or more than 4096 bytes or 256 parts.
 pub fn parts(path: &[u8], what: &str) -> Result<Vec<Vec<u8>>> {
+    if path.len() > MOST_PATH {
+        return archive(format!("{what} has {} bytes: {}…", path.len(), shown(path.get(..64).unwrap_or_default())));
+    }
     if path.starts_with(b"/") {
         return archive(format!("{what} is absolute: {}", shown(path)));
     }
@@ -255,6 +285,9 @@ pub fn parts(path: &[u8], what: &str) -> Result<Vec<Vec<u8>>> {
     let parts: Vec<Vec<u8>> = parts.map(<[u8]>::to_vec).collect();
     if path.is_empty() || parts.iter().any(|part| part == b"..") {
         return archive(format!("{what} leads out of the archive's root: {}", shown(path)));
+    }
+    if parts.len() > MOST_PARTS {
+        return archive(format!("{what} has {} parts: {}…", parts.len(), shown(path.get(..64).unwrap_or_default())));
     }
     Ok(parts)
 }

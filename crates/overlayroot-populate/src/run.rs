@@ -9,10 +9,10 @@ use crate::reader::Archive;
 use crate::unpack::{RESERVE, Unpack};
 use overlayroot_core::populate::Marker;
 use overlayroot_linux::image::checksum;
+use overlayroot_linux::newfile::nameless;
 use overlayroot_linux::room::room;
 use overlayroot_linux::{reset, sources, store, sweep};
-use rustix::fs::{CWD, Mode, OFlags, XattrFlags, openat, syncfs};
-use rustix::io::Errno;
+use rustix::fs::{XattrFlags, syncfs};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Seek, SeekFrom};
 
@@ -75,28 +75,12 @@ fn local(job: &Job) -> Result<File> {
 }
 
 fn fetched(job: &Job) -> Result<File> {
-    let file = scratch(&job.scratch)?;
+    let file = nameless(&job.scratch).at(|| format!("making a file in {}", job.scratch))?;
     let free = room(&job.scratch).map_or(u64::MAX, |room| room.available);
     let (total, retry, stall) = job.seconds;
     let bounds = Bounds { total, retry, stall, bytes: free.saturating_sub(RESERVE).max(1) };
     fetch(&job.source, job.proxy.as_deref(), &job.told, &file, bounds)?;
     Ok(file)
-}
-
-/// A file without a name: nothing is left of it, whatever happens.
-pub(crate) fn scratch(directory: &str) -> Result<File> {
-    let context = || format!("making a file in {directory}");
-    let flags = OFlags::RDWR | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR;
-    match openat(CWD, directory, flags | OFlags::TMPFILE, mode) {
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
-        result => return result.at(context).map(File::from),
-    }
-    let path = format!("{directory}/populate.tar");
-    overlayroot_linux::files::remove(&path).map_err(io)?;
-    let file = openat(CWD, &path, flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW, mode).at(context)?;
-    fs::remove_file(&path).at(context)?;
-    Ok(File::from(file))
 }
 
 fn sum(file: &File) -> Result<String> {

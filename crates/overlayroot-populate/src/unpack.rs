@@ -9,12 +9,21 @@ use crate::tree::{self, Found};
 use overlayroot_linux::room::room;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, unlinkat, utimensat};
+use std::collections::BTreeMap;
 use std::io::Read;
 
 /// What stays free: the overlay needs a little to begin with.
 pub const RESERVE: u64 = 1 << 20;
 /// More entries than a whole distribution has.
 const MOST_ENTRIES: u64 = 1_000_000;
+/// A few bytes of a compressed archive can say the same entry as often as all others together.
+const MOST_REPEATED: u64 = 50_000;
+
+/// Device numbers have 12 and 20 bits (kernel: include/linux/kdev_t.h).
+const MAJORS: u32 = 1 << 12;
+const MINORS: u32 = 1 << 20;
+/// Most bytes of the names of directories whose times are to be set: some hundred thousand of them.
+const MOST_NAMES: usize = 32 << 20;
 
 /// The parts of a path.
 type Parts = Vec<Vec<u8>>;
@@ -25,7 +34,10 @@ pub struct Unpack {
     lower: OwnedFd,
     devices: bool,
     /// Times of directories, which change with what is made in them.
-    times: Vec<(Parts, (i64, u32))>,
+    times: BTreeMap<Parts, (i64, u32)>,
+    /// Bytes of their names.
+    names: usize,
+    repeated: u64,
     /// Entries so far.
     pub entries: u64,
     /// Entries with an attribute that the file system has no place for.
@@ -36,7 +48,7 @@ impl Unpack {
     /// Into the empty directory `into`, over the root at `lower`.
     pub fn new(into: &str, lower: &str, devices: bool) -> Result<Self> {
         let (into, lower) = (tree::root(into)?, tree::root(lower)?);
-        Ok(Self { into, lower, devices, times: Vec::new(), entries: 0, lost: 0 })
+        Ok(Self { into, lower, devices, times: BTreeMap::new(), names: 0, repeated: 0, entries: 0, lost: 0 })
     }
 
     /// The whole archive.
@@ -51,7 +63,7 @@ impl Unpack {
             }
             self.entry(entry, from)?;
         }
-        // In order: what is said last of a directory holds.
+        // What is said last of a directory holds.
         for (path, time) in &self.times {
             let Some((name, parents)) = path.split_last() else { continue };
             let parent = self.way(parents)?;
@@ -84,11 +96,12 @@ impl Unpack {
             entry.xattrs.extend(label.map(|label| (make::LABEL.as_bytes().to_vec(), label)));
         }
         match (there, entry.kind) {
-            (Found::Directory(_), Kind::Directory) => {}
+            (Found::Directory(_), Kind::Directory) => self.again()?,
             (Found::Missing, Kind::File) => self.file(&parent, name, &entry, from)?,
             (Found::Missing, _) => make::node(parent.as_fd(), name, &entry)?,
             (Found::Other(kind), _) if same(kind, entry.kind) => {
                 // Said twice, as tar --append does: the last one holds.
+                self.again()?;
                 unlinkat(&parent, name.as_slice(), AtFlags::empty()).at(|| format!("replacing {}", entry.shown()))?;
                 match entry.kind {
                     Kind::File => self.file(&parent, name, &entry, from)?,
@@ -98,10 +111,30 @@ impl Unpack {
             _ => return archive(format!("{} is in it twice, as different things", entry.shown())),
         }
         if entry.kind == Kind::Directory {
-            self.times.push((path.clone(), entry.mtime));
+            self.time(path.clone(), entry.mtime)?;
         }
         self.lost += u64::from(make::dress(parent.as_fd(), name, &entry)?);
         Ok(())
+    }
+
+    /// A name that is there: some programs say a directory twice, and what was appended is said again.
+    fn again(&mut self) -> Result<()> {
+        self.repeated += 1;
+        match self.repeated > MOST_REPEATED {
+            true => archive(format!("more than {MOST_REPEATED} of its entries are in it more than once")),
+            false => Ok(()),
+        }
+    }
+
+    fn time(&mut self, path: Parts, time: (i64, u32)) -> Result<()> {
+        let bytes: usize = path.iter().map(|part| part.len() + size_of::<Vec<u8>>()).sum();
+        if self.times.insert(path, time).is_none() {
+            self.names += bytes;
+        }
+        match self.names > MOST_NAMES {
+            true => archive("the names of its directories are too many and too long"),
+            false => Ok(()),
+        }
     }
 
     /// What an entry may be, apart from where it stands.
@@ -109,6 +142,11 @@ impl Unpack {
         let node = matches!(entry.kind, Kind::Char | Kind::Block | Kind::Fifo);
         if node && !self.devices {
             return archive(format!("{} is a device or pipe, which only the option devices allows", entry.shown()));
+        }
+        let (major, minor) = entry.device;
+        if matches!(entry.kind, Kind::Char | Kind::Block) && (major >= MAJORS || minor >= MINORS) {
+            // mknod(2) cuts them off: 4096 would be 0, and so a whiteout.
+            return archive(format!("{} is a device {major}:{minor}, which no kernel has", entry.shown()));
         }
         if matches!(entry.kind, Kind::Char | Kind::Block) && entry.device == (0, 0) {
             return archive(format!("{} is a device 0:0, by which an overlay hides what is below", entry.shown()));
@@ -221,7 +259,9 @@ impl Unpack {
                     let whole = path.get(..=index).unwrap_or_default();
                     let like = tree::lower(self.lower.as_fd(), whole)?;
                     let (made, time) = make::parent(at.as_fd(), part, like.as_ref())?;
-                    self.times.extend(like.map(|_| (whole.to_vec(), time)));
+                    if like.is_some() {
+                        self.time(whole.to_vec(), time)?;
+                    }
                     made
                 }
             };

@@ -7,6 +7,7 @@
 
 pub mod cost;
 pub mod forge;
+pub mod hostile;
 pub mod http;
 pub mod old_kernel;
 pub mod schema;

@@ -85,10 +85,14 @@ struct Saved {
 impl Saved {
     fn restore(&self) -> Result<()> {
         match &self.text {
-            Some(text) if std::fs::read(&self.path).ok().as_ref() != Some(text) => bootfile::replace(&self.path, text),
+            Some(text) if self.now().as_ref() != Some(text) => bootfile::replace(&self.path, text),
             Some(_) => Ok(()),
             None => bootfile::remove(&self.path),
         }
+    }
+
+    fn now(&self) -> Option<Vec<u8>> {
+        bootfile::read("/", self.path.to_str()?).ok().flatten()
     }
 }
 

@@ -7,7 +7,7 @@ use overlayroot_core::facts::Node;
 use overlayroot_core::git::{self, Asked};
 use overlayroot_core::paths::PULL_ASKED;
 use overlayroot_core::record::Record;
-use overlayroot_linux::{identity, sources};
+use overlayroot_linux::{files, identity, sources};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -49,7 +49,8 @@ fn of_record(record: Option<&Record>) -> Result<Option<Asked>, String> {
         return Ok(None);
     };
     // What the record does not tell is for root, who alone can pull.
-    let written = fs::read_to_string(PULL_ASKED).unwrap_or_else(|_| requested.git.clone());
+    let written = files::read_small(PULL_ASKED).ok().and_then(|text| String::from_utf8(text).ok());
+    let written = written.unwrap_or_else(|| requested.git.clone());
     let git = git::parse(&written).map_err(|problem| problem.to_string())?;
     let verify = git::parse_verify(&requested.git_verify).map_err(|problem| problem.to_string())?;
     Ok(git.map(|git| Asked { git, verify, origin: "configuration of the initramfs".to_owned() }))

@@ -3,17 +3,14 @@
 //! no shell sees it, nothing is asked of a terminal, and nothing of the repository is run.
 
 use super::Failure;
+use super::bounded::{Stopped, fits, run};
 use super::scripts::{HOME, PATH};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use overlayroot_core::git::{full_names, is_commit_id, must_be_tag, transports};
 use overlayroot_core::issue::shown;
 use overlayroot_core::pull::signer;
 use overlayroot_core::url::told_by;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -194,7 +191,7 @@ impl Repository {
         let setting = format!("gpg.ssh.allowedSignersFile={file}");
         let mut command = self.git(&["-c", &setting, verb, "--raw"]);
         command.arg(if fetched.is_tag { ASKED } else { &fetched.commit });
-        let output = run(command, None).map_err(refused)?;
+        let output = run(command, &self.dir, Instant::now() + LEAST).map_err(|stopped| refused(stopped.text()))?;
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let signer = signer(&said).filter(|_| output.status.success()).ok_or_else(|| {
             let said = if said.trim().is_empty() { "no signature".to_owned() } else { first_lines(&said) };
@@ -213,17 +210,24 @@ impl Repository {
 
     /// Puts the files of the commit into the directory.
     pub fn checkout(&self, commit: &str) -> Result<(), Failure> {
+        // Little that was fetched can be much: the same file under a thousand names.
+        let list = self.local(&["ls-tree", "-r", "-l", "-z", "--full-tree", commit]);
+        let list = list.map_err(|text| Failure::new("too-large", text))?;
+        fits(list.as_bytes()).map_err(|text| Failure::new("too-large", text))?;
         let args = ["checkout", "--quiet", "--force", "--detach", commit];
         self.local(&args).map(drop).map_err(|text| Failure::new("place", text))
     }
 
     fn remote(&self, args: &[&str]) -> Result<Output, Trouble> {
         let until = self.until.max(Instant::now() + LEAST);
-        run(self.git(args), Some(until)).map_err(Trouble::Again)
+        run(self.git(args), &self.dir, until).map_err(|stopped| match stopped {
+            Stopped::Early(text) => Trouble::Again(text),
+            Stopped::Large(text) => Trouble::Never(Failure::new("too-large", text)),
+        })
     }
 
     fn local(&self, args: &[&str]) -> Result<String, String> {
-        let output = run(self.git(args), None)?;
+        let output = run(self.git(args), &self.dir, Instant::now() + LEAST).map_err(Stopped::text)?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             false => Err(self.complaint(&output)),
@@ -278,28 +282,6 @@ fn no_tag(name: &str) -> String {
 fn no_such(reference: Option<&str>, why: &str) -> Trouble {
     let reference = reference.unwrap_or("HEAD");
     Trouble::Never(Failure::new("no-such-ref", format!("{reference} {why}")))
-}
-
-/// Runs it to its end, which comes at `until`.
-fn run(mut command: Command, until: Option<Instant>) -> Result<Output, String> {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.map_err(|error| format!("git: {error}"))?;
-    let pid = i32::try_from(child.id()).map(Pid::from_raw).map_err(|error| error.to_string())?;
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(child.wait_with_output()));
-    let far = Duration::from_secs(u64::from(u32::MAX));
-    let left = until.map_or(far, |until| until.saturating_duration_since(Instant::now()));
-    if let Ok(output) = receiver.recv_timeout(left) {
-        return output.map_err(|error| format!("git: {error}"));
-    }
-    // At the first it ends what it has started.
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let _ = kill(pid, signal);
-        if receiver.recv_timeout(Duration::from_secs(5)).is_ok() {
-            break;
-        }
-    }
-    Err("git took too long and was stopped".to_owned())
 }
 
 fn first_lines(text: &str) -> String {

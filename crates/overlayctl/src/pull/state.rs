@@ -8,7 +8,8 @@ use nix::fcntl::{Flock, FlockArg};
 use overlayroot_core::pulled::{Outcome, Pulled, SCHEMA, Why};
 use overlayroot_core::{paths, url};
 use overlayroot_linux::store::write_atomic;
-use std::fs::{self, File, OpenOptions};
+use overlayroot_linux::{files, newfile};
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -81,8 +82,7 @@ fn now() -> u64 {
 /// Where another holds it.
 pub fn lock() -> Result<Flock<File>> {
     fs::create_dir_all(paths::STATE_DIR).context("making the directory of the record")?;
-    let open = || OpenOptions::new().write(true).create(true).truncate(false).open(paths::PULL_LOCK);
-    let mut file = open().with_context(|| format!("opening {}", paths::PULL_LOCK))?;
+    let mut file = newfile::lock_file(paths::PULL_LOCK)?;
     // `running` below holds it for a moment.
     for _ in 0..20 {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -95,7 +95,7 @@ pub fn lock() -> Result<Flock<File>> {
 }
 
 fn running() -> bool {
-    File::open(paths::PULL_LOCK).is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
+    newfile::is_held(paths::PULL_LOCK)
 }
 
 /// What became of this boot's pull; `None` where there was none.
@@ -104,11 +104,11 @@ fn running() -> bool {
 /// Where it can't be read, or has a schema this version does not know.
 pub fn read() -> Result<Option<Pulled>> {
     let path = paths::PULLED;
-    let text = match fs::read_to_string(path) {
+    let text = match files::read_small(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         other => other.with_context(|| format!("reading {path}"))?,
     };
-    let value: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("parsing {path}"))?;
+    let value: serde_json::Value = serde_json::from_slice(&text).with_context(|| format!("parsing {path}"))?;
     match value.get("schema").and_then(serde_json::Value::as_u64) {
         Some(schema) if schema == u64::from(SCHEMA) => {}
         other => bail!("{path} has schema {other:?}, this version reads {SCHEMA}"),

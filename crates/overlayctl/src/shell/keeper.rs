@@ -9,10 +9,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use overlayroot_core::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
 use overlayroot_core::servicing::{SCHEMA, Serviced, Target};
-use overlayroot_linux::servicing;
 use overlayroot_linux::watched::Held;
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use overlayroot_linux::{files, newfile, servicing, store};
+use std::fs::{self, File};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Opens the lower, runs the command in it, and closes it, whatever happens between.
@@ -66,8 +65,7 @@ fn serve(target: &Target, command: &[String], held: &Held) -> Result<u8> {
 
 fn lock() -> Result<Flock<File>> {
     fs::create_dir_all(STATE_DIR).with_context(|| format!("making {STATE_DIR}"))?;
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(SHELL_LOCK);
-    let file = file.with_context(|| format!("opening {SHELL_LOCK}"))?;
+    let file = newfile::lock_file(SHELL_LOCK)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
         Err((_, Errno::EWOULDBLOCK)) => bail!("another overlayctl shell is open"),
@@ -77,13 +75,12 @@ fn lock() -> Result<Flock<File>> {
 
 /// Whether a shell is open now.
 pub fn is_open() -> bool {
-    File::open(SHELL_LOCK).is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
+    newfile::is_held(SHELL_LOCK)
 }
 
 /// What earlier shells of this boot left.
 pub fn state() -> Option<Serviced> {
-    let text = fs::read_to_string(SERVICED).ok()?;
-    serde_json::from_str(&text).ok().filter(|state: &Serviced| state.schema == SCHEMA)
+    serde_json::from_slice(&files::read_small(SERVICED).ok()?).ok().filter(|state: &Serviced| state.schema == SCHEMA)
 }
 
 fn now() -> u64 {
@@ -102,7 +99,5 @@ pub fn closed(restored: bool) -> Result<()> {
 }
 
 fn write(state: &Serviced) -> Result<()> {
-    let new = format!("{SERVICED}.new");
-    fs::write(&new, format!("{}\n", serde_json::to_string(state)?)).with_context(|| format!("writing {new}"))?;
-    fs::rename(&new, SERVICED).with_context(|| format!("renaming {new}"))
+    store::write_atomic(SERVICED, &format!("{}\n", serde_json::to_string(state)?))
 }

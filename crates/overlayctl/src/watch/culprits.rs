@@ -8,7 +8,7 @@ use overlayroot_core::levels::Resource;
 use overlayroot_core::paths;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_diff::{Stat, shown as shown_bytes};
-use overlayroot_linux::{store, upperfill};
+use overlayroot_linux::{files, store, upperfill};
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// So many are named.
 const MOST: usize = 5;
+/// Most bytes of a table.
+const MOST_SIZES: u64 = 64 << 20;
 /// A walk at a level ends after this time with what it has seen.
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -43,7 +45,8 @@ pub struct Found {
 impl Culprits {
     /// Takes the table of this boot, or has it made by a thread with the least of CPU and disk.
     pub fn begin(upper: &str) -> Self {
-        let stored = std::fs::read_to_string(paths::SIZES).ok();
+        let stored = files::read(paths::SIZES, MOST_SIZES).ok();
+        let stored = stored.and_then(|text| String::from_utf8(text).ok());
         if let Some(begin) = stored.as_deref().and_then(Sizes::parse) {
             return Self { thread: None, begin: Some(begin) };
         }

@@ -7,7 +7,7 @@ use overlayroot_core::issue::plain;
 use overlayroot_core::journal::{SOCKET, entry, message_id, priority};
 use overlayroot_core::levels::FillLevel;
 use overlayroot_core::paths;
-use overlayroot_linux::kmsg;
+use overlayroot_linux::{kmsg, store};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -77,9 +77,10 @@ pub fn motd(text: Option<&str>) {
         return;
     };
     let directory = Path::new(paths::MOTD).parent().unwrap_or(Path::new("/run"));
-    let written = fs::create_dir_all(directory).and_then(|()| fs::write(paths::MOTD, plain(text)));
+    let written =
+        fs::create_dir_all(directory).map_err(Into::into).and_then(|()| store::write_atomic(paths::MOTD, &plain(text)));
     if let Err(error) = written {
-        eprintln!("overlayctl: writing {}: {error}", paths::MOTD);
+        eprintln!("overlayctl: writing {}: {error:#}", paths::MOTD);
     }
 }
 

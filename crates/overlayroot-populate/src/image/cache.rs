@@ -11,11 +11,14 @@ use overlayroot_core::{facts, paths, refusal};
 use overlayroot_linux::image::checksum;
 use overlayroot_linux::mounts::MsFlags;
 use overlayroot_linux::room::room;
-use overlayroot_linux::{device, fsck, mounts, reset};
+use overlayroot_linux::{device, files, fsck, mounts, newfile, reset, sweep};
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::time::Duration;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::time::{Duration, Instant};
+
+/// How long a boot removes what is in the way.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// A mounted cache.
 pub(super) struct Cache {
@@ -80,18 +83,19 @@ impl Cache {
     /// Bytes of the image with this sum, read to its end. One that does not fit is removed.
     pub(super) fn find(&self, sum: &str) -> Option<u64> {
         let path = self.path(sum);
-        let file = match plain(&path) {
+        let file = match files::open(path.as_str()) {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             result => result,
         };
-        let read = file.map_err(Into::into).and_then(|file| checksum(file, &path));
+        let whole = file.and_then(|file| if has_holes(&file)? { Err(holes()) } else { Ok(file) });
+        let read = whole.map_err(Into::into).and_then(|file| checksum(file, &path));
         let wrong = match read {
             Ok((bytes, is)) if is == sum => return Some(bytes),
             Ok((bytes, is)) => format!("it has {is} now ({bytes} bytes)"),
             Err(error) => format!("{error:#}"),
         };
         tracing::warn!("the image kept on {} does not fit: {wrong}; it is fetched again", self.told);
-        if let Err(error) = fs::remove_file(&path) {
+        if let Err(error) = take_away(&path) {
             tracing::warn!("{path} could not be removed: {error}");
         }
         None
@@ -126,7 +130,7 @@ impl Cache {
         for entry in fs::read_dir(&self.directory).at(context)? {
             let path = entry.at(context)?.path();
             if path.to_string_lossy().ends_with(end) {
-                fs::remove_file(&path).at(|| format!("removing {}", path.display()))?;
+                take_away(&path.to_string_lossy())?;
                 removed += 1;
             }
         }
@@ -141,9 +145,7 @@ impl Cache {
     /// A new file for the image with this sum.
     pub(super) fn part(&self, sum: &str) -> Result<File> {
         let path = format!("{}/{sum}.part", self.directory);
-        let mut options = File::options();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        options.open(&path).at(|| format!("making {path}"))
+        newfile::fresh(&path).map_err(crate::fault::io)
     }
 
     /// Gives the file its name, once it is on the disk.
@@ -173,14 +175,26 @@ fn fault(word: &'static str, text: String) -> Fault {
     Fault { word, text }
 }
 
-/// Opens a file that is no link, device or pipe.
-fn plain(path: &str) -> std::io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = File::options().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no plain file")),
+/// What was fetched has none, and one of a few bytes can be as long as takes hours to read.
+fn has_holes(file: &File) -> std::io::Result<bool> {
+    const SLACK: u64 = 1 << 20;
+    let metadata = file.metadata()?;
+    Ok(metadata.len() > metadata.blocks().saturating_mul(512).saturating_add(SLACK))
+}
+
+fn holes() -> std::io::Error {
+    std::io::Error::new(ErrorKind::InvalidData, "it has holes")
+}
+
+/// Removes whatever has the name.
+fn take_away(path: &str) -> Result<()> {
+    let context = || format!("removing {path}");
+    if !fs::symlink_metadata(path).at(context)?.is_dir() {
+        return fs::remove_file(path).at(context);
     }
+    let end = Instant::now() + LONGEST;
+    sweep::empty(path, &mut || Instant::now() >= end).map_err(crate::fault::io)?;
+    fs::remove_dir(path).at(context)
 }
 
 fn found(asked: &Device, config: &Config) -> Result<facts::Device> {

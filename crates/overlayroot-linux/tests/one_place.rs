@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Files are made and read in one place each: a name that others can have taken is handled there, and nowhere else.
+#![allow(missing_docs, clippy::panic, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What makes a file, or could.
+const MAKES: [&str; 11] = [
+    "File::create",
+    "create_new(",
+    ".create(true",
+    "fs::write(",
+    "fs::copy(",
+    "OFlags::CREATE",
+    "OFlags::TMPFILE",
+    "O_CREAT",
+    "O_TMPFILE",
+    ".truncate(true",
+    "OpenOptions::new().append",
+];
+/// What reads a whole file without a bound, waits for a pipe, or follows a link.
+const READS: [&str; 3] = ["fs::read(", "fs::read_to_string(", "read_to_end("];
+/// The kernel's own files: nobody else can put anything in their place.
+const KERNEL: [&str; 4] = ["\"/proc/", "\"/sys/", "queue(node", "/sys/class"];
+/// Where it is done, or why not there.
+const MAKER: &str = "overlayroot-linux/src/newfile.rs";
+const READERS: [(&str, &str); 5] = [
+    ("overlayroot-linux/src/files.rs", "the one place"),
+    ("overlayroot-linux/src/selinux.rs", "below /sys/fs/selinux and /proc"),
+    ("overlayroot-linux/src/disk_probe.rs", "below /sys"),
+    ("overlayctl/src/diff/patch.rs", "an open file, bounded"),
+    ("overlayroot-populate/src/reader.rs", "a stream, bounded"),
+];
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => sources(&path, found),
+            false => found.push(path),
+        }
+    }
+}
+
+/// Lines of the product with what is in them: no tests, no comments.
+fn lines(mut look: impl FnMut(&str, usize, &str)) {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&crates).unwrap() {
+        sources(&entry.unwrap().path().join("src"), &mut found);
+    }
+    assert!(found.len() > 150, "{} files", found.len());
+    for path in found {
+        let name = path.strip_prefix(&crates).unwrap().to_str().unwrap();
+        if name.ends_with("tests.rs") || name.contains("/tests/") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let product = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for (number, line) in product.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            look(name, number + 1, line);
+        }
+    }
+}
+
+#[test]
+fn nothing_else_makes_a_file() {
+    let mut made = Vec::new();
+    lines(|name, number, line| {
+        if name != MAKER && MAKES.iter().any(|word| line.contains(word)) {
+            made.push(format!("{name}:{number}: {}", line.trim()));
+        }
+    });
+    assert!(made.is_empty(), "not by {MAKER}:\n{}", made.join("\n"));
+}
+
+#[test]
+fn nothing_else_reads_a_file_without_a_bound() {
+    let mut read = Vec::new();
+    lines(|name, number, line| {
+        let kernel = KERNEL.iter().any(|place| line.contains(place));
+        let allowed = READERS.iter().any(|(reader, _)| *reader == name);
+        if !kernel && !allowed && READS.iter().any(|word| line.contains(word)) {
+            read.push(format!("{name}:{number}: {}", line.trim()));
+        }
+    });
+    assert!(read.is_empty(), "not by overlayroot_linux::files:\n{}", read.join("\n"));
+}
