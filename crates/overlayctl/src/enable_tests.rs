@@ -97,7 +97,7 @@ fn a_write_that_fails_puts_the_others_back() {
     let entry = "linux /a\noptions root=x\n";
     let dir = made(&[("boot/loader/entries/a.conf", entry), ("etc/kernel/cmdline", "root=x\n")]);
     // the new file of the last edit can't be made: a directory has its name
-    fs::create_dir_all(dir.path().join("etc/dracut.conf.d/50-overlayroot-rs.conf.overlayctl-new")).unwrap();
+    fs::create_dir_all(dir.path().join("etc/dracut.conf.d/50-overlayroot-rs.conf.new")).unwrap();
     let before = files(dir.path());
     let asked = Enable { arguments: Vec::new(), common: common(dir.path(), false) };
     let error = format!("{:#}", enable(&asked).unwrap_err());

@@ -42,7 +42,7 @@ fn a_read_only_partition_is_written_and_read_only_again() {
 
         // a failure leaves file and mount as they were, too
         run("mount", &["-o", "remount,rw", "/boot/firmware"]);
-        fs::create_dir("/boot/firmware/cmdline.txt.overlayctl-new").unwrap();
+        fs::create_dir("/boot/firmware/cmdline.txt.new").unwrap();
         run("mount", &["-o", "remount,ro", "/boot/firmware"]);
         let output = stage.command("overlayctl").args(["enable", "--boot-loader", "cmdline.txt"]).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{}", said(&output));

@@ -109,7 +109,9 @@ impl Host {
         let said = machine::read(&log);
         fs::remove_dir_all(&dir)?;
         if !said.contains("Kernel panic") {
-            bail!("KVM is there and does not work: a kernel got to {:?} in {PATIENCE:?}", host::tail(&said, 1));
+            let last = host::tail(&said, 1);
+            let last = if last.trim().is_empty() { "nothing" } else { last.trim() };
+            bail!("KVM is there and does not work: in {PATIENCE:?} a kernel said {last}");
         }
         Ok(())
     }

@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_size_of_a_commit() {
-        let list = b"100644 blob 0123      12\ta\0160000 commit 4567       -\tb\0100644 blob 89ab 400000000\tc\0";
+        let list = b"100644 blob 0123      12\ta\x00160000 commit 4567       -\tb\x00100644 blob 89ab 400000000\tc\0";
         assert!(fits(list).is_ok() && fits(b"").is_ok());
         let twice = [&list[..], list].concat();
         assert!(fits(&twice).unwrap_err().contains("no more than"));
