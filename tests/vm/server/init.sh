@@ -6,7 +6,11 @@
 /bin/busybox mount -t sysfs sysfs /sys
 /bin/busybox mount -t devtmpfs devtmpfs /dev
 for module in virtio_pci virtio_blk overlay; do
-    /bin/busybox modprobe $module
+    /bin/busybox modprobe -q $module
+done
+# its disks have the names that they have in QEMU
+for disk in a b c; do
+    [ ! -b /dev/ubd$disk ] || /bin/busybox ln -s ubd$disk /dev/vd$disk
 done
 /bin/busybox mount -t ext4 -o ro,noload /dev/vda /lower
 /bin/busybox mount -t tmpfs tmpfs /ram

@@ -16,13 +16,11 @@ mounts() { # what systemd would mount
 }
 
 network() {
+    nic=eth0
+    [ ! -e /sys/class/net/vec0 ] || nic=vec0
     ip link set lo up
-    ip link add br0 type bridge forward_delay 0
-    for nic in /sys/class/net/eth*; do
-        ip link set "${nic##*/}" master br0 up
-    done
-    ip addr add $address/24 dev br0
-    ip link set br0 up
+    ip addr add $address/24 dev $nic
+    ip link set $nic up
 }
 
 # What the guide's steps that need the internet, or are too slow here, leave behind: the node's root with its initramfs, and
@@ -55,7 +53,7 @@ node_arguments() {
 
 [ "${1-}" = systemd ] || mounts
 mkdir -p /export/root /srv/files /var/lib/nfs/sm /var/log/nginx
-for module in virtio_net virtio_console bridge nfsd nfsv3 ext4; do
+for module in virtio_net virtio_console nfsd nfsv3 ext4; do
     modprobe -q $module
 done
 network
@@ -82,7 +80,7 @@ stop_nfs() {
 start_dhcp() { # with TFTP
     {
         echo "port=0
-interface=br0
+interface=$nic
 dhcp-range=192.168.99.100,192.168.99.199,255.255.255.0,1h
 dhcp-authoritative
 enable-tftp
@@ -127,7 +125,7 @@ start_git() { # repositories below files/git
 }
 
 sent() { # bytes that went out
-    cat /sys/class/net/br0/statistics/tx_bytes
+    cat /sys/class/net/$nic/statistics/tx_bytes
 }
 
 sum() { # of every file, attribute and name in the export
@@ -135,10 +133,16 @@ sum() { # of every file, attribute and name in the export
         find . -xdev -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum) 2>&1
 }
 
-for port in /sys/class/virtio-ports/*; do
-    [ "$(cat "$port/name")" = commands ] && node=/dev/${port##*/}
-done
+if [ -b /dev/ubda ]; then
+    node=/dev/ttyS1
+else
+    for port in /sys/class/virtio-ports/*; do
+        [ "$(cat "$port/name")" = commands ] && node=/dev/${port##*/}
+    done
+fi
 exec 3<>"$node"
+# a terminal would echo, and put a carriage return before each newline
+[ ! -t 3 ] || stty raw -echo <&3
 echo "DONE 0" >&3
 while read -r line <&3; do
     echo "server: $line" >/dev/console

@@ -191,6 +191,7 @@ impl Bench<'_> {
             initrd: &set.initrd((CELL.initrd, case.variant, Engine::Qemu)),
             export: &set.root_disks(RootKind::Export).into_iter().next().context("no export")?,
             dir: &dir,
+            engine: Engine::Qemu,
             // NFS 4 servers tell clients apart by their names
             arguments: format!("{} ro {} systemd.hostname=node@NODE@", way.root, machine::blacklist(false)),
             measured: true,

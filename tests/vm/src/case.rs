@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cell::{Cell, Initrd, Suite, Variant};
 pub use crate::disk_spec::{Disk, FsKind};
-use crate::net::Net;
+use crate::net::{Net, Way};
 pub use crate::root_kind::RootKind;
 use crate::roots;
 
@@ -215,6 +215,8 @@ impl Case {
             ensure!(own, "`own_initrd` is read from an ext4 root that is kept");
         }
         self.net.iter().try_for_each(Net::validate)?;
+        let firmware = self.net.as_ref().is_some_and(|net| net.way != Way::Direct);
+        ensure!(!firmware || self.only_qemu, "a node that boots by itself needs firmware: `only_qemu`");
         self.disk.iter().try_for_each(Disk::validate)
     }
 

@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::engines::Engines;
 
-const TOOLS: [&str; 22] = [
+const TOOLS: [&str; 24] = [
     "make",
     "dpkg-buildpackage",
     "dpkg-deb",
@@ -22,6 +22,8 @@ const TOOLS: [&str; 22] = [
     "tar",
     "zstd",
     "unshare",
+    "nsenter",
+    "ip",
     "setpriv",
     "chroot",
     "mke2fs",

@@ -12,7 +12,8 @@ use crate::case::Stage;
 use crate::disk;
 use crate::engine::{self, Engine};
 use crate::engines::Accel;
-use crate::host::{self, Host};
+use crate::host::Host;
+use crate::net::{self, Cable};
 use crate::ram::{BALLOON, Ram};
 use crate::watch::Watch;
 
@@ -94,13 +95,11 @@ impl Default for Boot {
     }
 }
 
-/// A network card with its cable.
+/// A network card, and the machine's firmware, which user-mode Linux has not.
 #[derive(Clone, Debug)]
 pub struct Nic {
-    /// The socket at the other end of which is the server.
-    pub socket: PathBuf,
-    /// Its address.
-    pub mac: String,
+    /// Where it is plugged in.
+    pub cable: Cable,
     /// Serial number in the machine's firmware.
     pub serial: String,
     /// UUID there.
@@ -199,7 +198,8 @@ impl<'a> Machine<'a> {
     }
 
     fn command(&self, boot: &Boot, accel: Accel) -> Command {
-        let mut command = qemu(self.host, &self.dir, boot.memory, accel);
+        let cable = boot.nic.as_ref().map(|nic| &nic.cable);
+        let mut command = qemu(self.host, &self.dir, boot.memory, accel, cable);
         if boot.nic.as_ref().is_none_or(|nic| !nic.boots) {
             command.arg("-kernel").arg(&boot.kernel).arg("-initrd").arg(&boot.initrd);
             command.arg("-append").arg(arguments(&boot.cmdline));
@@ -250,15 +250,13 @@ fn arguments(cmdline: &str) -> String {
 }
 
 fn plug(command: &mut Command, nic: &Nic) {
-    let path = nic.socket.display();
-    command.args(["-netdev", &format!("stream,id=net,server=off,addr.type=unix,addr.path={path}")]);
     let rom = match (nic.boots, nic.uefi) {
         // OVMF has a driver of its own; a card that does not boot needs none, which saves a second
         (false, _) => ",romfile=",
         (true, true) => ",romfile=,bootindex=1",
         (true, false) => ",bootindex=1",
     };
-    command.args(["-device", &format!("virtio-net-pci,netdev=net,mac={}{rom}", nic.mac)]);
+    plug_in(command, &nic.cable, rom);
     command.args(["-smbios", &format!("type=1,serial={},uuid={}", nic.serial, nic.uuid)]);
     if nic.uefi {
         // none of them: QEMU's own error names the first
@@ -267,11 +265,16 @@ fn plug(command: &mut Command, nic: &Nic) {
     }
 }
 
-/// QEMU with a machine as every guest gets it, its RAM in MiB, without what it boots from.
-pub(crate) fn qemu(host: &Host, dir: &Path, memory: u32, accel: Accel) -> Command {
-    // a network namespace with nothing in it: what the guest sends goes nowhere
-    let mut command = host::tied(Path::new("unshare"));
-    command.args(["--net", "--"]).arg(&host.qemu);
+/// A card of QEMU's; `more` is what else its device is told.
+pub(crate) fn plug_in(command: &mut Command, cable: &Cable, more: &str) {
+    command.args(["-netdev", &format!("tap,id=net,ifname={},script=no,downscript=no", cable.tap)]);
+    command.args(["-device", &format!("virtio-net-pci,netdev=net,mac={}{more}", cable.mac)]);
+}
+
+/// QEMU with a machine as every guest gets it, its RAM in MiB, without what it boots from and without a card.
+pub(crate) fn qemu(host: &Host, dir: &Path, memory: u32, accel: Accel, cable: Option<&Cable>) -> Command {
+    let mut command = net::inside(cable);
+    command.arg(&host.qemu);
     command.env("TMPDIR", dir);
     let (accel, cpu) = match accel {
         Accel::Kvm => ("kvm", "host"),
@@ -317,6 +320,12 @@ mod tests {
         };
         let plain = line(&Boot::default());
         assert!(plain.contains(" -m 1024 ") && !plain.contains("balloon") && !plain.contains("-qmp"), "{plain}");
+        let cable = Cable { namespace: "/proc/7/ns/net".into(), tap: "tap2".into(), mac: "52:54:00:99:01:02".into() };
+        let nic = Nic { cable, serial: "SN2".into(), uuid: String::new(), boots: true, uefi: false };
+        let plugged = line(&Boot { nic: Some(nic), ..Boot::default() });
+        assert!(plugged.contains("--net=/proc/7/ns/net -- qemu ") && !plugged.contains("unshare"), "{plugged}");
+        assert!(plugged.contains("tap,id=net,ifname=tap2,") && plugged.contains(",bootindex=1"), "{plugged}");
+        assert!(!plugged.contains("-kernel") && plugged.contains("serial=SN2"), "{plugged}");
         let measured = line(&Boot { memory: 512, measured: true, ..Boot::default() });
         assert!(measured.contains(" -m 512 "), "{measured}");
         assert!(measured.contains("virtio-balloon-pci,id=balloon0") && measured.contains("-qmp unix:"), "{measured}");

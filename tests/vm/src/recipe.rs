@@ -175,9 +175,7 @@ impl Builder<'_> {
         let kernel = format!("boot/vmlinuz-{}", kernel_version(&temporary)?);
         fs::copy(temporary.join(kernel), self.dir.join("vmlinuz"))?;
         if let Ok(uml) = self.host.uml() {
-            let modules = temporary.join("usr/lib/modules").join(&uml.version);
-            host::run(Command::new("cp").arg("-r").arg(uml.modules()).arg(&modules))?;
-            host::run(Command::new("depmod").arg("-b").arg(&temporary).arg(&uml.version))?;
+            uml.install_modules(&temporary)?;
         }
         if self.flavour == Flavour::Selinux {
             self.label(&temporary)?;

@@ -140,9 +140,9 @@ impl Run<'_> {
         let (root, pristine) = self.root(set, &initrd)?;
         if let Some(net) = &case.net {
             let arguments = self.arguments();
-            let (host, dir) = (self.host, self.dir);
-            let stage =
-                net::Stage { host, case, net, set, initrd: &initrd, export: &root, dir, arguments, measured: false };
+            let (host, dir, engine) = (self.host, self.dir, self.job.engine);
+            let (initrd, export) = (&initrd, &root);
+            let stage = net::Stage { host, case, net, set, initrd, export, dir, engine, arguments, measured: false };
             return net::run(&stage, &mut |outcome, planned| self.judge(outcome, &planned.console));
         }
         let machine = Machine::new(self.host, self.dir)?;

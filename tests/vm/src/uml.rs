@@ -16,6 +16,7 @@ use crate::cpio;
 use crate::engine::{self, HOLDS};
 use crate::host::{self, Host};
 use crate::machine::{Boot, read};
+use crate::net::{self, Cable};
 use crate::roots;
 
 /// The newest suite: the programs of Debian 12 and 13 die on newer processors, which have more vector state than they
@@ -63,10 +64,14 @@ impl Uml {
         bail!("{}", why.join("; "))
     }
 
-    /// Its modules: `kernel` and the lists beside it.
-    #[must_use]
-    pub fn modules(&self) -> PathBuf {
-        self.root.join("usr/lib/uml/modules").join(&self.version)
+    /// Puts its modules into a root, beside those of the root's own kernel.
+    ///
+    /// # Errors
+    /// Those of cp(1) and depmod(8).
+    pub fn install_modules(&self, root: &Path) -> Result<()> {
+        let modules = self.root.join("usr/lib/uml/modules").join(&self.version);
+        host::run(Command::new("cp").arg("-r").arg(modules).arg(root.join("usr/lib/modules").join(&self.version)))?;
+        host::run(Command::new("depmod").arg("-b").arg(root).arg(&self.version)).map(drop)
     }
 
     /// Whether a guest can say a word and end.
@@ -88,7 +93,7 @@ impl Uml {
             ("/dev/.keep".to_owned(), Vec::new()),
         ]);
         fs::write(dir.join("initrd.img"), cpio::pack(&files))?;
-        let mut command = self.command(host, dir, 128);
+        let mut command = self.command(host, dir, 128, None);
         command.arg(format!("initrd={}", dir.join("initrd.img").display()));
         command.args(["rdinit=/bin/busybox", "--", "sh", "/init.sh"]);
         command.stdin(Stdio::null()).stdout(fs::File::create(dir.join("serial.log"))?);
@@ -108,32 +113,35 @@ impl Uml {
         Ok(())
     }
 
-    /// Its command, with RAM in MiB, without what it boots from. /dev/ttyS1 of the guest is `channel` in `dir`, and
-    /// /dev/ttyS2 is `files`.
-    pub(crate) fn command(&self, host: &Host, dir: &Path, memory: u32) -> Command {
-        let mut command = host::tied(Path::new("unshare"));
-        // a network namespace with nothing in it: what the guest sends goes nowhere
-        command.args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--propagation=private", "--"]);
+    /// Its command, with RAM in MiB and its network, without what it boots from. /dev/ttyS1 of the guest is `channel`
+    /// in `dir`, and /dev/ttyS2 is `files`.
+    pub(crate) fn command(&self, host: &Host, dir: &Path, memory: u32, cable: Option<&Cable>) -> Command {
+        let mut command = net::inside(cable);
+        command.args(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private", "--"]);
         command.arg(host.vm_dir().join("host/uml.sh")).arg(&self.root).arg(&host.work).arg(&host.images).arg(dir);
         command.arg("/usr/bin/linux.uml").arg(format!("seccomp={}", self.seccomp)).arg(format!("mem={memory}M"));
         command.args(["con0=null,fd:1", "con=null", "ssl=null", "ssl1=null,fd:3", "ssl2=null,fd:4"]);
         // 512 terminals of a kind that nobody uses any more: udev looks at each, twice, for half of a boot's time
         command.args(["console=tty0", "pty.legacy_count=0", "panic=-1", "noreboot", "umid=vm"]);
         command.arg(format!("uml_dir={}", dir.display()));
+        if let Some(cable) = cable {
+            // gro: a tap gives it segments as large as the sender's card was told, which it would cut off
+            command.arg(format!("vec0:transport=tap,ifname={},depth=64,gro=1,mac={}", cable.tap, cable.mac));
+        }
+        // logind starts over and over where the kernel has no graphics at all
+        command.args(["loglevel=6", "audit=0", "systemd.mask=systemd-logind.service"]);
         command
     }
 
     /// A boot's whole command.
     pub(crate) fn boot(&self, host: &Host, dir: &Path, boot: &Boot) -> Command {
-        let mut command = self.command(host, dir, boot.memory);
+        let mut command = self.command(host, dir, boot.memory, boot.nic.as_ref().map(|nic| &nic.cable));
         command.arg(format!("initrd={}", boot.initrd.display()));
         for (index, disk) in boot.disks.iter().enumerate().filter(|(_, disk)| disk.late.is_none()) {
             command.arg(attach(dir, index, &disk.path, disk.writable));
         }
         // only to be read
         command.arg(format!("ubd{HOLDS}r={}", dir.join("holds.img").display()));
-        // logind starts over and over where the kernel has no graphics at all
-        command.args(["loglevel=6", "audit=0", "systemd.mask=systemd-logind.service"]);
         let arguments = engine::names(engine::Engine::Uml, &boot.cmdline, &boot.disks);
         command.args(arguments.split_ascii_whitespace());
         command

@@ -91,6 +91,13 @@ fn what_shows_nothing_or_contradicts_itself_is_an_error() {
 }
 
 #[test]
+fn a_node_that_boots_by_itself_needs_firmware() {
+    let net = "[net]\nserver = 'start_dhcp'\nway = 'ipxe'";
+    refused(&format!("summary = 's'\nholds = 'true'\n{net}"), "only_qemu");
+    Case::parse("01-x", &format!("summary = 's'\nholds = 'true'\nonly_qemu = true\n{net}")).unwrap();
+}
+
+#[test]
 fn boots_inherit_and_repeat() {
     let text = "summary = 's'\ncmdline = 'a'\nholds = 'h'\nroot = 'split-usr'\nvariant = 'stock'\n\
                 [[boot]]\nrepeat = 2\n[[boot]]\ncmdline = 'b'\nstage = 'emergency'\nvariant = 'stockonly'";

@@ -64,7 +64,7 @@ pub(super) fn chapter(alone: &[(&str, Side, Alone)], together: &[(&str, Vec<Toge
     format!(
         "\n## From the network\n\n\
          From power-on to multi-user, with the root from a second guest (Debian 12 with the kernel's own NFS server,\n\
-         nginx, nbd-server, and dnsmasq for DHCP) over an emulated cable:\n\n{roots}\n\
+         nginx, nbd-server, and dnsmasq for DHCP) over a bridge of the host:\n\n{roots}\n\
          Ours is `rd.overlay`. Stock is dracut 106's `overlayfs` module (with `dmsquash-live` for the image) and\n\
          `rd.live.overlay.overlayfs=1`, on a root and in an initramfs without this project.{without} Both have\n\
          systemd-networkd in a systemd initrd, {MEMORY} MiB of RAM and their upper in it, on a host with two cores.\n\n\

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Cases on a network of their own: one machine serves NFS, DHCP, TFTP, HTTP and NBD, others boot from it.
-//! The cables are sockets in the run's directory: nothing leaves the machine.
+//! They are in a network namespace of the case's own: nothing leaves it.
 
 mod console;
 mod files;
 mod guide;
 mod run;
 mod server;
+mod wire;
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 pub(crate) use run::{Lan, Stage, run};
+pub use wire::Cable;
+pub(crate) use wire::inside;
 
 use crate::root_kind::RootKind;
 
@@ -19,7 +22,7 @@ use crate::root_kind::RootKind;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
-    /// QEMU loads kernel and initramfs.
+    /// The engine loads kernel and initramfs.
     #[default]
     Direct,
     /// BIOS, the card's own iPXE, everything over HTTP.

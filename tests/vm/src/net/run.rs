@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::server::{Image, Init, Server, cable};
+use super::server::{Image, Init, Server};
+use super::wire::{Cable, Wire};
 use super::{Net, Way, console, files, guide};
 use crate::case::{Case, PlannedBoot};
 use crate::disk::CaseDisk;
@@ -28,6 +29,8 @@ pub(crate) struct Stage<'a> {
     pub initrd: &'a Path,
     pub export: &'a Path,
     pub dir: &'a Path,
+    /// What runs the nodes.
+    pub engine: Engine,
     /// Arguments before those of a boot.
     pub arguments: String,
     /// Its boots are measured, and end at the verdict.
@@ -76,6 +79,8 @@ pub(crate) struct Lan<'a> {
     stage: &'a Stage<'a>,
     server: Server,
     nodes: Vec<Node>,
+    /// The last to go.
+    _wire: Wire,
 }
 
 impl<'a> Lan<'a> {
@@ -92,12 +97,14 @@ impl<'a> Lan<'a> {
         let disk = files::disk(stage.host, stage.net, stage.set, stage.initrd, &served, &image, stage.dir)?;
         let dir = stage.dir.join("server");
         let init = if blocks.is_some() { Init::Systemd } else { Init::Script };
-        let server = Server::start(stage.host, &image, &dir, init, [stage.export, &disk], stage.net.nodes)?;
+        let wire = Wire::new(stage.net.nodes)?;
+        let server = Server::start(stage.host, &image, &dir, init, [stage.export, &disk], &wire.server())?;
         if let Some(blocks) = blocks {
             guide::follow(&server, &blocks, &format!("{always} {}", crate::machine::blacklist(stage.case.btrfs)))?;
         }
-        let nodes = (1..=stage.net.nodes).map(|number| Node::new(stage, number)).collect::<Result<_>>()?;
-        Ok(Self { stage, server, nodes })
+        let nodes = (1..=stage.net.nodes).map(|number| Node::new(stage, number, wire.node(number)));
+        let nodes = nodes.collect::<Result<_>>()?;
+        Ok(Self { stage, server, nodes, _wire: wire })
     }
 
     /// Has the server run lines of shell.
@@ -149,14 +156,15 @@ struct Node {
     number: usize,
     dir: PathBuf,
     disks: Vec<CaseDisk>,
+    cable: Cable,
 }
 
 impl Node {
-    fn new(stage: &Stage<'_>, number: usize) -> Result<Self> {
+    fn new(stage: &Stage<'_>, number: usize, cable: Cable) -> Result<Self> {
         let dir = stage.dir.join(format!("node{number}"));
         fs::create_dir_all(&dir)?;
         let disks = stage.case.disk.iter().map(|spec| CaseDisk::make(stage.host, &dir, spec)).collect::<Result<_>>()?;
-        Ok(Self { number, dir, disks })
+        Ok(Self { number, dir, disks, cable })
     }
 
     /// Removes the logs of the boot before, which are no sign of the one to come.
@@ -180,7 +188,7 @@ impl Node {
             slow: false,
         });
         Ok(Boot {
-            engine: Engine::Qemu,
+            engine: stage.engine,
             kernel: stage.set.kernel(),
             initrd: stage.initrd.to_path_buf(),
             cmdline: mine(&format!("{} {}", stage.arguments, planned.cmdline))?,
@@ -191,8 +199,7 @@ impl Node {
             memory: stage.case.memory,
             measured: stage.measured,
             nic: Some(Nic {
-                socket: cable(&stage.dir.join("server"), self.number),
-                mac: format!("52:54:00:99:01:{:02x}", self.number),
+                cable: self.cable.clone(),
                 serial: format!("SN{:04}", self.number),
                 uuid: format!("00000000-0000-4000-8000-{:012}", self.number),
                 boots: stage.net.way != Way::Direct,

@@ -4,23 +4,27 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
+use super::wire::Cable;
 use crate::case::FsKind;
 use crate::cpio;
+use crate::engine::Engine;
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::machine;
 use crate::recipe::kernel_version;
 use crate::roots::{self, Root};
+use crate::uml;
 
 const INIT: &str = include_str!("../../server/init.sh");
 const SERVER: &str = include_str!("../../server/server.sh");
@@ -44,6 +48,7 @@ impl Image {
         for text in [INIT, SERVER, UNIT, include_str!("server.rs")] {
             hash.update(text);
         }
+        hash.update(host.uml().map_or("", |uml| uml.version.as_str()));
         let dir = host.images.join(format!("server-{}", roots::short(hash)));
         let _lock = host::lock(&host.work.join("server.lock"))?;
         if !dir.exists() {
@@ -56,6 +61,31 @@ impl Image {
             fs::rename(temporary, &dir)?;
         }
         Ok(Self { dir })
+    }
+
+    /// As user-mode Linux, with its port at descriptor 0, without the last of its arguments.
+    fn uml(&self, host: &Host, dir: &Path, disks: [&Path; 3], cable: &Cable) -> Result<Command> {
+        let mut command = host.uml()?.command(host, dir, machine::MEMORY, Some(cable));
+        command.arg(format!("initrd={}", self.dir.join("initrd.img").display()));
+        command.args(disks.iter().enumerate().map(|(index, disk)| uml::attach(dir, index, disk, false)));
+        command.arg("ssl1=fd:0,fd:0");
+        Ok(command)
+    }
+
+    /// The same by QEMU, without its arguments.
+    fn qemu(&self, host: &Host, dir: &Path, disks: [&Path; 3], cable: &Cable) -> Command {
+        let kernel = self.dir.join("vmlinuz");
+        let mut command = machine::qemu(host, dir, machine::MEMORY, host.accel(&kernel), Some(cable));
+        command.arg("-kernel").arg(kernel).arg("-initrd").arg(self.dir.join("initrd.img"));
+        command.arg("-serial").arg(format!("file:{}", dir.join("serial.log").display()));
+        command.args(["-chardev", "socket,id=commands,fd=0"]);
+        command.args(["-device", "virtserialport,chardev=commands,name=commands"]);
+        for (index, disk) in disks.into_iter().enumerate() {
+            let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot=on,file={}", disk.display());
+            command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=d{index}")]);
+        }
+        machine::plug_in(&mut command, cable, ",romfile=");
+        command
     }
 
     /// A file of the server's root.
@@ -80,7 +110,7 @@ fn make(host: &Host, archive: &Path, dir: &Path) -> Result<()> {
     let server = tree.join("usr/lib/overlayroot-vm/server.sh");
     fs::create_dir_all(server.parent().context("no parent")?)?;
     fs::write(&server, SERVER)?;
-    host::run(std::process::Command::new("chmod").arg("755").arg(&server))?;
+    host::run(Command::new("chmod").arg("755").arg(&server))?;
     let units = tree.join("etc/systemd/system");
     fs::write(units.join("overlayroot-vm.service"), UNIT)?;
     symlink("../overlayroot-vm.service", units.join("multi-user.target.wants/overlayroot-vm.service"))?;
@@ -88,20 +118,25 @@ fn make(host: &Host, archive: &Path, dir: &Path) -> Result<()> {
     fs::write(tree.join("etc/machine-id"), "0123456789abcdef0123456789abcdef\n")?;
     let version = kernel_version(&tree)?;
     fs::copy(tree.join(format!("boot/vmlinuz-{version}")), dir.join("vmlinuz"))?;
+    let mut versions = vec![version];
+    if let Ok(uml) = host.uml() {
+        uml.install_modules(&tree)?;
+        versions.push(uml.version.clone());
+    }
     let boot = dir.join("boot");
     fs::create_dir(&boot)?;
     for path in LOADERS {
         let name = Path::new(path).file_name().context("no name")?;
         fs::copy(tree.join(path), boot.join(name)).with_context(|| path.to_owned())?;
     }
-    fs::write(dir.join("initrd.img"), initrd(&tree, &version)?)?;
+    fs::write(dir.join("initrd.img"), initrd(&tree, &versions)?)?;
     let id = Identity { label: Some("server"), uuid: None };
     fsimage::make(host, &dir.join("root.img"), 1 << 30, FsKind::Ext4, id, &tree)?;
     Ok(fs::remove_dir_all(tree)?)
 }
 
-/// busybox, and the modules for a disk and an overlay.
-fn initrd(tree: &Path, version: &str) -> Result<Vec<u8>> {
+/// busybox, and each kernel's modules for a disk and an overlay.
+fn initrd(tree: &Path, versions: &[String]) -> Result<Vec<u8>> {
     let mut files = BTreeMap::from([
         ("/init.sh".to_owned(), INIT.as_bytes().to_vec()),
         // switch_root takes a root for an initramfs by this file
@@ -111,6 +146,13 @@ fn initrd(tree: &Path, version: &str) -> Result<Vec<u8>> {
             fs::read(tree.join("usr/bin/busybox")).or_else(|_| fs::read(tree.join("bin/busybox")))?,
         ),
     ]);
+    for version in versions {
+        modules(tree, version, &mut files)?;
+    }
+    Ok(cpio::pack(&files))
+}
+
+fn modules(tree: &Path, version: &str, files: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
     let modules = format!("lib/modules/{version}");
     let from = tree.join("usr").join(&modules);
     let dep = fs::read_to_string(from.join("modules.dep")).context("modules.dep")?;
@@ -126,7 +168,7 @@ fn initrd(tree: &Path, version: &str) -> Result<Vec<u8>> {
     for name in ["modules.dep", "modules.alias", "modules.builtin"] {
         files.insert(format!("/{modules}/{name}"), fs::read(from.join(name))?);
     }
-    Ok(cpio::pack(&files))
+    Ok(())
 }
 
 /// What runs the server.
@@ -147,49 +189,43 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it with the export's disk and that of the files, and a socket in `dir` for each node.
+    /// Starts it with the export's disk and that of the files: by user-mode Linux, whatever the nodes run by, where
+    /// this machine has it.
     ///
     /// # Errors
-    /// When QEMU can't be started, or the server does not answer.
-    pub fn start(host: &Host, image: &Image, dir: &Path, init: Init, disks: [&Path; 2], nodes: usize) -> Result<Self> {
+    /// When the engine can't be started, or the server does not answer.
+    pub fn start(host: &Host, image: &Image, dir: &Path, init: Init, disks: [&Path; 2], cable: &Cable) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let log = File::create(dir.join("qemu.log"))?;
-        let mut command = machine::qemu(host, dir, machine::MEMORY, host.accel(&image.dir.join("vmlinuz")));
-        command.arg("-kernel").arg(image.dir.join("vmlinuz")).arg("-initrd").arg(image.dir.join("initrd.img"));
         // with the kernel's names for its cards, which udev would change meanwhile
-        let init = if init == Init::Systemd { "vm.server=systemd net.ifnames=0" } else { "" };
-        let faster = format!("{} {init}", machine::blacklist(false));
-        command.arg("-append").arg(format!("{} {faster} rdinit=/bin/busybox -- sh /init.sh", machine::ALWAYS));
-        command.arg("-serial").arg(format!("file:{}", dir.join("serial.log").display()));
-        let port = dir.join("commands");
-        command.arg("-chardev").arg(format!("socket,id=commands,path={},server=on,wait=off", port.display()));
-        command.args(["-device", "virtserialport,chardev=commands,name=commands"]);
-        let root = image.dir.join("root.img");
-        for (index, disk) in [&[root.as_path()], &disks[..]].concat().into_iter().enumerate() {
-            let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot=on,file={}", disk.display());
-            command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=d{index}")]);
-        }
-        for node in 1..=nodes {
-            let path = cable(dir, node);
-            let netdev = format!("stream,id=n{node},server=on,addr.type=unix,addr.path={}", path.display());
-            let nic = format!("virtio-net-pci,netdev=n{node},mac=52:54:00:99:00:{node:02x},romfile=");
-            command.args(["-netdev", &netdev, "-device", &nic]);
-        }
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut child = command.spawn().context("QEMU of the server")?;
-        match connect(&mut child, &port) {
-            Ok(stream) => {
-                let port = Mutex::new((stream.try_clone()?, BufReader::new(stream)));
-                let server = Self { child, dir: dir.to_path_buf(), port };
-                server.answer("its start")?;
-                Ok(server)
+        let systemd = if init == Init::Systemd { "vm.server=systemd net.ifnames=0 " } else { "" };
+        let arguments = format!("{systemd}rdinit=/bin/busybox -- sh /init.sh");
+        let log = File::create(dir.join("engine.log"))?;
+        let disks = [&image.dir.join("root.img"), disks[0], disks[1]];
+        let mut command = match host.engine(Engine::Uml)? {
+            Engine::Uml => {
+                let mut command = image.uml(host, dir, disks, cable)?;
+                command.args(arguments.split_ascii_whitespace());
+                // its console is what it prints
+                command.stdout(File::create(dir.join("serial.log"))?);
+                command
             }
-            Err(error) => {
-                child.kill()?;
-                child.wait()?;
-                Err(error.context(host::tail(&machine::read(&dir.join("qemu.log")), 10)))
+            Engine::Qemu => {
+                let mut command = image.qemu(host, dir, disks, cable);
+                let faster = machine::blacklist(false);
+                command.arg("-append").arg(format!("{} {faster} {arguments}", machine::ALWAYS));
+                command.stdout(log.try_clone()?);
+                command
             }
-        }
+        };
+        let (port, theirs) = UnixStream::pair()?;
+        port.set_read_timeout(Some(PATIENCE))?;
+        let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).stderr(log).spawn().context("the server")?;
+        // its end of the port is held by nobody else: when it ends, so does the port
+        drop(command);
+        let port = Mutex::new((port.try_clone()?, BufReader::new(port)));
+        let server = Self { child, dir: dir.to_path_buf(), port };
+        server.answer("its start")?;
+        Ok(server)
     }
 
     /// Runs a line of shell on it, and gives back what it printed.
@@ -209,7 +245,8 @@ impl Server {
         let mut said = String::new();
         loop {
             let mut text = String::new();
-            let console = || host::tail(&machine::read(&self.dir.join("serial.log")), 15);
+            let logs = || ["serial.log", "engine.log"].map(|log| machine::read(&self.dir.join(log))).concat();
+            let console = || host::tail(&logs(), 15);
             let read = port.1.read_line(&mut text);
             let bytes = read.with_context(|| format!("the server does not answer to: {line}\n{}", console()))?;
             ensure!(bytes > 0, "the server ended at: {line}\n{}", console());
@@ -227,26 +264,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// The socket that is a node's cable.
-pub fn cable(dir: &Path, node: usize) -> PathBuf {
-    dir.join(format!("cable{node}"))
-}
-
-/// The port's socket is there a moment after QEMU began.
-fn connect(child: &mut Child, port: &Path) -> Result<UnixStream> {
-    let start = Instant::now();
-    loop {
-        if let Ok(stream) = UnixStream::connect(port) {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            return Ok(stream);
-        }
-        if let Some(status) = child.try_wait()? {
-            bail!("QEMU of the server: {status}");
-        }
-        ensure!(start.elapsed() < PATIENCE, "QEMU of the server opens no port");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }

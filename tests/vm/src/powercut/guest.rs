@@ -126,18 +126,19 @@ impl Boot<'_> {
     }
 
     fn uml(&self) -> Result<Command> {
-        let mut command = self.host.uml()?.command(self.host, self.dir, machine::MEMORY);
+        let mut command = self.host.uml()?.command(self.host, self.dir, machine::MEMORY, None);
         command.stdout(File::create(self.file("serial.log"))?);
         command.arg(format!("initrd={}", self.roots.initrd(Engine::Uml).display()));
         // no discards, as in QEMU: what is not written stays as it was
         command.arg(format!("ubd0t={}", self.disk.display()));
         command.arg(format!("ubd1r={}", self.roots.records.display()));
-        command.arg("loglevel=6").args(self.arguments().split_ascii_whitespace());
+        command.args(self.arguments().split_ascii_whitespace());
         Ok(command)
     }
 
     fn qemu(&self) -> Command {
-        let mut command = machine::qemu(self.host, self.dir, machine::MEMORY, self.host.accel(&self.roots.kernel));
+        let mut command =
+            machine::qemu(self.host, self.dir, machine::MEMORY, self.host.accel(&self.roots.kernel), None);
         self.boot_from(&mut command);
         self.attach(&mut command);
         command
