@@ -240,7 +240,8 @@ impl Builder<'_> {
             Engine::Uml => (self.host.uml()?.version.clone(), DRIVERS_UML),
             Engine::Qemu => (kernel_version(tree)?, DRIVERS),
         };
-        command.args(["--zstd", "--kver", &version]);
+        // its own level, 15, takes a third of the time that an image does
+        command.args(["--compress", "zstd -3 -q -T0", "--kver", &version]);
         command.args(["--add", &add, "--omit", &omit]);
         command.args(["--add-drivers", drivers, "--filesystems", FILESYSTEMS]);
         let log = host::run(command.arg(Path::new("/run/out").join(name)))?;
