@@ -204,7 +204,7 @@ impl Stage {
 
     /// A tool of the stage, which finds the others.
     pub fn command(&self, tool: &str) -> Command {
-        let mut command = Command::new(format!("/{tool}"));
+        let mut command = product(&format!("/{tool}"));
         command.env("PATH", format!("/:{}", std::env::var("PATH").unwrap_or_default()));
         command
     }
@@ -230,7 +230,7 @@ impl Stage {
                 mount(Some(&from), &at, NO, MsFlags::MS_BIND | MsFlags::MS_REC, NO).expect("a bind of the stage");
             }
         }
-        Command::new("chroot").args(["/sysroot", "/run/overlayctl"]).args(args).output().expect("overlayctl")
+        product("chroot").args(["/sysroot", "/run/overlayctl"]).args(args).output().expect("overlayctl")
     }
 
     /// Runs overlayctl, which is to succeed.
@@ -248,6 +248,17 @@ impl Stage {
         mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), NO).expect("/run");
         self.mount_root("ro");
     }
+}
+
+/// What runs the product, without the variables that say where the tests have their files.
+fn product(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"OVERLAYROOT_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The node of the loop device that the program attached.
