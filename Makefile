@@ -135,7 +135,8 @@ fuzz: ## many more random inputs: make fuzz N=1000000
 .PHONY: test-rootns
 test-rootns: ## real mounts in a private namespace (root)
 	$(AS_ROOT) $(CARGO) build -q --locked -p overlayroot-initramfs -p overlayroot-populate -p overlayctl
-	$(AS_ROOT) $(CARGO) test -q --locked -p overlayroot-rootns
+	@# the stage of a test has a /tmp of its own, and no other such place
+	$(AS_ROOT) env -u TMPDIR $(CARGO) test -q --locked -p overlayroot-rootns
 
 .PHONY: test-dracut
 test-dracut: ## what is in the initramfs images, each dracut and kind of initrd (root)
