@@ -18,9 +18,9 @@ use crate::cell::{Cell, Initrd, Suite, Variant};
 use crate::engine::Engine;
 use crate::host::{self, Host, say};
 use crate::images::ImageSet;
-use crate::machine;
 use crate::net::{self, Lan};
 use crate::plan::{Need, Sets};
+use crate::qemu;
 
 const CELL: Cell = Cell { suite: Suite::Trixie, initrd: Initrd::Systemd };
 /// What the benches boot from.
@@ -193,7 +193,7 @@ impl Bench<'_> {
             dir: &dir,
             engine: Engine::Qemu,
             // NFS 4 servers tell clients apart by their names
-            arguments: format!("{} ro {} systemd.hostname=node@NODE@", way.root, machine::blacklist(false)),
+            arguments: format!("{} ro {} systemd.hostname=node@NODE@", way.root, qemu::blacklist(false)),
             measured: true,
         };
         let lan = host::step(&format!("server, {}", label(way, side)), || {

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::engine::Engine;
 use crate::host::{self, Host, say};
 use crate::machine;
+use crate::qemu;
 use crate::uml::Uml;
 
 /// What QEMU runs a guest by.
@@ -95,7 +96,7 @@ impl Host {
         let dir = self.work.join(format!("run-{}", std::process::id())).join("kvm");
         fs::create_dir_all(&dir)?;
         let log = dir.join("serial.log");
-        let mut command = machine::qemu(self, &dir, 256, Accel::Kvm, None);
+        let mut command = qemu::qemu(self, &dir, 256, Accel::Kvm, None);
         command.arg("-kernel").arg(kernel).args(["-append", "console=ttyS0 panic=-1"]);
         command.arg("-serial").arg(format!("file:{}", log.display()));
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;

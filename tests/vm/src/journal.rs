@@ -105,7 +105,10 @@ fn key(job: &Job, sets: &Sets) -> Option<String> {
         hash.update([0]);
     }
     hash.update(include_str!("runner.rs"));
-    hash.update(include_str!("machine.rs"));
+    for text in [include_str!("machine.rs"), include_str!("qemu.rs"), include_str!("uml.rs"), include_str!("engine.rs")]
+    {
+        hash.update(text);
+    }
     hash.update(include_str!("disk.rs"));
     Some(roots::short(hash))
 }

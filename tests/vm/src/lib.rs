@@ -33,6 +33,7 @@ pub mod payload;
 pub mod plan;
 pub mod powercut;
 mod progress;
+mod qemu;
 pub mod qmp;
 pub mod ram;
 mod recipe;

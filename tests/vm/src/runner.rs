@@ -19,11 +19,12 @@ use crate::fsimage;
 use crate::host::{self, Host};
 use crate::images::ImageSet;
 use crate::journal::Journal;
-use crate::machine::{self, Attach, Boot, Machine, Outcome, read};
+use crate::machine::{Attach, Boot, Machine, Outcome, read};
 use crate::net;
 use crate::parted;
 use crate::plan::{Job, Sets};
 use crate::progress::{Progress, keep_logs, line};
+use crate::qemu;
 
 /// Seconds; a shutdown which takes longer waits for something.
 const SHUTDOWN: u64 = 60;
@@ -260,7 +261,7 @@ impl Run<'_> {
         };
         // e2fsck writes into the superblock of a clean file system, too
         let fsck = if case.lower_unchanged { " fsck.mode=skip rd.skipfsck" } else { "" };
-        format!("{} {opts}{fsck} {}", case.root_arg, machine::blacklist(case.btrfs))
+        format!("{} {opts}{fsck} {}", case.root_arg, qemu::blacklist(case.btrfs))
     }
 
     fn boot(&self, set: &ImageSet, planned: &PlannedBoot, initrd: &Path, root: &Path, disks: &[CaseDisk]) -> Boot {

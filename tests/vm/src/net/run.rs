@@ -89,7 +89,7 @@ impl<'a> Lan<'a> {
         let image = Image::open(stage.host)?;
         let boots = stage.case.boots();
         let first = boots.first().context("no boot")?;
-        let always = crate::machine::ALWAYS;
+        let always = crate::qemu::ALWAYS;
         let served = format!("{always} {} {}", stage.arguments, first.cmdline);
         let guide = stage.net.guide.as_ref();
         let blocks =
@@ -100,7 +100,7 @@ impl<'a> Lan<'a> {
         let wire = Wire::new(stage.net.nodes)?;
         let server = Server::start(stage.host, &image, &dir, init, [stage.export, &disk], &wire.server())?;
         if let Some(blocks) = blocks {
-            guide::follow(&server, &blocks, &format!("{always} {}", crate::machine::blacklist(stage.case.btrfs)))?;
+            guide::follow(&server, &blocks, &format!("{always} {}", crate::qemu::blacklist(stage.case.btrfs)))?;
         }
         let nodes = (1..=stage.net.nodes).map(|number| Node::new(stage, number, wire.node(number)));
         let nodes = nodes.collect::<Result<_>>()?;

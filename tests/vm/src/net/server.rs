@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::machine;
+use crate::qemu;
 use crate::recipe::kernel_version;
 use crate::roots::{self, Root};
 use crate::uml;
@@ -75,7 +76,7 @@ impl Image {
     /// The same by QEMU, without its arguments.
     fn qemu(&self, host: &Host, dir: &Path, disks: [&Path; 3], cable: &Cable) -> Command {
         let kernel = self.dir.join("vmlinuz");
-        let mut command = machine::qemu(host, dir, machine::MEMORY, host.accel(&kernel), Some(cable));
+        let mut command = qemu::qemu(host, dir, machine::MEMORY, host.accel(&kernel), Some(cable));
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(self.dir.join("initrd.img"));
         command.arg("-serial").arg(format!("file:{}", dir.join("serial.log").display()));
         command.args(["-chardev", "socket,id=commands,fd=0"]);
@@ -84,7 +85,7 @@ impl Image {
             let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot=on,file={}", disk.display());
             command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=d{index}")]);
         }
-        machine::plug_in(&mut command, cable, ",romfile=");
+        qemu::plug_in(&mut command, cable, ",romfile=");
         command
     }
 
@@ -211,8 +212,8 @@ impl Server {
             }
             Engine::Qemu => {
                 let mut command = image.qemu(host, dir, disks, cable);
-                let faster = machine::blacklist(false);
-                command.arg("-append").arg(format!("{} {faster} {arguments}", machine::ALWAYS));
+                let faster = qemu::blacklist(false);
+                command.arg("-append").arg(format!("{} {faster} {arguments}", qemu::ALWAYS));
                 command.stdout(log.try_clone()?);
                 command
             }

@@ -15,6 +15,7 @@ use super::scenario::Model;
 use crate::engine::Engine;
 use crate::host::{self, Host};
 use crate::machine::{self, read};
+use crate::qemu;
 
 const POLL: Duration = Duration::from_millis(4);
 /// For the way to the guest's own program; it takes some ten seconds alone.
@@ -137,8 +138,7 @@ impl Boot<'_> {
     }
 
     fn qemu(&self) -> Command {
-        let mut command =
-            machine::qemu(self.host, self.dir, machine::MEMORY, self.host.accel(&self.roots.kernel), None);
+        let mut command = qemu::qemu(self.host, self.dir, machine::MEMORY, self.host.accel(&self.roots.kernel), None);
         self.boot_from(&mut command);
         self.attach(&mut command);
         command
@@ -146,8 +146,8 @@ impl Boot<'_> {
 
     fn boot_from(&self, command: &mut Command) {
         command.arg("-kernel").arg(&self.roots.kernel).arg("-initrd").arg(self.roots.initrd(Engine::Qemu));
-        let faster = machine::blacklist(self.btrfs);
-        command.arg("-append").arg(format!("{} {faster} {}", machine::ALWAYS, self.arguments()));
+        let faster = qemu::blacklist(self.btrfs);
+        command.arg("-append").arg(format!("{} {faster} {}", qemu::ALWAYS, self.arguments()));
         command.arg("-serial").arg(format!("file:{}", self.file("serial.log").display()));
         for (name, file) in [("verdict", "channel"), ("files", "files")] {
             let path = self.file(file);
