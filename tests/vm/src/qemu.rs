@@ -17,6 +17,9 @@ pub(crate) const ALWAYS: &str = "console=ttyS0 nokaslr norandmaps mitigations=of
 /// kernels need cx16 left out under old QEMUs.
 const CPU: &str = "qemu64,-cx16";
 
+/// For a drive: a guest of the other engine reads the same image and has its own lock on it.
+pub(crate) const UNLOCKED: &str = "file.locking=off";
+
 /// UEFI: Debian's packages ovmf, Fedora's edk2-ovmf.
 const FIRMWARE: [&str; 3] =
     ["/usr/share/ovmf/OVMF.fd", "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE.fd"];
@@ -43,7 +46,8 @@ pub(crate) fn boot(host: &Host, dir: &Path, boot: &Boot, accel: Accel) -> Comman
         let path = attach.path.display();
         // unsafe: what QEMU has written survives its end, and the host stays up
         let slow = if attach.slow { ",throttling.bps-write=10000000,throttling.iops-write=500" } else { "" };
-        let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot={snapshot}{slow},file={path}");
+        let drive =
+            format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot={snapshot}{slow},{UNLOCKED},file={path}");
         command.args(["-drive", &drive]);
         if attach.late.is_none() {
             command.args(["-device", &format!("virtio-blk-pci,drive=d{index},serial={}", attach.serial)]);

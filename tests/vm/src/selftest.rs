@@ -35,7 +35,7 @@ const BROKEN: [Broken; 3] = [
     },
     Broken {
         what: "a boot that ends in the initramfs's emergency shell",
-        cmdline: "rd.overlay=LABEL=nowhere rd.overlay.fallback=none rd.overlay.timeout=1",
+        cmdline: "rd.overlay=LABEL=nowhere rd.overlay.fallback=halt rd.overlay.timeout=1",
         holds: "true\n",
         failure: "1 lines failed",
         failed: "the boot was to reach stage host",

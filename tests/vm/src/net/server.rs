@@ -82,7 +82,8 @@ impl Image {
         command.args(["-chardev", "socket,id=commands,fd=0"]);
         command.args(["-device", "virtserialport,chardev=commands,name=commands"]);
         for (index, disk) in disks.into_iter().enumerate() {
-            let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot=on,file={}", disk.display());
+            let (unlocked, path) = (qemu::UNLOCKED, disk.display());
+            let drive = format!("if=none,id=d{index},format=raw,cache=unsafe,snapshot=on,{unlocked},file={path}");
             command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=d{index}")]);
         }
         qemu::plug_in(&mut command, cable, ",romfile=");

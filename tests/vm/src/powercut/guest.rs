@@ -159,7 +159,7 @@ impl Boot<'_> {
     /// The guest sees a disk with a volatile cache: what it wants to be sure of it must flush.
     fn attach(&self, command: &mut Command) {
         let file = |node: &str, path: &Path, more: &str| {
-            format!("driver=file,node-name={node},filename={}{more}", path.display())
+            format!("driver=file,locking=off,node-name={node},filename={}{more}", path.display())
         };
         command.arg("-blockdev").arg(file("root-file", self.disk, ""));
         let root = match self.model {
