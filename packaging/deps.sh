@@ -33,7 +33,8 @@ debian_rust() {
 if command -v apt-get > /dev/null; then
     build="gcc libc6-dev libblkid-dev make"
     dist="$build git gzip tar ca-certificates"
-    deb="$build dpkg-dev debhelper fakeroot"
+    # dpkg-buildpackage asks for the first wherever a package is built
+    deb="$build build-essential dpkg-dev debhelper fakeroot"
     all="$deb qemu-system-x86 seabios mmdebstrap debian-archive-keyring e2fsprogs xfsprogs btrfs-progs
         dosfstools mount util-linux fdisk squashfs-tools erofs-utils ovmf ipxe-qemu attr zstd gzip tar curl iproute2
         cpio kmod procps shellcheck man-db git openssh-client openssl systemd
