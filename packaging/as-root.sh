@@ -11,7 +11,8 @@ if [ "$(id -u)" != 0 ]; then
     "$top/packaging/fetch.sh"
     mkdir -p "$cache" "$target"
     # shellcheck disable=SC2016  # the inner shell's
-    exec sudo -E env PATH="$PATH" HOME="$HOME" CARGO_TARGET_DIR="$target/as-root" \
+    # Debian's users have no sbin in theirs, and the test roots are made by what lies there
+    exec sudo -E env PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" HOME="$HOME" CARGO_TARGET_DIR="$target/as-root" \
         sh -c 'mkdir -p "$CARGO_TARGET_DIR" && exec "$@"' as-root "$@"
 fi
 # sudo make in somebody's checkout: their target directory stays theirs
