@@ -3,12 +3,14 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::root::{MARK, RECORDS, Roots};
 use super::scenario::Model;
@@ -109,12 +111,16 @@ impl Boot<'_> {
                 command
             }
         };
-        let child = command.stdin(Stdio::null()).stderr(log).spawn().context("the guest")?;
+        let (mut end, theirs) = UnixStream::pair()?;
+        let child = command.stdin(OwnedFd::from(theirs)).stderr(log).spawn().context("the guest")?;
+        drop(command);
         let mut guest = Guest::new(self, child)?;
         let ended = guest.watch(when);
-        // the cut: whatever it was doing, it does no more
         guest.child.kill()?;
         guest.child.wait()?;
+        // the cut: whatever it was doing, it does no more. The one that was killed may not be the last that runs.
+        end.set_read_timeout(Some(Duration::from_secs(20)))?;
+        ensure!(end.read(&mut [0; 64]).context("the guest does not die")? == 0, "the guest wrote into its input");
         guest.look()?;
         ended?;
         Ok(guest.ended())
