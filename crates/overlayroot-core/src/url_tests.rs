@@ -70,7 +70,7 @@ fn all_of_it(cmdline: &str) -> String {
         ..Facts::default()
     };
     let decision = plan::decide(&config, &facts);
-    let issues: String = config.issues.iter().map(|issue| format!("{issue}\n")).collect();
+    let issues: String = config.issues.iter().map(|issue| format!("{issue}\n")).collect::<Vec<_>>().concat();
     let json = serde_json::to_string(&(Requested::of(&config), &config.issues, &config.notes)).unwrap();
     let settings = serde_json::to_string(&effective::settings(&inputs, &config)).unwrap();
     format!("{issues}{json}{settings}{decision}")

@@ -131,7 +131,7 @@ fn what_is_compressed_is_bound_as_well() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58]).unwrap();
     for block in 0..1000_u32 {
-        let head = u32::from(block == 999) | 1 << 1 | (128 << 10) << 3;
+        let head = u32::from(block == 999) | (1 << 1) | ((128 << 10) << 3);
         file.write_all(&head.to_le_bytes()[..3]).unwrap();
         file.write_all(&[0]).unwrap();
     }

@@ -146,7 +146,7 @@ fn caches_of_images() {
         let (mut chance, outside) = (Chance::new(), Outside::new(stage));
         let (server, disk) = (Server::start(), stage.disk("cache.img", 24, &[]));
         let image: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
-        let sum: String = Sha256::digest(&image).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum: String = Sha256::digest(&image).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let url = server.at("/root.squashfs", Reply::Body(image.clone()));
         fs::write("/next", "#!/bin/sh\nprintf %s \"$1\" > /tmp/given\n").unwrap();
         fs::set_permissions("/next", fs::Permissions::from_mode(0o755)).unwrap();
