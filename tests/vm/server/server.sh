@@ -28,6 +28,10 @@ network() {
 prepare_guide() {
     mkdir -p /srv/nfs/node-1
     mount -o noatime /dev/vdb /srv/nfs/node-1
+    # user-mode Linux has its modules in each root, and no kernel there: no node that mmdebstrap made has them
+    for modules in /srv/nfs/node-1/usr/lib/modules/*; do
+        [ -e "/srv/nfs/node-1/boot/vmlinuz-${modules##*/}" ] || rm -r "$modules"
+    done
     install -m 600 /srv/files/initrd.img /srv/nfs/node-1/boot/initrd-node.img
     install -m 755 /srv/nfs/node-1/usr/bin/overlayctl /usr/local/bin/overlayctl
     cat >/usr/local/bin/mksquashfs <<'END'
