@@ -32,6 +32,7 @@ pub mod parted;
 pub mod payload;
 pub mod plan;
 pub mod powercut;
+mod processor;
 mod progress;
 mod qemu;
 pub mod qmp;

@@ -13,6 +13,7 @@ use crate::disk;
 use crate::engine::{self, Engine};
 use crate::host::Host;
 use crate::net::Cable;
+use crate::processor::Processor;
 use crate::qemu;
 use crate::ram::Ram;
 use crate::watch::Watch;
@@ -169,9 +170,10 @@ impl<'a> Machine<'a> {
         let holds = engine::names(boot.engine, &boot.holds, &boot.disks);
         disk::make_holds(&self.dir.join("holds.img"), stage, &holds)?;
         let log = fs::File::create(self.dir.join("engine.log"))?;
+        let processor = Processor::take();
         let mut command = match boot.engine {
             Engine::Uml => {
-                let mut command = self.host.uml()?.boot(self.host, &self.dir, boot);
+                let mut command = self.host.uml()?.boot(self.host, &self.dir, boot, &processor);
                 // its console is what it prints
                 command.stdout(fs::File::create(self.dir.join("serial.log"))?);
                 command

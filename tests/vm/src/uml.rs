@@ -17,6 +17,7 @@ use crate::engine::{self, HOLDS};
 use crate::host::{self, Host};
 use crate::machine::{Boot, read};
 use crate::net::{self, Cable};
+use crate::processor::Processor;
 use crate::roots;
 
 /// The newest suite: the programs of Debian 12 and 13 die on newer processors, which have more vector state than they
@@ -93,7 +94,8 @@ impl Uml {
             ("/dev/.keep".to_owned(), Vec::new()),
         ]);
         fs::write(dir.join("initrd.img"), cpio::pack(&files))?;
-        let mut command = self.command(host, dir, 128, None);
+        let processor = Processor::take();
+        let mut command = self.command(host, dir, 128, None, &processor);
         command.arg(format!("initrd={}", dir.join("initrd.img").display()));
         command.args(["rdinit=/bin/busybox", "--", "sh", "/init.sh"]);
         command.stdin(Stdio::null()).stdout(fs::File::create(dir.join("serial.log"))?);
@@ -114,9 +116,17 @@ impl Uml {
     }
 
     /// Its command, with RAM in MiB and its network, without what it boots from. /dev/ttyS1 of the guest is `channel`
-    /// in `dir`, and /dev/ttyS2 is `files`.
-    pub(crate) fn command(&self, host: &Host, dir: &Path, memory: u32, cable: Option<&Cable>) -> Command {
+    /// in `dir`, and /dev/ttyS2 is `files`. It stays on that processor.
+    pub(crate) fn command(
+        &self,
+        host: &Host,
+        dir: &Path,
+        memory: u32,
+        cable: Option<&Cable>,
+        processor: &Processor,
+    ) -> Command {
         let mut command = net::inside(cable);
+        processor.keep(&mut command);
         command.args(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private", "--"]);
         command.arg(host.vm_dir().join("host/uml.sh")).arg(&self.root).arg(&host.work).arg(&host.images).arg(dir);
         command.arg("/usr/bin/linux.uml").arg(format!("seccomp={}", self.seccomp)).arg(format!("mem={memory}M"));
@@ -134,8 +144,9 @@ impl Uml {
     }
 
     /// A boot's whole command.
-    pub(crate) fn boot(&self, host: &Host, dir: &Path, boot: &Boot) -> Command {
-        let mut command = self.command(host, dir, boot.memory, boot.nic.as_ref().map(|nic| &nic.cable));
+    pub(crate) fn boot(&self, host: &Host, dir: &Path, boot: &Boot, processor: &Processor) -> Command {
+        let cable = boot.nic.as_ref().map(|nic| &nic.cable);
+        let mut command = self.command(host, dir, boot.memory, cable, processor);
         command.arg(format!("initrd={}", boot.initrd.display()));
         for (index, disk) in boot.disks.iter().enumerate().filter(|(_, disk)| disk.late.is_none()) {
             command.arg(attach(dir, index, &disk.path, disk.writable));

@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::fsimage::{self, Identity};
 use crate::host::{self, Host};
 use crate::machine;
+use crate::processor::Processor;
 use crate::qemu;
 use crate::recipe::kernel_version;
 use crate::roots::{self, Root};
@@ -65,8 +66,8 @@ impl Image {
     }
 
     /// As user-mode Linux, with its port at descriptor 0, without the last of its arguments.
-    fn uml(&self, host: &Host, dir: &Path, disks: [&Path; 3], cable: &Cable) -> Result<Command> {
-        let mut command = host.uml()?.command(host, dir, machine::MEMORY, Some(cable));
+    fn uml(&self, host: &Host, dir: &Path, disks: [&Path; 3], cable: &Cable, processor: &Processor) -> Result<Command> {
+        let mut command = host.uml()?.command(host, dir, machine::MEMORY, Some(cable), processor);
         command.arg(format!("initrd={}", self.dir.join("initrd.img").display()));
         command.args(disks.iter().enumerate().map(|(index, disk)| uml::attach(dir, index, disk, false)));
         command.arg("ssl1=fd:0,fd:0");
@@ -187,6 +188,8 @@ pub enum Init {
 pub struct Server {
     child: Child,
     dir: PathBuf,
+    /// Held for as long as it runs.
+    _processor: Processor,
     port: Mutex<(UnixStream, BufReader<UnixStream>)>,
 }
 
@@ -203,9 +206,10 @@ impl Server {
         let arguments = format!("{systemd}rdinit=/bin/busybox -- sh /init.sh");
         let log = File::create(dir.join("engine.log"))?;
         let disks = [&image.dir.join("root.img"), disks[0], disks[1]];
+        let processor = Processor::take();
         let mut command = match host.engine(Engine::Uml)? {
             Engine::Uml => {
-                let mut command = image.uml(host, dir, disks, cable)?;
+                let mut command = image.uml(host, dir, disks, cable, &processor)?;
                 command.args(arguments.split_ascii_whitespace());
                 // its console is what it prints
                 command.stdout(File::create(dir.join("serial.log"))?);
@@ -225,7 +229,7 @@ impl Server {
         // its end of the port is held by nobody else: when it ends, so does the port
         drop(command);
         let port = Mutex::new((port.try_clone()?, BufReader::new(port)));
-        let server = Self { child, dir: dir.to_path_buf(), port };
+        let server = Self { child, dir: dir.to_path_buf(), _processor: processor, port };
         server.answer("its start")?;
         Ok(server)
     }

@@ -17,6 +17,7 @@ use super::scenario::Model;
 use crate::engine::Engine;
 use crate::host::{self, Host};
 use crate::machine::{self, read};
+use crate::processor::Processor;
 use crate::qemu;
 
 const POLL: Duration = Duration::from_millis(4);
@@ -103,8 +104,9 @@ impl Boot<'_> {
             File::create(self.file(name))?;
         }
         let log = File::create(self.file("engine.log"))?;
+        let processor = Processor::take();
         let mut command = match self.roots.engine(self.model) {
-            Engine::Uml => self.uml()?,
+            Engine::Uml => self.uml(&processor)?,
             Engine::Qemu => {
                 let mut command = self.qemu();
                 command.stdout(log.try_clone()?);
@@ -132,8 +134,8 @@ impl Boot<'_> {
         format!("printk.devkmsg=on root=LABEL=root ro {init} {own} {}", self.arguments)
     }
 
-    fn uml(&self) -> Result<Command> {
-        let mut command = self.host.uml()?.command(self.host, self.dir, machine::MEMORY, None);
+    fn uml(&self, processor: &Processor) -> Result<Command> {
+        let mut command = self.host.uml()?.command(self.host, self.dir, machine::MEMORY, None, processor);
         command.stdout(File::create(self.file("serial.log"))?);
         command.arg(format!("initrd={}", self.roots.initrd(Engine::Uml).display()));
         // no discards, as in QEMU: what is not written stays as it was
