@@ -28,12 +28,13 @@ const ROOT_SIZE: u64 = 1600 << 20;
 const LARGE: u64 = 4 << 30;
 
 /// The harness's part of the guest: source below tests/vm/guest, mode, target.
-pub(crate) const GUEST: [(&str, u32, &str); 13] = [
+pub(crate) const GUEST: [(&str, u32, &str); 14] = [
     ("agent.sh", 0o755, "usr/lib/overlayroot-vm/agent.sh"),
     ("lib.sh", 0o644, "usr/lib/overlayroot-vm/lib.sh"),
     ("overlayroot-vm.service", 0o644, "etc/systemd/system/overlayroot-vm.service"),
     ("emergency.conf", 0o644, "etc/systemd/system/emergency.service.d/vm.conf"),
     ("sulogin.conf", 0o644, "etc/systemd/system/rescue.service.d/vm.conf"),
+    ("zz-vm.rules", 0o644, "etc/udev/rules.d/zz-vm.rules"),
     ("99vm-probe/module-setup.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/module-setup.sh"),
     ("99vm-probe/emergency.sh", 0o755, "usr/lib/dracut/modules.d/99vm-probe/emergency.sh"),
     ("99vm-probe/emergency.conf", 0o644, "usr/lib/dracut/modules.d/99vm-probe/emergency.conf"),

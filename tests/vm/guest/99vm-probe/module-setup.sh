@@ -24,6 +24,7 @@ install() {
     # shellcheck disable=SC2154 # dracut sets it
     inst_hook emergency 00 "$moddir/emergency.sh"
     inst_simple "$moddir/emergency.conf" /etc/systemd/system/emergency.service.d/vm-initrd.conf
+    inst_simple /etc/udev/rules.d/zz-vm.rules
     # roots which no sysroot.mount mounts
     inst_hook cmdline 90 "$moddir/root.sh"
     inst_hook initqueue/settled 90 "$moddir/root-queue.sh"
