@@ -73,20 +73,56 @@ pub fn choose(cases: &[Case]) -> Chosen {
     // those that are QEMU's anyway show it, too
     cells.sort_by_key(|(case, cell)| (!case.only_qemu, case.boots().len(), case.number(), *cell));
     let mut met = BTreeSet::new();
-    let mut chosen = Chosen::new();
+    let mut taken = Vec::new();
     for (case, cell) in cells {
-        let new: Vec<_> = shown(case, cell).into_iter().filter(|one| !met.contains(one)).collect();
-        if case.only_qemu || !new.is_empty() {
-            met.extend(new);
-            chosen.insert((case.name.clone(), cell));
+        let all = shown(case, cell);
+        if case.only_qemu || !all.is_subset(&met) {
+            met.extend(all.iter().copied());
+            taken.push((case, cell, all));
         }
     }
-    chosen
+    without_needless(taken).into_iter().map(|(case, cell, _)| (case.name.clone(), cell)).collect()
+}
+
+/// Leaves out what the others show as well: one with more boots may show what two were taken for before it.
+fn without_needless(mut taken: Vec<(&Case, Cell, BTreeSet<Shown>)>) -> Vec<(&Case, Cell, BTreeSet<Shown>)> {
+    // from the one with the most boots down
+    for index in (0..taken.len()).rev() {
+        let others = taken.iter().enumerate().filter(|(other, _)| *other != index);
+        let shown: BTreeSet<Shown> = others.flat_map(|(_, (.., shown))| shown.iter().copied()).collect();
+        if taken.get(index).is_some_and(|(case, _, all)| !case.only_qemu && all.is_subset(&shown)) {
+            taken.remove(index);
+        }
+    }
+    taken
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::case::load_all;
+
+    #[test]
+    fn every_kind_is_shown_and_no_cell_is_there_for_nothing() {
+        let cases = load_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases")).unwrap();
+        let chosen = choose(&cases);
+        let cells = cases.iter().flat_map(|case| case.cells().into_iter().map(move |cell| (case, cell)));
+        let all: Vec<_> = cells.map(|(case, cell)| (case, cell, shown(case, cell))).collect();
+        let is_chosen = |case: &Case, cell| chosen.contains(&(case.name.clone(), cell));
+        let shown_by = |left_out: Option<(&Case, Cell)>| {
+            let taken = all.iter().filter(|(case, cell, _)| {
+                is_chosen(case, *cell) && left_out.is_none_or(|(other, its)| (&other.name, its) != (&case.name, *cell))
+            });
+            taken.flat_map(|(.., shown)| shown.iter().copied()).collect::<BTreeSet<_>>()
+        };
+        let every: BTreeSet<_> = all.iter().flat_map(|(.., shown)| shown.iter().copied()).collect();
+        assert_eq!(shown_by(None), every);
+        for (case, cell, _) in all.iter().filter(|(case, cell, _)| !case.only_qemu && is_chosen(case, *cell)) {
+            assert!(shown_by(Some((case, *cell))) != every, "{} in {cell:?}", case.name);
+        }
+    }
 
     #[test]
     fn the_kind_of_upper_is_read_from_the_kernel_arguments() {
