@@ -31,4 +31,13 @@ install() {
     inst_hook initqueue/finished 90 "$moddir/root-queue-done.sh"
     inst_hook mount 90 "$moddir/root-mount.sh"
     inst_hook shutdown 90 "$moddir/shutdown.sh"
+    # what dracut's systemd-sysext brings, which wants dm-verity, too: systemd 261 merges extensions into /sysroot
+    local unit units="${systemdsystemunitdir:-/usr/lib/systemd/system}"
+    for unit in systemd-sysext-sysroot.service systemd-confext-sysroot.service; do
+        if dracut_module_included systemd && [[ -e $units/$unit ]]; then
+            inst_multiple systemd-sysext systemd-confext "$units/$unit"
+            # shellcheck disable=SC2154 # dracut sets it
+            "${SYSTEMCTL:-systemctl}" -q --root "$initdir" add-wants initrd.target "$unit"
+        fi
+    done
 }
