@@ -70,6 +70,13 @@ installkernel() {
 install() {
     local _file
 
+    # dracut takes the overlay that runs for the root: its rootfstype= and rootflags= would come before the boot
+    # loader's. The modules that write them come after this one.
+    if [[ $hostonly_cmdline == "yes" ]] && overlay-assemble --running; then
+        dwarn "overlayroot-rs: the root is an overlay now, so the image has no arguments of its own (hostonly_cmdline)"
+        hostonly_cmdline="no"
+    fi
+
     inst_multiple overlay-assemble overlay-upper overlay-loop modprobe
     # e2undo takes back a repair that e2fsck gave up
     inst_multiple -o e2fsck e2undo

@@ -39,6 +39,8 @@ pub struct Args {
     pub take_apart: bool,
     /// Only list the file systems of this machine that may hold an upper, for module-setup.sh.
     pub file_systems: bool,
+    /// Only say whether the root is an overlay, for module-setup.sh.
+    pub running: bool,
     /// Only list the programs that make the configured upper, for module-setup.sh.
     pub programs: bool,
     /// Who started it: `unit`, `hook` or `hand`.
@@ -72,6 +74,7 @@ impl Args {
             mount_live: false,
             take_apart: false,
             file_systems: false,
+            running: false,
             programs: false,
             by: "hand".to_owned(),
             device: None,
@@ -91,6 +94,7 @@ impl Args {
                 Long("mount-live") if tool == Tool::Assemble => args.mount_live = true,
                 Long("take-apart") if tool == Tool::Assemble => args.take_apart = true,
                 Long("file-systems") if tool == Tool::Assemble => args.file_systems = true,
+                Long("running") if tool == Tool::Assemble => args.running = true,
                 Long("programs") if tool == Tool::Assemble => args.programs = true,
                 Long("by") if tool == Tool::Assemble => args.by = by(parser.value()?.string()?)?,
                 Value(value) if tool == Tool::Upper && args.device.is_none() => args.device = Some(value.string()?),
@@ -128,16 +132,17 @@ fn help(tool: Tool) -> String {
         Tool::Assemble => (
             "overlay-assemble [--dry-run] [--verbose] [--by unit|hook|hand]\n\
              \x20      overlay-assemble --stand-down | --prepare-live | --mount-live | --take-apart |\n\
-             \x20                       --file-systems | --programs",
+             \x20                       --file-systems | --programs | --running",
             "Makes the root at /sysroot an overlay, as the kernel command line and\n\
              /etc/overlayroot-rs.conf say, and writes /run/overlayroot/state.json.\n\
              Does nothing where that record exists. --stand-down only removes the hooks of\n\
              dracut's own overlayfs module where an overlay is asked for; --prepare-live makes the\n\
              directories that dracut's dmsquash-live lacks, --mount-live makes its image the root;\n\
              --take-apart unmounts what is left of the overlay, in dracut's shutdown ramdisk;\n\
-             --file-systems lists the kinds of file system on this machine that can hold an upper,\n\
-             --programs what has to be in the initramfs to make the upper that is configured, and\n\
-             to populate it.",
+             --file-systems lists the kernel modules of file systems on this machine that can hold\n\
+             an upper, and of what a running overlay lies on; --programs what has to be in the\n\
+             initramfs to make the upper that is configured, and to populate it; --running exits\n\
+             with 0 where the root is an overlay now, else with 1.",
         ),
         Tool::Upper => (
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",

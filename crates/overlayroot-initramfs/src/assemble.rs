@@ -11,7 +11,7 @@ use overlayroot_core::populate::Asked;
 use overlayroot_core::upper::Upper;
 use overlayroot_linux::assemble::{Verdict, assemble, mount_live, prepare_live, read_machine, stand_down};
 use overlayroot_linux::holder::Journal;
-use overlayroot_linux::{device, shutdown, sources};
+use overlayroot_linux::{beneath, device, shutdown, sources};
 use std::process::ExitCode;
 
 /// Assembles, or prints what would be done.
@@ -40,8 +40,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Upper::Part(part) => Some(part.fs.word().to_owned()),
             _ => None,
         });
+        kinds.extend(beneath::modules());
         println!("{}", kinds.join(" "));
         return Ok(ExitCode::SUCCESS);
+    }
+    if args.running {
+        return Ok(if beneath::is_overlay() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     if args.programs {
         println!("{}", programs(&Config::read(&sources::read(None))));

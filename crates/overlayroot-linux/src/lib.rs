@@ -3,6 +3,7 @@
 //! takes a decision that the plan has not taken.
 
 pub mod assemble;
+pub mod beneath;
 pub mod blkid;
 pub mod blkpg;
 pub mod bootfile;

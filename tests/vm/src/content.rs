@@ -2,6 +2,7 @@
 //! `vm content`: what dracut put into the images, read from the archives themselves.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -11,7 +12,8 @@ use crate::case::RootKind;
 use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
 use crate::differential;
 use crate::engine::Engine;
-use crate::host::{Host, say};
+use crate::host::{self, Host, say};
+use crate::images::ImageSet;
 use crate::plan::{self, Sets};
 
 /// In every image with the module; a name ends with one of these.
@@ -53,8 +55,11 @@ pub fn run(host: &Host) -> Result<bool> {
     let asked =
         Suite::MAIN.map(|suite| (Cell { suite, initrd: Initrd::Systemd }, Variant::Mkfs, RootKind::Ext4, Engine::Qemu));
     let image = Cell::MAIN.iter().map(|&cell| (cell, Variant::Net, RootKind::Ext4, Engine::Qemu));
+    // no kind that an upper lies on: those are in every image
+    let inside = Suite::ALL
+        .map(|suite| (Cell { suite, initrd: Initrd::Systemd }, Variant::Plain, RootKind::Squashfs, Engine::Qemu));
     let needs: Vec<_> = plain.chain(bare).chain(asked).chain(image).collect();
-    let sets = plan::prepare(host, &needs)?;
+    let sets = plan::prepare(host, &[needs.as_slice(), inside.as_slice()].concat())?;
     let (mut passed, mut failed) = (0, 0);
     for (cell, variant, ..) in needs {
         match look(&sets, cell, variant) {
@@ -79,6 +84,19 @@ pub fn run(host: &Host) -> Result<bool> {
             Err(error) => {
                 failed += 1;
                 say(&format!("FAIL lexer against dracut-util of {suite}: {error:#}"));
+            }
+        }
+    }
+    for suite in Suite::ALL {
+        let set = sets.get(&(suite, Flavour::Project)).context("no images")?;
+        match look_inside(host, set) {
+            Ok(()) => {
+                passed += 1;
+                say(&format!("ok   image that is made on a running overlay, {suite}"));
+            }
+            Err(error) => {
+                failed += 1;
+                say(&format!("FAIL image that is made on a running overlay, {suite}: {error:#}"));
             }
         }
     }
@@ -127,23 +145,72 @@ fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
     Ok(())
 }
 
-/// The names in an image. dracut 112 puts what is compressed already into an archive of its own, before the other.
-fn list(image: &std::path::Path) -> Result<Vec<String>> {
+/// `dracut --hostonly` where `/` is an overlay over a squashfs, as on a machine that runs one: the image must find and mount
+/// what lies below.
+fn look_inside(host: &Host, set: &ImageSet) -> Result<()> {
+    let version = set.kernel_version(host, Engine::Qemu)?;
+    let disks = set.root_disks(RootKind::Squashfs);
+    let disk = disks.first().context("no disk")?;
+    let out = host.work.join(format!("inside-{}", std::process::id()));
+    std::fs::create_dir_all(&out)?;
+    let mut command = host::tied(Path::new("unshare"));
+    command.args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--propagation=private"]);
+    command.arg(host.vm_dir().join("host/in-overlay.sh")).arg(disk).arg(&out);
+    command.args([
+        "dracut",
+        "--force",
+        "--hostonly",
+        "--hostonly-cmdline",
+        "--no-early-microcode",
+        "--compress",
+        "zstd -3 -q",
+    ]);
+    command.args(["--kver", &version, "--add", "overlayroot-rs", "--omit", "overlayfs", "/run/out/inside.img"]);
+    let image = out.join("inside.img");
+    let made = host::run(&mut command).and_then(|_| Ok((list(&image)?, content(&image, "etc/cmdline.d/*")?)));
+    std::fs::remove_dir_all(&out)?;
+    let (names, arguments) = made?;
+    ensure!(names.iter().any(|name| name.contains("/squashfs.ko")), "the lower's file system is missing");
+    let bad = ["rootflags=", "rootfstype=", "lowerdir="].into_iter().find(|word| arguments.contains(word));
+    ensure!(bad.is_none(), "the overlay's options are in its arguments: {arguments}");
+    Ok(())
+}
+
+/// The names in an image.
+fn list(image: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for archive in archives(image)? {
+        names.extend(cpio_names(&archive)?);
+    }
+    Ok(names)
+}
+
+/// The content of all files in an image whose names fit a pattern.
+fn content(image: &Path, pattern: &str) -> Result<String> {
+    let mut text = String::new();
+    for archive in archives(image)? {
+        let found = filter(Command::new("cpio").args(["-i", "--to-stdout", "--quiet", pattern]), &archive)?;
+        text.push_str(&String::from_utf8_lossy(&found));
+    }
+    Ok(text)
+}
+
+/// What an image is made of. dracut 112 puts what is compressed already into an archive of its own, before the other.
+fn archives(image: &Path) -> Result<Vec<Vec<u8>>> {
     const MAGIC: &[u8] = b"070701";
     const TRAILER: &[u8] = b"TRAILER!!!";
     let bytes = std::fs::read(image)?;
     let mut packed = bytes.as_slice();
-    let mut names = Vec::new();
+    let mut archives = Vec::new();
     if packed.starts_with(MAGIC) {
-        names = cpio_names(packed)?;
+        archives.push(packed.to_vec());
         let end = packed.windows(TRAILER.len()).position(|window| window == TRAILER).context("no end")?;
         let rest = packed.get(end + TRAILER.len()..).unwrap_or_default();
         let padding = rest.iter().take_while(|byte| **byte == 0).count();
         packed = rest.get(padding..).unwrap_or_default();
     }
-    let plain = filter(Command::new("zstd").arg("-dcq"), packed).with_context(|| image.display().to_string())?;
-    names.extend(cpio_names(&plain)?);
-    Ok(names)
+    archives.push(filter(Command::new("zstd").arg("-dcq"), packed).with_context(|| image.display().to_string())?);
+    Ok(archives)
 }
 
 fn cpio_names(archive: &[u8]) -> Result<Vec<String>> {
