@@ -139,7 +139,7 @@ impl Uml {
             command.arg(format!("vec0:transport=tap,ifname={},depth=64,gro=1,mac={}", cable.tap, cable.mac));
         }
         // logind starts over and over where the kernel has no graphics at all
-        command.args(["loglevel=6", "audit=0", "selinux=0", "systemd.mask=systemd-logind.service"]);
+        command.args(["loglevel=6", "audit=0", "systemd.mask=systemd-logind.service"]);
         command
     }
 
