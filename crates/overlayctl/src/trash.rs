@@ -11,24 +11,33 @@ pub fn empty() -> Result<ExitCode> {
     let Ok((_, store)) = kept::find()? else {
         return Ok(ExitCode::SUCCESS);
     };
-    if !std::fs::exists(&store.trash)? {
-        return Ok(ExitCode::SUCCESS);
+    let mut whole = empty_one(&store.trash)?;
+    // In a subvolume of its own it is another directory.
+    if store.aside() != store.trash {
+        whole &= empty_one(&store.aside())?;
+    }
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// False where something is left.
+fn empty_one(trash: &str) -> Result<bool> {
+    if !std::fs::exists(trash)? {
+        return Ok(true);
     }
     let mut removed = 0;
     loop {
-        let swept = sweep::empty(&store.trash, &mut || false)?;
+        let swept = sweep::empty(trash, &mut || false)?;
         removed += swept.removed;
         // Something may have been thrown away meanwhile.
         if swept.removed > 0 {
             continue;
         }
         if removed > 0 {
-            println!("{removed} files and directories removed from {}", store.trash);
+            println!("{removed} files and directories removed from {trash}");
         }
         if swept.left > 0 {
-            eprintln!("overlayctl: {} entries of {} can't be removed", swept.left, store.trash);
-            return Ok(ExitCode::FAILURE);
+            eprintln!("overlayctl: {} entries of {trash} can't be removed", swept.left);
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(swept.left == 0);
     }
 }

@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 /// The upper used where nothing else is named.
 pub const DEFAULT_UPPER: &str = "overlay";
 
+/// Beside upper and work in a subvolume: what a boot had no time to remove.
+pub const ASIDE: &str = "trash";
+
 /// Where Ubuntu's overlayroot has the upper's file system.
 const ROOT_RW: &str = "/media/root-rw";
 
@@ -85,6 +88,14 @@ impl Store {
     /// What is moved where the upper is reset or kept.
     pub fn whole(&self) -> &str {
         self.subvolume.as_deref().unwrap_or(&self.upper)
+    }
+
+    /// Where a work directory goes that has too much in it for a boot. One in a subvolume can't leave that.
+    pub fn aside(&self) -> String {
+        match &self.subvolume {
+            Some(subvolume) => format!("{subvolume}/{ASIDE}"),
+            None => self.trash.clone(),
+        }
     }
 
     /// The same directories, seen where their file system is mounted a second time.
@@ -259,6 +270,8 @@ mod tests {
         assert_eq!((store.whole(), store.name(), store.number("overlay.2")), ("/x/overlay", "overlay", Some(2)));
         assert_eq!(store.kept(2), ("/x/overlay.2".into(), "/x/.overlayroot/overlay.2.json".into()));
         assert_eq!(store.seen_at("/x", "/y"), Store::in_subvolume("/y"));
+        assert_eq!(store.aside(), "/x/overlay/trash");
+        assert_eq!(Store::named("/x", "overlay").aside(), "/x/.overlayroot/trash");
     }
 
     #[test]

@@ -19,7 +19,6 @@ use rustix::fs::{
     AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fsync, mkdirat, openat, statat, unlinkat,
 };
 use rustix::io::Errno;
-use std::fs::File;
 use std::io::Write;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -159,7 +158,7 @@ fn parents(store: &str, root: &str, parent: &str) -> Result<OwnedFd> {
                 mkdirat(&at, part, Mode::RWXU).with_context(context)?;
                 let made = openat(&at, part, DIRECTORY, Mode::empty()).with_context(context)?;
                 if let Some(like) = directory(root, &way, Links::Own)? {
-                    copy_attributes_of(&File::from(like), &File::from(made.try_clone()?))?;
+                    copy_attributes_of(like, &made)?;
                 }
                 made
             }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the merged root will show, told from its layers before the overlay is mounted: whatever is touched in the
 //! merged root before the policy is loaded would lose its SELinux label on the way up (Linux 6.1).
+//!
+//! By names: this runs in the initramfs, before anybody else does, and below a place that only root gets to. What an
+//! earlier system left in an upper may be anything: each part of a way is looked at before it is used, and none is a
+//! link.
 
 use crate::store::copy_attributes;
 use anyhow::{Context, Result};

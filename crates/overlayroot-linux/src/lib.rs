@@ -8,6 +8,7 @@ pub mod blkid;
 pub mod blkpg;
 pub mod bootfile;
 pub mod btrfs;
+mod descent;
 pub mod device;
 pub mod disk_probe;
 pub mod execute;

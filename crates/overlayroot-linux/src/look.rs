@@ -53,7 +53,7 @@ pub fn look(device: &str, fstype: &str, base: &str, store: &Store, need_room: bo
 /// # Errors
 /// As [`look`].
 pub fn inside(base: &str, store: &Store, need_room: bool) -> Result<()> {
-    for path in [&store.upper, &store.work, &store.trash, &store.fingerprint, &store.marker] {
+    for path in [&store.upper, &store.work, &store.trash, &store.aside(), &store.fingerprint, &store.marker] {
         plain(base, path)?;
     }
     let room = room(base)?;

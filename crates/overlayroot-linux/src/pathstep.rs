@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Performs the steps of single paths.
+//! Performs the steps of single paths. In the initramfs, before anybody but root runs: a name that was looked at is
+//! the same when it is used.
 
 use crate::execute::{Report, SCRATCH};
 use crate::reset::sync_parent;

@@ -228,10 +228,11 @@ fn roomy(path: &str) -> bool {
     })
 }
 
-/// Moves the work directory into the trash. One in a subvolume of its own can't leave that.
+/// Moves the work directory out of the way, for the host to remove.
 pub(crate) fn aside_work(store: &Store) -> Result<()> {
-    fs::create_dir_all(&store.trash).with_context(|| format!("making {}", store.trash))?;
-    rename(&store.work, &unused(&store.trash, "work"))
+    let aside = store.aside();
+    fs::create_dir_all(&aside).with_context(|| format!("making {aside}"))?;
+    rename(&store.work, &unused(&aside, "work"))
 }
 
 fn is_directory(path: &str) -> bool {

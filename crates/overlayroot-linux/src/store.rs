@@ -1,23 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Directories of an upper on its file system: making, resetting, remembering.
+//!
+//! Those are called by their names: this runs in the initramfs, before anybody else does, and the place is one that
+//! only root gets to. What an earlier system left there was looked at ([`crate::look`]), and each part of a way is
+//! looked at before it is used. Files are made in [`crate::newfile`].
 
 use crate::newfile::{self, Lasting};
 use crate::{btrfs, reset, sweep};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::facts::Fingerprint;
-use overlayroot_core::layout::Store;
+use overlayroot_core::layout::{ASIDE, Store};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fstat, futimens, mknodat,
 };
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Makes upper and work. A new or empty upper gets the attributes of `like`, for the merged root
 /// shows the upper's (kernel: overlayfs.rst); one with content keeps its own.
+///
+/// # Errors
+/// Those of the file system; where something else is in the upper's subvolume.
 pub fn make(store: &Store, like: &str) -> Result<()> {
+    make_within(store, like, BOOT_SWEEP)
+}
+
+/// The same, with so long for emptying the work directory.
+///
+/// # Errors
+/// As [`make`].
+pub fn make_within(store: &Store, like: &str, time: Duration) -> Result<()> {
     if let Some(subvolume) = &store.subvolume {
         btrfs::make(subvolume)?;
         only_ours(subvolume)?;
@@ -26,21 +41,22 @@ pub fn make(store: &Store, like: &str) -> Result<()> {
     fs::create_dir_all(&store.work).with_context(|| format!("making the work directory {}", store.work))?;
     // The kernel cleans its own leftovers only two levels deep; what is deeper makes the mount
     // read-only while mount(2) reports success, and a `volatile` marker refuses it.
-    empty_work(store)?;
+    empty_work(store, time)?;
     if fs::read_dir(&store.upper)?.next().is_none() {
         copy_attributes(like, &store.upper)?;
     }
     Ok(())
 }
 
-/// A subvolume goes as a whole when it is reset: nothing but upper and work may be in it.
+/// A subvolume goes as a whole when it is reset: nothing but upper, work, and what was left of works may be in it.
 ///
 /// # Errors
 /// The name of what else is.
 pub fn only_ours(subvolume: &str) -> Result<()> {
     for entry in fs::read_dir(subvolume).with_context(|| format!("reading {subvolume}"))? {
         let name = entry?.file_name();
-        ensure!(name == "upper" || name == "work", "{subvolume} holds {}, which is not ours", name.to_string_lossy());
+        let ours = name == "upper" || name == "work" || name == ASIDE;
+        ensure!(ours, "{subvolume} holds {}, which is not ours", name.to_string_lossy());
     }
     Ok(())
 }
@@ -58,7 +74,8 @@ pub fn copy_attributes(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(
 }
 
 /// The same of what is open to what is open: whatever has the names meanwhile.
-pub fn copy_attributes_of(from: &File, to: &File) -> Result<()> {
+pub fn copy_attributes_of(from: impl AsFd, to: impl AsFd) -> Result<()> {
+    let (from, to) = (from.as_fd(), to.as_fd());
     let context = || "copying attributes".to_owned();
     let stat = fstat(from).with_context(context)?;
     fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid))).with_context(context)?;
@@ -72,7 +89,7 @@ pub(crate) fn by_descriptor(file: impl AsFd) -> String {
     format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
 }
 
-fn copy_xattrs(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_xattrs(from: &Path, to: &Path) -> Result<()> {
     let context = || format!("giving {} the attributes of {}", to.display(), from.display());
     for name in xattrs(from).with_context(context)? {
         // overlayfs's marks, and ours, describe the layer they are on, not the one to come.
@@ -118,9 +135,9 @@ pub(crate) const BOOT_SWEEP: Duration = Duration::from_secs(5);
 
 /// Empties the work directory, or, where that takes long, puts it into the trash and makes another. Links are
 /// removed, never followed.
-fn empty_work(store: &Store) -> Result<()> {
+fn empty_work(store: &Store, time: Duration) -> Result<()> {
     let work = &store.work;
-    let end = Instant::now() + BOOT_SWEEP;
+    let end = Instant::now() + time;
     let swept = sweep::empty(work, &mut || Instant::now() >= end)?;
     if swept.stopped {
         reset::aside_work(store).with_context(|| format!("{work} has too much in it to be emptied at a boot"))?;

@@ -39,3 +39,13 @@ fn the_first_lower_is_remembered() {
     remember(&store.fingerprint, &lower("debian 13")).unwrap();
     assert!(fs::read_to_string(&store.fingerprint).unwrap().contains("debian 12"));
 }
+
+/// Where a boot has no time for it, what is in it is the host's.
+#[test]
+fn an_overfull_work_directory_is_put_aside() {
+    let (dir, store) = fresh();
+    fs::create_dir_all(format!("{}/work/a", store.work)).unwrap();
+    make_within(&store, dir.path().to_str().unwrap(), Duration::ZERO).unwrap();
+    assert!(fs::read_dir(&store.work).unwrap().next().is_none());
+    assert!(fs::exists(format!("{}/work.0/work/a", store.trash)).unwrap());
+}

@@ -9,7 +9,7 @@ use nix::sys::statvfs::statvfs;
 use overlayroot_linux::project;
 use overlayroot_linux::quota::{PROJECT, project_of};
 use overlayroot_rootns::{Stage, mount_at, on_stage_made, on_stage_with};
-use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, XattrFlags, mkdirat, mknodat, openat};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{Seek, Write};
@@ -162,6 +162,15 @@ fn an_upper_that_was_begun_without_a_limit_joins_with_all_it_holds() {
         mknodat(CWD, at("whiteout"), FileType::CharacterDevice, Mode::empty(), 0).unwrap();
         mknodat(CWD, at("a/pipe"), FileType::Fifo, Mode::from_raw_mode(0o4622), 0).unwrap();
         rustix::fs::chmod(at("a/pipe"), Mode::from_raw_mode(0o4622)).unwrap();
+        // Any user nests directories further than a path can be long, and swaps them for links.
+        fs::create_dir_all("/sysroot/other/deep").unwrap();
+        symlink("/sysroot/other", at("out")).unwrap();
+        let mut deep = rustix::fs::open(at("a"), OFlags::PATH, Mode::empty()).unwrap();
+        for _ in 0..40 {
+            mkdirat(&deep, "d".repeat(200), Mode::RWXU).unwrap();
+            deep = openat(&deep, "d".repeat(200), OFlags::PATH, Mode::empty()).unwrap();
+        }
+        mknodat(&deep, "pipe", FileType::Fifo, Mode::RWXU, 0).unwrap();
         let old = fs::symlink_metadata(at("a/link")).unwrap();
         assert!(!project::joined(upper).unwrap());
         project::mark(work).unwrap();
@@ -169,6 +178,9 @@ fn an_upper_that_was_begun_without_a_limit_joins_with_all_it_holds() {
         assert!(project::joined(upper).unwrap() && project::joined(&at("a/b")).unwrap());
         let project = |name: &str| project_of(&File::open(at(name)).unwrap()).unwrap();
         assert_eq!(project("a/b/file"), (PROJECT, false));
+        let deepest = openat(&deep, ".", OFlags::RDONLY, Mode::empty()).unwrap();
+        assert_eq!(project_of(&File::from(deepest)).unwrap(), (PROJECT, true));
+        assert!(!project::joined("/sysroot/other/deep").unwrap(), "a link was followed");
         assert_eq!(fs::read_to_string(at("a/b/file")).unwrap(), "content");
         fs::write(at("a/new"), "").unwrap();
         assert_eq!(project("a/new"), (PROJECT, false));

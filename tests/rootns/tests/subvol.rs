@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Uppers in a subvolume of the root's own btrfs.
 #![allow(missing_docs)]
+use overlayroot_core::layout::Store;
+use overlayroot_linux::store::make_within;
 use overlayroot_rootns::subvol::{TOP, boot, fedora, subvolumes};
 use overlayroot_rootns::{Stage, mount_at, on_stage_with, run};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+use std::time::Duration;
 
 fn refused(record: &Value, code: &str) {
     assert_eq!(record["outcome"], "degraded", "{record:#}");
@@ -230,5 +233,40 @@ fn what_a_cut_left_is_done_to_the_end() {
         boot(stage, cmdline);
         assert_eq!(hostname(), "one\n");
         assert_eq!(fs::read_to_string(format!("{base}/overlay.2/upper/etc/hostname")).unwrap(), "two\n");
+    });
+}
+
+/// What a boot has no time to remove stays in the subvolume, which it can't leave, until the host removes it.
+#[test]
+fn an_overfull_work_directory_is_put_aside() {
+    on_stage_with("suboverfull", "btrfs", 256, |stage| {
+        fedora(stage);
+        let cmdline = "rd.overlay=subvol:overlay";
+        let upper = format!("{TOP}/overlay/overlay");
+        boot(stage, cmdline);
+        fs::write("/sysroot/etc/hostname", "upper\n").unwrap();
+        run("umount", &["/sysroot"]);
+        fs::create_dir_all(format!("{upper}/work/work/left")).unwrap();
+        fs::write(format!("{upper}/work/work/left/file"), "x").unwrap();
+        let store = Store::in_subvolume(&format!("{TOP}/overlay"));
+        make_within(&store, "/run/rootfsbase", Duration::ZERO).unwrap();
+        assert_eq!(fs::read_dir(&store.work).unwrap().count(), 0);
+        assert!(fs::exists(format!("{upper}/trash/work.0/work/left/file")).unwrap());
+        stage.reboot();
+        boot(stage, cmdline);
+        assert_eq!(hostname(), "upper\n");
+        assert!(stage.overlayctl(&["trash", "empty"]).contains("4 files"));
+        assert_eq!(fs::read_dir(format!("{upper}/trash")).unwrap().count(), 0);
+        // It is no more in the way than upper and work are.
+        stage.overlayctl(&["reset"]);
+        stage.reboot();
+        boot(stage, cmdline);
+        assert_eq!(hostname(), "lower\n");
+        stage.overlayctl(&["trash", "empty"]);
+        assert_eq!(subvolumes(), ["overlay", "overlay/overlay", "root"]);
+        // Nothing leads out of it.
+        symlink("/etc", format!("{upper}/trash")).unwrap();
+        stage.reboot();
+        refused(&stage.assemble(cmdline), "look-inside");
     });
 }
