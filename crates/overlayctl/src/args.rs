@@ -117,6 +117,9 @@ pub enum Command {
         /// How long to go on trying to fetch; 0 tries once
         #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(0..=86_400))]
         timeout: u64,
+        /// How long each call of git may still take when that is over
+        #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        grace: u64,
         /// Also where the root is no overlay: what scripts change stays in it
         #[arg(long)]
         plain_root: bool,

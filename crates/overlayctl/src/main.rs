@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         Command::Diff(asked) => diff::run(&asked),
         Command::Du(asked) => du::run(&asked),
         Command::Top(asked) => top::run(&asked),
-        Command::Pull { timeout, plain_root } => pull::run(timeout, plain_root),
+        Command::Pull { timeout, grace, plain_root } => pull::run(timeout, grace, plain_root),
         Command::Label => label::run(),
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Enable(asked) => enable::enable(&asked),

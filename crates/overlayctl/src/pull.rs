@@ -44,8 +44,9 @@ impl Failure {
     }
 }
 
-/// Pulls, and goes on trying to fetch for `timeout` seconds; on a root without an overlay only where `plain_root`.
-pub fn run(timeout: u64, plain_root: bool) -> Result<ExitCode> {
+/// Pulls, and goes on trying to fetch for `timeout` seconds; what git does then may take `grace` seconds more. On a
+/// root without an overlay only where `plain_root`.
+pub fn run(timeout: u64, grace: u64, plain_root: bool) -> Result<ExitCode> {
     log::start(Level::INFO, false);
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0);
     ensure!(is_root, "only root can pull: what is pulled is run as root");
@@ -60,9 +61,8 @@ pub fn run(timeout: u64, plain_root: bool) -> Result<ExitCode> {
     let result = match found {
         Err(mistake) => Err(Failure::new("mistakes", mistake)),
         Ok(None) => Ok(()),
-        Ok(Some(found)) => {
-            ready(&mut state, record.as_ref(), &found, plain_root).and_then(|()| pull(&mut state, &found, timeout))
-        }
+        Ok(Some(found)) => ready(&mut state, record.as_ref(), &found, plain_root)
+            .and_then(|()| pull(&mut state, &found, [timeout, grace].map(Duration::from_secs))),
     };
     let done = result.is_ok();
     state.end(result);
@@ -93,9 +93,9 @@ fn ready(state: &mut State, record: Option<&Record>, found: &Found, plain_root: 
     if lacking.is_empty() { Ok(()) } else { Err(Failure::new("lacking", format!("not there: {}", lacking.join(", ")))) }
 }
 
-fn pull(state: &mut State, found: &Found, timeout: u64) -> Result<(), Failure> {
+fn pull(state: &mut State, found: &Found, times: [Duration; 2]) -> Result<(), Failure> {
     let (number, dir) = place::begin().map_err(|error| Failure::place(&error))?;
-    let fetched = fetch(state, &dir, Duration::from_secs(timeout))
+    let fetched = fetch(state, &dir, times)
         .and_then(|(repository, fetched)| take(state, &repository, &fetched, found.asked.verify.as_deref()));
     if let Err(failure) = fetched {
         place::discard(&dir);
@@ -110,9 +110,9 @@ fn pull(state: &mut State, found: &Found, timeout: u64) -> Result<(), Failure> {
 }
 
 /// Fetches, as often as it takes.
-fn fetch(state: &mut State, dir: &Path, total: Duration) -> Result<(Repository, Fetched), Failure> {
+fn fetch(state: &mut State, dir: &Path, [total, grace]: [Duration; 2]) -> Result<(Repository, Fetched), Failure> {
     let started = Instant::now();
-    let repository = Repository::new(dir, &state.url, started + total);
+    let repository = Repository::new(dir, &state.url, started + total, grace);
     loop {
         state.change(|pulled| pulled.tries += 1);
         let tries = state.pulled.tries;

@@ -8,6 +8,7 @@
 pub mod cost;
 pub mod forge;
 pub mod hostile;
+pub mod hostile_git;
 pub mod http;
 pub mod old_kernel;
 pub mod schema;

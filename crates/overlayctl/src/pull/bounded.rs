@@ -16,8 +16,12 @@ use std::time::{Duration, Instant};
 /// Most bytes that are fetched, and most that the files of a commit may have: a repository of configuration has a
 /// few MiB, and the upper is often in RAM.
 pub const MOST_BYTES: u64 = 512 << 20;
+/// Most memory of its own that each program of git gets. What it has of files by mmap does not count.
+const MOST_MEMORY: u64 = 1 << 30;
 /// Most that a call of git may say: the list of a commit's files, 100 bytes each.
 const MOST_SAID: u64 = 16 << 20;
+/// Of what a call of git starts, which are four or so.
+const MOST_PROCESSES: usize = 100;
 /// Between two looks at how much there is.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -83,13 +87,17 @@ fn large() -> Stopped {
     Stopped::Large(format!("the repository has more than {}", human(MOST_BYTES)))
 }
 
-/// No file that it, or what it starts, writes gets larger.
+/// No file that it, or what it starts, writes gets larger, and none of them takes more memory: names of branches
+/// without end are kept in it.
 fn spawn(command: &mut Command) -> std::io::Result<Child> {
-    let before = getrlimit(Resource::Fsize);
-    let most = before.maximum.map_or(MOST_BYTES, |most| most.min(MOST_BYTES));
-    setrlimit(Resource::Fsize, Rlimit { current: Some(most), maximum: before.maximum })?;
+    let limits = [(Resource::Fsize, MOST_BYTES), (Resource::Data, MOST_MEMORY)];
+    let before = limits.map(|(resource, _)| (resource, getrlimit(resource)));
+    for ((resource, most), (_, before)) in limits.into_iter().zip(before.clone()) {
+        let most = before.maximum.map_or(most, |hard| hard.min(most));
+        setrlimit(resource, Rlimit { current: Some(most), maximum: before.maximum })?;
+    }
     let child = command.spawn();
-    setrlimit(Resource::Fsize, before)?;
+    before.into_iter().try_for_each(|(resource, before)| setrlimit(resource, before))?;
     child
 }
 
@@ -105,18 +113,37 @@ fn said(pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// At the first signal it ends what it has started.
+/// Ends it, and what it has started: what speaks with the server would go on, for nothing ends it with git.
 fn end(child: &mut Child) {
-    let pid = i32::try_from(child.id()).map(Pid::from_raw);
+    let mut tree = vec![child.id()];
+    let mut next = 0;
+    while let Some(pid) = tree.get(next).filter(|_| next < MOST_PROCESSES) {
+        tree.extend(children(*pid));
+        next += 1;
+    }
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let _ = pid.as_ref().map(|pid| kill(*pid, signal));
+        for pid in tree.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
         for _ in 0..50 {
-            if child.try_wait().is_ok_and(|status| status.is_some()) {
+            let ended = child.try_wait().is_ok_and(|status| status.is_some());
+            if ended && !tree.iter().any(|pid| is_there(*pid)) {
                 return;
             }
             thread::sleep(LOOK / 2);
         }
     }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Not where it has ended, and nobody has asked how.
+fn is_there(pid: u32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    text.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 /// Bytes of the files below a directory, or a little more than `most`.
@@ -189,6 +216,25 @@ mod tests {
         let many = "for n in 1 2 3 4 5 6 7 8 9; do fallocate -l 64M $n; done; exec sleep 600";
         assert!(matches!(sh(many, dir.path(), 60), Err(Stopped::Large(_))));
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    }
+
+    /// As git's helpers are, whom no signal to git reaches.
+    #[test]
+    fn what_it_has_started_ends_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "sh -c 'sleep 600 & echo $! >deep; wait' & echo $! >one; exec sleep 600";
+        assert!(matches!(sh(script, dir.path(), 1), Err(Stopped::Early(_))));
+        for name in ["one", "deep"] {
+            let pid = fs::read_to_string(dir.path().join(name)).unwrap();
+            assert!(!is_there(pid.trim().parse().unwrap()), "{name} runs");
+        }
+    }
+
+    #[test]
+    fn memory_has_a_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = sh("ulimit -d; ulimit -f", dir.path(), 30).unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "1048576\n1048576\n");
     }
 
     #[test]

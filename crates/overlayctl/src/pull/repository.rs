@@ -8,14 +8,14 @@ use super::scripts::{HOME, PATH};
 use overlayroot_core::git::{full_names, is_commit_id, must_be_tag, transports};
 use overlayroot_core::issue::shown;
 use overlayroot_core::pull::signer;
-use overlayroot_core::url::told_by;
+use overlayroot_core::url::{told, told_by};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
 /// What the host's configuration of git can't change.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "protocol.ext.allow=never",
     // Not in the middle of what is being fetched, nor by a repository's alternates.
     "http.followRedirects=initial",
@@ -26,6 +26,8 @@ const SETTINGS: [&str; 15] = [
     "submodule.recurse=false",
     "fetch.recurseSubmodules=false",
     "fetch.fsckObjects=true",
+    // Larger files are not held in memory, of which there is a bound.
+    "core.bigFileThreshold=32m",
     // A server that is busy sends five bytes each five seconds (uploadpack.keepAlive).
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=120",
@@ -54,8 +56,6 @@ const ELSEWHERE: [&str; 12] = [
 const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15";
 /// What was asked for, whatever its name on the server.
 const ASKED: &str = "refs/overlayroot/asked";
-/// How long one call may take that begins shortly before the end.
-const LEAST: Duration = Duration::from_secs(300);
 
 /// Why a try failed.
 #[derive(Debug)]
@@ -84,12 +84,13 @@ pub struct Repository {
     dir: PathBuf,
     url: String,
     until: Instant,
+    grace: Duration,
 }
 
 impl Repository {
-    /// Nothing is done yet.
-    pub fn new(dir: &Path, url: &str, until: Instant) -> Self {
-        Self { dir: dir.to_owned(), url: url.to_owned(), until }
+    /// Nothing is done yet. A call of git that begins shortly before the end may take so long still.
+    pub fn new(dir: &Path, url: &str, until: Instant, grace: Duration) -> Self {
+        Self { dir: dir.to_owned(), url: url.to_owned(), until, grace }
     }
 
     /// One try to fetch.
@@ -143,7 +144,7 @@ impl Repository {
             // It lists names that only end so, too.
             Some(0) => names.iter().find_map(|name| listed.iter().find(|(_, listed)| listed == name)),
             Some(2) => None,
-            _ => return Err(Trouble::Again(self.complaint(&output))),
+            _ => return Err(Trouble::Again(self.of_server(&output))),
         };
         let (id, name) = found.ok_or_else(|| no_such(reference, "is no branch or tag of it, nor a whole commit id"))?;
         self.init(id)?;
@@ -159,7 +160,7 @@ impl Repository {
         if output.status.success() {
             return Ok(());
         }
-        let said = self.complaint(&output);
+        let said = self.of_server(&output);
         if !["shallow", "not our ref", "unadvertised", "remote ref"].iter().any(|word| said.contains(word)) {
             return Err(Trouble::Again(said));
         }
@@ -173,7 +174,7 @@ impl Repository {
         let depth: &[&str] = if or_all.is_empty() { &[] } else { &["--depth=1"] };
         let args = [&["fetch", "--quiet", "--no-tags"], depth, &["--", self.url.as_str()], specs].concat();
         let output = self.remote(&args)?;
-        let said = self.complaint(&output);
+        let said = self.of_server(&output);
         match output.status.success() {
             true => Ok(()),
             false if or_all.iter().any(|word| said.contains(word)) => self.fetch_into(specs, &[]),
@@ -191,7 +192,7 @@ impl Repository {
         let setting = format!("gpg.ssh.allowedSignersFile={file}");
         let mut command = self.git(&["-c", &setting, verb, "--raw"]);
         command.arg(if fetched.is_tag { ASKED } else { &fetched.commit });
-        let output = run(command, &self.dir, Instant::now() + LEAST).map_err(|stopped| refused(stopped.text()))?;
+        let output = run(command, &self.dir, Instant::now() + self.grace).map_err(|stopped| refused(stopped.text()))?;
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let signer = signer(&said).filter(|_| output.status.success()).ok_or_else(|| {
             let said = if said.trim().is_empty() { "no signature".to_owned() } else { first_lines(&said) };
@@ -219,22 +220,28 @@ impl Repository {
     }
 
     fn remote(&self, args: &[&str]) -> Result<Output, Trouble> {
-        let until = self.until.max(Instant::now() + LEAST);
+        let until = self.until.max(Instant::now() + self.grace);
         run(self.git(args), &self.dir, until).map_err(|stopped| match stopped {
-            Stopped::Early(text) => Trouble::Again(text),
-            Stopped::Large(text) => Trouble::Never(Failure::new("too-large", text)),
+            Stopped::Early(text) => Trouble::Again(format!("{}: {text}", told(&self.url))),
+            Stopped::Large(text) => Trouble::Never(Failure::new("too-large", format!("{}: {text}", told(&self.url)))),
         })
     }
 
     fn local(&self, args: &[&str]) -> Result<String, String> {
-        let output = run(self.git(args), &self.dir, Instant::now() + LEAST).map_err(Stopped::text)?;
+        let output = run(self.git(args), &self.dir, Instant::now() + self.grace).map_err(Stopped::text)?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             false => Err(self.complaint(&output)),
         }
     }
 
-    /// What git says went wrong. It tells the URL.
+    /// What went wrong with the server, which is always named.
+    fn of_server(&self, output: &Output) -> String {
+        let (said, url) = (self.complaint(output), told(&self.url));
+        if said.contains(&url) { said } else { format!("{url}: {said}") }
+    }
+
+    /// What git says went wrong. It may tell the URL.
     fn complaint(&self, output: &Output) -> String {
         first_lines(&told_by(&String::from_utf8_lossy(&output.stderr), &self.url))
     }
