@@ -42,6 +42,16 @@ const UPPER: [&str; 29] = [
     "ovlwork",
     "ovlwork/populate",
 ];
+/// Those that are made: each of these kinds at all of them, before chance has its turn, which would seldom meet one.
+const MADE: [&str; 6] = [
+    ".overlayroot/overlay.json.new",
+    ".overlayroot/reset.json.new",
+    ".overlayroot/keep/files/etc/.machine-id.overlayroot-rs.new",
+    ".overlayroot/keep/files/etc/ssh/.ssh_host_key.overlayroot-rs.new",
+    ".overlayroot/keep/srv-data.dir.new",
+    "overlay/etc/.hostname.overlayroot-rs",
+];
+const SURE: [&str; 4] = ["link to a file", "link to nothing", "link to a disk", "pipe"];
 /// Names on the device of a loop file, and in an image's cache.
 const HOLDER: [&str; 4] = ["deep", "deep/upper.img", "deep/upper.img.new", "deep/er"];
 const CACHE: [&str; 7] = [
@@ -71,6 +81,15 @@ fn furnish(chance: &mut Chance, disk: &Disk, outside: &Outside, names: &[&str], 
     }
     run("umount", &["/mnt"]);
     case
+}
+
+/// The same with this kind at every name that is made.
+fn everywhere(disk: &Disk, outside: &Outside, kind: &str) -> String {
+    run("mke2fs", &["-q", "-F", "-t", "ext4", "-m", "0", &disk.node]);
+    run("mount", &[&disk.node, "/mnt"]);
+    MADE.iter().for_each(|name| outside.put(kind, &format!("/mnt/{name}")));
+    run("umount", &["/mnt"]);
+    format!("{kind} everywhere")
 }
 
 /// The booted system's own steps.
@@ -103,7 +122,10 @@ fn uppers_and_keep_stores() {
         let markers = ["{\"keep\": false}", "{\"keep\": true}", "{\"restore\": \"overlay.1\"}"];
         for number in 0..cases(15) {
             let marker = markers.get(chance.below(6)).copied();
-            let case = furnish(&mut chance, &disk, &outside, &UPPER, marker);
+            let case = match SURE.get(number) {
+                Some(kind) => everywhere(&disk, &outside, kind),
+                None => furnish(&mut chance, &disk, &outside, &UPPER, marker),
+            };
             let more = chance.of(&["", "rd.overlay.reset", "rd.overlay.stale=park", "rd.overlay.readonly"]);
             let case = format!("{number}: {more} {case}");
             let line = format!(

@@ -9,6 +9,7 @@ use overlayroot_rootns::{Stage, on_stage, run};
 use std::fs;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -119,7 +120,14 @@ fn a_runaway_log_is_told_with_its_directory_and_resize_ends_it() {
         fs::create_dir_all("/sysroot/srv/old").unwrap();
         // More than what grows later, but there before.
         fs::write("/sysroot/srv/old/data", vec![1; 20 << 20]).unwrap();
-        fs::write("/sysroot/etc/overlayroot-rs.conf", "rd.overlay.watch.textfile=/run/upper.prom\n").unwrap();
+        // In a directory of others, who would have root write elsewhere.
+        fs::create_dir("/run/open").unwrap();
+        fs::set_permissions("/run/open", fs::Permissions::from_mode(0o777)).unwrap();
+        fs::write("/run/victim", "untouched").unwrap();
+        for name in ["upper.prom", "upper.prom.new"] {
+            std::os::unix::fs::symlink("/run/victim", format!("/run/open/{name}")).unwrap();
+        }
+        fs::write("/sysroot/etc/overlayroot-rs.conf", "rd.overlay.watch.textfile=/run/open/upper.prom\n").unwrap();
         let mut watch = Watch::start(stage);
         assert!(!fs::exists(MOTD).unwrap());
         let log = "/sysroot/var/log/app/log";
@@ -136,8 +144,9 @@ fn a_runaway_log_is_told_with_its_directory_and_resize_ends_it() {
         assert_eq!((value(&critical, "PRIORITY"), value(&critical, "OVERLAY_LEVEL_BEFORE")), ("2", "warning"));
         assert!(value(&critical, "OVERLAY_GREW").ends_with(" /var/log/app"), "{critical:?}");
         watch.shows("critical: the upper is 9");
-        let export = || fs::read_to_string("/run/upper.prom").unwrap_or_default();
+        let export = || fs::read_to_string("/run/open/upper.prom").unwrap_or_default();
         until("critical in the file", || export().contains("\noverlayroot_upper_level 2\n"));
+        assert_eq!(fs::read_to_string("/run/victim").unwrap(), "untouched");
         // One is enough, and a second one changes nothing.
         for args in [&["watch"][..], &["watch", "--clear"]] {
             let second = stage.overlayctl_inside(args);
