@@ -92,7 +92,7 @@ fn large() -> Stopped {
 fn spawn(command: &mut Command) -> std::io::Result<Child> {
     let limits = [(Resource::Fsize, MOST_BYTES), (Resource::Data, MOST_MEMORY)];
     let before = limits.map(|(resource, _)| (resource, getrlimit(resource)));
-    for ((resource, most), (_, before)) in limits.into_iter().zip(before.clone()) {
+    for ((resource, most), (_, before)) in limits.into_iter().zip(before) {
         let most = before.maximum.map_or(most, |hard| hard.min(most));
         setrlimit(resource, Rlimit { current: Some(most), maximum: before.maximum })?;
     }
