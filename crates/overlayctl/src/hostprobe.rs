@@ -9,14 +9,18 @@ use overlayroot_core::doctor::{Host, KernelImage, MODULES, STORES, Selinux};
 use overlayroot_core::doctor_image::is_module;
 use overlayroot_core::doctor_loader::Loader;
 use overlayroot_core::facts::Facts;
+use overlayroot_core::filesystem::FileSystem;
+use overlayroot_core::fstab;
 use overlayroot_core::git;
 use overlayroot_core::loader::{MODULE, line, state};
 use overlayroot_core::{mountinfo, paths};
 use overlayroot_linux::files::{SMALL, read_linked, text};
+use overlayroot_linux::filesystem;
 use overlayroot_linux::mounts;
 use overlayroot_linux::selinux::denied_domains;
 use overlayroot_linux::servicing::labelled;
 use overlayroot_linux::stale::{Stored, stored};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -49,7 +53,14 @@ pub fn look(config: &Config, facts: &Facts) -> Host {
         stores: stores(),
         swap_files: swap_files(&fs::read_to_string("/proc/swaps").unwrap_or_default()),
         selinux: selinux(),
+        sources: sources(facts),
     }
+}
+
+/// What the lower's fstab names, as far as it is here.
+fn sources(facts: &Facts) -> BTreeMap<String, FileSystem> {
+    let entries = facts.root.as_ref().map(|root| fstab::parse(&root.fstab)).unwrap_or_default();
+    entries.into_iter().filter_map(|entry| Some((entry.what.clone(), filesystem::named(&entry.what)?))).collect()
 }
 
 /// What the boot loader's files say. Where they lie in the overlay, those of the lower count.

@@ -10,6 +10,7 @@ use overlayroot_core::ondisk::{LoopFile, human, parse_loop, parse_loop_by_hand};
 use overlayroot_core::paths;
 use overlayroot_core::upper::Device;
 use overlayroot_linux::device;
+use overlayroot_linux::filesystem;
 use overlayroot_linux::log::{self, Level};
 use overlayroot_linux::loopcheck::{self, Report};
 use overlayroot_linux::loophand::{self, Hand};
@@ -132,9 +133,14 @@ fn on_device(dev: &Device, path: &str, mounts: &[Mount], write: bool) -> Result<
     let device = match device::resolve(dev, Duration::ZERO, || ()) {
         Lookup::Found(device) => device,
         Lookup::Ambiguous(nodes) => bail!("{dev} is on several devices: {}", nodes.join(", ")),
+        Lookup::Incomplete { nodes, of, .. } => {
+            bail!("{dev} is a btrfs of {of} devices, and these alone are there: {}", nodes.join(", "))
+        }
         Lookup::Missing { .. } | Lookup::NotBlock(_) => bail!("{dev} is not there"),
     };
-    let holds = |mount: &&Mount| mount.source == device.path && mount.root == "/" && !(write && mount.read_only());
+    let wanted = device.file_system();
+    let whole = |mount: &&Mount| mount.root == "/" && !(write && mount.read_only());
+    let holds = |mount: &&Mount| whole(mount) && filesystem::shows(mount, &wanted);
     let found = mounts.iter().find(holds);
     let how = if write { ", writable," } else { "" };
     let mount = found.with_context(|| format!("{dev} ({}) must be mounted{how} first, as a whole", device.path))?;

@@ -13,7 +13,7 @@ use overlayroot_core::upper;
 use overlayroot_linux::log::{self, Level};
 use overlayroot_linux::room::room;
 use overlayroot_linux::upperfill::{self, Upper, reading};
-use overlayroot_linux::{files, loophand, mounts, quota, recordfile, sources, store};
+use overlayroot_linux::{files, filesystem, loophand, mounts, quota, recordfile, sources, store};
 use std::fs;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -147,7 +147,8 @@ fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Answer {
         println!("{:<18} {} for {directory}, {}", "quota", told(bytes), upper.mount.source);
         return Ok(Ok(()));
     }
-    quota::change(&upper.mount.source, &directory, bytes)?;
+    let node = filesystem::node_of(&upper.mount).unwrap_or_else(|| upper.mount.source.clone());
+    quota::change(&node, &directory, bytes)?;
     remember(Resized { bytes_before: before.bytes, bytes, ..Resized::none(false, now()) });
     let after = reading(&upper.at, &upper.mount.fstype)?;
     println!("{}; until the next boot: size={} of rd.overlay=dir: keeps it", sentence(&after), told(bytes));

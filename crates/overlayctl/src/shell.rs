@@ -61,7 +61,7 @@ fn look() -> Result<Result<Target, String>> {
     let record = recordfile::read(paths::RECORD)?;
     let mounts = mounts::read()?;
     let lower = record.as_ref().and_then(|record| record.effective.lowers.last()).cloned().unwrap_or_default();
-    let read_only = mountinfo::at(&mounts, &lower).is_some_and(|mount| servicing::device_read_only(&mount.devno));
+    let read_only = mountinfo::at(&mounts, &lower).is_some_and(servicing::device_read_only);
     let hidden = match &record {
         Some(record) if record.effective.device.is_none() => hidden(record, &lower)?,
         _ => None,

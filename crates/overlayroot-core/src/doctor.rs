@@ -5,6 +5,7 @@
 use crate::config::{Config, Inputs};
 pub use crate::doctor_storage::STORES;
 use crate::facts::{Facts, Fingerprint, Lookup};
+use crate::filesystem::FileSystem;
 use crate::fstab;
 use crate::grammar;
 use crate::plan::Decision;
@@ -12,6 +13,7 @@ use crate::stale;
 use crate::upper::Upper;
 use crate::url;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -65,8 +67,19 @@ pub struct Host {
     pub stores: Vec<(String, bool)>,
     /// Swap files in use.
     pub swap_files: Vec<String>,
+    /// The file systems that the lower's fstab names, by the words that name them, as far as they are here.
+    pub sources: BTreeMap<String, FileSystem>,
     /// What SELinux is to do, where its policy is there.
     pub selinux: Option<Selinux>,
+}
+
+impl Host {
+    /// Whether what fstab names is that file system.
+    pub(crate) fn names(&self, what: &str, file_system: &FileSystem) -> bool {
+        let by_uuid = what.strip_prefix("UUID=").map(|uuid| uuid.trim_matches('"'));
+        let by_uuid = by_uuid.filter(|uuid| !uuid.is_empty() && uuid.eq_ignore_ascii_case(&file_system.uuid));
+        by_uuid.is_some() || self.sources.get(what).is_some_and(|source| source.is(file_system))
+    }
 }
 
 /// SELinux as it is configured.
@@ -121,7 +134,7 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         crate::doctor_room::memory(config, host, &mut found);
         crate::doctor_path::memory(decision, host, &mut found);
         crate::doctor_room::space(config, facts, &mut found);
-        table(config, facts, &mut found);
+        table(config, facts, host, &mut found);
         fingerprint(config, host, &mut found);
         crate::doctor_storage::examine(inputs, config, facts, host, &mut found);
         others(host, &mut found);
@@ -173,6 +186,9 @@ fn advice(config: &Config, code: &str) -> String {
     match code {
         "device-missing" => "attach it, or correct the name; blkid lists what is there".to_owned(),
         "device-ambiguous" => "give each a label of its own, or use UUID= or PARTUUID=".to_owned(),
+        "device-incomplete" => {
+            "attach the missing device; if it is lost: mount -o degraded, then btrfs device remove missing".to_owned()
+        }
         "device-in-use" => "unmount it for the check, and take it out of /etc/fstab".to_owned(),
         "no-file-system" => "make one: mkfs.ext4 -m 0".to_owned(),
         "no-mkfs" => "make the file now: overlayctl loop create".to_owned(),
@@ -191,16 +207,16 @@ fn advice(config: &Config, code: &str) -> String {
 }
 
 /// Lines of fstab that work against the overlay.
-fn table(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
+fn table(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
     let entries = facts.root.as_ref().map(|root| fstab::parse(&root.fstab)).unwrap_or_default();
-    let node = match &facts.device {
-        Some(Lookup::Found(device)) => Some(device.path.clone()),
-        _ => None,
+    let upper = match &facts.device {
+        Some(Lookup::Found(device)) => device.file_system(),
+        _ => FileSystem::default(),
     };
     let before = found.len();
     for entry in &entries {
         let Upper::Device(asked) = &config.upper.value else { break };
-        if entry.what.replace('"', "") == asked.to_string() || Some(&entry.what) == node.as_ref() {
+        if entry.what.replace('"', "") == asked.to_string() || host.names(&entry.what, &upper) {
             let text = format!("fstab mounts the upper's own file system on {}, too", entry.at);
             found.push(finding(
                 "fstab",

@@ -27,7 +27,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Ho
     containers(config, &entries, host, found);
     swap(&entries, host, found);
     if let Some(root) = &facts.root {
-        table(config, root, &entries, found);
+        table(config, root, host, &entries, found);
     }
     labels(inputs, facts, host, found);
 }
@@ -89,14 +89,15 @@ fn swap(entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
 }
 
 /// Lines of fstab that mean the disk and meet the overlay.
-fn table(config: &Config, root: &Root, entries: &[Entry], found: &mut Vec<Finding>) {
+fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &mut Vec<Finding>) {
     const QUOTAS: [&str; 6] = ["usrquota", "grpquota", "prjquota", "quota", "usrjquota", "grpjquota"];
     let slash = entries.iter().find(|entry| entry.at == "/");
     for entry in entries.iter().filter(|entry| hides(&entry.at) && !entry.has("noauto")) {
         let text = format!("fstab mounts {} on {}, where this boot's own mounts lie", shown(&entry.what), entry.at);
         found.push(finding("fstab", Grade::Warning, text, "take the line out"));
     }
-    let same = |entry: &&Entry| entry.what == root.source || slash.is_some_and(|slash| slash.what == entry.what);
+    let own = root.file_system();
+    let same = |entry: &&Entry| host.names(&entry.what, &own) || slash.is_some_and(|slash| slash.what == entry.what);
     let writes = |entry: &&Entry| !entry.has("ro") && !entry.has("noauto") && !entry.has("bind") && entry.at != "/";
     // Subvolumes share their file system by design.
     for entry in entries.iter().filter(|_| root.fstype != "btrfs").filter(|entry| entry.not_overlaid()) {

@@ -17,7 +17,8 @@ fn findings(cmdline: &str, conf: &str, root: Root, host: &Host) -> Vec<(&'static
 }
 
 fn table(fstab: &str) -> Root {
-    Root { fstab: fstab.into(), source: "/dev/vda".into(), fstype: "ext4".into(), ..Root::default() }
+    let (source, devno) = ("/dev/vda".into(), "254:0".into());
+    Root { fstab: fstab.into(), source, devno, fstype: "ext4".into(), ..Root::default() }
 }
 
 fn one(fstab: &str, host: &Host) -> (&'static str, Grade, String, String) {
@@ -73,7 +74,10 @@ fn lines_of_fstab() {
     assert!(one("LABEL=x /run/initramfs ext4 rw\n", &Host::default()).2.contains("where this boot's own"));
     let twice = "LABEL=root / ext4 defaults\nLABEL=root /mnt/disk ext4 rw\n";
     assert!(one(twice, &Host::default()).2.contains("the root's own device on /mnt/disk"));
-    assert!(one("/dev/vda /mnt/disk ext4\n", &Host::default()).2.contains("on /mnt/disk"));
+    // The source of the root's mount is another path to it.
+    let named = Host { sources: [("/dev/disk/by-id/x".to_owned(), table("").file_system())].into(), ..Host::default() };
+    assert!(one("/dev/disk/by-id/x /mnt/disk ext4\n", &named).2.contains("on /mnt/disk"));
+    assert_eq!(findings("rd.overlay", "", table("/dev/disk/by-id/y /mnt/disk ext4\n"), &named), []);
     assert_eq!(findings("rd.overlay", "", table(&twice.replace("rw", "ro")), &Host::default()), []);
     let found = findings("rd.overlay=dir:/u", "", table(twice), &Host::default());
     assert!(found.len() == 1 && found[0].2.ends_with("it can be written there, under the overlay"), "{found:#?}");

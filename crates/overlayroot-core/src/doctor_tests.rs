@@ -218,13 +218,18 @@ fn a_full_root_and_a_table_that_works_against_it() {
     facts.place = Some(Place::default());
     facts.root.as_mut().unwrap().free = 1 << 20;
     assert!(one(&doctor("rd.overlay=dir:/u", "", &facts, &host()), Grade::Warning).starts_with("space: 1M of"));
-    let device = Device { path: "/dev/vdb".into(), fstype: "ext4".into(), ..Device::default() };
+    let (path, fstype) = ("/dev/dm-0".into(), "ext4".into());
+    let device = Device { path, fstype, devno: "253:0".into(), uuid: "ab-1".into(), ..Device::default() };
+    let mapped = device.file_system();
     facts.device = Some(Lookup::Found(device));
-    for what in ["LABEL=upper", "LABEL=\"upper\"", "/dev/vdb"] {
+    let mapped = Host { sources: [("/dev/mapper/data".to_owned(), mapped)].into(), ..host() };
+    for what in ["LABEL=upper", "LABEL=\"upper\"", "/dev/mapper/data", "UUID=AB-1", "UUID=\"ab-1\""] {
         facts.root.as_mut().unwrap().fstab = format!("{what} /data ext4 defaults 0 2\n");
-        let text = one(&doctor("rd.overlay=LABEL=upper", "", &facts, &host()), Grade::Warning);
+        let text = one(&doctor("rd.overlay=LABEL=upper", "", &facts, &mapped), Grade::Warning);
         assert_eq!(text, "fstab: fstab mounts the upper's own file system on /data, too");
     }
+    facts.root.as_mut().unwrap().fstab = "/dev/mapper/other /data ext4 defaults 0 2\n".into();
+    assert!(worst(&doctor("rd.overlay=LABEL=upper", "", &facts, &mapped)) < Grade::Warning);
 }
 
 #[test]

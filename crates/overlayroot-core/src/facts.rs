@@ -80,8 +80,11 @@ pub struct Root {
     pub source: String,
     /// File system type.
     pub fstype: String,
-    /// `major:minor`.
+    /// `major:minor` of the superblock; a number that the kernel made up where that has no device of its own.
     pub devno: String,
+    /// `major:minor` of each device of its file system; empty where `devno` is the one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
     /// Whether the superblock can be written.
     pub writable: bool,
     /// Mounts below the root, outermost first, relative to it (`/usr`).
@@ -220,6 +223,15 @@ pub enum Lookup {
     Ambiguous(Vec<String>),
     /// The path names something that is no block device.
     NotBlock(String),
+    /// A btrfs of several devices, of which some did not appear.
+    Incomplete {
+        /// Nodes of those that did.
+        nodes: Vec<String>,
+        /// How many it has.
+        of: u64,
+        /// Milliseconds waited.
+        waited_ms: u64,
+    },
 }
 
 /// The block device found.
@@ -230,13 +242,22 @@ pub struct Device {
     pub path: String,
     /// `major:minor`.
     pub devno: String,
+    /// `major:minor` of each device of its file system, where it has several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
     /// Type of the file system on it as libblkid sees it; empty where none is recognised.
     pub fstype: String,
+    /// UUID of that; empty where it has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uuid: String,
     /// Where it is mounted already, our own places excepted.
     pub mounted_at: Vec<String>,
-    /// Devices built on it (`/sys/class/block/*/holders`).
+    /// Where a file system with its UUID is mounted from other devices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub twin_at: Vec<String>,
+    /// Devices built on it, or on another of its file system (`/sys/class/block/*/holders`).
     pub held_by: Vec<String>,
-    /// Whether the device itself refuses writes.
+    /// Whether a device of it refuses writes.
     pub read_only: bool,
     /// Milliseconds waited for it.
     pub waited_ms: u64,

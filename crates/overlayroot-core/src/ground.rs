@@ -46,9 +46,10 @@ pub(crate) fn of<'a>(config: &Config, facts: &'a Facts, root: &Root, asked: &Loo
 
 /// Says what to do where `dev=` names the root's own device.
 fn roots_own(mut refusal: Refusal, facts: &Facts, root: &Root) -> Refusal {
-    let is_root = matches!(&facts.device, Some(Lookup::Found(device)) if device.path == root.source);
+    let own = root.file_system();
+    let is_root = matches!(&facts.device, Some(Lookup::Found(device)) if own.is(&device.file_system()));
     if is_root && refusal.code == "device-in-use" {
-        refusal.text.push_str(": it is the root's own, where the file lies without dev=");
+        refusal.text.push_str(", where the file lies without dev=");
     }
     refusal
 }

@@ -24,6 +24,7 @@ mod doctor_storage;
 pub mod effective;
 pub mod facts;
 pub mod fetched;
+pub mod filesystem;
 pub mod fstab;
 mod furnish;
 pub mod git;

@@ -159,3 +159,31 @@ fn the_last_word_on_a_path_counts_and_a_false_one_ends_all() {
     });
     assert_eq!(both.paths.len(), 2, "every line of a file counts");
 }
+
+#[test]
+fn a_device_is_the_uppers_or_opened_once_by_any_of_its_names() {
+    let two = |path: &str, devno: &str, uuid: &str| {
+        let devices =
+            ["254:16", "254:32"].into_iter().map(str::to_owned).filter(|_| devno.starts_with("254")).collect();
+        let (path, devno, uuid) = (path.into(), devno.into(), uuid.into());
+        Lookup::Found(Device { path, devno, uuid, devices, fstype: "btrfs".into(), ..Device::default() })
+    };
+    let stores = [
+        ("/dev/vdb".to_owned(), two("/dev/vdb", "254:16", "u")),
+        ("/dev/vdc".to_owned(), two("/dev/vdc", "254:32", "u")),
+    ];
+    let decide = |cmdline: &str, facts: &Facts| match decide(&config(cmdline), facts) {
+        Decision::Do(plan) => plan,
+        other => panic!("{other}"),
+    };
+    let opened = |plan: &Plan| plan.steps.iter().filter(|step| step.name() == "path-device").count();
+    let kept = "rd.overlay.path=persist:/var/x,dev=/dev/vdc rd.overlay.path=persist:/var,dev=/dev/vdb";
+    let own = Facts { device: Some(two("/dev/vdb", "254:16", "u")), stores: stores.clone().into(), ..facts() };
+    assert_eq!(opened(&decide(&format!("rd.overlay=LABEL=x {kept}"), &own)), 0);
+    let beside = Facts { stores: stores.clone().into(), ..facts() };
+    assert_eq!(opened(&decide(&format!("rd.overlay {kept}"), &beside)), 1);
+    let copy = Facts { device: Some(two("/dev/loop0", "7:0", "U")), stores: stores.into(), ..facts() };
+    let plan = decide(&format!("rd.overlay=LABEL=x {kept}"), &copy);
+    let codes: Vec<&str> = plan.without.iter().map(|refusal| refusal.code).collect();
+    assert_eq!((opened(&plan), codes), (0, vec!["device-in-use", "device-in-use"]));
+}

@@ -59,6 +59,52 @@ fn a_device_that_must_not_be_written_is_refused() {
 }
 
 #[test]
+fn a_device_of_the_roots_is_known_by_its_number() {
+    let why = |root: Root, device: Device| {
+        let facts = Facts { root: Some(root), ..found(|found| *found = device) };
+        match decide(&config("rd.overlay=/dev/x"), &facts) {
+            Decision::Instead(refusal, _) => (refusal.code, refusal.text),
+            other => panic!("{other}"),
+        }
+    };
+    let root = |source: &str, fstype: &str, devno: &str, devices: &[&str]| Root {
+        source: source.into(),
+        fstype: fstype.into(),
+        devno: devno.into(),
+        devices: devices.iter().map(|device| (*device).to_owned()).collect(),
+        fingerprint: crate::facts::Fingerprint { uuid: "ab-1".into(), ..Default::default() },
+        ..Root::default()
+    };
+    let device = |path: &str, devno: &str, uuid: &str| {
+        let (path, devno, uuid) = (path.into(), devno.into(), uuid.into());
+        Device { path, devno, uuid, fstype: "btrfs".into(), ..Device::default() }
+    };
+    let own = |name: &str| ("device-in-use", format!("/dev/x ({name}) is the root's own"));
+    // LVM or LUKS: the mount has one path, the device another.
+    let mapper = root("/dev/mapper/vg0-root", "btrfs", "0:30", &["253:0"]);
+    assert_eq!(why(mapper, device("/dev/dm-0", "253:0", "")), own("/dev/dm-0"));
+    let ext4 = root("/dev/mapper/vg0-root", "ext4", "253:0", &[]);
+    assert_eq!(why(ext4.clone(), device("/dev/dm-0", "253:0", "")), own("/dev/dm-0"));
+    let two = root("/dev/vda", "btrfs", "0:30", &["254:0", "254:16"]);
+    assert_eq!(why(two, device("/dev/vdb", "254:16", "")), own("/dev/vdb"));
+    let (code, text) = why(ext4, device("/dev/loop1", "7:1", "AB-1"));
+    assert!(code == "device-in-use" && text.contains("has the UUID of the root: it is the same"), "{text}");
+    // The root's path for another device: it was renamed since.
+    let renamed = root("/dev/sda", "btrfs", "0:30", &["8:0"]);
+    let facts = Facts { root: Some(renamed), ..found(|found| *found = device("/dev/sda", "8:16", "cd-2")) };
+    assert!(matches!(decide(&config("rd.overlay=/dev/sda"), &facts), Decision::Do(_)));
+}
+
+#[test]
+fn a_btrfs_without_one_of_its_devices() {
+    let lookup = Lookup::Incomplete { nodes: vec!["/dev/vdb".into()], of: 2, waited_ms: 30_040 };
+    let facts = Facts { device: Some(lookup), ..facts() };
+    assert_eq!(refused("rd.overlay=LABEL=x", &facts).0, "device-incomplete");
+    let Decision::Instead(refusal, _) = decide(&config("rd.overlay=LABEL=x"), &facts) else { panic!() };
+    assert_eq!(refusal.text, "LABEL=x is a btrfs of 2 devices, and 1 is there after 30.0 s: /dev/vdb");
+}
+
+#[test]
 fn strict_policies_take_no_mistakes() {
     assert_eq!(
         refused("rd.overlay rd.overlay.rest rd.overlay.fallback=ro", &facts()),

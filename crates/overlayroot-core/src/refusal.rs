@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why what was asked for will not be done, known before anything is done.
 
-use crate::facts::{Device, Facts, Lookup};
+use crate::facts::{Device, Facts, Lookup, Root};
+use crate::filesystem::Alike;
 use crate::grammar;
 use crate::issue::{Issue, shown};
 use crate::upper;
@@ -72,7 +73,7 @@ pub fn machine(facts: &Facts) -> Result<(), Refusal> {
 
 /// The device, if it is there and can be used.
 pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Result<&'a Device, Refusal> {
-    let device = found(asked, facts.device.as_ref())?;
+    let device = found(asked, facts.device.as_ref(), facts.root.as_ref())?;
     if device.read_only && !readonly {
         let (asked, hint) = (shown(&asked.to_string()), grammar::READONLY.name);
         return refuse("device-read-only", format!("{asked} ({}) refuses writes; {hint} would use it", device.path));
@@ -80,11 +81,15 @@ pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Re
     Ok(device)
 }
 
-/// The device of a search, if there is one and it has a file system that can be used.
+/// The device of a search, if there is one and it has a file system that can be used and is not the root's.
 ///
 /// # Errors
 /// Why not.
-pub fn found<'a>(asked: &upper::Device, lookup: Option<&'a Lookup>) -> Result<&'a Device, Refusal> {
+pub fn found<'a>(
+    asked: &upper::Device,
+    lookup: Option<&'a Lookup>,
+    root: Option<&Root>,
+) -> Result<&'a Device, Refusal> {
     let asked = shown(&asked.to_string());
     let device = match lookup {
         Some(Lookup::Found(device)) => device,
@@ -94,26 +99,54 @@ pub fn found<'a>(asked: &upper::Device, lookup: Option<&'a Lookup>) -> Result<&'
         Some(Lookup::NotBlock(path)) => {
             return refuse("not-a-block-device", format!("{asked}: {path} is not a block device"));
         }
+        Some(Lookup::Incomplete { nodes, of, waited_ms }) => {
+            let (is, within) = (if nodes.len() == 1 { "is" } else { "are" }, seconds(*waited_ms));
+            let (here, nodes) = (nodes.len(), nodes.join(", "));
+            let text = format!("{asked} is a btrfs of {of} devices, and {here} {is} there after {within}: {nodes}");
+            return refuse("device-incomplete", text);
+        }
         Some(Lookup::Missing { waited_ms }) => {
             return refuse("device-missing", missing(&asked, *waited_ms));
         }
         None => return refuse("device-missing", missing(&asked, 0)),
     };
-    usable(&asked, device)?;
+    usable(&asked, device, root)?;
     Ok(device)
 }
 
 fn missing(asked: &str, waited_ms: u64) -> String {
-    format!("{asked} did not appear within {}.{} s", waited_ms / 1000, waited_ms % 1000 / 100)
+    format!("{asked} did not appear within {}", seconds(waited_ms))
 }
 
-fn usable(asked: &str, device: &Device) -> Result<(), Refusal> {
-    let name = format!("{asked} ({})", device.path);
-    if !device.mounted_at.is_empty() {
-        return refuse("device-in-use", format!("{name} is mounted already, on {}", device.mounted_at.join(", ")));
+fn seconds(ms: u64) -> String {
+    format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+}
+
+/// Who has the device.
+fn taken(device: &Device, root: Option<&Root>) -> Option<String> {
+    let alike = root.and_then(|root| root.file_system().alike(&device.file_system()));
+    let at = device.mounted_at.join(", ");
+    match (alike, at.is_empty()) {
+        (Some(Alike::Same), true) => return Some("is the root's own".to_owned()),
+        (Some(Alike::Same), false) => return Some(format!("is mounted already, on {at}: it is the root's own")),
+        (Some(Alike::Uuid) | None, false) => return Some(format!("is mounted already, on {at}")),
+        (Some(Alike::Uuid) | None, true) => {}
     }
     if !device.held_by.is_empty() {
-        return refuse("device-in-use", format!("{name} is in use by {}", device.held_by.join(", ")));
+        return Some(format!("is in use by {}", device.held_by.join(", ")));
+    }
+    let twin = match (device.twin_at.is_empty(), alike) {
+        (false, _) => format!("what is mounted on {}", device.twin_at.join(", ")),
+        (true, Some(Alike::Uuid)) => "the root".to_owned(),
+        (true, Some(Alike::Same) | None) => return None,
+    };
+    Some(format!("has the UUID of {twin}: it is the same file system by another name, or a copy of it"))
+}
+
+fn usable(asked: &str, device: &Device, root: Option<&Root>) -> Result<(), Refusal> {
+    let name = format!("{asked} ({})", device.path);
+    if let Some(by) = taken(device, root) {
+        return refuse("device-in-use", format!("{name} {by}"));
     }
     match device.fstype.as_str() {
         "" => refuse("no-file-system", format!("{name} has no file system that can be recognised")),

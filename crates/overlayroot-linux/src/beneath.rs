@@ -2,7 +2,7 @@
 //! What the running overlay lies on, for an initramfs that is made on top of it: dracut --hostonly looks at `/`, which
 //! is an overlay there, and would leave out what finds and mounts the root at the next boot.
 
-use crate::{device, mounts};
+use crate::{filesystem, mounts};
 use overlayroot_core::mountinfo::Mount;
 use overlayroot_core::paths;
 use std::path::{Path, PathBuf};
@@ -28,10 +28,10 @@ pub fn modules() -> Vec<String> {
     let beneath = |mount: &&Mount| [paths::LOWER, paths::BACKING].contains(&mount.at.as_str());
     let mut names = Vec::new();
     for mount in mounts.iter().filter(beneath) {
+        let devices = filesystem::devices_of(mount);
         // a root from the network has its file system's module from dracut's module for it
-        let Some(name) = device::by_path(&mount.source) else { continue };
-        names.push(mount.fstype.clone());
-        drivers(Path::new(BLOCK), &name, DEEPEST, &mut names);
+        names.extend((!devices.is_empty()).then(|| mount.fstype.clone()));
+        devices.iter().for_each(|name| drivers(Path::new(BLOCK), name, DEEPEST, &mut names));
     }
     names.sort_unstable();
     names.dedup();

@@ -2,8 +2,8 @@
 //! Subvolumes of btrfs by its ioctls: btrfs-progs need not be in the initramfs. All are older than Linux 4.18.
 #![allow(unsafe_code, reason = "ioctls on descriptors that live through the call")]
 
-use crate::mounts;
 use crate::reset::sync_parent;
+use crate::{filesystem, mounts};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
@@ -20,12 +20,21 @@ struct Name {
     name: [u8; 4088],
 }
 
+/// `struct btrfs_ioctl_fs_info_args`.
+#[repr(C)]
+struct Info {
+    counts: [u64; 2],
+    uuid: [u8; 16],
+    rest: [u64; 124],
+}
+
 mod call {
-    use super::Name;
+    use super::{Info, Name};
     nix::ioctl_write_ptr!(create, 0x94, 14, Name);
     nix::ioctl_write_ptr!(destroy, 0x94, 15, Name);
     nix::ioctl_read!(get_flags, 0x94, 25, u64);
     nix::ioctl_write_ptr!(set_flags, 0x94, 26, u64);
+    nix::ioctl_read!(info, 0x94, 31, Info);
 }
 
 /// BTRFS_SUBVOL_RDONLY.
@@ -99,6 +108,23 @@ pub fn set_read_only(path: &str, read_only: bool) -> Result<()> {
     Ok(())
 }
 
+/// UUID of the file system that is mounted at a path, as the kernel writes it; `None` where that is no btrfs.
+pub(crate) fn uuid(at: &str) -> Option<String> {
+    let directory = File::open(at).ok()?;
+    let mut info = Info { counts: [0; 2], uuid: [0; 16], rest: [0; 124] };
+    // SAFETY: an open descriptor, a structure as the kernel fills it.
+    unsafe { call::info(directory.as_raw_fd(), &raw mut info) }.ok()?;
+    Some(hyphenated(info.uuid))
+}
+
+fn hyphenated(uuid: [u8; 16]) -> String {
+    let digits = uuid.iter().enumerate().map(|(at, byte)| match at {
+        4 | 6 | 8 | 10 => format!("-{byte:02x}"),
+        _ => format!("{byte:02x}"),
+    });
+    digits.collect::<Vec<_>>().concat()
+}
+
 /// Mounts the top level of the file system of `device`. The superblock is the root's: the mount begins as
 /// writable as that, because kernels differ in what they make of a mount that is not.
 ///
@@ -106,10 +132,14 @@ pub fn set_read_only(path: &str, read_only: bool) -> Result<()> {
 /// Those of mount(2).
 pub fn mount_top(device: &str, at: &str, read_only: bool) -> Result<()> {
     let mounts = mounts::read()?;
-    let root = mountinfo::at(&mounts, SYSROOT).filter(|mount| mount.fstype == "btrfs" && mount.source == device);
+    let wanted = filesystem::of_path(device);
+    let is_it = |mount: &&mountinfo::Mount| wanted.as_ref().is_none_or(|wanted| filesystem::shows(mount, wanted));
+    let root = mountinfo::at(&mounts, SYSROOT).filter(|mount| mount.fstype == "btrfs").filter(is_it);
+    // The path by which it was mounted may be gone.
+    let node = root.and_then(filesystem::node_of).unwrap_or_else(|| device.to_owned());
     let mut flags = MsFlags::empty();
     flags.set(MsFlags::MS_RDONLY, root.is_none_or(mountinfo::Mount::super_read_only));
-    mounts::mount_fs(device, at, "btrfs", flags, "subvolid=5")?;
+    mounts::mount_fs(&node, at, "btrfs", flags, "subvolid=5")?;
     if read_only && !flags.contains(MsFlags::MS_RDONLY) {
         mounts::remount_bind(at, true).inspect_err(|_| {
             let _ = mounts::unmount(at);
@@ -138,8 +168,19 @@ mod tests {
 
     #[test]
     fn the_kernels_size_and_names_that_fit() {
-        assert_eq!(size_of::<Name>(), 4096);
+        assert_eq!((size_of::<Name>(), size_of::<Info>()), (4096, 1024));
         assert!(named(&[b'x'; 4087]).is_ok() && named(&[b'x'; 4088]).is_err());
+    }
+
+    #[test]
+    fn a_uuid_as_the_kernel_writes_it() {
+        let uuid = *b"\x32\x67\xc7\x4b\x68\xda\x45\xbb\xbd\x4b\x46\xd8\x26\x1c\x0a\xe5";
+        assert_eq!(hyphenated(uuid), "3267c74b-68da-45bb-bd4b-46d8261c0ae5");
+        assert!(uuid_of_nothing());
+    }
+
+    fn uuid_of_nothing() -> bool {
+        super::uuid("/nowhere").is_none() && super::uuid("/proc").is_none()
     }
 
     #[test]

@@ -2,15 +2,17 @@
 //! Finds the upper's block device, and waits for one that comes late.
 
 use crate::blkid::{self, Probe};
-use crate::{mounts, quota_probe};
-use nix::sys::stat::{major, minor};
+use crate::block::{by_path, candidates, holders, node, sysfs};
+use crate::btrfs_members::{self, Members, Super};
+use crate::{block, filesystem, mounts, quota_probe};
 use overlayroot_core::facts::{Device, Lookup};
+use overlayroot_core::filesystem::Alike;
 use overlayroot_core::fstab::udev_encode;
 use overlayroot_core::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_core::upper;
 use overlayroot_core::{mountinfo::Mount, paths};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the machine is looked at while waiting.
@@ -30,19 +32,22 @@ pub fn resolve(asked: &upper::Device, timeout: Duration, mut waiting: impl FnMut
         let found = finder.look(asked);
         let waited = started.elapsed();
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-        match found.as_slice() {
-            [] => {}
-            [name] if settled(name) || waited > timeout || finder.seen_for() > UDEV_GRACE => {
-                return describe(name, waited_ms);
+        let late = waited >= timeout;
+        match &found {
+            Seen::Nothing => {}
+            Seen::One(names) if late || names.iter().all(|name| settled(name)) || finder.seen_for() > UDEV_GRACE => {
+                return describe(names, waited_ms);
             }
-            [_] => finder.first_seen = finder.first_seen.or_else(|| Some(Instant::now())),
-            several => return Lookup::Ambiguous(several.iter().map(|name| node(name)).collect()),
+            Seen::One(_) => finder.first_seen = finder.first_seen.or_else(|| Some(Instant::now())),
+            Seen::Part(names, of) if late => return Lookup::Incomplete { nodes: nodes(names), of: *of, waited_ms },
+            Seen::Part(..) => {}
+            Seen::Several(names) => return Lookup::Ambiguous(nodes(names)),
         }
         if let (upper::Device::Path(path), Some(what)) = (asked, not_block(asked)) {
             tracing::debug!("{path} is {what}");
             return Lookup::NotBlock(path.clone());
         }
-        if waited >= timeout && found.is_empty() {
+        if late {
             return Lookup::Missing { waited_ms };
         }
         if !told {
@@ -53,10 +58,21 @@ pub fn resolve(asked: &upper::Device, timeout: Duration, mut waiting: impl FnMut
     }
 }
 
+/// What fits, by kernel names.
+enum Seen {
+    Nothing,
+    /// One file system, with all its devices; the one to name first.
+    One(Vec<String>),
+    /// Some devices of a btrfs, and how many it has.
+    Part(Vec<String>, u64),
+    Several(Vec<String>),
+}
+
 /// Remembers what each device holds, so that a long wait does not read every disk again and again.
 #[derive(Default)]
 struct Finder {
     probes: Vec<(String, Probe)>,
+    supers: Vec<(String, Option<Super>)>,
     first_seen: Option<Instant>,
 }
 
@@ -65,8 +81,50 @@ impl Finder {
         self.first_seen.map(|seen| seen.elapsed()).unwrap_or_default()
     }
 
+    fn look(&mut self, asked: &upper::Device) -> Seen {
+        let found = self.fitting(asked);
+        self.folded(found)
+    }
+
+    /// The devices of one btrfs are one.
+    fn folded(&mut self, found: Vec<String>) -> Seen {
+        let Some(first) = found.first() else { return Seen::Nothing };
+        let Some(whole) = self.superblock(first).filter(|whole| whole.devices > 1 || found.len() > 1) else {
+            return if found.len() == 1 { Seen::One(found) } else { Seen::Several(found) };
+        };
+        let others =
+            block::candidates().into_iter().filter(|name| !found.contains(name) && btrfs_members::counts(name));
+        let all = found.iter().cloned().chain(others);
+        let all: Vec<_> = all.filter_map(|name| Some((name.clone(), self.superblock(&name)?))).collect();
+        let mut members = Members::among(&all, whole.fsid);
+        if members.twins || !found.iter().all(|name| members.names.contains(name)) {
+            let more = members.names.into_iter().filter(|name| members.twins && !found.contains(name));
+            let mut several: Vec<String> = found.iter().cloned().chain(more).collect();
+            several.sort_unstable();
+            return Seen::Several(several);
+        }
+        // What was asked for by its path keeps that name.
+        members.names.sort_by_key(|name| found.len() > 1 || !found.contains(name));
+        // One that the kernel has mounted may do without some.
+        if members.whole() || filesystem::mounted_btrfs(first).is_some() {
+            Seen::One(members.names)
+        } else {
+            Seen::Part(members.names, members.of)
+        }
+    }
+
+    fn superblock(&mut self, name: &str) -> Option<Super> {
+        let key = key(name);
+        if let Some((_, known)) = self.supers.iter().find(|(other, _)| *other == key) {
+            return *known;
+        }
+        let read = Super::read(name);
+        self.supers.push((key, read));
+        read
+    }
+
     /// Kernel names of all devices that fit.
-    fn look(&mut self, asked: &upper::Device) -> Vec<String> {
+    fn fitting(&mut self, asked: &upper::Device) -> Vec<String> {
         if let upper::Device::Path(path) = asked {
             return by_path(path).into_iter().collect();
         }
@@ -83,7 +141,7 @@ impl Finder {
     }
 
     fn fits(&mut self, asked: &upper::Device, name: &str) -> bool {
-        let key = format!("{name} {}", sysfs(name, "dev"));
+        let key = key(name);
         if !self.probes.iter().any(|(known, _)| *known == key) {
             self.probes.push((key.clone(), blkid::probe(&node(name)).unwrap_or_default()));
         }
@@ -115,36 +173,6 @@ pub fn upper_file_systems() -> Vec<String> {
     kinds
 }
 
-/// Block devices with content, by kernel name.
-fn candidates() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir("/sys/class/block") else {
-        return Vec::new();
-    };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = names
-        .filter(|name| !["ram", "fd", "sr"].iter().any(|kind| name.starts_with(kind)))
-        .filter(|name| sysfs(name, "size") != "0" && Path::new(&node(name)).exists())
-        .collect();
-    names.sort_unstable();
-    names
-}
-
-fn sysfs(name: &str, file: &str) -> String {
-    let text = std::fs::read_to_string(format!("/sys/class/block/{name}/{file}"));
-    text.unwrap_or_default().trim().to_owned()
-}
-
-/// The kernel writes a `/` in a device's name as `!`.
-pub(crate) fn node(name: &str) -> String {
-    format!("/dev/{}", name.replace('!', "/"))
-}
-
-fn holders(name: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(format!("/sys/class/block/{name}/holders"));
-    let names = entries.into_iter().flatten();
-    names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
-}
-
 fn udev_link(asked: &upper::Device) -> Option<String> {
     let (by, name) = match asked {
         upper::Device::Label(name) => ("label", name),
@@ -154,17 +182,6 @@ fn udev_link(asked: &upper::Device) -> Option<String> {
         upper::Device::Path(_) => return None,
     };
     Some(format!("/dev/disk/by-{by}/{}", udev_encode(name)))
-}
-
-/// The kernel name of the block device behind a path, links followed.
-pub(crate) fn by_path(path: &str) -> Option<String> {
-    let metadata = std::fs::metadata(path).ok()?;
-    if !metadata.file_type().is_block_device() {
-        return None;
-    }
-    let (major, minor) = (major(metadata.rdev()), minor(metadata.rdev()));
-    let real: PathBuf = std::fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).ok()?;
-    real.file_name()?.to_str().map(str::to_owned)
 }
 
 fn not_block(asked: &upper::Device) -> Option<&'static str> {
@@ -181,19 +198,39 @@ fn settled(name: &str) -> bool {
     !running || Path::new(&format!("/run/udev/data/b{}", sysfs(name, "dev"))).exists()
 }
 
-fn describe(name: &str, waited_ms: u64) -> Lookup {
-    let path = node(name);
-    let devno = sysfs(name, "dev");
-    let mounts = mounts::read().unwrap_or_default();
-    Lookup::Found(Device {
-        mounted_at: mounted_at(&mounts, &path, &devno),
-        fstype: blkid::probe(&path).map(|probe| probe.fstype).unwrap_or_default(),
-        held_by: holders(name),
-        read_only: sysfs(name, "ro") == "1",
-        path,
-        devno,
+fn key(name: &str) -> String {
+    format!("{name} {}", sysfs(name, "dev"))
+}
+
+fn nodes(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| node(name)).collect()
+}
+
+/// What there is to know of a file system by its devices.
+fn describe(names: &[String], waited_ms: u64) -> Lookup {
+    let name = names.first().map(String::as_str).unwrap_or_default();
+    let probe = blkid::probe(&node(name)).unwrap_or_default();
+    let numbers: Vec<String> = names.iter().map(|name| sysfs(name, "dev")).collect();
+    let mut device = Device {
+        path: node(name),
+        devno: sysfs(name, "dev"),
+        devices: if names.len() > 1 { numbers } else { Vec::new() },
+        fstype: probe.fstype,
+        uuid: probe.uuid,
+        held_by: names.iter().flat_map(|name| holders(name)).collect(),
+        read_only: names.iter().any(|name| sysfs(name, "ro") == "1"),
         waited_ms,
-    })
+        ..Device::default()
+    };
+    let mounts = mounts::read().unwrap_or_default();
+    for (mount, alike) in filesystem::mounts_of(&mounts, &device.file_system()) {
+        match alike {
+            _ if is_ours(mount) => {}
+            Alike::Same => device.mounted_at.push(mount.at.clone()),
+            Alike::Uuid => device.twin_at.push(mount.at.clone()),
+        }
+    }
+    Lookup::Found(device)
 }
 
 /// What is kept of a single path is mounted over it.
@@ -201,13 +238,6 @@ fn is_ours(mount: &Mount) -> bool {
     let kept = format!("/{}/{}/", paths::META_DIR, paths::KEEP_DIR);
     let below = mount.at.strip_prefix(paths::KEEP).is_some_and(|rest| rest.starts_with('/'));
     OURS.contains(&mount.at.as_str()) || below || mount.root.contains(&kept)
-}
-
-/// btrfs mounts carry an anonymous device number, so the source is compared as well.
-fn mounted_at(mounts: &[Mount], path: &str, devno: &str) -> Vec<String> {
-    let same = |mount: &&Mount| mount.devno == devno || (mount.fstype == "btrfs" && mount.source == path);
-    let others = mounts.iter().filter(same).filter(|mount| !is_ours(mount));
-    others.map(|mount| mount.at.clone()).collect()
 }
 
 #[cfg(test)]
@@ -231,12 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn mounts_of_the_device_elsewhere_count_ours_do_not() {
-        let mount = |at: &str, devno: &str| Mount { at: at.into(), devno: devno.into(), ..Mount::default() };
-        let mounts = [mount("/data", "8:1"), mount(paths::BACKING, "8:1"), mount("/x", "8:2")];
-        assert_eq!(mounted_at(&mounts, "/dev/sda1", "8:1"), ["/data"]);
-        let kept = Mount { root: "/.overlayroot/keep/home.dir".into(), ..mount("/home", "8:1") };
-        let mounts = [mount(&format!("{}/0", paths::KEEP), "8:1"), kept];
-        assert_eq!(mounted_at(&mounts, "/dev/sda1", "8:1"), [] as [&str; 0]);
+    fn mounts_elsewhere_count_ours_do_not() {
+        let mount = |at: &str| Mount { at: at.into(), ..Mount::default() };
+        assert!(!is_ours(&mount("/data")) && is_ours(&mount(paths::BACKING)));
+        let kept = Mount { root: "/.overlayroot/keep/home.dir".into(), ..mount("/home") };
+        assert!(is_ours(&kept) && is_ours(&mount(&format!("{}/0", paths::KEEP))));
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::loophand::Scratch;
 use crate::table::Desk;
-use crate::{blkid, device, place};
+use crate::{blkid, block, device, filesystem, place};
 use overlayroot_core::config::Config;
 use overlayroot_core::disk::{Disk, Partition};
 use overlayroot_core::facts::Lookup;
@@ -47,15 +47,13 @@ pub fn upper_of(config: &Config, disk: Option<&Disk>, wait: bool) -> Option<Look
 
 /// The sysfs directory of the root's device, if that is a partition.
 fn partition_of(root: &Mount) -> Option<PathBuf> {
-    let by_number = fs::canonicalize(format!("/sys/dev/block/{}", root.devno)).ok();
-    // A btrfs has a number of its own.
-    let at =
-        by_number.or_else(|| fs::canonicalize(format!("/sys/class/block/{}", device::by_path(&root.source)?)).ok());
-    at.filter(|at| at.join("partition").exists())
+    let devices = filesystem::devices_of(root).into_iter();
+    let mut places = devices.filter_map(|name| fs::canonicalize(format!("/sys/class/block/{name}")).ok());
+    places.find(|at| at.join("partition").exists())
 }
 
 fn disk(at: &Path) -> Option<Disk> {
-    let path = device::node(at.file_name()?.to_str()?);
+    let path = block::node(at.file_name()?.to_str()?);
     let entries = fs::read_dir(at).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     let mut partitions: Vec<Partition> = entries.filter_map(|at| partition(&at)).collect();
     partitions.sort_unstable_by_key(|partition| partition.number);
@@ -71,7 +69,7 @@ fn disk(at: &Path) -> Option<Disk> {
 
 fn partition(at: &Path) -> Option<Partition> {
     let partition = number(at, "partition")?;
-    let path = device::node(at.file_name()?.to_str()?);
+    let path = block::node(at.file_name()?.to_str()?);
     let probe = blkid::probe(&path).unwrap_or_default();
     Some(Partition {
         number: u32::try_from(partition).ok()?,

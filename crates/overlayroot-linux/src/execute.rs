@@ -6,8 +6,8 @@ use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
 use crate::{
-    btrfs, fsck, growfs, hostname, look, loopfile, mounts, partition, pathstep, populate, quota, reset, stale, store,
-    verify,
+    btrfs, filesystem, fsck, growfs, hostname, look, loopfile, mounts, partition, pathstep, populate, quota, reset,
+    stale, store, verify,
 };
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
@@ -218,10 +218,9 @@ fn writable(at: &str, undos: &mut Vec<Undo>) -> Result<()> {
 fn device_bytes(at: &str) -> Result<u64> {
     let mounts = mounts::read()?;
     let mount = mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?;
-    let name = mount.source.trim_start_matches("/dev/");
-    let sectors = fs::read_to_string(format!("/sys/class/block/{name}/size"));
-    let sectors = sectors.with_context(|| format!("asking for the size of {name}"))?;
-    Ok(sectors.trim().parse::<u64>().with_context(|| format!("reading the size of {name}"))? * 512)
+    let bytes = filesystem::device_bytes(mount);
+    anyhow::ensure!(bytes > 0, "the size of {} can't be read", mount.source);
+    Ok(bytes)
 }
 
 /// The device behind our own link; mountinfo should name the device.

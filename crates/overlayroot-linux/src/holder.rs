@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Looks at a path on another device's file system, which nobody has mounted: for a moment, read-only.
 
-use crate::mounts;
-use crate::place;
 use crate::room::room;
+use crate::{filesystem, mounts, place};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::facts::{Device, Lookup, Place};
@@ -27,8 +26,7 @@ pub fn look(device: Option<&Lookup>, asked: &LoopFile, journal: Journal) -> Opti
     let Some(Lookup::Found(device)) = device else {
         return None;
     };
-    let free = device.mounted_at.is_empty() && device.held_by.is_empty();
-    if !free || !UPPER_FILE_SYSTEMS.contains(&device.fstype.as_str()) {
+    if !device.is_free() || !UPPER_FILE_SYSTEMS.contains(&device.fstype.as_str()) {
         return None;
     }
     let seen = ours(device, asked).unwrap_or_else(|| apart(device, asked, journal));
@@ -39,7 +37,7 @@ pub fn look(device: Option<&Lookup>, asked: &LoopFile, journal: Journal) -> Opti
 fn ours(device: &Device, asked: &LoopFile) -> Option<Result<Place>> {
     let mounts = mounts::read().ok()?;
     let mount = mountinfo::at(&mounts, paths::HOLDER_KEPT)?;
-    (mount.source == device.path || mount.devno == device.devno).then(|| seen_at(paths::HOLDER_KEPT, asked))
+    filesystem::shows(mount, &device.file_system()).then(|| seen_at(paths::HOLDER_KEPT, asked))
 }
 
 fn apart(device: &Device, asked: &LoopFile, journal: Journal) -> Result<Place> {

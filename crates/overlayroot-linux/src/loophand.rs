@@ -4,7 +4,7 @@
 use crate::loopdev::{self, Calls};
 use crate::loopfile::{self, Tell};
 use crate::room::room;
-use crate::{fsck, growfs, mounts, place};
+use crate::{block, filesystem, fsck, growfs, mounts, place};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::mount::MsFlags;
 use overlayroot_core::facts::PlaceKind;
@@ -161,7 +161,7 @@ pub fn attach(asked: &LoopFile, hand: &Hand<'_>) -> Result<Option<String>> {
 pub fn detach(what: &str, hand: &Hand<'_>) -> Result<()> {
     let metadata = fs::metadata(what).with_context(|| format!("looking at {what}"))?;
     let nodes = match metadata.file_type().is_block_device() {
-        true => vec![fs::canonicalize(what)?.to_string_lossy().into_owned()],
+        true => vec![block::node(&block::by_path(what).with_context(|| format!("looking for {what} in /sys"))?)],
         false => loopdev::of_file(what)?,
     };
     ensure!(!nodes.is_empty(), "no loop device is made of {what}");
@@ -193,9 +193,18 @@ fn parent(path: &str) -> String {
 /// The first of the devices that is mounted, and where; a writable mount before one that is not.
 fn mounted(nodes: &[String]) -> Result<Option<(String, String)>> {
     let mounts = mounts::read()?;
-    let of = |mount: &Mount| nodes.contains(&mount.source);
-    let found = mounts.iter().find(|mount| of(mount) && !mount.read_only()).or_else(|| mounts.iter().find(|m| of(m)));
-    Ok(found.map(|mount| (mount.source.clone(), mount.at.clone())))
+    let mut found = None;
+    for node in nodes {
+        let Some(wanted) = filesystem::of_path(node) else { continue };
+        for mount in mounts.iter().filter(|mount| filesystem::shows(mount, &wanted)) {
+            let here = (node.clone(), mount.at.clone());
+            if !mount.read_only() {
+                return Ok(Some(here));
+            }
+            found = found.or(Some(here));
+        }
+    }
+    Ok(found)
 }
 
 /// A directory of root's own for logs and a mount point, taken away at the end.

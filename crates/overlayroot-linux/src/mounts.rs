@@ -2,6 +2,7 @@
 //! mount(2) and umount2(2). The classic calls: they are there from Linux 4.18 (RHEL 8) on, and
 //! their reasons are in the kernel log as with the new ones (docs/dependencies.md).
 
+use crate::btrfs_members;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 pub use nix::mount::MsFlags;
@@ -35,9 +36,11 @@ pub fn make_dir(at: &str) -> Result<()> {
     std::fs::create_dir_all(at).with_context(|| format!("making the directory {at}"))
 }
 
-/// Mounts a file system beside the merged root: without setuid and devices.
+/// Mounts a file system beside the merged root: without setuid and devices. A btrfs with all its devices.
 pub fn mount_fs(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str) -> Result<()> {
-    mount_as(source, at, fstype, flags | BESIDE, data)
+    let others = if fstype == "btrfs" { btrfs_members::options(source) } else { String::new() };
+    let all = [data, &others].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",");
+    mount_as(source, at, fstype, flags | BESIDE, &all)
 }
 
 /// Mounts an overlay as the root.

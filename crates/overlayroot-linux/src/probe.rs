@@ -7,7 +7,9 @@ use crate::holder::{self, Journal};
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
-use crate::{blkid, device, disk_probe, identity, mounts, path_probe, populate, program, quota_probe, subvol_probe};
+use crate::{
+    blkid, device, disk_probe, filesystem, identity, mounts, path_probe, populate, program, quota_probe, subvol_probe,
+};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -140,6 +142,8 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         source: mount.source.clone(),
         fstype: mount.fstype.clone(),
         devno: mount.devno.clone(),
+        // Where the kernel made the number up.
+        devices: if mount.devno.starts_with("0:") { filesystem::of_mount(mount).devices } else { Vec::new() },
         writable: !mount.super_read_only(),
         submounts,
         fstab: text("/etc/fstab").unwrap_or_default(),
@@ -160,8 +164,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
 }
 
 fn uuid(mount: &Mount) -> String {
-    let local = mount.source.starts_with("/dev/");
-    let probe = local.then(|| blkid::probe(&mount.source).ok()).flatten();
+    let probe = filesystem::node_of(mount).and_then(|node| blkid::probe(&node).ok());
     probe.map(|probe| probe.uuid).unwrap_or_default()
 }
 

@@ -4,10 +4,11 @@
 #![allow(unsafe_code, reason = "ioctls and quotactl on descriptors, strings and structures that live through the call")]
 
 use crate::room::room;
-use crate::{look, mounts, project};
+use crate::{filesystem, look, mounts, project};
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::libc;
+use overlayroot_core::mountinfo;
 use overlayroot_core::ondisk::human;
 use overlayroot_core::step::Quota;
 use std::ffi::CString;
@@ -118,8 +119,11 @@ pub fn set_project(file: &File, project: u32, inherit: bool) -> nix::Result<()> 
 /// Where the kernel does not enforce the limit, or the upper holds as much already: it could not be mounted
 /// writable then.
 pub fn apply(quota: &Quota) -> Result<()> {
-    let device = CString::new(quota.device.as_str()).context("a device whose name holds a NUL")?;
-    let device = Device { path: device };
+    let mounts = mounts::read()?;
+    // The path by which it was mounted may be gone.
+    let node = mountinfo::at(&mounts, &quota.at).and_then(filesystem::node_of);
+    let node = node.unwrap_or_else(|| quota.device.clone());
+    let device = Device { path: CString::new(node).context("a device whose name holds a NUL")? };
     if quota.bytes == 0 {
         return device.limit(0).with_context(|| format!("taking the limit off {}", quota.upper));
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whether the root's file system can hold a directory to a size by a project quota.
 
+use crate::filesystem::node_of;
 use overlayroot_core::facts::ProjectQuota;
 use overlayroot_core::mountinfo::Mount;
 use std::fs::File;
@@ -17,9 +18,8 @@ const FEATURES: u32 = 0x100 | 0x2000;
 pub fn support(mount: &Mount) -> ProjectQuota {
     let on = mount.super_options.split(',').any(|option| matches!(option, "prjquota" | "pquota"));
     match mount.fstype.as_str() {
-        _ if !mount.source.starts_with("/dev/") => ProjectQuota::None,
         "xfs" if on => ProjectQuota::On,
-        "ext4" if !ext4_can(&mount.source) => ProjectQuota::None,
+        "ext4" if !node_of(mount).is_some_and(|node| ext4_can(&node)) => ProjectQuota::None,
         "ext4" if on => ProjectQuota::On,
         "ext4" => ProjectQuota::Remount,
         _ => ProjectQuota::None,

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The lower, writable for servicing: mounts that only one process tree sees, and what is undone at its end.
 
-use crate::files;
 use crate::mounts::{self, MsFlags};
 use crate::newfile::{self, Lasting};
 use crate::sources::read_in_root;
+use crate::{block, files, filesystem};
 use anyhow::{Context, Result, bail, ensure};
 use nix::mount::mount;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use overlayroot_core::mountinfo;
+use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths::{SERVICED_KEPT, SHELL};
 use overlayroot_core::servicing::{self, Target, Way};
 use std::fs;
@@ -44,9 +44,9 @@ pub fn own_processes() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWPID).context("making a process namespace")
 }
 
-/// Whether the kernel holds the lower's block device for read-only.
-pub fn device_read_only(devno: &str) -> bool {
-    fs::read_to_string(format!("/sys/dev/block/{devno}/ro")).is_ok_and(|text| text.trim() == "1")
+/// Whether the kernel holds a block device of the lower for read-only.
+pub fn device_read_only(lower: &Mount) -> bool {
+    filesystem::devices_of(lower).iter().any(|name| block::sysfs(name, "ro") == "1")
 }
 
 /// Makes the lower writable, in this process's mounts.

@@ -11,6 +11,7 @@ pub mod hostile;
 pub mod hostile_git;
 pub mod http;
 pub mod old_kernel;
+pub mod same;
 pub mod schema;
 pub mod subvol;
 pub mod tar;

@@ -3,6 +3,7 @@
 
 use super::Builder;
 use crate::facts::{Device, Lookup};
+use crate::filesystem::Alike;
 use crate::grammar;
 use crate::path_spec::Asked;
 use crate::path_step::PathStep;
@@ -40,22 +41,51 @@ impl Builder<'_> {
             };
         };
         let lookup = self.facts.stores.get(&dev.to_string());
-        let upper = self.plan.effective.device.as_deref();
         if let (Some(Lookup::Found(device)), Some(own)) = (lookup, self.own()) {
-            if Some(device.path.as_str()) == upper {
+            if self.is_uppers(device) {
                 return Ok(own);
             }
         }
-        let device = refusal::found(dev, lookup)?;
+        let device = refusal::found(dev, lookup, self.facts.root.as_ref())?;
+        if let Some(other) = self.copy(device) {
+            let text =
+                format!("{dev} ({}) has the UUID of {other}: it is the same by another name, or a copy", device.path);
+            return refuse("device-in-use", text);
+        }
         if device.read_only {
             return refuse("device-read-only", format!("{dev} ({}) refuses writes", device.path));
         }
         Ok(self.open(device))
     }
 
+    /// Whether the upper of this plan lies on it.
+    fn is_uppers(&self, device: &Device) -> bool {
+        let Some(upper) = &self.plan.effective.device else {
+            return false;
+        };
+        match &self.facts.device {
+            Some(Lookup::Found(found)) if found.path == *upper => one(found, device),
+            _ => *upper == device.path,
+        }
+    }
+
+    /// Another device of this plan with the same UUID: not both may be mounted.
+    fn copy(&self, device: &Device) -> Option<&str> {
+        let all = self.facts.stores.values().chain(&self.facts.device);
+        let mut found = all.filter_map(|lookup| if let Lookup::Found(found) = lookup { Some(found) } else { None });
+        let this = device.file_system();
+        found.find(|other| other.file_system().alike(&this) == Some(Alike::Uuid)).map(|other| other.path.as_str())
+    }
+
     fn open(&mut self, device: &Device) -> Keeper {
+        // Asked for by another name, or as another device of a btrfs.
+        let same = self.facts.stores.values().filter_map(|lookup| match lookup {
+            Lookup::Found(found) if one(found, device) => Some(found.path.as_str()),
+            _ => None,
+        });
+        let same: Vec<&str> = same.collect();
         let opened = |step: &PathStep| match step {
-            PathStep::OpenDevice { device: open, at, .. } if *open == device.path => Some(at.clone()),
+            PathStep::OpenDevice { device: open, at, .. } if same.contains(&open.as_str()) => Some(at.clone()),
             _ => None,
         };
         let mount = self.before.iter().find_map(opened).unwrap_or_else(|| {
@@ -68,4 +98,8 @@ impl Builder<'_> {
         let directory = format!("{mount}/{}/{}", paths::META_DIR, paths::KEEP_DIR);
         Keeper { directory, mount, device: Some(device.path.clone()) }
     }
+}
+
+fn one(a: &Device, b: &Device) -> bool {
+    a.path == b.path || a.file_system().is(&b.file_system())
 }

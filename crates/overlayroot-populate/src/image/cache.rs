@@ -204,9 +204,11 @@ fn found(asked: &Device, config: &Config) -> Result<facts::Device> {
             tracing::warn!("waiting up to {seconds} s for {asked}, to keep the image on");
         }
     });
-    let device = refusal::found(asked, Some(&lookup)).map_err(|refusal| fault(refusal.code, refusal.text))?;
+    // The root is not mounted yet.
+    let device = refusal::found(asked, Some(&lookup), None).map_err(|refusal| fault(refusal.code, refusal.text))?;
     let uppers = upper_device(config).map(|device| device::resolve(device, Duration::ZERO, || ()));
-    let same = matches!(&uppers, Some(Lookup::Found(uppers)) if uppers.path == device.path);
+    let same =
+        matches!(&uppers, Some(Lookup::Found(uppers)) if uppers.file_system().alike(&device.file_system()).is_some());
     if same || is_uppers(config) {
         let text = format!("{asked} ({}) is the upper's own device, which can't be both", device.path);
         return Err(fault("upper", text));
