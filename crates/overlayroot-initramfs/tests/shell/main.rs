@@ -62,9 +62,10 @@ const FUNCTIONS: [(Place, &str, u32, u32); 34] = [
 ];
 
 /// Variables of dracut. One that is not everywhere needs a default where it is used.
-const VARIABLES: [(Place, &str, u32, u32); 7] = [
+const VARIABLES: [(Place, &str, u32, u32); 8] = [
     (Build, "dracutsysrootdir", 50, 111),
     (Build, "hostonly", 49, 111),
+    (Build, "hostonly_cmdline", 49, 111),
     (Build, "initdir", 49, 111),
     (Build, "moddir", 49, 111),
     (Build, "systemdsystemunitdir", 49, 111),
