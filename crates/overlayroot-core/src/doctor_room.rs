@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whether there is room for the upper: in RAM, and on the root's own file system.
 
+use crate::bytes::bytes_of;
 use crate::config::Config;
 use crate::doctor::{Finding, Grade, Host, finding};
 use crate::facts::{Facts, PlaceKind};
 use crate::loopsize::mebi;
-use crate::upper::{Tmpfs, Upper, bytes_of};
+use crate::upper::{Tmpfs, Upper};
 
 pub(crate) fn memory(config: &Config, host: &Host, found: &mut Vec<Finding>) {
     let Upper::Tmpfs(asked) = &config.upper.value else {
