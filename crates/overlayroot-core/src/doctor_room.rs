@@ -48,7 +48,8 @@ pub(crate) fn space(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
     let (Some(root), Upper::Dir(_) | Upper::Loop(_) | Upper::Subvol(_)) = (&facts.root, &config.upper.value) else {
         return;
     };
-    let text = format!("{} of {} free on the root's file system", mebi(root.free), mebi(root.bytes));
+    let (free, all, source, fstype) = (mebi(root.free), mebi(root.bytes), &root.source, &root.fstype);
+    let text = format!("{free} of {all} free on the root's file system {source} ({fstype})");
     let made = matches!(&config.upper.value, Upper::Loop(_))
         && facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::File);
     // A file that is made has its space already.

@@ -13,6 +13,7 @@ fn upper() -> Reading {
         inodes: 1000,
         inodes_used: 400,
         memory: Some(memory),
+        outer: None,
     }
 }
 
