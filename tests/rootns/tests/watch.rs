@@ -212,3 +212,27 @@ fn on_a_plain_root_there_is_nothing_to_watch() {
         assert!(!fs::exists("/run/overlayroot/sizes").unwrap());
     });
 }
+
+/// The watch looks at a file system that is full of other things: it says so, and names no directory of the upper.
+#[test]
+fn a_card_that_is_full_of_other_things_is_told_as_that() {
+    on_stage("watchcard", |stage| {
+        stage.mount_root("rw");
+        let stat = nix::sys::statvfs::statvfs("/sysroot").unwrap();
+        let unit = stat.fragment_size();
+        let used = (stat.blocks() - stat.blocks_free()) * unit;
+        let all = used + stat.blocks_available() * unit;
+        fs::write("/sysroot/video", vec![0x5a; usize::try_from(all * 4 / 5 - used).unwrap()]).unwrap();
+        stage.mount_root("ro");
+        stage.assemble("rd.overlay=dir:/var/upper");
+        let mut watch = Watch::start(stage);
+        let entry = watch.entry(FillLevel::Warning);
+        let (message, node) = (value(&entry, "MESSAGE"), &stage.root.node);
+        assert!(message.starts_with(&format!("the upper's file system {node} (ext4) is 8")), "{message}");
+        assert!(message.ends_with("of it the upper's own files"), "{message}");
+        let own: Vec<u64> = value(&entry, "OVERLAY_OWN").split(' ').map(|number| number.parse().unwrap()).collect();
+        assert!(own.len() == 2 && own[0] < 1 << 20, "{entry:?}");
+        assert!(entry.iter().all(|line| !line.starts_with("OVERLAY_GREW")), "{entry:?}");
+        watch.shows(&format!("Make room on {node} (ext4)"));
+    });
+}
