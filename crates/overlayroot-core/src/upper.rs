@@ -205,7 +205,8 @@ pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
 fn unknown_kind(value: &str) -> Problem {
     const KINDS: [&str; 11] =
         ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "tmpfs", "tmpfs:", "dir:", "loop:", "part:", "subvol:", "/dev/"];
-    let head = value.find(['=', ':']).map_or(value, |at| value.get(..=at).unwrap_or(value));
+    let end = value.char_indices().skip(1).find(|(_, c)| matches!(c, '=' | ':' | '/'));
+    let head = end.and_then(|(at, _)| value.get(..=at)).unwrap_or(value);
     let (lower, upper) = (head.to_lowercase(), head.to_uppercase());
     let near = match lower.as_str() {
         "crypt:" => return Problem::new("an encrypted upper is not in this version", None),
