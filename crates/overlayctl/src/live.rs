@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the kernel says now, held against the record: a record alone proves nothing.
 
-use crate::fill::{Own, sentence, thresholds};
+use crate::fill::{Own, alone, sentence, thresholds};
 use anyhow::Result;
 use overlayroot_core::fetched::Fetched;
 use overlayroot_core::levels::{FillLevel, Reading, Resource, Space};
@@ -134,7 +134,7 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
 impl Live {
     /// Counts what of its file system is the upper's own; root can.
     pub fn count_own(&mut self, record: Option<&Record>) {
-        let Some(fill) = self.upper.as_mut().filter(|fill| fill.fstype != "tmpfs") else {
+        let Some(fill) = self.upper.as_mut().filter(|fill| !alone(&fill.reading, &fill.fstype)) else {
             return;
         };
         let upper = record.and_then(|record| upperfill::find(record).ok().flatten());

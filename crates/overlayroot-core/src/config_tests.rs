@@ -156,6 +156,9 @@ fn a_slip_in_the_key_is_an_issue_and_no_silence() {
         let told = config.issues[0].to_string();
         assert!(told.contains(" in /proc/cmdline: unknown key; did you mean "), "{told}");
     }
+    // Ubuntu's word stands on the command line and in its own files.
+    let conf = read("", "overlayroot=tmpfs");
+    assert_eq!(conf.issues[0].nearest.as_deref(), Some("rd.overlay"));
     // On a live medium the older names are dmsquash-live's.
     let live = read("root=live:/dev/vdb rd.live.overlay.rest rd.live.overlay.reset=1", "");
     assert_eq!(live.issues, []);
@@ -181,6 +184,8 @@ fn a_blank_beside_the_equals_sign_loses_the_value_and_is_said() {
     }
     let config = read("rd.overlay=LABEL=x rd.overlay.path = persist:/home", "");
     assert!(config.issues[0].to_string().contains("rd.overlay.path in /proc/cmdline: a blank ends"));
+    let config = read("rd.overlay rd.overlay.git =https://me:secret@h/x", "");
+    assert!(config.issues.len() == 1 && !format!("{:?}", config.issues).contains("secret"), "{:?}", config.issues);
     for line in ["rd.overlay quiet root=LABEL=x", "rd.overlay 1", "rd.overlay single", "rd.overlay= ro", "rd.overlay"] {
         assert_eq!(read(line, "").issues, [], "{line}");
     }

@@ -5,7 +5,7 @@ use super::{Field, Origin};
 use crate::cmdline::Arg;
 use crate::conf::{self, make_issue, redacted};
 use crate::git;
-use crate::grammar::{self, Key};
+use crate::grammar::{self, Key, OVERLAY, UBUNTU};
 use crate::issue::{Issue, shown};
 use crate::path_spec::{self, Asked};
 use crate::populate;
@@ -41,7 +41,9 @@ impl Reader<'_> {
                 if grammar::is_known(&key) || (is_conf == 0 && theirs()) {
                     continue;
                 }
-                let near = grammar::nearest_name(&key);
+                // Ubuntu's is no word of our files.
+                let ours = |near: String| if is_conf == 1 && near == UBUNTU { OVERLAY.name.to_owned() } else { near };
+                let near = grammar::nearest_name(&key).map(ours);
                 let value = arg.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                 self.issues.push(make_issue(&key, &value, &arg.source, Problem::new("unknown key", near)));
             }
@@ -53,14 +55,18 @@ impl Reader<'_> {
         let [line, _] = self.levels;
         for (arg, next) in line.iter().zip(line.iter().skip(1)) {
             let key = String::from_utf8_lossy(&arg.key);
-            let empty = arg.value.as_ref().is_none_or(Vec::is_empty);
-            let overlay = key == grammar::OVERLAY.name;
-            let told = conf::told(&key, &next.text());
-            let torn = next.key.starts_with(b"=") || (overlay && names_upper(&next.text()));
-            if empty && torn && grammar::is_known(&key) {
-                let text = format!("{TORN}, '{}' behind it is not heeded", shown(&told));
-                self.issues.push(make_issue(&key, "", &arg.source, Problem::new(text, None)));
+            if arg.value.as_ref().is_some_and(|value| !value.is_empty()) || !grammar::is_known(&key) {
+                continue;
             }
+            let text = next.text();
+            // Only a kind of upper is quoted, which has no password.
+            let what = match key == grammar::OVERLAY.name && names_upper(&text) {
+                true => format!(", '{}' behind it is not heeded", shown(&text)),
+                false if next.key.starts_with(b"=") => String::new(),
+                false => continue,
+            };
+            let problem = Problem::new(format!("{TORN}{what}"), None);
+            self.issues.push(make_issue(&key, "", &arg.source, problem));
         }
     }
 
