@@ -7,7 +7,7 @@ use overlayroot_core::journal::message_id;
 use overlayroot_core::levels::FillLevel;
 use overlayroot_rootns::{Stage, on_stage, run};
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -139,7 +139,9 @@ fn a_runaway_log_is_told_with_its_directory_and_resize_ends_it() {
         let shown = watch.shows("overlayctl resize");
         assert!(shown.contains("warning: the upper is 7") && shown.contains("/var/log/app"), "{shown}");
         assert!(fs::read_to_string(MOTD).unwrap().contains("/var/log/app"));
-        fs::write(log, vec![b'x'; 40 << 20]).unwrap();
+        // Not written anew: a look at the file that is empty for a moment would find room.
+        let mut more = fs::OpenOptions::new().append(true).open(log).unwrap();
+        more.write_all(&vec![b'x'; 13 << 20]).unwrap();
         let critical = watch.entry(FillLevel::Critical);
         assert_eq!((value(&critical, "PRIORITY"), value(&critical, "OVERLAY_LEVEL_BEFORE")), ("2", "warning"));
         assert!(value(&critical, "OVERLAY_GREW").ends_with(" /var/log/app"), "{critical:?}");
