@@ -37,7 +37,11 @@ pub enum Command {
     /// Exit with 1 and the reasons if what runs is not what was asked for
     ///
     /// Run at each boot by overlayroot-rs-check.service.
-    Check,
+    Check {
+        /// Tell who logs in, too (/run/motd.d), until what runs is as asked
+        #[arg(long)]
+        motd: bool,
+    },
     /// Show what the next boot would do, step by step
     ///
     /// The same code decides as in the initramfs. Exits with 1 where the boot
@@ -202,7 +206,7 @@ impl Command {
     /// Whether it changes nothing, so that it may end where nobody reads on.
     pub fn only_tells(&self) -> bool {
         match self {
-            Self::Status { .. } | Self::Check | Self::Plan { .. } | Self::Keys | Self::Doctor { .. } => true,
+            Self::Status { .. } | Self::Check { .. } | Self::Plan { .. } | Self::Keys | Self::Doctor { .. } => true,
             Self::Uppers { what, .. } => what.is_none(),
             Self::Stale { what, .. } => what.is_none(),
             Self::Explain(_) | Self::Config(_) | Self::Completions(_) | Self::Diff(_) | Self::Du(_) => true,

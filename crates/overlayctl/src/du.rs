@@ -6,8 +6,10 @@ use crate::out::for_terminal;
 use crate::status::human;
 use anyhow::{Context, Result, bail};
 use overlayroot_core::issue::plain;
+use overlayroot_core::levels::Space;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_diff::{Stat, shown};
+use overlayroot_linux::room::room;
 use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -85,7 +87,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     rows.directories.sort_by(|(a, left), (b, right)| b.bytes.cmp(&a.bytes).then_with(|| left.cmp(right)));
     let files: Vec<_> = rows.files.into_sorted_vec().into_iter().map(|Reverse(file)| file).collect();
-    let text = if args.json { as_json(&place, &rows.directories, &files)? } else { as_text(&rows.directories, &files) };
+    let text = if args.json {
+        as_json(&place, &rows.directories, &files)?
+    } else {
+        as_text(&rows.directories, &files) + &holder(&place)
+    };
     let text = if for_terminal() { plain(&text) } else { text };
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error).context("writing to standard output"),
@@ -95,6 +101,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         bail!("{} paths could not be looked at", rows.problems);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What its file system has, whosever it is.
+fn holder(place: &Place) -> String {
+    let Ok(room) = room(&place.upper.to_string_lossy()) else { return String::new() };
+    let space = Space { used: room.bytes.saturating_sub(room.free), available: room.available };
+    let (used, all) = (human(space.used), human(space.all()));
+    format!("\nin use on {}, by the upper and all else: {used} of {all}\n", place.file_system())
 }
 
 fn as_text(directories: &[(Sum, Vec<u8>)], files: &[(u64, Vec<u8>)]) -> String {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the kernel says now, held against the record: a record alone proves nothing.
 
-use crate::fill::{sentence, thresholds};
+use crate::fill::{Own, alone, sentence, thresholds};
 use anyhow::Result;
 use overlayroot_core::fetched::Fetched;
-use overlayroot_core::levels::{FillLevel, Reading, Resource};
+use overlayroot_core::levels::{FillLevel, Reading, Resource, Space};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::path_spec::Kind;
 use overlayroot_core::path_state::{PathOutcome, PathState};
@@ -12,8 +12,9 @@ use overlayroot_core::paths;
 use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
 use overlayroot_core::servicing;
 use overlayroot_linux::mounts;
-use overlayroot_linux::upperfill::reading;
+use overlayroot_linux::upperfill;
 use serde::Serialize;
+use std::time::Duration;
 
 /// How bad it is; the number is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -29,7 +30,10 @@ pub enum Level {
     Unknown = 3,
 }
 
-/// Fill of the upper's file system.
+/// The upper's own files are counted for so long at most.
+const LONGEST: Duration = Duration::from_millis(300);
+
+/// Fill of the upper: of its file system, or of the size that it is held to.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fill {
     /// Mount point; the directory itself where a directory is the upper.
@@ -58,9 +62,20 @@ pub struct Fill {
     pub critical: u8,
     /// Which level that is.
     pub level: FillLevel,
+    /// The file system that holds it, where the upper is held to a size: the bytes above are of that size then.
+    pub filesystem: Option<Space>,
+    /// What of a file system is the upper's own; null where it is all the upper's, or was not counted.
+    pub own: Option<Own>,
     /// All of it.
     #[serde(skip)]
     pub reading: Reading,
+}
+
+impl Fill {
+    /// In words.
+    pub fn sentence(&self) -> String {
+        sentence(&self.reading, &self.fstype, &self.source, self.own)
+    }
 }
 
 /// The mounts that matter.
@@ -97,8 +112,11 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         record.and_then(|record| record.effective.upper_fs.as_deref()).and_then(|at| mountinfo::at(&mounts, at));
     let upper = upper.and_then(|mount| match kind {
         // The directory may be held to a size; only root gets there, everybody sees the same in /.
-        UpperKind::Dir => fill(mount, paths::UPPER_LINK).or_else(|| fill(mount, "/")),
-        _ => fill(mount, &mount.at),
+        UpperKind::Dir => {
+            let at = |at: &str| Some(fill(mount, at, upperfill::directory(at, mount).ok()?));
+            at(paths::UPPER_LINK).or_else(|| at("/"))
+        }
+        _ => Some(fill(mount, &mount.at, upperfill::reading(&mount.at, &mount.fstype).ok()?)),
     });
     Ok(Live {
         root_writable: !root.read_only(),
@@ -111,6 +129,17 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         lost_paths: record.map(|record| lost(&record.effective.paths, &mounts)).unwrap_or_default(),
         upper,
     })
+}
+
+impl Live {
+    /// Counts what of its file system is the upper's own; root can.
+    pub fn count_own(&mut self, record: Option<&Record>) {
+        let Some(fill) = self.upper.as_mut().filter(|fill| !alone(&fill.reading, &fill.fstype)) else {
+            return;
+        };
+        let upper = record.and_then(|record| upperfill::find(record).ok().flatten());
+        fill.own = upper.and_then(|upper| Own::of(&upper.directory, LONGEST));
+    }
 }
 
 /// What was mounted over single paths, and is not any more.
@@ -127,10 +156,9 @@ fn lost(paths: &[PathState], mounts: &[Mount]) -> Vec<String> {
 }
 
 /// The fill of a mounted file system, as seen at `at` on it.
-fn fill(mount: &Mount, at: &str) -> Option<Fill> {
-    let reading = reading(at, &mount.fstype).ok()?;
+fn fill(mount: &Mount, at: &str, reading: Reading) -> Fill {
     let marks = thresholds();
-    Some(Fill {
+    Fill {
         at: at.to_owned(),
         fstype: mount.fstype.clone(),
         source: mount.source.clone(),
@@ -144,8 +172,10 @@ fn fill(mount: &Mount, at: &str) -> Option<Fill> {
         warn: marks.warn,
         critical: marks.critical,
         level: marks.level(reading.percent()),
+        filesystem: reading.outer,
+        own: None,
         reading,
-    })
+    }
 }
 
 /// What is wrong, worst first, in one line each.
@@ -187,8 +217,8 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
     if let Some(fill) = &live.upper {
         match fill.level {
             FillLevel::Fine => {}
-            FillLevel::Warning => found.push((Level::Warning, sentence(&fill.reading))),
-            FillLevel::Critical => found.push((Level::Critical, sentence(&fill.reading))),
+            FillLevel::Warning => found.push((Level::Warning, fill.sentence())),
+            FillLevel::Critical => found.push((Level::Critical, fill.sentence())),
         }
     }
     found.sort_by_key(|(level, _)| std::cmp::Reverse(*level));

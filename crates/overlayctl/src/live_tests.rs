@@ -114,6 +114,8 @@ fn the_upper_s_fill_is_a_warning_from_the_threshold_on() {
             warn: 50,
             critical: 60,
             level,
+            filesystem: None,
+            own: None,
             reading,
         };
         let live = Live { upper: Some(upper), ..as_asked() };

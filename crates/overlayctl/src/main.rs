@@ -29,6 +29,7 @@ mod live;
 mod loopfile;
 mod manual;
 mod migrate;
+mod motd;
 mod pager;
 mod plan;
 mod pull;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
     let pager = if args.no_pager || !args.command.may_be_long() { None } else { pager::start() };
     let result = match args.command {
         Command::Status { json } => status::run(json),
-        Command::Check => check::run(),
+        Command::Check { motd } => check::run(motd),
         Command::Plan { cmdline, json } => plan::run(cmdline, json),
         Command::Keys => keys::run(),
         Command::Loop { verb } => loopfile::run(&verb),

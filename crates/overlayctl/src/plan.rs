@@ -48,6 +48,9 @@ fn show(config: &Config, decision: &Decision) {
         println!("issue:     {issue}");
     }
     print!("{decision}");
+    if let Decision::Do(plan) | Decision::Instead(_, plan) = decision {
+        println!("{}", plan.effective.changes());
+    }
 }
 
 fn as_value(config: &Config, decision: &Decision) -> Value {

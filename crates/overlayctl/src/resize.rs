@@ -96,7 +96,7 @@ fn tmpfs(asked: &Asked, upper: &Upper) -> Answer {
         inodes: limits.inodes.unwrap_or(0),
         ..Resized::none(false, now())
     });
-    println!("{}; until the next boot: rd.overlay=tmpfs:{options} keeps it", sentence(&after));
+    println!("{}; until the next boot: rd.overlay=tmpfs:{options} keeps it", told_now(upper)?);
     Ok(Ok(()))
 }
 
@@ -122,7 +122,7 @@ fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Answer {
     by_hand(dry_run, |hand| loophand::grow(&asked, hand))?;
     if !dry_run {
         remember(Resized { bytes_before: before, bytes, ..Resized::none(true, now()) });
-        println!("{}", sentence(&reading(&upper.at, &upper.mount.fstype)?));
+        println!("{}", told_now(upper)?);
     }
     Ok(Ok(()))
 }
@@ -150,9 +150,13 @@ fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Answer {
     let node = filesystem::node_of(&upper.mount).unwrap_or_else(|| upper.mount.source.clone());
     quota::change(&node, &directory, bytes)?;
     remember(Resized { bytes_before: before.bytes, bytes, ..Resized::none(false, now()) });
-    let after = reading(&upper.at, &upper.mount.fstype)?;
-    println!("{}; until the next boot: size={} of rd.overlay=dir: keeps it", sentence(&after), told(bytes));
+    println!("{}; until the next boot: size={} of rd.overlay=dir: keeps it", told_now(upper)?, told(bytes));
     Ok(Ok(()))
+}
+
+/// How full it is now, in words.
+fn told_now(upper: &Upper) -> Result<String> {
+    Ok(sentence(&upperfill::now(upper)?, &upper.mount.fstype, &upper.mount.source, None))
 }
 
 fn now() -> u64 {

@@ -2,6 +2,7 @@
 //! `overlayctl status`: a table for eyes, JSON for machines, an exit code for monitoring.
 
 use crate::bar::cells;
+use crate::fill::{alone, named};
 use crate::kept;
 use crate::live::{self, Fill, Level, Live};
 use crate::pull;
@@ -13,7 +14,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::issue::shown;
-use overlayroot_core::levels::Resource;
+use overlayroot_core::levels::{Resource, Space};
 use overlayroot_core::paths;
 use overlayroot_core::pulled::{self, Pulled};
 use overlayroot_core::record::Record;
@@ -48,7 +49,8 @@ pub fn run(json: bool) -> Result<ExitCode> {
         record.stale = None;
         record.notes.push("the upper was stale at the boot, and was accepted since".to_owned());
     }
-    let live = live::read(record.as_ref())?;
+    let mut live = live::read(record.as_ref())?;
+    live.count_own(record.as_ref());
     let mut problems = live::problems(record.as_ref(), asked_for(), &live);
     let pulled = pull::state::read()?;
     if pulled.as_ref().is_some_and(|pulled| pulled.outcome == pulled::Outcome::Failed) {
@@ -102,6 +104,7 @@ fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(L
     if let Some(record) = record {
         row("asked for", &format!("{}  [{}]", shown(&record.requested.spec), record.requested.origin));
         row("running", &record.effective.to_string());
+        row("", &record.effective.changes());
         if let Some(name) = &record.effective.hostname {
             row("hostname", name);
         }
@@ -130,6 +133,9 @@ fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(L
     if let Some(fill) = &live.upper {
         row("upper", &format!("{} {} on {}", fill.fstype, fill.source, fill.at));
         row("", &bar(fill));
+        if !alone(&fill.reading, &fill.fstype) {
+            row("", &own(fill));
+        }
     }
     if let Some(resized) = resize::resized() {
         row("resized", &resized.to_string());
@@ -163,12 +169,35 @@ fn row(name: &str, text: &str) {
     println!("{name:>10}  {text}");
 }
 
+/// The share is of what it stands beside: what is kept back for root is no part of either.
 fn bar(fill: &Fill) -> String {
-    let bar = format!("{} {} %  {} of {}", cells(fill.percent), fill.percent, human(fill.used), human(fill.bytes));
+    let of = |space: Space| format!("{} of {}", human(space.used), human(space.all()));
+    let room = match fill.bytes {
+        0 => format!("{}, no limit", human(fill.used)),
+        _ => of(fill.reading.space()),
+    };
+    let bar = format!("{} {} %", cells(fill.percent), fill.percent);
     match fill.scarcest {
-        Resource::Bytes => bar,
-        Resource::Inodes => format!("{bar}; inodes {} of {}", fill.inodes_used, fill.inodes),
-        Resource::Memory => format!("{bar}; memory is scarcer"),
+        Resource::Bytes => format!("{bar}  {room}"),
+        Resource::Inodes => format!("{bar}  inodes: {} of {}; bytes: {room}", fill.inodes_used, fill.inodes),
+        Resource::Memory => format!("{bar}  memory, which is scarcer than its {room}"),
+        Resource::Filesystem => {
+            let outer = fill.filesystem.unwrap_or_default();
+            format!("{bar}  file system: {}; the upper's size: {room}", of(outer))
+        }
+    }
+}
+
+/// Whose the bytes of a file system are.
+fn own(fill: &Fill) -> String {
+    let name = named(&fill.fstype, &fill.source);
+    match fill.own {
+        Some(own) => {
+            let least = if own.whole { "" } else { "at least " };
+            let (bytes, inodes) = (human(own.bytes), own.inodes);
+            format!("of the file system {name}; the upper's own files: {least}{bytes} in {inodes} inodes")
+        }
+        None => format!("of the file system {name}, whatever is on it; root is told what is the upper's own"),
     }
 }
 
@@ -187,6 +216,48 @@ pub fn human(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fill::Own;
+    use overlayroot_core::levels::{FillLevel, Reading};
+
+    fn fill(fstype: &str, reading: Reading) -> Fill {
+        Fill {
+            at: "/run/x".into(),
+            fstype: fstype.into(),
+            source: "/dev/vda2".into(),
+            bytes: reading.bytes,
+            used: reading.used,
+            available: reading.available,
+            inodes: reading.inodes,
+            inodes_used: reading.inodes_used,
+            percent: reading.percent(),
+            scarcest: reading.worst().0,
+            warn: 70,
+            critical: 90,
+            level: FillLevel::Fine,
+            filesystem: reading.outer,
+            own: None,
+            reading,
+        }
+    }
+
+    #[test]
+    fn the_share_is_of_what_it_stands_beside() {
+        const GIB: u64 = 1 << 30;
+        // ext4 keeps 2 of 30 GiB back.
+        let card = Reading { bytes: 30 * GIB, used: 24 * GIB, available: 4 * GIB, ..Reading::default() };
+        let mut shown = fill("ext4", card);
+        assert!(bar(&shown).ends_with(" 85 %  24.0 GiB of 28.0 GiB"), "{}", bar(&shown));
+        assert!(own(&shown).contains("/dev/vda2 (ext4)") && own(&shown).contains("root is told"));
+        shown.own = Some(Own { bytes: 32 << 10, inodes: 9, whole: true });
+        let want = "of the file system /dev/vda2 (ext4); the upper's own files: 32.0 KiB in 9 inodes";
+        assert_eq!(own(&shown), want);
+        let outer = Some(Space { used: 24 * GIB, available: 4 * GIB });
+        let held = Reading { bytes: 2 * GIB, used: GIB, available: GIB, outer, ..Reading::default() };
+        let want = " 85 %  file system: 24.0 GiB of 28.0 GiB; the upper's size: 1.0 GiB of 2.0 GiB";
+        assert!(bar(&fill("ext4", held)).ends_with(want), "{}", bar(&fill("ext4", held)));
+        let free = Reading { used: GIB, inodes: 10, inodes_used: 5, ..Reading::default() };
+        assert!(bar(&fill("tmpfs", free)).ends_with(" 50 %  inodes: 5 of 10; bytes: 1.0 GiB, no limit"));
+    }
 
     #[test]
     fn sizes_read_well() {

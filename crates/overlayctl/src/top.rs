@@ -88,7 +88,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn page(place: &Place, now: &Snapshot, grown: Option<&Grown>, seconds: f64, rows: usize) -> String {
     let mut text = format!("{}: {} in {} inodes", place.upper.display(), human(now.all.bytes), now.all.inodes);
     if let Ok(room) = room(&place.upper.to_string_lossy()) {
-        text.push_str(&format!(", {} of {} free", human(room.free), human(room.bytes)));
+        // What is kept back for root is no part of either: it can't be had by an overlay.
+        let used = room.bytes.saturating_sub(room.free);
+        let all = human(used.saturating_add(room.available));
+        text.push_str(&format!("; {} of the {all} of {} free", human(room.available), place.file_system()));
     }
     let Some(grown) = grown else {
         text.push_str("\n\nlargest directories\n");

@@ -8,13 +8,13 @@ mod culprits;
 mod pressure;
 mod tell;
 
-use crate::fill::sentence;
+use crate::fill::{Own, named, sentence};
 use anyhow::{Context, Result};
 use culprits::Culprits;
 use nix::fcntl::{Flock, FlockArg};
 use overlayroot_core::config::Config;
 use overlayroot_core::issue::shown;
-use overlayroot_core::levels::{FillLevel, Reading, Thresholds, is_loud};
+use overlayroot_core::levels::{FillLevel, Reading, Resource, Thresholds, is_loud};
 use overlayroot_core::paths;
 use overlayroot_core::record::UpperKind;
 use overlayroot_core::textfile;
@@ -95,7 +95,7 @@ struct Watch {
 impl Watch {
     /// One look. Gives back the share of the scarcest resource, in hundredths of a percent.
     fn look(&mut self) -> Result<u64> {
-        let reading = upperfill::reading(&self.upper.at, &self.upper.mount.fstype)?;
+        let reading = upperfill::now(&self.upper)?;
         let (_, share) = reading.worst();
         let next = self.marks.next(self.level, share / 100);
         if next != self.level {
@@ -115,13 +115,16 @@ impl Watch {
             FillLevel::Fine => None,
             _ => Some(self.culprits.find(&self.upper.directory, resource)),
         };
-        let mut text = sentence(reading);
+        let own = found.as_ref().and_then(|found| found.own);
+        let mut text = self.text(reading, own);
+        // Whatever grew in the upper, it is not what fills a file system that it has so little of.
+        let found = found.filter(|_| !own.is_some_and(|own| own.is_little(reading, resource)));
         if let Some(found) = &found {
             text.push_str(&found.to_string());
         }
+        let hint = self.hint(resource, reading);
         let fine = next == FillLevel::Fine;
         let message = if fine { format!("there is room again: {text}") } else { text.clone() };
-        let mount = &self.upper.mount;
         let mut fields = vec![
             ("MESSAGE", message),
             ("OVERLAY_LEVEL", next.word().to_owned()),
@@ -132,25 +135,45 @@ impl Watch {
             ("OVERLAY_AVAILABLE", reading.available.to_string()),
             ("OVERLAY_INODES", reading.inodes.to_string()),
             ("OVERLAY_INODES_USED", reading.inodes_used.to_string()),
-            ("OVERLAY_UPPER", shown(&format!("{} {} on {}", mount.fstype, mount.source, mount.at))),
+            ("OVERLAY_UPPER", self.place()),
         ];
+        fields.extend(own.map(|own| ("OVERLAY_OWN", format!("{} {}", own.bytes, own.inodes))));
+        if let Some(outer) = reading.outer {
+            fields.push(("OVERLAY_FILESYSTEM_USED", outer.used.to_string()));
+            fields.push(("OVERLAY_FILESYSTEM_AVAILABLE", outer.available.to_string()));
+        }
         for one in found.iter().flat_map(|found| &found.list) {
             fields.push(("OVERLAY_GREW", format!("{} {} {}", one.by.bytes, one.by.inodes, shown(&one.directory))));
         }
         tell::journal(next, &fields);
-        tell::motd((!fine).then(|| format!("{}: {text}.\n{}\n", next.word(), self.hint())).as_deref());
+        crate::motd::set(paths::MOTD, (!fine).then(|| format!("{}: {text}.\n{hint}\n", next.word())).as_deref());
         if is_loud(next, self.told.map(|(level, at)| (level, at.elapsed()))) {
             self.told = Some((next, Instant::now()));
-            tell::wall(&format!("{}: {text}\n{}", next.word(), self.hint()));
+            tell::wall(&format!("{}: {text}\n{hint}", next.word()));
         }
     }
 
-    fn hint(&self) -> &'static str {
-        match self.upper.kind {
-            UpperKind::Tmpfs | UpperKind::Loop => {
-                "See: overlayctl status. More room while it runs: overlayctl resize SIZE"
-            }
-            _ => "See: overlayctl status",
+    fn text(&self, reading: &Reading, own: Option<Own>) -> String {
+        let mount = &self.upper.mount;
+        sentence(reading, &mount.fstype, &mount.source, own)
+    }
+
+    fn place(&self) -> String {
+        let mount = &self.upper.mount;
+        shown(&format!("{} {} on {}", mount.fstype, mount.source, mount.at))
+    }
+
+    /// What to do: where the upper can grow, or where else room is to be made.
+    fn hint(&self, resource: Resource, reading: &Reading) -> String {
+        let mount = &self.upper.mount;
+        let grows = match self.upper.kind {
+            UpperKind::Tmpfs | UpperKind::Loop => true,
+            UpperKind::Dir => resource == Resource::Bytes && reading.outer.is_some(),
+            UpperKind::Device | UpperKind::Subvol | UpperKind::None => false,
+        };
+        match grows {
+            true => "See: overlayctl status. More room while it runs: overlayctl resize SIZE".to_owned(),
+            false => format!("See: overlayctl status. Make room on {}", named(&mount.fstype, &mount.source)),
         }
     }
 

@@ -144,8 +144,11 @@ impl Config {
             live: live::asked(&cmdline),
             issues,
             notes: Vec::new(),
+            lost: Vec::new(),
+            ram: false,
         };
         reader.unknown_keys();
+        reader.torn_values();
         let mut config = Self {
             upper: reader.upper(),
             reset: reader.boolean(&grammar::RESET),
@@ -171,10 +174,21 @@ impl Config {
             notes: reader.notes,
         };
         config.order_thresholds();
+        let mut lost = reader.lost;
         if config.upper.origin == Origin::Default {
-            config.take_ubuntu(inputs);
+            lost.extend(config.take_ubuntu(inputs));
         }
+        config.say_lost(&lost);
         config
+    }
+
+    /// Says of issues that changes are lost by them. Under a strict policy a mistake is a failure, and none is.
+    fn say_lost(&mut self, lost: &[(usize, &str)]) {
+        for (number, words) in lost.iter().filter(|_| !self.fallback.value.strict()) {
+            if let Some(issue) = self.issues.get_mut(*number) {
+                issue.text.push_str(words);
+            }
+        }
     }
 
     /// Whether something was written that was not understood, and nobody switched the overlay off:
@@ -218,21 +232,24 @@ impl Config {
         self.watch_critical = Field::default(levels::CRITICAL);
     }
 
-    fn take_ubuntu(&mut self, inputs: &Inputs) {
+    /// Gives back which issue leads to RAM in place of a device.
+    fn take_ubuntu(&mut self, inputs: &Inputs) -> Option<(usize, &'static str)> {
         let files = inputs.ubuntu.iter().filter_map(|file| Some((ubuntu_file(file)?, &file.name)));
         let proc_cmdline = inputs.cmdline.iter().filter(|source| source.name == "/proc/cmdline");
         let args = proc_cmdline.filter_map(|source| Some((ubuntu::last_value(source)?, &source.name)));
         // Empty is as the package ships its file: nobody has said anything.
-        let Some((value, source)) = files.chain(args).last().filter(|(value, _)| !value.is_empty()) else {
-            return;
-        };
+        let (value, source) = files.chain(args).last().filter(|(value, _)| !value.is_empty())?;
         let told = conf::told(grammar::UBUNTU, &value);
         let origin = Origin::Given { text: format!("{}={told}", grammar::UBUNTU), source: source.clone() };
         let issue = |problem: Problem| make_issue(grammar::UBUNTU, &told, source, problem);
         match ubuntu::parse(&value) {
-            Err(problem) => self.issues.push(issue(problem)),
+            Err(problem) => {
+                self.issues.push(issue(problem));
+                None
+            }
             Ok(parsed) => {
                 self.issues.extend(parsed.problems.into_iter().map(issue));
+                let instead = parsed.device && matches!(parsed.upper, Upper::Tmpfs(_));
                 let timeout = parsed.timeout.filter(|_| self.timeout.origin == Origin::Default);
                 if let Some(seconds) = timeout {
                     self.timeout = Field { value: seconds, origin: origin.clone() };
@@ -241,6 +258,8 @@ impl Config {
                 self.recurse = parsed.recurse;
                 self.names = Names::Ubuntu { dir: parsed.dir };
                 self.upper = Field { value: parsed.upper, origin };
+                // The device is judged last.
+                instead.then_some((self.issues.len().checked_sub(1)?, reader::RAM_INSTEAD))
             }
         }
     }

@@ -96,6 +96,110 @@ fn a_mistyped_switch_is_not_silence() {
     assert!(!read("rd.overlay rd.overlay.rest", "").misunderstood());
 }
 
+/// Every way to ask for what stays, and to get it wrong: none becomes RAM without the word that changes are lost.
+#[test]
+fn a_value_that_is_not_understood_is_never_ram_in_silence() {
+    let words = "using RAM, changes will be lost at reboot";
+    for value in [
+        "persist",
+        "label=persist",
+        "LABLE=x",
+        "crypt:dev=/dev/vdb",
+        "vdb",
+        "false",
+        "LABEL=",
+        "/dev/../x",
+        "/dev/",
+        "part:x,size=4GX",
+        "part:",
+        "part:x,sise=4G",
+        "dir:x",
+        "dir:/x,fs=ext4",
+        "loop:/x,size=4",
+        "loop:/x,dev=x",
+        "subvol:",
+        "subvol:x,size=1G",
+        "part",
+        "dir",
+        "device:/dev/vdb",
+        "disk",
+    ] {
+        for (cmdline, conf, source) in [
+            (format!("quiet rd.overlay={value}"), String::new(), "/proc/cmdline"),
+            (String::new(), format!("\nrd.overlay = {value}"), "/etc/overlayroot-rs.conf:2"),
+            (format!("rd.overlay rd.live.overlay={value}"), String::new(), "/proc/cmdline"),
+        ] {
+            let config = read(&cmdline, &conf);
+            let told = config.issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            assert_eq!((config.upper.value, config.issues.len()), (tmpfs(), 1), "{cmdline}{conf}");
+            assert!(told.contains(words) && told.contains(source) && told.contains(&format!("={value} in")), "{told}");
+        }
+        // Under a strict policy no RAM comes of it.
+        let config = read(&format!("rd.overlay={value} rd.overlay.fallback=halt"), "");
+        assert!(config.issues.len() == 1 && !config.issues[0].text.contains("lost"), "{value}");
+    }
+    for value in ["device:dev=", "device:", "device:dev=/dev/../x", "device:dev=/dev/"] {
+        let config = read(&format!("overlayroot={value}"), "");
+        assert!(config.upper.value == tmpfs() && config.issues[0].text.contains(words), "{value} {:?}", config.issues);
+    }
+    // RAM was asked for, and is not told as a loss.
+    for line in ["rd.overlay=tmpfs:size=x", "rd.overlay", "rd.overlay=1", "overlayroot=tmpfs:swap=2"] {
+        assert!(read(line, "").issues.iter().all(|issue| !issue.text.contains("lost")), "{line}");
+    }
+}
+
+#[test]
+fn a_slip_in_the_key_is_an_issue_and_no_silence() {
+    for line in ["rd.overlya=LABEL=x", "rd.ovelay=dir:/x", "rd.overlay_reset", "overlayrot=tmpfs", "rdoverlay=tmpfs"] {
+        let config = read(&format!("ro quiet {line} splash"), "");
+        assert!(config.misunderstood() && config.issues.len() == 1, "{line}");
+        let told = config.issues[0].to_string();
+        assert!(told.contains(" in /proc/cmdline: unknown key; did you mean "), "{told}");
+    }
+    // Ubuntu's word stands on the command line and in its own files.
+    let conf = read("", "overlayroot=tmpfs");
+    assert_eq!(conf.issues[0].nearest.as_deref(), Some("rd.overlay"));
+    // On a live medium the older names are dmsquash-live's.
+    let live = read("root=live:/dev/vdb rd.live.overlay.rest rd.live.overlay.reset=1", "");
+    assert_eq!(live.issues, []);
+    // What was to verify must not be passed over for a slip.
+    let config = read("rd.overlay", "rd.overlay.git=https://h/x\nrd.overlya.gti.verfy=/etc/signers");
+    assert!(git::asked(&config).unwrap_err().contains("rd.overlay.git.verify"));
+}
+
+#[test]
+fn a_blank_beside_the_equals_sign_loses_the_value_and_is_said() {
+    let words = "a blank ends the value";
+    for line in [
+        "rd.overlay = LABEL=x",
+        "rd.overlay =LABEL=x",
+        "rd.overlay= LABEL=x",
+        "rd.overlay= dir:/x",
+        "rd.overlay /dev/vdb",
+    ] {
+        let config = read(&format!("{line} quiet"), "");
+        assert_eq!((config.upper.value, config.issues.len()), (tmpfs(), 1), "{line}");
+        let told = config.issues[0].to_string();
+        assert!(told.contains(words) && told.contains("changes will be lost at reboot"), "{told}");
+    }
+    let config = read("rd.overlay=LABEL=x rd.overlay.path = persist:/home", "");
+    assert!(config.issues[0].to_string().contains("rd.overlay.path in /proc/cmdline: a blank ends"));
+    let config = read("rd.overlay rd.overlay.git =https://me:secret@h/x", "");
+    assert!(config.issues.len() == 1 && !format!("{:?}", config.issues).contains("secret"), "{:?}", config.issues);
+    for line in ["rd.overlay quiet root=LABEL=x", "rd.overlay 1", "rd.overlay single", "rd.overlay= ro", "rd.overlay"] {
+        assert_eq!(read(line, "").issues, [], "{line}");
+    }
+}
+
+#[test]
+fn a_path_that_is_not_understood_is_told_with_what_becomes_of_it() {
+    let told = |line: &str| read(line, "").issues[0].to_string();
+    let lost = "; left out, changes there will be lost at reboot";
+    assert!(told("rd.overlay rd.overlay.path=persit:/home").contains(lost));
+    let kept = told("rd.overlay=LABEL=x rd.overlay.path=persit:/home");
+    assert!(kept.contains("; left out") && !kept.contains("lost"), "{kept}");
+}
+
 #[test]
 fn bytes_that_are_not_utf8_are_an_issue_not_a_crash() {
     let config = Config::read(&Inputs {
@@ -105,6 +209,7 @@ fn bytes_that_are_not_utf8_are_an_issue_not_a_crash() {
     });
     assert_eq!(config.upper.value, tmpfs());
     assert_eq!(config.issues.len(), 2);
+    assert!(config.issues.iter().any(|issue| issue.text.contains("changes will be lost at reboot")));
     assert!(config.reset.value);
 }
 

@@ -166,7 +166,9 @@ fn plan(config: &Config, decision: &Decision, found: &mut Vec<Finding>) {
         Decision::Off => found.push(finding("plan", Grade::Note, "no overlay is asked for", "")),
         Decision::NotYet => found.push(finding("plan", Grade::Warning, "the root's file system was not found", "")),
         Decision::Do(plan) => {
-            found.push(finding("plan", Grade::Ok, format!("{} steps to: {}", plan.steps.len(), plan.effective), ""));
+            let (steps, effective) = (plan.steps.len(), &plan.effective);
+            let text = format!("{steps} steps to: {effective}; {}", effective.changes());
+            found.push(finding("plan", Grade::Ok, text, ""));
             let notes = plan.notes.iter();
             found.extend(notes.map(|note| finding("plan", Grade::Note, note.clone(), "")));
             let without = plan.without.iter();
@@ -175,7 +177,8 @@ fn plan(config: &Config, decision: &Decision, found: &mut Vec<Finding>) {
             );
         }
         Decision::Instead(refusal, plan) => {
-            let text = format!("{} ({}); instead: {}", refusal.text, refusal.code, plan.effective);
+            let (code, effective) = (refusal.code, &plan.effective);
+            let text = format!("{} ({code}); instead: {effective}; {}", refusal.text, effective.changes());
             found.push(finding("plan", Grade::Problem, text, advice(config, refusal.code)));
         }
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What single paths on a tmpfs of their own may take of the RAM.
 
+use crate::bytes::bytes_of;
 use crate::doctor::{Finding, Grade, Host, finding};
 use crate::loopsize::mebi;
 use crate::path_state::PathState;
 use crate::plan::Decision;
-use crate::upper::bytes_of;
 
 /// Judges their limits together; no word where nothing is volatile, or the RAM is not known.
 pub(crate) fn memory(decision: &Decision, host: &Host, found: &mut Vec<Finding>) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whether there is room for the upper: in RAM, and on the root's own file system.
 
+use crate::bytes::bytes_of;
 use crate::config::Config;
 use crate::doctor::{Finding, Grade, Host, finding};
 use crate::facts::{Facts, PlaceKind};
 use crate::loopsize::mebi;
-use crate::upper::{Tmpfs, Upper, bytes_of};
+use crate::upper::{Tmpfs, Upper};
 
 pub(crate) fn memory(config: &Config, host: &Host, found: &mut Vec<Finding>) {
     let Upper::Tmpfs(asked) = &config.upper.value else {
@@ -47,7 +48,8 @@ pub(crate) fn space(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
     let (Some(root), Upper::Dir(_) | Upper::Loop(_) | Upper::Subvol(_)) = (&facts.root, &config.upper.value) else {
         return;
     };
-    let text = format!("{} of {} free on the root's file system", mebi(root.free), mebi(root.bytes));
+    let (free, all, source, fstype) = (mebi(root.free), mebi(root.bytes), &root.source, &root.fstype);
+    let text = format!("{free} of {all} free on the root's file system {source} ({fstype})");
     let made = matches!(&config.upper.value, Upper::Loop(_))
         && facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::File);
     // A file that is made has its space already.

@@ -207,7 +207,8 @@ pub fn asked(config: &Config) -> Result<Option<Asked>, String> {
     let about = |issue: &&Issue| {
         let key = issue.key.to_ascii_lowercase();
         // A key that is not told whole may have been anything.
-        grammar::is_ours(&key) && ["git", "verif", "***"].iter().any(|word| key.contains(word))
+        let near = issue.nearest.as_deref().is_some_and(|near| near.starts_with(grammar::GIT.name));
+        near || (grammar::is_ours(&key) && ["git", "verif", "***"].iter().any(|word| key.contains(word)))
     };
     if let Some(issue) = config.issues.iter().find(about) {
         return Err(issue.to_string());

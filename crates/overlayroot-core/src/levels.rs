@@ -117,6 +117,8 @@ pub enum Resource {
     Inodes,
     /// RAM and swap, for an upper in RAM.
     Memory,
+    /// Bytes of the file system that holds a directory which is held to a size: what else lies there can fill it.
+    Filesystem,
 }
 
 impl Resource {
@@ -126,6 +128,7 @@ impl Resource {
             Self::Bytes => "bytes",
             Self::Inodes => "inodes",
             Self::Memory => "memory",
+            Self::Filesystem => "filesystem",
         }
     }
 }
@@ -162,6 +165,22 @@ impl Memory {
     }
 }
 
+/// Bytes of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Space {
+    /// In use.
+    pub used: u64,
+    /// That can be had.
+    pub available: u64,
+}
+
+impl Space {
+    /// What the share in use is of: `df` counts so, too. What is kept back for root is in neither.
+    pub fn all(self) -> u64 {
+        self.used.saturating_add(self.available)
+    }
+}
+
 /// One look at an upper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
@@ -177,14 +196,22 @@ pub struct Reading {
     pub inodes_used: u64,
     /// The machine's memory, where the upper is in it.
     pub memory: Option<Memory>,
+    /// The file system that holds the upper, where the upper is held to a size of its own; the numbers above are the
+    /// upper's then.
+    pub outer: Option<Space>,
 }
 
 impl Reading {
+    /// The bytes; their sum is what the share in use is of.
+    pub fn space(&self) -> Space {
+        Space { used: self.used, available: self.available }
+    }
+
     /// How much of each resource is taken, in hundredths of a percent.
     pub fn shares(&self) -> Vec<(Resource, u64)> {
         let mut found = Vec::new();
         if self.bytes > 0 {
-            found.push((Resource::Bytes, share(self.used, self.used.saturating_add(self.available))));
+            found.push((Resource::Bytes, share(self.used, self.space().all())));
         }
         if self.inodes > 0 {
             found.push((Resource::Inodes, share(self.inodes_used, self.inodes)));
@@ -195,6 +222,9 @@ impl Reading {
             let used = if self.bytes > 0 { self.used } else { memory.shared };
             let left = memory.available.saturating_add(memory.swap_free);
             found.push((Resource::Memory, share(used, used.saturating_add(left))));
+        }
+        if let Some(outer) = self.outer {
+            found.push((Resource::Filesystem, share(outer.used, outer.all())));
         }
         found
     }

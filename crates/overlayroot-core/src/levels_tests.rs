@@ -50,6 +50,15 @@ fn the_scarcest_resource_counts() {
 }
 
 #[test]
+fn a_directory_with_room_on_a_file_system_that_is_full() {
+    let mut upper = reading(10, 90);
+    upper.outer = Some(Space { used: 950, available: 50 });
+    assert_eq!(upper.worst(), (Resource::Filesystem, 9500));
+    (upper.used, upper.available) = (97, 3);
+    assert_eq!(upper.worst(), (Resource::Bytes, 9700));
+}
+
+#[test]
 fn a_tmpfs_without_limit_is_held_against_memory() {
     let memory = Memory { ram: 100, available: 30, swap: 0, swap_free: 0, shared: 70 };
     let upper = Reading { memory: Some(memory), ..Reading::default() };

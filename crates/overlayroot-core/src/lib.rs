@@ -7,6 +7,7 @@
 //! Nothing in this crate opens a file or makes a system call; `overlayroot-linux` does.
 #![forbid(unsafe_code)]
 
+pub mod bytes;
 pub mod cmdline;
 mod conf;
 pub mod config;

@@ -2,8 +2,9 @@
 //! Uppers on the machine's own disk: `dir:PATH`, and what its parameters share with `loop:PATH`'s
 //! (`loopspec.rs`).
 
+use crate::bytes::{bytes_of, percent_of};
 use crate::issue::{nearest, shown};
-use crate::upper::{Problem, bytes_of};
+use crate::upper::{Problem, SIZES};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -19,13 +20,10 @@ pub enum Size {
 }
 
 impl Size {
-    /// `8G`, `512M`, `25%`; at least [`LEAST`].
+    /// `8G`, `512MiB`, `25%`; at least [`LEAST`].
     pub fn parse(text: &str) -> Option<Self> {
-        if let Some(number) = text.strip_suffix('%') {
-            let percent = number.parse().ok().filter(|n| (1..=100).contains(n));
-            return percent.map(Self::Percent);
-        }
-        bytes_of(text).filter(|bytes| *bytes >= LEAST).map(Self::Bytes)
+        let bytes = || bytes_of(text).filter(|bytes| *bytes >= LEAST).map(Self::Bytes);
+        percent_of(text).map(Self::Percent).or_else(bytes)
     }
 
     /// Bytes, rounded down to whole mebibytes, of a file system of `all` bytes.
@@ -174,8 +172,7 @@ pub(crate) fn on_root(path: &str) -> Result<(), Problem> {
 pub(crate) fn size(key: &str, value: Option<&str>) -> Result<Size, Problem> {
     let value = value.unwrap_or_default();
     Size::parse(value).ok_or_else(|| {
-        let text =
-            format!("{key}={} is not a size of at least {} with k, M, G or T, or percent", shown(value), human(LEAST));
+        let text = format!("{key}={} is not a size of at least {}, {SIZES}", shown(value), human(LEAST));
         Problem::new(text, None)
     })
 }

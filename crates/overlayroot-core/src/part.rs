@@ -3,7 +3,7 @@
 
 use crate::issue::{nearest, shown};
 use crate::ondisk::{LEAST, MadeFs, Size, enough, fs, human, unknown};
-use crate::upper::Problem;
+use crate::upper::{Problem, SIZES};
 use std::fmt;
 
 /// `part:LABEL[,size=SIZE|rest][,fs=TYPE][,grow]`.
@@ -80,8 +80,9 @@ fn check_label(part: &Part) -> Result<(), Problem> {
 
 fn size(value: &str) -> Result<Size, Problem> {
     Size::parse(value).ok_or_else(|| {
-        let form = format!("rest, a size of at least {} with k, M, G or T, or percent of the disk", human(LEAST));
-        Problem::new(format!("size={} is not {form}", shown(value)), nearest(value, ["rest"]))
+        let text =
+            format!("size={} is not rest or a size of at least {}, {SIZES} of the disk", shown(value), human(LEAST));
+        Problem::new(text, nearest(value, ["rest"]))
     })
 }
 

@@ -4,7 +4,7 @@
 use crate::issue::shown;
 use crate::ondisk::unknown;
 use crate::path_spec::{Kind, problem};
-use crate::upper::{Device, Problem, is_size, parse_device};
+use crate::upper::{Device, Problem, limit, parse_device};
 
 /// The parameters of one value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,23 +56,13 @@ pub(crate) fn parse_params(text: &str, kind: Kind, either: bool) -> Result<Param
         }
         match key {
             "dev" => params.dev = Some(device(value)?),
-            "size" => params.size = Some(limit(key, value, true)?),
-            "nr_inodes" => params.nr_inodes = Some(limit(key, value, false)?),
+            "size" => params.size = Some(limit(key, value)?),
+            "nr_inodes" => params.nr_inodes = Some(limit(key, value)?),
             "mode" => params.mode = Some(mode(value)?),
             _ => params.copy = true,
         }
     }
     Ok(params)
-}
-
-fn limit(key: &str, value: &str, percent: bool) -> Result<String, Problem> {
-    match is_size(value, percent) {
-        true => Ok(value.to_owned()),
-        false => {
-            let forms = if percent { "a number with k, m, g or t, or percent" } else { "a number" };
-            problem(format!("{key}={} is not {forms}", shown(value)))
-        }
-    }
 }
 
 fn mode(value: &str) -> Result<u32, Problem> {

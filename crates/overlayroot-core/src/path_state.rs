@@ -41,6 +41,11 @@ pub struct PathState {
 }
 
 impl PathState {
+    /// Whether changes there stay, whatever becomes of the upper.
+    pub fn keeps(&self) -> bool {
+        self.outcome == PathOutcome::Done && matches!(self.kind, Kind::Persist | Kind::Bind)
+    }
+
     /// Files that are kept: what `overlayctl keep` saves.
     pub fn kept_files(&self) -> Option<&str> {
         let kept = self.files && self.kind == Kind::Persist && self.outcome == PathOutcome::Done;

@@ -96,6 +96,8 @@ pub const SIZES: &str = "/run/overlayroot/sizes";
 pub const RESIZED: &str = "/run/overlayroot/resized.json";
 /// What who logs in is told (pam_motd(8)).
 pub const MOTD: &str = "/run/motd.d/overlayroot-rs";
+/// The same, where the root is not what was asked for.
+pub const MOTD_BOOT: &str = "/run/motd.d/overlayroot-rs-boot";
 /// Held by the watch that runs.
 pub const WATCH_LOCK: &str = "/run/overlayroot/watch.lock";
 /// What a shell in the lower left, for the rest of this boot ([`crate::servicing::Serviced`]).

@@ -231,7 +231,10 @@ pub(crate) fn readonly_plan(
     let lowers = vec![paths::READONLY_LINK.to_owned(), places.lower.clone()];
     effective.lowers = lowers.clone();
     let mut plan = finish(config, root, &places, lowers, Vec::new(), steps, effective)?;
-    plan.notes.push("rd.overlay.readonly: the device's upper is a read-only layer, changes go to RAM".to_owned());
+    plan.notes.push(
+        "rd.overlay.readonly: the device's upper is a read-only layer, changes go to RAM and will be lost at reboot"
+            .to_owned(),
+    );
     if config.reset.value {
         plan.notes.push("not reset: the upper is used read-only".to_owned());
     }

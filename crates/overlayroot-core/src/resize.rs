@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl resize`: how large the upper in use becomes, or why not. Must not resize it.
 
+use crate::bytes::{bytes_of, count_of};
 use crate::issue::shown;
 use crate::levels::Reading;
 use crate::ondisk::human;
 use crate::record::UpperKind;
-use crate::upper::bytes_of;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub enum Amount {
 }
 
 impl Amount {
-    /// `2G`, `50%`, `+512M`.
+    /// `2G`, `2GiB`, `50%`, `+512M`.
     ///
     /// # Errors
     /// Anything else.
@@ -35,9 +35,9 @@ impl Amount {
             (None, None) => bytes_of(text).filter(|_| digit(text)).map(Self::Exactly),
             (Some(_), Some(_)) => None,
         };
-        found.filter(|amount| !matches!(amount, Self::Exactly(0) | Self::More(0))).ok_or_else(|| {
-            format!("'{}' is not a size such as 2G, 50% or +512M (k, M, G, T; more than 0)", shown(text))
-        })
+        found
+            .filter(|amount| !matches!(amount, Self::Exactly(0) | Self::More(0)))
+            .ok_or_else(|| format!("'{}' is not a size such as 2G, 2GiB, +512M or 50%, and more than 0", shown(text)))
     }
 
     /// A number of inodes: `200k`, `+50000`.
@@ -45,10 +45,9 @@ impl Amount {
     /// # Errors
     /// Anything else, percentages among it.
     pub fn parse_count(text: &str) -> Result<Self, String> {
-        match Self::parse(text) {
-            Ok(Self::Percent(_)) | Err(_) => Err(format!("'{}' is not a number such as 200k or +50k", shown(text))),
-            amount => amount,
-        }
+        let plain = text.strip_prefix('+').unwrap_or(text);
+        let amount = Self::parse(text).ok().filter(|_| count_of(plain).is_some());
+        amount.ok_or_else(|| format!("'{}' is not a number such as 200k or +50k", shown(text)))
     }
 
     /// The number it comes to, where `now` are there, and percent are of `all`.

@@ -13,6 +13,7 @@ fn upper() -> Reading {
         inodes: 1000,
         inodes_used: 400,
         memory: Some(memory),
+        outer: None,
     }
 }
 
@@ -26,11 +27,14 @@ fn sizes() {
     assert_eq!(amount("50%"), Amount::Percent(50));
     assert_eq!(amount("+512M"), Amount::More(512 * MIB));
     assert_eq!(amount("1024"), Amount::Exactly(1024));
-    for bad in ["", "0", "+0", "0%", "+50%", "-1G", "++1", "+", "%", "1.5G", "2GB", "+-1", "1001%", "G", " 1G"] {
+    for bad in ["", "0", "+0", "0%", "+50%", "-1G", "++1", "+", "%", "1.5G", "2GX", "+-1", "1001%", "G", " 1G"] {
         assert!(Amount::parse(bad).unwrap_err().contains("50%"), "{bad}");
     }
     assert_eq!(Amount::parse_count("200k"), Ok(Amount::Exactly(204_800)));
-    assert!(Amount::parse_count("50%").is_err() && Amount::parse_count("x").is_err());
+    assert_eq!((amount("2GiB"), amount("+1gb")), (Amount::Exactly(2 << 30), Amount::More(1 << 30)));
+    for bad in ["50%", "x", "200kB", "+1MiB", "0", "++1"] {
+        assert!(Amount::parse_count(bad).is_err(), "{bad}");
+    }
 }
 
 #[test]

@@ -8,10 +8,14 @@ use std::fmt::Write;
 pub fn text(reading: &Reading, level: FillLevel, marks: Thresholds, fstype: &str) -> String {
     let mut text = String::new();
     let plain: [(&str, &str, u64); 6] = [
-        ("size_bytes", "Bytes that the file system of the root's upper has; 0 without limit.", reading.bytes),
-        ("used_bytes", "Bytes in use on it.", reading.used),
-        ("available_bytes", "Bytes that can be had on it.", reading.available),
-        ("inodes", "Inodes that it has; 0 where there is no fixed number.", reading.inodes),
+        (
+            "size_bytes",
+            "Bytes of the root's upper: its limit, or its file system, whatever else is on it; 0 without limit.",
+            reading.bytes,
+        ),
+        ("used_bytes", "Bytes in use of them.", reading.used),
+        ("available_bytes", "Bytes that can be had of them.", reading.available),
+        ("inodes", "Inodes of its file system; 0 where there is no fixed number.", reading.inodes),
         ("inodes_used", "Inodes in use on it.", reading.inodes_used),
         ("level", "0 fine, 1 warning, 2 critical, as overlayctl watch has it.", level as u64),
     ];
@@ -54,8 +58,15 @@ mod tests {
     #[test]
     fn every_line_is_a_comment_or_a_sample() {
         let memory = Memory { ram: 100, available: 25, ..Memory::default() };
-        let reading =
-            Reading { bytes: 100, used: 75, available: 25, inodes: 1000, inodes_used: 7, memory: Some(memory) };
+        let reading = Reading {
+            bytes: 100,
+            used: 75,
+            available: 25,
+            inodes: 1000,
+            inodes_used: 7,
+            memory: Some(memory),
+            outer: None,
+        };
         let text = text(&reading, FillLevel::Warning, Thresholds::default(), "tm\"pfs");
         for line in [
             "# TYPE overlayroot_upper_used_bytes gauge",

@@ -22,13 +22,16 @@ pub struct Ubuntu {
     pub swap: bool,
     /// `recurse=1` (its default): the other file systems of fstab should be overlaid too.
     pub recurse: bool,
+    /// A device is asked for.
+    pub device: bool,
     /// What was wrong with the parameters.
     pub problems: Vec<Problem>,
 }
 
 impl Ubuntu {
     fn new(upper: Upper) -> Self {
-        Self { upper, dir: "overlay".to_owned(), timeout: None, swap: false, recurse: true, problems: Vec::new() }
+        let dir = "overlay".to_owned();
+        Self { upper, dir, timeout: None, swap: false, recurse: true, device: false, problems: Vec::new() }
     }
 }
 
@@ -84,6 +87,7 @@ fn tmpfs(params: &str) -> Ubuntu {
 
 fn device(params: &str) -> Ubuntu {
     let mut out = Ubuntu::new(Upper::Tmpfs(Tmpfs::default()));
+    out.device = true;
     let rest = common(&mut out, params);
     let (mut devs, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, _)| key == "dev");
     out.problems

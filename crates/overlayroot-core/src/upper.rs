@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `rd.overlay=` may say: the kinds of upper and their parameters (docs/compatibility.md).
 
+use crate::bytes::{count_of, for_kernel, percent_of};
 use crate::issue::{nearest, sentence, shown};
 use crate::ondisk::{Dir, LoopFile, parse_dir, parse_loop};
 use crate::part::{Part, parse_part};
@@ -190,24 +191,33 @@ pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
     let on_disk = on_disk.or_else(|| value.strip_prefix("subvol:").map(|text| parse_subvol(text).map(Upper::Subvol)));
     if let Some(parsed) = on_disk {
         // Nothing half understood is made on a disk.
-        return parsed.map_or_else(
-            |problem| {
-                let text = format!("{}; taken as tmpfs", problem.text);
-                (Upper::Tmpfs(Tmpfs::default()), vec![Problem::new(text, problem.nearest)])
-            },
-            |upper| (upper, Vec::new()),
-        );
+        return parsed
+            .map_or_else(|problem| (Upper::Tmpfs(Tmpfs::default()), vec![problem]), |upper| (upper, Vec::new()));
     }
     let problem = match value {
         "" | "1" | "yes" | "on" | "true" | "tmpfs" => Vec::new(),
-        other => {
-            let tags = TAGS.iter().map(|(tag, _)| *tag);
-            let words = tags.chain(["tmpfs", "tmpfs:", "dir:", "loop:", "part:", "subvol:", "0", "no", "off"]);
-            let head = other.find(['=', ':']).map_or(other, |at| other.get(..=at).unwrap_or(other));
-            vec![Problem::new("no kind of upper, taken as tmpfs", nearest(head, words))]
-        }
+        other => vec![unknown_kind(other)],
     };
     (Upper::Tmpfs(Tmpfs::default()), problem)
+}
+
+/// dracut-ng takes it as RAM, and for true.
+fn unknown_kind(value: &str) -> Problem {
+    const KINDS: [&str; 11] =
+        ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "tmpfs", "tmpfs:", "dir:", "loop:", "part:", "subvol:", "/dev/"];
+    let end = value.char_indices().skip(1).find(|(_, c)| matches!(c, '=' | ':' | '/'));
+    let head = end.and_then(|(at, _)| value.get(..=at)).unwrap_or(value);
+    let (lower, upper) = (head.to_lowercase(), head.to_uppercase());
+    let near = match lower.as_str() {
+        "crypt:" => return Problem::new("an encrypted upper is not in this version", None),
+        "no" | "off" | "false" | "n" | "none" | "never" | "disable" | "disabled" => Some("0".to_owned()),
+        _ => [head, &lower, &upper].iter().find_map(|head| nearest(head, KINDS)),
+    };
+    let all = "tmpfs, dir:PATH, loop:PATH, part:LABEL, subvol:NAME, LABEL=NAME, UUID=ID, PARTLABEL=NAME, PARTUUID=ID, /dev/PATH";
+    match near {
+        Some(near) => Problem::new("unknown upper type", Some(near)),
+        None => Problem::new(format!("unknown upper type, not one of {all}"), None),
+    }
 }
 
 /// The parameters behind `tmpfs:`, comma separated; what is wrong is left out and said.
@@ -217,51 +227,36 @@ pub fn parse_tmpfs(params: &str) -> (Tmpfs, Vec<Problem>) {
     let mut problems = Vec::new();
     for param in params.split(',').filter(|param| !param.is_empty()) {
         let (key, value) = param.split_once('=').unwrap_or((param, ""));
-        let (slot, percent) = match key {
-            "size" => (&mut tmpfs.size, true),
-            "nr_blocks" => (&mut tmpfs.nr_blocks, false),
-            "nr_inodes" => (&mut tmpfs.nr_inodes, false),
+        let slot = match key {
+            "size" => &mut tmpfs.size,
+            "nr_blocks" => &mut tmpfs.nr_blocks,
+            "nr_inodes" => &mut tmpfs.nr_inodes,
             _ => {
                 let text = format!("unknown tmpfs parameter '{}', left out", shown(key));
                 problems.push(Problem::new(text, nearest(key, KEYS)));
                 continue;
             }
         };
-        match is_size(value, percent) {
-            true => *slot = Some(value.to_owned()),
-            false => {
-                let forms = if percent { "a number with k, m, g or t, or percent" } else { "a number" };
-                problems.push(Problem::new(format!("{key}={} is not {forms}, left out", shown(value)), None));
-            }
+        match limit(key, value) {
+            Ok(limit) => *slot = Some(limit),
+            Err(problem) => problems.push(Problem::new(format!("{}, left out", problem.text), None)),
         }
     }
     (tmpfs, problems)
 }
 
-/// The kernel's memparse without its hexadecimal and octal forms, and percent of 1 to 100.
-pub(crate) fn is_size(text: &str, percent: bool) -> bool {
-    if let Some(number) = text.strip_suffix('%') {
-        return percent && number.parse::<u8>().is_ok_and(|n| (1..=100).contains(&n));
-    }
-    bytes_of(text).is_some()
+/// A limit of a tmpfs, as the kernel takes it: `size` in bytes or percent of RAM, the others in pieces.
+pub(crate) fn limit(key: &str, value: &str) -> Result<String, Problem> {
+    let (found, form) = match key {
+        "size" if percent_of(value).is_some() => return Ok(value.to_owned()),
+        "size" => (for_kernel(value), SIZES),
+        _ => (count_of(value).map(|_| value.to_owned()), "such as 200k"),
+    };
+    found.ok_or_else(|| Problem::new(format!("{key}={} is not a number {form}", shown(value)), None))
 }
 
-/// A number with an optional suffix k, m, g, t, p or e (powers of 1024), in bytes.
-pub fn bytes_of(text: &str) -> Option<u64> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, suffix) = text.split_at_checked(split)?;
-    let shift = match suffix.to_ascii_lowercase().as_str() {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        "p" => 50,
-        "e" => 60,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
+/// What sizes look like, for messages.
+pub(crate) const SIZES: &str = "such as 512M, 2G or 2GiB, or percent";
 
 #[cfg(test)]
 #[path = "upper_tests.rs"]

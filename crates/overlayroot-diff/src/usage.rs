@@ -38,6 +38,10 @@ pub trait Counter {
     /// A directory and all below it, those within before it. Depth 0 is the directory asked for. `own` is it without
     /// the directories in it.
     fn directory(&mut self, path: &[u8], depth: usize, sum: Sum, own: Sum);
+    /// A directory below the one asked for is opened; as [`Counter::file`] else.
+    fn enter(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
     /// What is not a directory; of several names the first. `Break` ends the count: the directories that are open then
     /// are told with what they have so far.
     fn file(&mut self, path: &[u8], stat: &Stat) -> ControlFlow<()>;
@@ -94,7 +98,10 @@ pub fn count(top: &Path, path: &[u8], counter: &mut dyn Counter) -> io::Result<(
         if stat.kind == Type::Directory {
             let opened = open_directory(last.fd.as_fd(), entry.name).map_err(io::Error::from);
             match opened.and_then(|fd| ready(fd, at.len(), &mut room)) {
-                Ok(child) => open.push(child),
+                Ok(child) => {
+                    open.push(child);
+                    cut = counter.enter().is_break();
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => counter.problem(&at, error),
             }

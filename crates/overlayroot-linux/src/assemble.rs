@@ -272,9 +272,10 @@ fn tell(record: &Record) {
         Outcome::Applied => tracing::info!("{word}: {now}, {} ms", record.took_us / 1000),
         _ => {
             tracing::error!(
-                "{word}: asked for {} ({}); running: {now}",
+                "{word}: asked for {} ({}); running: {now}; {}",
                 shown(&record.requested.spec),
-                record.requested.origin
+                record.requested.origin,
+                now.changes()
             )
         }
     }

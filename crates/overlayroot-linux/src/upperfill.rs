@@ -5,7 +5,7 @@ use crate::mounts;
 use crate::room::room;
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns};
-use overlayroot_core::levels::{Memory, Reading};
+use overlayroot_core::levels::{Memory, Reading, Space};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Record, RootKind, UpperKind};
@@ -73,7 +73,33 @@ pub fn reading(at: &str, fstype: &str) -> Result<Reading> {
         inodes: room.inodes,
         inodes_used: room.inodes.saturating_sub(room.inodes_free),
         memory: if fstype == "tmpfs" { memory() } else { None },
+        outer: None,
     })
+}
+
+/// The same for a directory that is the upper, `mount` being of its file system: where it is held to a size, the kernel
+/// shows that one, and nothing of what else fills the file system.
+///
+/// # Errors
+/// Where the kernel does not tell.
+pub fn directory(at: &str, mount: &Mount) -> Result<Reading> {
+    let mut reading = reading(at, &mount.fstype)?;
+    let whole = room(&mount.at)?;
+    if whole.bytes > reading.bytes {
+        reading.outer = Some(Space { used: whole.bytes.saturating_sub(whole.free), available: whole.available });
+    }
+    Ok(reading)
+}
+
+/// How full the upper in use is.
+///
+/// # Errors
+/// Where the kernel does not tell.
+pub fn now(upper: &Upper) -> Result<Reading> {
+    match upper.kind {
+        UpperKind::Dir => directory(&upper.at, &upper.mount),
+        _ => reading(&upper.at, &upper.mount.fstype),
+    }
 }
 
 fn memory() -> Option<Memory> {

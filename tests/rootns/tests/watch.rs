@@ -7,7 +7,7 @@ use overlayroot_core::journal::message_id;
 use overlayroot_core::levels::FillLevel;
 use overlayroot_rootns::{Stage, on_stage, run};
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -139,7 +139,9 @@ fn a_runaway_log_is_told_with_its_directory_and_resize_ends_it() {
         let shown = watch.shows("overlayctl resize");
         assert!(shown.contains("warning: the upper is 7") && shown.contains("/var/log/app"), "{shown}");
         assert!(fs::read_to_string(MOTD).unwrap().contains("/var/log/app"));
-        fs::write(log, vec![b'x'; 40 << 20]).unwrap();
+        // Not written anew: a look at the file that is empty for a moment would find room.
+        let mut more = fs::OpenOptions::new().append(true).open(log).unwrap();
+        more.write_all(&vec![b'x'; 13 << 20]).unwrap();
         let critical = watch.entry(FillLevel::Critical);
         assert_eq!((value(&critical, "PRIORITY"), value(&critical, "OVERLAY_LEVEL_BEFORE")), ("2", "warning"));
         assert!(value(&critical, "OVERLAY_GREW").ends_with(" /var/log/app"), "{critical:?}");
@@ -210,5 +212,29 @@ fn on_a_plain_root_there_is_nothing_to_watch() {
         let output = stage.overlayctl_inside(&["watch"]);
         assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
         assert!(!fs::exists("/run/overlayroot/sizes").unwrap());
+    });
+}
+
+/// The watch looks at a file system that is full of other things: it says so, and names no directory of the upper.
+#[test]
+fn a_card_that_is_full_of_other_things_is_told_as_that() {
+    on_stage("watchcard", |stage| {
+        stage.mount_root("rw");
+        let stat = nix::sys::statvfs::statvfs("/sysroot").unwrap();
+        let unit = stat.fragment_size();
+        let used = (stat.blocks() - stat.blocks_free()) * unit;
+        let all = used + stat.blocks_available() * unit;
+        fs::write("/sysroot/video", vec![0x5a; usize::try_from(all * 4 / 5 - used).unwrap()]).unwrap();
+        stage.mount_root("ro");
+        stage.assemble("rd.overlay=dir:/var/upper");
+        let mut watch = Watch::start(stage);
+        let entry = watch.entry(FillLevel::Warning);
+        let (message, node) = (value(&entry, "MESSAGE"), &stage.root.node);
+        assert!(message.starts_with(&format!("the upper's file system {node} (ext4) is 8")), "{message}");
+        assert!(message.ends_with("of it the upper's own files"), "{message}");
+        let own: Vec<u64> = value(&entry, "OVERLAY_OWN").split(' ').map(|number| number.parse().unwrap()).collect();
+        assert!(own.len() == 2 && own[0] < 1 << 20, "{entry:?}");
+        assert!(entry.iter().all(|line| !line.starts_with("OVERLAY_GREW")), "{entry:?}");
+        watch.shows(&format!("Make room on {node} (ext4)"));
     });
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Where upper and lowers are: those of the root that runs, a kept upper, or directories that are named.
 
+use crate::fill::named;
 use crate::{kept, stale, uppers};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::issue::shown;
@@ -75,6 +76,17 @@ impl Place {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let now = getrlimit(Resource::Nofile);
         let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
+    }
+
+    /// The file system of the upper, as people know it.
+    pub fn file_system(&self) -> String {
+        let unknown = || "its file system".to_owned();
+        let Ok(mounts) = mounts::read() else { return unknown() };
+        // The way to it may lead over links in /run.
+        let upper = std::fs::canonicalize(&self.upper).unwrap_or_else(|_| self.upper.clone());
+        let holder = mounts.iter().filter(|mount| upper.starts_with(&mount.at));
+        let holder = holder.max_by_key(|mount| mount.at.len());
+        holder.map_or_else(unknown, |mount| named(&mount.fstype, &mount.source))
     }
 
     /// A path as the root has it: from the top, its parent's links resolved where the root is there to tell.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Who fills the upper: its sizes by directory when the watch began, against those of now.
 
+use crate::fill::Own;
 use crate::status::human;
 use overlayroot_core::growth::{Grown, Sizes, Tally, ranking};
 use overlayroot_core::issue::shown;
@@ -36,6 +37,8 @@ pub struct Culprits {
 pub struct Found {
     /// The worst first.
     pub list: Vec<Grown>,
+    /// What the upper holds, where it could be counted.
+    pub own: Option<Own>,
     resource: Resource,
     /// Whether there is a beginning that they grew from.
     grew: bool,
@@ -69,11 +72,12 @@ impl Culprits {
         if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
             self.begin = thread.join().ok().flatten();
         }
-        let mut found = Found { list: Vec::new(), resource, grew: false, whole: true };
+        let mut found = Found { list: Vec::new(), own: None, resource, grew: false, whole: true };
         let Ok(now) = Walked::of(upper, Some(Instant::now() + LONGEST)) else {
             return found;
         };
         found.whole = !now.cut;
+        found.own = Some(Own { whole: !now.cut, bytes: now.all.bytes, inodes: now.all.inodes });
         if let Some(begin) = &self.begin {
             found.list = ranking(begin, &now.sizes, resource, MOST);
             found.grew = !found.list.is_empty();
@@ -88,6 +92,7 @@ impl Culprits {
 /// Sizes of the directories of a tree, as far as there was time.
 struct Walked {
     sizes: Sizes,
+    all: Tally,
     files: u32,
     end: Option<Instant>,
     cut: bool,
@@ -95,21 +100,34 @@ struct Walked {
 
 impl Walked {
     fn of(upper: &str, end: Option<Instant>) -> io::Result<Self> {
-        let mut walked = Self { sizes: Sizes::default(), files: 0, end, cut: false };
+        let mut walked = Self { sizes: Sizes::default(), all: Tally::default(), files: 0, end, cut: false };
         count(Path::new(upper), b"/", &mut walked)?;
         Ok(walked)
     }
 }
 
-impl Counter for Walked {
-    fn directory(&mut self, path: &[u8], _: usize, _: Sum, own: Sum) {
-        self.sizes.add(&shown_bytes(path), Tally { bytes: own.bytes, inodes: own.inodes });
-    }
-
-    fn file(&mut self, _: &[u8], _: &Stat) -> ControlFlow<()> {
+impl Walked {
+    fn go_on(&mut self) -> ControlFlow<()> {
         self.files = self.files.wrapping_add(1);
         self.cut |= self.files % FILES == 0 && self.end.is_some_and(|end| Instant::now() >= end);
         if self.cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+impl Counter for Walked {
+    fn directory(&mut self, path: &[u8], depth: usize, sum: Sum, own: Sum) {
+        if depth == 0 {
+            self.all = Tally { bytes: sum.bytes, inodes: sum.inodes };
+        }
+        self.sizes.add(&shown_bytes(path), Tally { bytes: own.bytes, inodes: own.inodes });
+    }
+
+    fn enter(&mut self) -> ControlFlow<()> {
+        self.go_on()
+    }
+
+    fn file(&mut self, _: &[u8], _: &Stat) -> ControlFlow<()> {
+        self.go_on()
     }
 
     // Somebody removed it meanwhile: it counts as nothing.
@@ -181,6 +199,7 @@ mod tests {
         };
         let mut found = Found {
             list: vec![one("/var/log/app", 300), one("/bad\u{1b}[2J", 2)],
+            own: None,
             resource: Resource::Bytes,
             grew: true,
             whole: true,

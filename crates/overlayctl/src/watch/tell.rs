@@ -7,7 +7,7 @@ use overlayroot_core::issue::plain;
 use overlayroot_core::journal::{SOCKET, entry, message_id, priority};
 use overlayroot_core::levels::FillLevel;
 use overlayroot_core::paths;
-use overlayroot_linux::{kmsg, store};
+use overlayroot_linux::kmsg;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -68,20 +68,6 @@ fn send(socket: &str, bytes: &[u8]) -> bool {
         from.send_to(bytes, socket)
     });
     sent.is_ok()
-}
-
-/// What who logs in is told from now on; nothing any more for `None`.
-pub fn motd(text: Option<&str>) {
-    let Some(text) = text else {
-        let _ = fs::remove_file(paths::MOTD);
-        return;
-    };
-    let directory = Path::new(paths::MOTD).parent().unwrap_or(Path::new("/run"));
-    let written =
-        fs::create_dir_all(directory).map_err(Into::into).and_then(|()| store::write_atomic(paths::MOTD, &plain(text)));
-    if let Err(error) = written {
-        eprintln!("overlayctl: writing {}: {error:#}", paths::MOTD);
-    }
 }
 
 /// Tells every terminal that somebody is logged in at. systemd's logind knows them, also where there is no utmp any

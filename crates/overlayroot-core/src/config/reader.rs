@@ -5,8 +5,8 @@ use super::{Field, Origin};
 use crate::cmdline::Arg;
 use crate::conf::{self, make_issue, redacted};
 use crate::git;
-use crate::grammar::{self, Key};
-use crate::issue::{Issue, nearest};
+use crate::grammar::{self, Key, OVERLAY, UBUNTU};
+use crate::issue::{Issue, shown};
 use crate::path_spec::{self, Asked};
 use crate::populate;
 use crate::upper::{Problem, Upper, parse_upper};
@@ -18,7 +18,18 @@ pub(super) struct Reader<'a> {
     pub(super) live: bool,
     pub(super) issues: Vec<Issue>,
     pub(super) notes: Vec<String>,
+    /// Issues by which changes are lost, by their number, and how: under a policy that boots in spite of them.
+    pub(super) lost: Vec<(usize, &'static str)>,
+    /// The upper is in RAM.
+    pub(super) ram: bool,
 }
+
+/// Something else was asked for than RAM.
+pub(super) const RAM_INSTEAD: &str = "; using RAM, changes will be lost at reboot";
+/// A path goes without its policy: what is written there goes into the upper.
+const LEFT_OUT: &str = "; left out";
+const LOST_THERE: &str = "; left out, changes there will be lost at reboot";
+const TORN: &str = "a blank ends the value";
 
 impl Reader<'_> {
     /// In files every key must be ours; on the command line only those that look like ours count.
@@ -26,13 +37,36 @@ impl Reader<'_> {
         for (is_conf, args) in self.levels.iter().enumerate() {
             for arg in args.iter() {
                 let key = String::from_utf8_lossy(&arg.key);
-                if grammar::is_known(&key) || (is_conf == 0 && !grammar::is_ours(&key)) {
+                let theirs = || !grammar::is_ours(&key) || (self.live && key.starts_with("rd.live."));
+                if grammar::is_known(&key) || (is_conf == 0 && theirs()) {
                     continue;
                 }
-                let near = nearest(&key, grammar::KEYS.iter().map(|row| row.name));
+                // Ubuntu's is no word of our files.
+                let ours = |near: String| if is_conf == 1 && near == UBUNTU { OVERLAY.name.to_owned() } else { near };
+                let near = grammar::nearest_name(&key).map(ours);
                 let value = arg.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                 self.issues.push(make_issue(&key, &value, &arg.source, Problem::new("unknown key", near)));
             }
+        }
+    }
+
+    /// A blank beside `=` ends the value on the command line, and makes two arguments of one.
+    pub(super) fn torn_values(&mut self) {
+        let [line, _] = self.levels;
+        for (arg, next) in line.iter().zip(line.iter().skip(1)) {
+            let key = String::from_utf8_lossy(&arg.key);
+            if arg.value.as_ref().is_some_and(|value| !value.is_empty()) || !grammar::is_known(&key) {
+                continue;
+            }
+            let text = next.text();
+            // Only a kind of upper is quoted, which has no password.
+            let what = match key == grammar::OVERLAY.name && names_upper(&text) {
+                true => format!(", '{}' behind it is not heeded", shown(&text)),
+                false if next.key.starts_with(b"=") => String::new(),
+                false => continue,
+            };
+            let problem = Problem::new(format!("{TORN}{what}"), None);
+            self.issues.push(make_issue(&key, "", &arg.source, problem));
         }
     }
 
@@ -151,7 +185,10 @@ impl Reader<'_> {
                 Ok(all) => {
                     all.into_iter().for_each(|value| self.path(&mut found, Field { value, origin: origin(&arg) }))
                 }
-                Err(problem) => self.problem(&arg, &text, problem),
+                Err(problem) => {
+                    self.lost.push((self.issues.len(), if self.ram { LOST_THERE } else { LEFT_OUT }));
+                    self.problem(&arg, &text, problem);
+                }
             }
         }
         found
@@ -173,7 +210,6 @@ impl Reader<'_> {
         if let (Some((_, arg)), true) = (&enable, off) {
             return Field { value: Upper::Off, origin: origin(arg) };
         }
-        let plain = |arg: &Arg| matches!(arg.value.as_deref(), None | Some(b"" | b"1"));
         // dracut-ng passes over these five for the *value* and looks at the deprecated name.
         let valued = enable.clone().map(|(level, arg)| {
             let args = self.levels.get(level).filter(|_| !self.live);
@@ -203,8 +239,28 @@ impl Reader<'_> {
         for problem in problems {
             self.problem(arg, &text, problem);
         }
+        self.ram = matches!(value, Upper::Tmpfs(_));
+        // Whoever wrote tmpfs: means RAM, whatever is wrong with its limits.
+        let meant = text.starts_with("tmpfs:") || !self.ram;
+        let about = |issue: &Issue| {
+            let torn = issue.value.is_empty() && issue.text.starts_with(TORN);
+            own && issue.source == arg.source && issue.key.as_bytes() == arg.key && (torn || !plain(arg))
+        };
+        if let (Some(number), false) = (self.issues.iter().rposition(about), meant) {
+            self.lost.push((number, RAM_INSTEAD));
+        }
         Field { value, origin: origin(arg) }
     }
+}
+
+/// Values by which dracut-ng looks at the deprecated name.
+fn plain(arg: &Arg) -> bool {
+    matches!(arg.value.as_deref(), None | Some(b"" | b"1"))
+}
+
+/// Whether it would be the value of `rd.overlay`, and more than a word.
+fn names_upper(text: &str) -> bool {
+    text.starts_with("tmpfs:") || !matches!(parse_upper(text).0, Upper::Tmpfs(_))
 }
 
 pub(super) fn last<'a>(args: &'a [Arg], name: &str) -> Option<&'a Arg> {
