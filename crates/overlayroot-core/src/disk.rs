@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The disk that the root is on, as a fact, and what is free on it.
 
+use crate::left::Left;
 use serde::{Deserialize, Serialize};
 
 /// Partitions begin and end at a multiple of this many bytes.
@@ -24,6 +25,9 @@ pub struct Disk {
     pub partitions: Vec<Partition>,
     /// Its table, as sfdisk reads it; `None` where that was not asked, or could not.
     pub table: Option<Table>,
+    /// What lies where a partition would be made; `None` where nothing is, or that was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
 }
 
 /// A partition as the kernel has it.

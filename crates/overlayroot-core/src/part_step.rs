@@ -54,6 +54,20 @@ pub enum PartStep {
         /// Its label.
         label: String,
     },
+    /// See that what lies there is an upper's file system of ours, and keep it; make it anew where nothing was
+    /// put into it yet.
+    TakeBack {
+        /// Where.
+        piece: Piece,
+        /// Which it is.
+        fs: MadeFs,
+        /// Its label.
+        label: String,
+        /// Name of the upper's directory in it.
+        upper: String,
+        /// Its superblock says that it was never used: then it may be half made, and need not be mountable.
+        unused: bool,
+    },
     /// Write it into the table.
     Write {
         /// Where.
@@ -73,6 +87,7 @@ impl PartStep {
         match self {
             Self::Reserve(_) => "reserve-partition",
             Self::MakeFs { .. } => "make-fs",
+            Self::TakeBack { .. } => "take-back",
             Self::Write { .. } => "write-partition",
             Self::Grow(_) => "grow-partition",
         }
@@ -92,6 +107,14 @@ impl fmt::Display for PartStep {
                 write!(f, "{} for the kernel only: {bytes} of {} from {start} on", piece.node, piece.disk)
             }
             Self::MakeFs { piece, fs, label } => write!(f, "{} '{label}' on {}", fs.word(), piece.node),
+            Self::TakeBack { piece, fs, label, .. } => {
+                write!(
+                    f,
+                    "the {} '{label}' that lies on {}, kept where an upper is in it, made anew where nothing is",
+                    fs.word(),
+                    piece.node
+                )
+            }
             Self::Write { piece, label, .. } => {
                 write!(f, "{} '{label}' into the {} table of {}, no other touched", piece.node, piece.table, piece.disk)
             }

@@ -4,8 +4,11 @@
 use crate::config::Config;
 use crate::disk::{ALIGNED, Disk, Partition, Table};
 use crate::facts::{Device, Facts, Root};
+use crate::issue::shown;
 use crate::layout;
+use crate::left::Left;
 use crate::loopsize::mebi;
+use crate::ondisk::{self, MadeFs, human};
 use crate::part::Part;
 use crate::part_step::{PartStep, Piece};
 use crate::plan::{Plan, kept_options, kept_upper, open_device, prologue, readonly_plan};
@@ -32,8 +35,12 @@ pub fn plan(config: &Config, facts: &Facts, root: &Root, asked: &Part) -> Result
         let text = format!("part:{} needs a root on a partition of a disk, and {} is none", asked.label, root.source);
         return refuse("no-partition", text);
     };
+    let places = layout::device(&config.names);
     let ready = match disk.named(&asked.label).as_slice() {
-        [] => made(facts, disk, asked, readonly)?,
+        [] => {
+            let upper = places.store.upper.strip_prefix(&places.upper_fs).unwrap_or_default();
+            made(facts, disk, asked, upper.trim_start_matches('/').to_owned(), readonly)?
+        }
         [one] => found(facts, disk, one, asked, readonly)?,
         several => {
             let nodes: Vec<&str> = several.iter().map(|part| part.path.as_str()).collect();
@@ -41,7 +48,6 @@ pub fn plan(config: &Config, facts: &Facts, root: &Root, asked: &Part) -> Result
             return refuse("device-ambiguous", text);
         }
     };
-    let places = layout::device(&config.names);
     let mut steps = prologue(facts);
     steps.extend(ready.before);
     steps.extend(open_device(&ready.device, &places, readonly, reset));
@@ -104,7 +110,7 @@ fn larger(disk: &Disk, part: &Partition, asked: &Part) -> Result<Option<Piece>, 
 }
 
 /// One to be made.
-fn made(facts: &Facts, disk: &Disk, asked: &Part, readonly: bool) -> Result<Ready, Refusal> {
+fn made(facts: &Facts, disk: &Disk, asked: &Part, upper: String, readonly: bool) -> Result<Ready, Refusal> {
     let label = &asked.label;
     if readonly {
         return refuse("place-missing", format!("part:{label} is not on {}, and nothing is to be written", disk.path));
@@ -112,22 +118,57 @@ fn made(facts: &Facts, disk: &Disk, asked: &Part, readonly: bool) -> Result<Read
     if disk.read_only {
         return refuse("device-read-only", format!("part:{label} must be made, and {} refuses writes", disk.path));
     }
-    let mkfs = format!("mkfs.{}", asked.fs.word());
-    let lacks = [("sfdisk", disk.sfdisk), (mkfs.as_str(), facts.mkfs.contains(&mkfs))];
-    if let Some((program, _)) = lacks.into_iter().find(|(_, here)| !here) {
-        return refuse("no-mkfs", format!("part:{label} must be made, and {program} is not in this initramfs"));
+    let lacks =
+        |program: &str| refuse("no-mkfs", format!("part:{label} must be made, and {program} is not in this initramfs"));
+    if !disk.sfdisk {
+        return lacks("sfdisk");
     }
     let table =
         disk.table().or_else(|why| refuse("partition-table", format!("part:{label} is not there, and {why}")))?;
+    if let Some(left) = &disk.left {
+        return taken_back(disk, table, label, left, upper);
+    }
+    let mkfs = format!("mkfs.{}", asked.fs.word());
+    if !facts.mkfs.contains(&mkfs) {
+        return lacks(&mkfs);
+    }
     let piece = piece(disk, table, asked)?;
-    let device = Device { path: piece.node.clone(), fstype: asked.fs.word().to_owned(), ..Device::default() };
     let (label, fs) = (label.clone(), asked.fs);
-    let before = vec![
-        PartStep::Reserve(piece.clone()),
-        PartStep::MakeFs { piece: piece.clone(), fs, label: label.clone() },
-        PartStep::Write { piece, label, fs },
-    ];
-    Ok(Ready { device, before: before.into_iter().map(Step::Part).collect(), ..Ready::default() })
+    let make = PartStep::MakeFs { piece: piece.clone(), fs, label: label.clone() };
+    Ok(ready(piece, make, label, fs))
+}
+
+fn ready(piece: Piece, fill: PartStep, label: String, fs: MadeFs) -> Ready {
+    let device = Device { path: piece.node.clone(), fstype: fs.word().to_owned(), ..Device::default() };
+    let before = vec![PartStep::Reserve(piece.clone()), fill, PartStep::Write { piece, label, fs }];
+    Ready { device, before: before.into_iter().map(Step::Part).collect(), ..Ready::default() }
+}
+
+/// The table may have lost the entry of an upper. What is not ours is not written over either.
+fn taken_back(disk: &Disk, table: &Table, label: &str, left: &Left, upper: String) -> Result<Ready, Refusal> {
+    let (start, room) = disk.rest(table);
+    let place = format!("the free space of {} from {} on", disk.path, human(start));
+    let not = |why: String| refuse("not-free", format!("part:{label} is not there, and {place} {why}"));
+    if !left.unread.is_empty() {
+        return not(format!("can't be read: {}", left.unread));
+    }
+    let holds = format!("holds {} '{}'", shown(&left.fstype), shown(&left.label));
+    let Some(fs) = ondisk::fs(&left.fstype).ok().filter(|_| left.label == label) else {
+        return not(format!("{holds}, which stays: erase it, or give it an entry in the table"));
+    };
+    let bytes = left.bytes.div_ceil(ALIGNED).saturating_mul(ALIGNED);
+    if bytes == 0 || bytes > room {
+        let of = if bytes == 0 { "an unknown size".to_owned() } else { mebi(bytes) };
+        return not(format!("{holds} of {of}, which does not fit into {}", mebi(room)));
+    }
+    let Some(number) = disk.number(table) else {
+        return not(format!("{holds}, for which the table has no entry left"));
+    };
+    let piece = Piece::of(disk, &table.kind, number, start, bytes);
+    let label = label.to_owned();
+    let keep = PartStep::TakeBack { piece: piece.clone(), fs, label: label.clone(), upper, unused: left.unused };
+    let note = format!("{place} {holds}, which the table did not name");
+    Ok(Ready { notes: vec![note], ..ready(piece, keep, label, fs) })
 }
 
 /// Where it goes, and how large it becomes.

@@ -3,9 +3,11 @@
 //! wrappers of it read freed memory (docs/dependencies.md).
 #![allow(unsafe_code, reason = "libblkid is a C library; this file is the only one that calls it")]
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use libblkid_sys as sys;
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 
 /// What libblkid sees on a device; empty strings where it sees nothing.
@@ -57,6 +59,31 @@ pub fn probe(path: &str) -> Result<Probe> {
     // SAFETY: `name` is NUL-terminated; null means failure.
     let handle = unsafe { sys::blkid_new_probe_from_filename(name.as_ptr()) };
     let handle = Handle(NonNull::new(handle).with_context(|| format!("opening {path} to probe it"))?);
+    ask(&handle, sys::BLKID_PARTS_ENTRY_DETAILS as i32, path)
+}
+
+/// Probes `bytes` bytes of a device from `start` on, as if they were one. A partition table counts as content of the
+/// type `a partition table`.
+///
+/// # Errors
+/// As [`probe`].
+pub fn probe_piece(path: &str, start: u64, bytes: u64) -> Result<Probe> {
+    let file = File::open(path).with_context(|| format!("opening {path} to probe it"))?;
+    // SAFETY: null means failure.
+    let handle = unsafe { sys::blkid_new_probe() };
+    let handle = Handle(NonNull::new(handle).context("no memory for a probe")?);
+    let (start, bytes) = (start.try_into()?, bytes.try_into()?);
+    // SAFETY: the probe is live, and the descriptor lives longer than what is asked of it here.
+    let result = unsafe { sys::blkid_probe_set_device(handle.0.as_ptr(), file.as_raw_fd(), start, bytes) };
+    ensure!(result == 0, "{path} has no such piece");
+    let mut seen = ask(&handle, 0, path)?;
+    if seen.fstype.is_empty() && !handle.value(c"PTTYPE").is_empty() {
+        seen.fstype = "a partition table".to_owned();
+    }
+    Ok(seen)
+}
+
+fn ask(handle: &Handle, partitions: i32, path: &str) -> Result<Probe> {
     let raw = handle.0.as_ptr();
     // SAFETY: `raw` is a live probe; the calls only set flags and read the device.
     let result = unsafe {
@@ -66,7 +93,7 @@ pub fn probe(path: &str) -> Result<Probe> {
             (sys::BLKID_SUBLKS_TYPE | sys::BLKID_SUBLKS_LABEL | sys::BLKID_SUBLKS_UUID) as i32,
         );
         sys::blkid_probe_enable_partitions(raw, 1);
-        sys::blkid_probe_set_partitions_flags(raw, sys::BLKID_PARTS_ENTRY_DETAILS as i32);
+        sys::blkid_probe_set_partitions_flags(raw, partitions);
         sys::blkid_do_safeprobe(raw)
     };
     match result {

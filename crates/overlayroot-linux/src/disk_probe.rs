@@ -4,12 +4,15 @@
 use crate::loophand::Scratch;
 use crate::table::Desk;
 use crate::{blkid, block, device, filesystem, place};
+use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::disk::{Disk, Partition};
 use overlayroot_core::facts::Lookup;
+use overlayroot_core::left::{HEAD, Left, superblock};
 use overlayroot_core::mountinfo::Mount;
 use overlayroot_core::upper::{self, Upper};
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,7 +32,28 @@ pub fn disk_of(config: &Config, root: &Mount) -> Option<Disk> {
         let table = scratch.and_then(|scratch| Desk { at: scratch.path() }.read(&disk.path, disk.sector));
         disk.table = table.inspect_err(|error| tracing::warn!("{error:#}")).ok();
     }
+    if disk.named(&asked.label).is_empty() {
+        disk.left = left(&disk);
+    }
     Some(disk)
+}
+
+/// What lies where the partition would be made; a place that can't be read counts as taken.
+fn left(disk: &Disk) -> Option<Left> {
+    let (start, room) = disk.rest(disk.table().ok()?);
+    let look = || -> Result<Left> {
+        let seen = blkid::probe_piece(&disk.path, start, room)?;
+        let mut head = vec![0; usize::try_from(room)?.min(HEAD)];
+        fs::File::open(&disk.path)?.read_exact_at(&mut head, start)?;
+        let (bytes, unused) = superblock(&seen.fstype, &head).unwrap_or_default();
+        Ok(Left { fstype: seen.fstype, label: seen.label, bytes, unused, ..Left::default() })
+    };
+    let left = if room == 0 {
+        Left::default()
+    } else {
+        look().unwrap_or_else(|error| Left { unread: format!("{error:#}"), ..Left::default() })
+    };
+    (left != Left::default()).then_some(left)
 }
 
 /// The one partition that carries the label asked for.

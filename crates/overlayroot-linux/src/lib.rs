@@ -17,6 +17,7 @@ pub mod execute;
 pub mod files;
 pub mod filesystem;
 pub mod fsck;
+pub mod gpt;
 pub mod growfs;
 pub mod holder;
 pub mod hostname;

@@ -6,11 +6,12 @@ use crate::table::Desk;
 use crate::undo::Undo;
 use crate::{blkid, blkpg, loopfile, mounts};
 use anyhow::{Context, Result, ensure};
+use nix::mount::MsFlags;
 use overlayroot_core::disk::{ALIGNED, Entry};
 use overlayroot_core::ondisk::MadeFs;
 use overlayroot_core::part_step::{PartStep, Piece};
 use overlayroot_core::paths;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,6 +27,13 @@ pub fn perform(step: &PartStep, undos: &mut Vec<Undo>) -> Result<()> {
     match step {
         PartStep::Reserve(piece) => reserve(piece, undos),
         PartStep::MakeFs { piece, fs, label } => make_fs(piece, *fs, label),
+        PartStep::TakeBack { piece, fs, label, upper, unused } => {
+            if look(piece, *fs, label, upper, *unused)? {
+                Ok(())
+            } else {
+                make_fs(piece, *fs, label)
+            }
+        }
         PartStep::Write { piece, label, fs } => {
             write(piece, label, *fs)?;
             // It is finished, and found at the next boot: it stays, also where this one goes no further.
@@ -81,13 +89,36 @@ fn wipe(piece: &Piece) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
+/// Whether an upper is in a file system that the table does not name. What was put into it stays; one into which
+/// nothing was put is no upper, and where its superblock says that it was never used need not be whole.
+fn look(piece: &Piece, fs: MadeFs, label: &str, upper: &str, unused: bool) -> Result<bool> {
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let name = || format!("the {} '{label}' on {}, which stays as it is", fs.word(), piece.node);
+    // Its journal is replayed: without that, an upper made just before a cut may not be seen.
+    match mounts::mount_fs(&piece.node, paths::LOOK, fs.word(), flags, "") {
+        Err(_) if unused => return Ok(false),
+        mounted => mounted.with_context(name)?,
+    }
+    let seen = holds_upper(upper);
+    mounts::unmount(paths::LOOK)?;
+    seen.with_context(name)
+}
+
+fn holds_upper(upper: &str) -> Result<bool> {
+    let ours = [upper, paths::META_DIR].map(|name| Path::new(paths::LOOK).join(name));
+    if ours.iter().any(|path| path.symlink_metadata().is_ok_and(|found| found.is_dir())) {
+        return Ok(true);
+    }
+    for entry in fs::read_dir(paths::LOOK)? {
+        ensure!(entry?.file_name() == "lost+found", "other files than an upper are in it");
+    }
+    Ok(false)
+}
+
 fn write(piece: &Piece, label: &str, fs: MadeFs) -> Result<()> {
     let before = free(piece)?;
     DESK.append(piece, label)?;
-    let after = DESK.read(&piece.disk, piece.sector)?.entries;
-    let (ours, others): (Vec<Entry>, Vec<Entry>) = after.into_iter().partition(|entry| entry.number == piece.number);
-    ensure!(others == before, "sfdisk changed other partitions of {}", piece.disk);
-    ensure!(ours.iter().any(|entry| same(entry, piece)), "{} is not in the table as it should be", piece.node);
+    written(piece, &before)?;
     let seen = blkid::probe(&piece.node)?;
     ensure!(
         seen.fstype == fs.word() && seen.label == label,
@@ -103,8 +134,15 @@ fn write(piece: &Piece, label: &str, fs: MadeFs) -> Result<()> {
     Ok(())
 }
 
-fn same(entry: &Entry, piece: &Piece) -> bool {
-    (entry.number, entry.start, entry.bytes) == (piece.number, piece.start, piece.bytes)
+/// The table has the piece now, and every other entry as before.
+fn written(piece: &Piece, before: &[Entry]) -> Result<()> {
+    let ours = |entry: &&Entry| entry.number == piece.number;
+    let after = DESK.read(&piece.disk, piece.sector)?.entries;
+    let others = after.iter().filter(|entry| !ours(entry));
+    ensure!(others.eq(before.iter().filter(|entry| !ours(entry))), "other partitions of {} changed", piece.disk);
+    let is = after.iter().find(ours).map(|entry| (entry.start, entry.bytes));
+    ensure!(is == Some((piece.start, piece.bytes)), "{} is not in the table as it should be", piece.node);
+    Ok(())
 }
 
 fn grow(piece: &Piece) -> Result<()> {
@@ -115,5 +153,6 @@ fn grow(piece: &Piece) -> Result<()> {
     ensure!(entries.iter().all(|entry| entry.start <= piece.start), "{} is not the last partition", piece.node);
     ensure!(now.bytes <= piece.bytes, "{} is larger already, and nothing is made smaller", piece.node);
     DESK.resize(piece)?;
+    written(piece, &entries)?;
     blkpg::resize(&piece.disk, piece.number, piece.start, piece.bytes)
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Reads and writes partition tables, by sfdisk: a table is not written by code of our own.
+//! Reads and writes partition tables, by sfdisk. Of a GPT one entry is written by code of our own, for sfdisk's
+//! way of doing it does not survive a cut.
 
 use crate::files;
+use crate::gpt::Gpt;
 use crate::newfile::{self, Lasting};
 use crate::program::{self, last_line};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use overlayroot_core::disk::{Entry, Table};
+use overlayroot_core::gpt::{Change, Line};
 use overlayroot_core::part_step::Piece;
 use std::fs;
 
@@ -36,30 +39,57 @@ impl Desk<'_> {
     /// Writes one new entry, with a name where the table has names. A GPT's copy goes to the disk's end.
     ///
     /// # Errors
-    /// Where sfdisk does not take it.
+    /// Where the table does not take it.
     pub fn append(&self, piece: &Piece, name: &str) -> Result<()> {
-        let kind = match piece.table.as_str() {
-            "gpt" => format!("0FC63DAF-8483-4772-8E79-3D69D8477DE4, name=\"{name}\""),
-            _ => "83".to_owned(),
-        };
-        self.write(piece, &["--append"], &format!("{}, type={kind}\n", self.range(piece)))
+        if piece.table == "gpt" {
+            let uuid = uuid()?;
+            return self.one_entry(piece, &|line| line.add(name, uuid));
+        }
+        self.write(
+            piece,
+            piece.number,
+            &["--append"],
+            &format!("{}, type=83\n", range(piece, piece.start, piece.bytes)),
+        )
     }
 
     /// Writes another size into an entry; everything else in it stays.
     ///
     /// # Errors
-    /// Where sfdisk does not take it.
+    /// Where the table does not take it.
     pub fn resize(&self, piece: &Piece) -> Result<()> {
-        self.write(piece, &[], &format!("{}\n", self.range(piece)))
+        if piece.table == "gpt" {
+            return self.one_entry(piece, &|line| line.resize());
+        }
+        self.write(piece, piece.number, &[], &format!("{}\n", range(piece, piece.start, piece.bytes)))
     }
 
-    fn range(&self, piece: &Piece) -> String {
+    /// Changes one entry of a GPT. sfdisk would write entries and header one after the other, and a cut in between
+    /// leaves a disk on which Linux sees no partition at all. It only brings the copy to the disk's end before: there
+    /// the entries stay, and headers with other ends fit them as well as those of before.
+    fn one_entry(&self, piece: &Piece, change: &dyn Fn(&Line<'_>) -> Result<Change, String>) -> Result<()> {
+        let path = &piece.disk;
+        let disk = fs::File::options().read(true).write(true).open(path).with_context(|| format!("opening {path}"))?;
+        let read = || Gpt::read(&disk, piece.sector).with_context(|| format!("the GPT of {path}"));
         let sectors = |bytes: u64| bytes.checked_div(piece.sector).unwrap_or(0);
-        format!("start={}, size={}", sectors(piece.start), sectors(piece.bytes))
+        let (first, last) = (sectors(piece.start), sectors(piece.start.saturating_add(piece.bytes)).saturating_sub(1));
+        let mut gpt = read()?;
+        if !gpt.reaches(last) {
+            let table = self.read(path, piece.sector)?;
+            let any = table.entries.first().with_context(|| format!("no partition on {path}"))?;
+            self.write(piece, any.number, &[], &format!("{}\n", range(piece, any.start, any.bytes)))?;
+            let settled = read()?;
+            let good = settled.entries == gpt.entries && settled.reaches(last);
+            ensure!(good, "sfdisk did not bring the copy of the GPT to the end of {path}");
+            gpt = settled;
+        }
+        let line = Line { entries: &gpt.entries, sector: piece.sector, number: piece.number, first, last };
+        let change = change(&line).map_err(|text| anyhow!("the GPT of {path}: {text}"))?;
+        gpt.write(&disk, &change).with_context(|| format!("writing the GPT of {path}"))
     }
 
-    fn write(&self, piece: &Piece, args: &[&str], script: &str) -> Result<()> {
-        let (input, log, number) = (self.file("sfdisk.in"), self.file("sfdisk.log"), piece.number.to_string());
+    fn write(&self, piece: &Piece, number: u32, args: &[&str], script: &str) -> Result<()> {
+        let (input, log, number) = (self.file("sfdisk.in"), self.file("sfdisk.log"), number.to_string());
         newfile::write(&input, script.as_bytes(), newfile::PRIVATE, Lasting::Run)?;
         let args = [args, &WRITE, &["-N", &number, &piece.disk]].concat();
         let code = program::run_fed("sfdisk", &args, &input, &log)?;
@@ -73,6 +103,22 @@ impl Desk<'_> {
     pub fn file(&self, name: &str) -> String {
         format!("{}/{name}", self.at)
     }
+}
+
+/// A place on the piece's disk, as sfdisk reads it.
+fn range(piece: &Piece, start: u64, bytes: u64) -> String {
+    let sectors = |bytes: u64| bytes.checked_div(piece.sector).unwrap_or(0);
+    format!("start={}, size={}", sectors(start), sectors(bytes))
+}
+
+/// A random UUID, as it stands on a disk: two bytes of the field with the version change places.
+fn uuid() -> Result<[u8; 16]> {
+    const KERNELS: &str = "/proc/sys/kernel/random/uuid";
+    let text = files::read_small(KERNELS).with_context(|| format!("reading {KERNELS}"))?;
+    let digits = String::from_utf8_lossy(&text).trim().replace('-', "");
+    let mut bytes = u128::from_str_radix(&digits, 16)?.to_be_bytes();
+    bytes.swap(6, 7);
+    Ok(bytes)
 }
 
 /// What `sfdisk --dump` says, among whatever it warned of: `name: value` lines, then a line for each entry.

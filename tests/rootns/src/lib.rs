@@ -5,6 +5,7 @@
 //! Each test runs in a thread of its own; leaving it takes every mount away, and every loop
 //! device is detached also when the test fails.
 
+pub mod card;
 pub mod cost;
 pub mod forge;
 pub mod hostile;
@@ -14,6 +15,7 @@ pub mod old_kernel;
 pub mod same;
 pub mod schema;
 pub mod subvol;
+pub mod tape;
 pub mod tar;
 
 use nix::mount::{MsFlags, mount};

@@ -52,7 +52,8 @@ impl CaseDisk {
             fsimage::make(host, &img, bytes, spec.fs, id, &content)?;
         }
         if let Some(lines) = &spec.prepare {
-            host::shell(lines, &[("IMG", &img), ("TMP", dir)]).context("prepare")?;
+            let vm = std::env::current_exe()?;
+            host::shell(lines, &[("IMG", &img), ("TMP", dir), ("VM", &vm)]).context("prepare")?;
         }
         let pristine = spec.unchanged.then(|| dir.join(format!("{}.before", spec.name)));
         if let Some(copy) = &pristine {

@@ -47,7 +47,7 @@ pub struct Disk {
     /// Text on the console after which `late` counts.
     #[serde(default = "default_wait")]
     pub wait_for: String,
-    /// Shell lines run on the host over `$IMG` before the first boot.
+    /// Shell lines run on the host over `$IMG` before the first boot; `$VM` is this program.
     pub prepare: Option<String>,
     /// Files put on it: path to text.
     #[serde(default)]

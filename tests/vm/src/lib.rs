@@ -43,5 +43,6 @@ mod root_kind;
 pub mod roots;
 pub mod runner;
 pub mod selftest;
+pub mod tables;
 pub mod uml;
 mod watch;

@@ -16,7 +16,7 @@ use overlayroot_vm::journal::Journal;
 use overlayroot_vm::own_kernel;
 use overlayroot_vm::plan::{self, Selection};
 use overlayroot_vm::roots::Root;
-use overlayroot_vm::{bench, content, demo, payload, powercut, report, roots, runner, selftest};
+use overlayroot_vm::{bench, content, demo, payload, powercut, report, roots, runner, selftest, tables};
 
 #[derive(Parser)]
 #[command(about = "Boot tests of overlayroot-rs in virtual machines", version)]
@@ -46,6 +46,11 @@ enum Sub {
     Bench(bench::Parts),
     /// Cut the power of guests at random instants
     Powercut(powercut::Args),
+    /// Fill an image with what cuts leave of partition tables (case 84 does it)
+    Tables {
+        /// The image
+        img: PathBuf,
+    },
     /// Run cases: each in the cells of its short run, unless told otherwise
     Run(RunArgs),
 }
@@ -93,6 +98,7 @@ fn main() -> ExitCode {
         Sub::Demo(args) => with_host(|host| demo::run(host, &args)),
         Sub::Bench(parts) => with_host(|host| bench::run(host, parts)),
         Sub::Powercut(args) => with_host(|host| powercut::run(host, &args)),
+        Sub::Tables { img } => tables::make(&img).map(|()| true),
         Sub::Run(args) => with_host(|host| run(host, &args)),
     };
     match result {
