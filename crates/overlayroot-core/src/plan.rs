@@ -15,7 +15,7 @@ use crate::plan_part;
 use crate::policy::{self, Why};
 use crate::record::{Effective, RootKind, UpperKind};
 use crate::refusal::{self, Refusal};
-use crate::step::Step;
+use crate::step::{Need, Step};
 use crate::upper::{Tmpfs, Upper};
 use std::fmt;
 
@@ -202,7 +202,7 @@ pub(crate) fn open_device(device: &Device, places: &Places, readonly: bool, rese
         fstype: fstype.clone(),
         store: places.store.seen_at(&places.upper_fs, paths::LOOK),
         base: paths::LOOK.to_owned(),
-        need_room: !readonly && !reset,
+        need: Need::of(readonly, reset),
     }];
     if !readonly && fstype.starts_with("ext") {
         steps.push(Step::Check { device: path.clone(), fstype: fstype.clone() });
