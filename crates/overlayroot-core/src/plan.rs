@@ -116,13 +116,14 @@ fn plan(config: &Config, facts: &Facts, root: &Root) -> Result<Plan, Refusal> {
         return Err(refusal::mistakes(&config.issues));
     }
     refusal::machine(facts)?;
+    refusal::lower(facts, root)?;
     if config.fallback.value.strict() && !config.issues.is_empty() {
         return Err(refusal::mistakes(&config.issues));
     }
     match &config.upper.value {
         Upper::Crypt(spec) => Err(refusal::crypt(spec)),
         Upper::Device(asked) => {
-            let device = refusal::device(asked, facts, config.readonly.value)?;
+            let device = refusal::layer(asked, facts, config.readonly.value)?;
             device_plan(config, facts, root, device)
         }
         Upper::Tmpfs(tmpfs) => tmpfs_plan(config, facts, root, tmpfs),

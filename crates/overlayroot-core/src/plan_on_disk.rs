@@ -99,6 +99,7 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
         }
         PlaceKind::File => {
             let fstype = finished(asked, place)?;
+            crate::refusal::folds(place.casefold, facts, &format!("the file system in {}", asked.path))?;
             if asked.grow && !readonly {
                 growth.extend(larger(asked, &ground));
                 // Also in a file that is large enough: the power may have gone before its file system grew.

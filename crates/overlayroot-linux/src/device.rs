@@ -2,7 +2,7 @@
 //! Finds the upper's block device, and waits for one that comes late.
 
 use crate::blkid::{self, Probe};
-use crate::{mounts, quota_probe};
+use crate::{casefold, mounts, quota_probe};
 use nix::sys::stat::{major, minor};
 use overlayroot_core::facts::{Device, Lookup};
 use overlayroot_core::fstab::udev_encode;
@@ -185,9 +185,11 @@ fn describe(name: &str, waited_ms: u64) -> Lookup {
     let path = node(name);
     let devno = sysfs(name, "dev");
     let mounts = mounts::read().unwrap_or_default();
+    let fstype = blkid::probe(&path).map(|probe| probe.fstype).unwrap_or_default();
     Lookup::Found(Device {
         mounted_at: mounted_at(&mounts, &path, &devno),
-        fstype: blkid::probe(&path).map(|probe| probe.fstype).unwrap_or_default(),
+        casefold: casefold::has(&path, &fstype),
+        fstype,
         held_by: holders(name),
         read_only: sysfs(name, "ro") == "1",
         path,

@@ -9,6 +9,7 @@ pub mod blkpg;
 pub mod bootfile;
 pub mod btrfs;
 mod descent;
+pub mod casefold;
 pub mod device;
 pub mod disk_probe;
 pub mod execute;

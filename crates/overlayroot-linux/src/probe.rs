@@ -7,7 +7,9 @@ use crate::holder::{self, Journal};
 use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
-use crate::{blkid, device, disk_probe, identity, mounts, path_probe, populate, program, quota_probe, subvol_probe};
+use crate::{
+    blkid, casefold, device, disk_probe, identity, mounts, path_probe, populate, program, quota_probe, subvol_probe,
+};
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
@@ -144,6 +146,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         submounts,
         fstab: text("/etc/fstab").unwrap_or_default(),
         autorelabel: fs::symlink_metadata(format!("{at}{}", paths::AUTORELABEL)).is_ok(),
+        casefold: casefold::has(&mount.source, &mount.fstype),
         bytes: room.map_or(0, |room| room.bytes),
         free: room.map_or(0, |room| room.available),
         live: None,
