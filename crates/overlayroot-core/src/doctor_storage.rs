@@ -6,7 +6,7 @@ use crate::cmdline::lex;
 use crate::config::{Config, Inputs};
 use crate::doctor::{Finding, Grade, Host, finding};
 use crate::facts::{Facts, Root};
-use crate::fstab::{self, Entry};
+use crate::fstab::{self, Entry, covers};
 use crate::grammar;
 use crate::issue::shown;
 use crate::path_spec::Kind;
@@ -25,7 +25,7 @@ pub const STORES: [(&str, &str, &str); 4] = [
 pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
     let entries = facts.root.as_ref().map(|root| fstab::parse(&root.fstab)).unwrap_or_default();
     containers(config, &entries, host, found);
-    swap(&entries, host, found);
+    swap(config, &entries, host, found);
     if let Some(root) = &facts.root {
         table(config, root, &entries, found);
     }
@@ -65,20 +65,15 @@ fn instead(who: &str) -> &'static str {
     }
 }
 
-/// Whether a mount on `at` has `path` in it.
-fn covers(at: &str, path: &str) -> bool {
-    let at = at.trim_end_matches('/');
-    !at.is_empty() && (path == at || path.strip_prefix(at).is_some_and(|rest| rest.starts_with('/')))
-}
-
-fn swap(entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
+fn swap(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
     let table = entries.iter().filter(|entry| entry.swap_file() && !entry.has("noauto"));
     let mut files: Vec<&str> = table.map(|entry| entry.what.as_str()).collect();
     let running = host.swap_files.iter().map(String::as_str);
     files.extend(running.filter(|file| !entries.iter().any(|entry| entry.what == *file)));
-    // On a file system of its own the kernel takes it, and only fstab's is kept off by us.
-    let own = |file: &str| entries.iter().any(|entry| entry.not_overlaid() && covers(&entry.at, file));
-    for file in files.into_iter().filter(|file| !own(file)) {
+    // The same rule as the boot's.
+    let direct = config.paths.iter().filter(|asked| matches!(asked.value.kind, Kind::Bind | Kind::Persist));
+    let apart: Vec<String> = direct.map(|asked| asked.value.path.clone()).collect();
+    for file in files.into_iter().filter(|file| fstab::on_root(entries, &apart, file)) {
         let text = format!(
             "the swap file {} will lie in the overlay, where swapon fails: it stays off, and memory counts less",
             shown(file)

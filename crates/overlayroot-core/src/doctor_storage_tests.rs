@@ -64,6 +64,11 @@ fn swap_files() {
     assert!(one("", &running).2.contains("/swap.img"));
     let own = "/data/swap none swap sw\nLABEL=d /data ext4 rw\n";
     assert_eq!(findings("rd.overlay", "", table(own), &Host::default()), []);
+    // Mounted with the rest of its file system, though the place is another.
+    let bound = "/data/swap none swap sw\n/srv /data none bind\n";
+    assert!(findings("rd.overlay", "", table(bound), &Host::default()).iter().any(|found| found.0 == "swap"));
+    let direct = findings("rd.overlay", "rd.overlay.path=bind:/s\n", table("/s/swap none swap sw\n"), &Host::default());
+    assert_eq!(direct, []);
 }
 
 #[test]

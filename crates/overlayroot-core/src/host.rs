@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::facts::Root;
 use crate::fstab::{self, Entry, unit_name};
+use crate::path_spec::Kind;
 use crate::paths::{RUNTIME_UNITS, VOLATILE_ROOT};
 use crate::step::Step;
 
@@ -51,8 +52,13 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
             steps.push(skip(unit, "an overlay has no block device to grow on"));
         }
     }
+    let mut apart = root.submounts.clone();
+    // What is mounted from the disk's own file system takes swap files.
+    let direct = config.paths.iter().filter(|asked| matches!(asked.value.kind, Kind::Bind | Kind::Persist));
+    apart.extend(direct.map(|asked| asked.value.path.clone()));
     for entry in entries.iter().filter(|entry| entry.fstype == "swap") {
-        let why = match (entry.swap_file(), config.swap_off) {
+        let overlaid = entry.swap_file() && fstab::on_root(&entries, &apart, &entry.what);
+        let why = match (overlaid, config.swap_off) {
             (true, _) => "a swap file can't be used through an overlay",
             (false, true) => "overlayroot= without swap=1 keeps swap off",
             (false, false) => continue,
