@@ -80,8 +80,11 @@ pub struct Root {
     pub source: String,
     /// File system type.
     pub fstype: String,
-    /// `major:minor`.
+    /// `major:minor`; of btrfs and network file systems one that stands for no device.
     pub devno: String,
+    /// `major:minor` of the block device, where `devno` is none's; empty where there is none, or several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub block: String,
     /// Whether the superblock can be written.
     pub writable: bool,
     /// Mounts below the root, outermost first, relative to it (`/usr`).

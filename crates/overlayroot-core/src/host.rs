@@ -87,10 +87,10 @@ pub fn for_read_only() -> Step {
     remount(SKIP, "the root stays read-only, whatever fstab says")
 }
 
-/// The block device of the root; btrfs and network roots have an anonymous device number.
+/// The block device of the root by its number, for systemd reads nothing else (src/shared/volatile-util.c). Roots on
+/// several devices have none, as for systemd itself.
 fn block_device(root: &Root) -> Option<String> {
-    match root.devno.split_once(':') {
-        Some((major, _)) if major != "0" => Some(format!("/dev/block/{}", root.devno)),
-        _ => root.source.starts_with("/dev/").then(|| root.source.clone()),
-    }
+    let own = !root.devno.is_empty() && !root.devno.starts_with("0:");
+    let number = if own { &root.devno } else { &root.block };
+    (!number.is_empty()).then(|| format!("/dev/block/{number}"))
 }

@@ -198,6 +198,23 @@ fn describe(name: &str, waited_ms: u64) -> Lookup {
     })
 }
 
+/// `major:minor` of the one block device behind a mount whose own number stands for none; empty where there is none,
+/// or several. `uuid` is its file system's.
+pub(crate) fn number_behind(mount: &Mount, uuid: &str) -> String {
+    if !mount.devno.starts_with("0:") {
+        return String::new();
+    }
+    let members = std::fs::read_dir(format!("/sys/fs/btrfs/{uuid}/devices"));
+    let members: Vec<_> =
+        members.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    match members.as_slice() {
+        [] if mount.fstype == "btrfs" => String::new(),
+        [] => by_path(&mount.source).map(|name| sysfs(&name, "dev")).unwrap_or_default(),
+        [one] => sysfs(one, "dev"),
+        [..] => String::new(),
+    }
+}
+
 /// What is kept of a single path is mounted over it.
 fn is_ours(mount: &Mount) -> bool {
     let kept = format!("/{}/{}/", paths::META_DIR, paths::KEEP_DIR);

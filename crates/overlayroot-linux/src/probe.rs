@@ -137,11 +137,13 @@ fn beside(config: &Config, device: Option<&Lookup>, journal: Journal) -> Option<
 fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
     let text = |name: &str| read_in_root(at, name).map(|text| String::from_utf8_lossy(&text).into_owned());
     let room = room(at).ok();
+    let uuid = uuid(mount);
     let os = text("/etc/os-release").or_else(|_| text("/usr/lib/os-release")).unwrap_or_default();
     Root {
         source: mount.source.clone(),
         fstype: mount.fstype.clone(),
         devno: mount.devno.clone(),
+        block: device::number_behind(mount, &uuid),
         writable: !mount.super_read_only(),
         submounts,
         fstab: text("/etc/fstab").unwrap_or_default(),
@@ -153,7 +155,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         project_quota: quota_probe::support(mount),
         subvolume: if mount.fstype == "btrfs" { mount.root.clone() } else { String::new() },
         fingerprint: Fingerprint {
-            uuid: uuid(mount),
+            uuid,
             fstype: mount.fstype.clone(),
             os: os_identity(&os),
             packages: packages(at),
