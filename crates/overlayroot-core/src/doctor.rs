@@ -63,6 +63,8 @@ pub struct Host {
     pub is_root: bool,
     /// Storage of containers that is there: its directory, and whether that is a file system of its own.
     pub stores: Vec<(String, bool)>,
+    /// Storage of containers that has whiteouts or marks of overlayfs in the lower, that of users among it.
+    pub marked: Vec<String>,
     /// Swap files in use.
     pub swap_files: Vec<String>,
     /// What SELinux is to do, where its policy is there.

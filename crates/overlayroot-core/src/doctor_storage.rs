@@ -35,10 +35,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Ho
 fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
     for (path, who, preset) in STORES {
         let here = host.stores.iter().any(|(store, mounted)| store == path && !mounted);
-        let own = entries.iter().any(|entry| entry.not_overlaid() && covers(&entry.at, path));
-        let keyed =
-            config.paths.iter().any(|asked| asked.value.kind != Kind::Readonly && covers(&asked.value.path, path));
-        if !here || own || keyed {
+        if !here || apart(config, entries, path) {
             continue;
         }
         let gone = match &config.upper.value {
@@ -46,14 +43,32 @@ fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<F
             _ if config.readonly.value => ", in RAM, and is gone at each boot",
             _ => "",
         };
+        let seen = if host.marked.iter().any(|store| store == path) { SEEN } else { "" };
         let text = format!(
             "{who}'s storage {path} will lie in the overlay{gone}: the kernel refuses the driver overlay there \
-             (its upper may not be on overlayfs), so {}",
+             (its upper may not be on overlayfs), so {}{seen}",
             instead(who)
         );
         let todo = format!("{}={preset}, or a file system of its own on {path}", grammar::PATH.name);
         found.push(finding("containers", Grade::Warning, text, todo));
     }
+    for path in host.marked.iter().filter(|path| !STORES.iter().any(|(store, ..)| store == path)) {
+        if !apart(config, entries, path) {
+            let text = format!("the container storage {} will lie in the overlay{SEEN}", shown(path));
+            let todo = format!("{}=persist:{}/, or a file system of its own", grammar::PATH.name, shown(path));
+            found.push(finding("containers", Grade::Warning, text, todo));
+        }
+    }
+}
+
+/// What becomes of a store that was filled on a plain root.
+const SEEN: &str = "; its image layers have whiteouts, which the overlay hides: containers see files that their image \
+                    removed";
+
+/// Whether a path is on a file system of its own, or has a policy that leaves or copies what it holds.
+fn apart(config: &Config, entries: &[Entry], path: &str) -> bool {
+    let own = entries.iter().any(|entry| entry.not_overlaid() && covers(&entry.at, path));
+    own || config.paths.iter().any(|asked| asked.value.kind != Kind::Readonly && covers(&asked.value.path, path))
 }
 
 /// What each of them does without the kernel's overlay.

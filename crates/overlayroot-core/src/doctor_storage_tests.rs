@@ -56,6 +56,22 @@ fn storage_of_containers() {
 }
 
 #[test]
+fn stores_with_whiteouts() {
+    let home = "/home/me/.local/share/containers";
+    let stores = vec![(STORES[0].0.to_owned(), false), (STORES[1].0.to_owned(), false)];
+    let host = Host { stores, marked: vec![STORES[0].0.into(), home.into()], ..Host::default() };
+    let found = findings("rd.overlay", "", table(""), &host);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    let hides =
+        "; its image layers have whiteouts, which the overlay hides: containers see files that their image removed";
+    assert!(found[0].2.ends_with(hides) && !found[1].2.contains("whiteouts"), "{found:#?}");
+    assert!(found[2].2.ends_with(&format!("{home} will lie in the overlay{hides}")), "{found:#?}");
+    assert_eq!(found[2].3, format!("rd.overlay.path=persist:{home}/, or a file system of its own"));
+    let conf = "rd.overlay.path=docker\nrd.overlay.path=containers\nrd.overlay.path=persist:/home\n";
+    assert_eq!(findings("rd.overlay", conf, table(""), &host), []);
+}
+
+#[test]
 fn swap_files() {
     let (check, grade, text, todo) = one("/swapfile none swap sw\n", &Host::default());
     assert_eq!((check, grade), ("swap", Grade::Warning));
