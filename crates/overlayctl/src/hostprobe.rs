@@ -8,24 +8,26 @@ use overlayroot_core::config::Config;
 use overlayroot_core::doctor::{Host, KernelImage, MODULES, STORES, Selinux};
 use overlayroot_core::doctor_image::is_module;
 use overlayroot_core::doctor_loader::Loader;
-use overlayroot_core::facts::Facts;
+use overlayroot_core::facts::{Facts, PlaceKind};
 use overlayroot_core::filesystem::FileSystem;
 use overlayroot_core::fstab;
 use overlayroot_core::git;
 use overlayroot_core::loader::{MODULE, line, state};
-use overlayroot_core::{mountinfo, paths};
+use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::paths;
 use overlayroot_linux::files::{SMALL, read_linked, text};
 use overlayroot_linux::filesystem;
-use overlayroot_linux::mounts;
 use overlayroot_linux::selinux::denied_domains;
 use overlayroot_linux::servicing::labelled;
 use overlayroot_linux::stale::{Stored, stored};
+use overlayroot_linux::{mounts, place, stores};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Error;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Others, by a file that only they have.
 const OTHERS: [(&str, &str); 3] = [
@@ -51,6 +53,7 @@ pub fn look(config: &Config, facts: &Facts) -> Host {
         loader: Some(loader(boot_in_overlay)),
         is_root: fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0),
         stores: stores(),
+        marked: marked(),
         swap_files: swap_files(&fs::read_to_string("/proc/swaps").unwrap_or_default()),
         selinux: selinux(),
         sources: sources(facts),
@@ -82,12 +85,32 @@ fn loader(boot_in_overlay: bool) -> Loader {
 /// Storage of containers that is there, and whether it, or what it lies in, is a file system of its own.
 fn stores() -> Vec<(String, bool)> {
     let mounts = mounts::read().unwrap_or_default();
-    let own = |path: &str| {
-        let places = Path::new(path).ancestors().filter_map(Path::to_str).filter(|at| *at != "/");
-        places.filter_map(|at| mountinfo::at(&mounts, at)).any(|mount| mount.fstype != "overlay")
-    };
     let found = STORES.iter().filter(|(path, ..)| Path::new(path).is_dir());
-    found.map(|(path, ..)| ((*path).to_owned(), own(path))).collect()
+    found.map(|(path, ..)| ((*path).to_owned(), own(&mounts, path))).collect()
+}
+
+/// Whether a path, or what it lies in, is a file system of its own.
+fn own(mounts: &[Mount], path: &str) -> bool {
+    let places = Path::new(path).ancestors().filter_map(Path::to_str).filter(|at| *at != "/");
+    places.filter_map(|at| mountinfo::at(mounts, at)).any(|mount| mount.fstype != "overlay")
+}
+
+/// Storage of containers with whiteouts or marks, as far as two seconds show. Looked for in the lower: through the
+/// root's overlay none is seen.
+fn marked() -> Vec<String> {
+    let mounts = mounts::read().unwrap_or_default();
+    let overlay = mountinfo::at(&mounts, "/").is_some_and(|root| root.fstype == "overlay");
+    let base = if overlay && mountinfo::at(&mounts, paths::LOWER).is_some() { paths::LOWER } else { "" };
+    let homes = fs::read_dir(format!("{base}/home")).into_iter().flatten().flatten();
+    let homes = homes.filter_map(|home| Some(format!("/home/{}/.local/share/containers", home.file_name().to_str()?)));
+    let end = Instant::now() + Duration::from_secs(2);
+    let has = |path: &String| {
+        let found = stores::find(Path::new(&format!("{base}{path}")), &mut || Ok::<_, Error>(Instant::now() >= end));
+        found.is_ok_and(|found| found.is_some())
+    };
+    // A user can put a link there.
+    let plain = |path: &String| place::look(base, path).kind == PlaceKind::Directory && !own(&mounts, path);
+    STORES.iter().map(|(path, ..)| (*path).to_owned()).chain(homes).filter(plain).filter(has).collect()
 }
 
 /// Files among what `/proc/swaps` lists; partitions and zram are none.

@@ -70,7 +70,7 @@ fn try_build(asked: &Build) -> Result<()> {
     let mut source = imagesource::find(&asked.root)?;
     source.left_out.paths.clone_from(&asked.exclude);
     let held = Held::new()?;
-    let view = source.view()?;
+    let view = source.view(&held)?;
     let mut notes = source.notes(&view.at(), &tool)?;
     let own: Vec<String> = files.iter().chain(&new).filter_map(|file| source.relative(file)).collect();
     source.left_out.paths.extend(own);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The tree that an image is made of: found, looked at, and shown to the tool.
 
+use crate::imagelayers;
 use crate::imagetool::{LeftOut, Tool};
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::mountinfo::{self, Mount};
@@ -61,11 +62,13 @@ impl Source {
     }
 
     /// Shows it where nobody else sees it, read-only, and without what is mounted below.
-    pub fn view(&self) -> Result<View> {
+    pub fn view(&self, held: &Held) -> Result<View> {
+        let layers = imagelayers::of(&self.at)?;
         mounts::own_namespace()?;
         let view = View(Scratch::new()?);
         mounts::bind(&self.at, &view.at())?;
         mounts::remount_bind(&view.at(), true)?;
+        imagelayers::show(&view.at(), &layers, &self.left_out, held)?;
         Ok(view)
     }
 
@@ -135,7 +138,8 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
-        let _ = mounts::unmount(&self.at());
+        // With the stores over it.
+        let _ = mounts::detach(&self.at());
     }
 }
 

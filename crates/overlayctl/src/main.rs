@@ -18,6 +18,7 @@ mod explain;
 mod fill;
 mod hostprobe;
 mod image;
+mod imagelayers;
 mod imagemenu;
 mod imagesource;
 mod imagetool;

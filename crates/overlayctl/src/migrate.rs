@@ -4,9 +4,10 @@
 use crate::enable::read;
 use anyhow::{Context, Result};
 use overlayroot_core::cmdline::Source;
+use overlayroot_core::facts::PlaceKind;
 use overlayroot_core::loader::state;
 use overlayroot_core::migrate::{From, Migrated, Sources, migrate};
-use overlayroot_linux::{bootfile, files, sources};
+use overlayroot_linux::{bootfile, files, place, sources};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -129,9 +130,10 @@ fn collect(asked: &Migrate) -> Result<Sources> {
         rwtab: table("etc/rwtab", "etc/rwtab.d")?,
         statetab: table("etc/statetab", "etc/statetab.d")?,
         persistence: persistence(asked)?,
-        directories: Vec::new(),
+        fstab: one("etc/fstab")?.map(|table| String::from_utf8_lossy(&table.text).into_owned()).unwrap_or_default(),
+        ..Sources::default()
     };
-    found.directories = directories(root, &found);
+    look(root, &mut found);
     Ok(found)
 }
 
@@ -171,24 +173,45 @@ fn persistence(asked: &Migrate) -> Result<Vec<Source>> {
     Ok(found)
 }
 
-/// Those words of the tables that are directories in that system.
-fn directories(root: &str, sources: &Sources) -> Vec<String> {
-    let mut found = Vec::new();
-    for file in sources.rwtab.iter().chain(&sources.statetab) {
-        for word in String::from_utf8_lossy(&file.text).split_whitespace().filter(|word| word.starts_with('/')) {
-            let place = bootfile::real(root, word.trim_start_matches('/'));
-            if place.is_ok_and(|place| Path::new(&place).is_dir()) {
-                found.push(word.trim_end_matches('/').to_owned());
-            }
+/// Looks for each path of the tables in that system: where it leads, and what is there.
+fn look(root: &str, sources: &mut Sources) {
+    let tables = sources.rwtab.iter().chain(&sources.statetab).chain(&sources.persistence);
+    let text: Vec<String> = tables.map(|table| String::from_utf8_lossy(&table.text).into_owned()).collect();
+    for word in text.iter().flat_map(|text| text.split_whitespace()).filter(|word| word.starts_with('/')) {
+        let parts: Vec<&str> = word.split('/').filter(|part| !part.is_empty()).collect();
+        let plain = format!("/{}", parts.join("/"));
+        let Some(real) = leads(root, &plain) else { continue };
+        let place = place::look(root.trim_end_matches('/'), &real);
+        if place.kind == PlaceKind::Directory {
+            sources.directories.extend([plain.clone(), word.trim_end_matches('/').to_owned()]);
         }
+        sources.places.insert(real.clone(), place);
+        sources.links.insert(plain, real);
     }
-    found
+}
+
+/// A link is followed on the way, and at the end to a directory; one to a file is kept as the link that it is.
+fn leads(root: &str, path: &str) -> Option<String> {
+    let inside = |path: &str| {
+        let real = bootfile::real(root, path.trim_start_matches('/')).ok()?;
+        let top = Path::new(root).canonicalize().ok()?;
+        Some((real.is_dir(), format!("/{}", real.strip_prefix(top).ok()?.to_str()?)))
+    };
+    if let Some((true, real)) = inside(path) {
+        return Some(real);
+    }
+    let (parent, name) = path.rsplit_once('/')?;
+    match parent {
+        "" => Some(path.to_owned()),
+        parent => inside(parent).map(|(_, real)| format!("{}/{name}", real.trim_end_matches('/'))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::symlink;
 
     fn asked(root: &Path, write: bool) -> Migrate {
         Migrate {
@@ -238,6 +261,32 @@ mod tests {
             assert!(text.contains(&format!("\nrd.overlay.path = {line}\n")), "{line}: {text}");
         }
         assert!(advice(&found, true).contains("set READONLY=no"));
+    }
+
+    #[test]
+    fn paths_are_where_the_links_of_that_system_lead() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["etc", "run", "var/home/me", "var/lib/x", "usr/zone"] {
+            fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        for (target, link) in
+            [("../run", "var/run"), ("/var/home", "home"), ("/var/lib/x", "srv"), ("../usr/zone/a", "etc/zone")]
+        {
+            symlink(target, dir.path().join(link)).unwrap();
+        }
+        fs::write(dir.path().join("usr/zone/a"), "").unwrap();
+        fs::write(dir.path().join("var/odd"), "").unwrap();
+        fs::write(dir.path().join("etc/fstab"), "tmpfs /var/tmp tmpfs\n").unwrap();
+        let table = "empty /var/run/\nempty /var/tmp\ndirs /home/me\nempty /var/odd\nempty /srv/\n";
+        fs::write(dir.path().join("etc/rwtab"), table).unwrap();
+        fs::write(dir.path().join("etc/statetab"), "/etc/zone\n/home/me/*\n").unwrap();
+        fs::create_dir(dir.path().join("etc/sysconfig")).unwrap();
+        fs::write(dir.path().join("etc/sysconfig/readonly-root"), "READONLY=yes\nSTATE_LABEL=s\n").unwrap();
+        let text = migrate(&collect(&asked(dir.path(), false)).unwrap(), None).text();
+        let paths: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("rd.overlay.path = ")).collect();
+        // Files are kept below /var/home/me, which has a file system of its own by the other line.
+        assert_eq!(paths, ["volatile:/var/home/me/,copy", "volatile:/var/lib/x/", "persist:/etc/zone"], "{text}");
+        assert_eq!(text.matches("# not carried over: rd.overlay.path = ").count(), 3, "{text}");
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub struct Host {
     pub is_root: bool,
     /// Storage of containers that is there: its directory, and whether that is a file system of its own.
     pub stores: Vec<(String, bool)>,
+    /// Storage of containers that has whiteouts or marks of overlayfs in the lower, that of users among it.
+    pub marked: Vec<String>,
     /// Swap files in use.
     pub swap_files: Vec<String>,
     /// The file systems that the lower's fstab names, by the words that name them, as far as they are here.
@@ -196,6 +198,9 @@ fn advice(config: &Config, code: &str) -> String {
         "no-file-system" => "make one: mkfs.ext4 -m 0".to_owned(),
         "no-mkfs" => "make the file now: overlayctl loop create".to_owned(),
         "no-room" => "make room, or ask for a smaller size=".to_owned(),
+        "casefold" => "a kernel from 6.17 on, or a file system without it: tune2fs -O ^casefold, unmounted, where no \
+                       directory folds"
+            .to_owned(),
         "no-overlayfs" => "install the kernel's overlay module".to_owned(),
         "mistakes" => "correct them".to_owned(),
         "populate" => "see rd.overlay.populate in overlayroot-rs(7)".to_owned(),

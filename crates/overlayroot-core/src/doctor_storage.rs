@@ -6,7 +6,7 @@ use crate::cmdline::lex;
 use crate::config::{Config, Inputs};
 use crate::doctor::{Finding, Grade, Host, finding};
 use crate::facts::{Facts, Root};
-use crate::fstab::{self, Entry};
+use crate::fstab::{self, Entry, covers};
 use crate::grammar;
 use crate::issue::shown;
 use crate::path_spec::Kind;
@@ -25,7 +25,7 @@ pub const STORES: [(&str, &str, &str); 4] = [
 pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
     let entries = facts.root.as_ref().map(|root| fstab::parse(&root.fstab)).unwrap_or_default();
     containers(config, &entries, host, found);
-    swap(&entries, host, found);
+    swap(config, &entries, host, found);
     if let Some(root) = &facts.root {
         table(config, root, host, &entries, found);
     }
@@ -35,10 +35,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Ho
 fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
     for (path, who, preset) in STORES {
         let here = host.stores.iter().any(|(store, mounted)| store == path && !mounted);
-        let own = entries.iter().any(|entry| entry.not_overlaid() && covers(&entry.at, path));
-        let keyed =
-            config.paths.iter().any(|asked| asked.value.kind != Kind::Readonly && covers(&asked.value.path, path));
-        if !here || own || keyed {
+        if !here || apart(config, entries, path) {
             continue;
         }
         let gone = match &config.upper.value {
@@ -46,14 +43,32 @@ fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<F
             _ if config.readonly.value => ", in RAM, and is gone at each boot",
             _ => "",
         };
+        let seen = if host.marked.iter().any(|store| store == path) { SEEN } else { "" };
         let text = format!(
             "{who}'s storage {path} will lie in the overlay{gone}: the kernel refuses the driver overlay there \
-             (its upper may not be on overlayfs), so {}",
+             (its upper may not be on overlayfs), so {}{seen}",
             instead(who)
         );
         let todo = format!("{}={preset}, or a file system of its own on {path}", grammar::PATH.name);
         found.push(finding("containers", Grade::Warning, text, todo));
     }
+    for path in host.marked.iter().filter(|path| !STORES.iter().any(|(store, ..)| store == path)) {
+        if !apart(config, entries, path) {
+            let text = format!("the container storage {} will lie in the overlay{SEEN}", shown(path));
+            let todo = format!("{}=persist:{}/, or a file system of its own", grammar::PATH.name, shown(path));
+            found.push(finding("containers", Grade::Warning, text, todo));
+        }
+    }
+}
+
+/// What becomes of a store that was filled on a plain root.
+const SEEN: &str = "; its image layers have whiteouts, which the overlay hides: containers see files that their image \
+                    removed";
+
+/// Whether a path is on a file system of its own, or has a policy that leaves or copies what it holds.
+fn apart(config: &Config, entries: &[Entry], path: &str) -> bool {
+    let own = entries.iter().any(|entry| entry.not_overlaid() && covers(&entry.at, path));
+    own || config.paths.iter().any(|asked| asked.value.kind != Kind::Readonly && covers(&asked.value.path, path))
 }
 
 /// What each of them does without the kernel's overlay.
@@ -65,20 +80,15 @@ fn instead(who: &str) -> &'static str {
     }
 }
 
-/// Whether a mount on `at` has `path` in it.
-fn covers(at: &str, path: &str) -> bool {
-    let at = at.trim_end_matches('/');
-    !at.is_empty() && (path == at || path.strip_prefix(at).is_some_and(|rest| rest.starts_with('/')))
-}
-
-fn swap(entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
+fn swap(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
     let table = entries.iter().filter(|entry| entry.swap_file() && !entry.has("noauto"));
     let mut files: Vec<&str> = table.map(|entry| entry.what.as_str()).collect();
     let running = host.swap_files.iter().map(String::as_str);
     files.extend(running.filter(|file| !entries.iter().any(|entry| entry.what == *file)));
-    // On a file system of its own the kernel takes it, and only fstab's is kept off by us.
-    let own = |file: &str| entries.iter().any(|entry| entry.not_overlaid() && covers(&entry.at, file));
-    for file in files.into_iter().filter(|file| !own(file)) {
+    // The same rule as the boot's.
+    let direct = config.paths.iter().filter(|asked| matches!(asked.value.kind, Kind::Bind | Kind::Persist));
+    let apart: Vec<String> = direct.map(|asked| asked.value.path.clone()).collect();
+    for file in files.into_iter().filter(|file| fstab::on_root(entries, &apart, file)) {
         let text = format!(
             "the swap file {} will lie in the overlay, where swapon fails: it stays off, and memory counts less",
             shown(file)
@@ -129,7 +139,9 @@ fn labels(inputs: &Inputs, facts: &Facts, host: &Host, found: &mut Vec<Finding>)
     let Some(selinux) = &host.selinux else {
         return;
     };
-    if let Some(domain) = selinux.denied.first().filter(|_| asks_for_mounter(&facts.kernel.release)) {
+    // Whether SELinux asks a domain that maps a file of an overlay for what the mounter opened: Linux 6.1 does, 6.12
+    // does not (measured; none between).
+    if let Some(domain) = selinux.denied.first().filter(|_| facts.kernel.before(6, 12)) {
         let (grade, when) = match selinux.enforcing {
             true => (Grade::Warning, ""),
             false => (Grade::Note, ", once it enforces"),
@@ -168,13 +180,6 @@ fn labels(inputs: &Inputs, facts: &Facts, host: &Host, found: &mut Vec<Finding>)
         ),
     };
     found.push(finding("selinux", grade, text, todo));
-}
-
-/// Whether SELinux asks a domain that maps a file of an overlay for what the mounter opened: Linux 6.1 does, 6.12 does
-/// not (measured; none between).
-fn asks_for_mounter(release: &str) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (6, 12)
 }
 
 #[cfg(test)]

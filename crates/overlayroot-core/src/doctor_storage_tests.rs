@@ -57,6 +57,22 @@ fn storage_of_containers() {
 }
 
 #[test]
+fn stores_with_whiteouts() {
+    let home = "/home/me/.local/share/containers";
+    let stores = vec![(STORES[0].0.to_owned(), false), (STORES[1].0.to_owned(), false)];
+    let host = Host { stores, marked: vec![STORES[0].0.into(), home.into()], ..Host::default() };
+    let found = findings("rd.overlay", "", table(""), &host);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    let hides =
+        "; its image layers have whiteouts, which the overlay hides: containers see files that their image removed";
+    assert!(found[0].2.ends_with(hides) && !found[1].2.contains("whiteouts"), "{found:#?}");
+    assert!(found[2].2.ends_with(&format!("{home} will lie in the overlay{hides}")), "{found:#?}");
+    assert_eq!(found[2].3, format!("rd.overlay.path=persist:{home}/, or a file system of its own"));
+    let conf = "rd.overlay.path=docker\nrd.overlay.path=containers\nrd.overlay.path=persist:/home\n";
+    assert_eq!(findings("rd.overlay", conf, table(""), &host), []);
+}
+
+#[test]
 fn swap_files() {
     let (check, grade, text, todo) = one("/swapfile none swap sw\n", &Host::default());
     assert_eq!((check, grade), ("swap", Grade::Warning));
@@ -65,6 +81,11 @@ fn swap_files() {
     assert!(one("", &running).2.contains("/swap.img"));
     let own = "/data/swap none swap sw\nLABEL=d /data ext4 rw\n";
     assert_eq!(findings("rd.overlay", "", table(own), &Host::default()), []);
+    // Mounted with the rest of its file system, though the place is another.
+    let bound = "/data/swap none swap sw\n/srv /data none bind\n";
+    assert!(findings("rd.overlay", "", table(bound), &Host::default()).iter().any(|found| found.0 == "swap"));
+    let direct = findings("rd.overlay", "rd.overlay.path=bind:/s\n", table("/s/swap none swap sw\n"), &Host::default());
+    assert_eq!(direct, []);
 }
 
 #[test]
@@ -122,6 +143,7 @@ fn the_rule_that_a_policy_lacks() {
     assert_eq!((found.len(), found[0].1), (1, Grade::Note));
     assert!(found[0].2.contains("once it enforces"), "{}", found[0].2);
     for (release, asks) in [("6.1.0-28-amd64", true), ("5.14.0-1.el9", true), ("6.12.1", false), ("7.0", false)] {
-        assert_eq!(asks_for_mounter(release), asks, "{release}");
+        let kernel = crate::facts::Kernel { release: release.into(), ..Default::default() };
+        assert_eq!(kernel.before(6, 12), asks, "{release}");
     }
 }

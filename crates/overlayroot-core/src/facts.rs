@@ -94,6 +94,9 @@ pub struct Root {
     /// Whether it asks SELinux to label it anew (`/.autorelabel`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub autorelabel: bool,
+    /// Whether its file system can fold the case of names ([`Kernel::takes_casefold`]).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub casefold: bool,
     /// Bytes of its file system.
     pub bytes: u64,
     /// Bytes of it that are free to everybody.
@@ -153,6 +156,20 @@ pub struct Kernel {
     pub on_by_default: Vec<String>,
 }
 
+impl Kernel {
+    /// Whether it is older than that.
+    pub fn before(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self.release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (major, minor)
+    }
+
+    /// Whether overlayfs takes a layer on a file system that can fold the case of names. Before Linux 6.17 it
+    /// refuses the whole file system, from then on directories that do fold (kernel: fs/overlayfs/params.c).
+    pub fn takes_casefold(&self) -> bool {
+        !self.before(6, 17)
+    }
+}
+
 /// What lies at a path of the root, or of the device asked for to hold it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,6 +182,9 @@ pub struct Place {
     pub bytes: u64,
     /// Type of the file system in a file; empty where none is recognised.
     pub fstype: String,
+    /// Whether that file system can fold the case of names ([`Kernel::takes_casefold`]).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub casefold: bool,
     /// Bytes taken by what an interrupted making left beside it; 0 for nothing.
     pub half_made: u64,
     /// Bytes of the device's file system; 0 on the root's own.
@@ -250,6 +270,9 @@ pub struct Device {
     /// UUID of that; empty where it has none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub uuid: String,
+    /// Whether the file system can fold the case of names ([`Kernel::takes_casefold`]).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub casefold: bool,
     /// Where it is mounted already, our own places excepted.
     pub mounted_at: Vec<String>,
     /// Where a file system with its UUID is mounted from other devices.

@@ -20,7 +20,7 @@ impl Entry {
         self.options.split(',').any(|word| word == option)
     }
 
-    /// A swap *file*: overlayfs refuses swapon (kernel: no `bmap` on overlay).
+    /// A swap *file*: overlayfs refuses swapon (kernel: no `bmap` on overlay), see [`on_root`].
     pub fn swap_file(&self) -> bool {
         self.fstype == "swap" && self.what.starts_with('/') && !self.what.starts_with("/dev/")
     }
@@ -61,6 +61,34 @@ pub fn parse(text: &str) -> Vec<Entry> {
             })
         })
         .collect()
+}
+
+/// Whether a path is `at` or lies in it; `/` has none.
+pub fn covers(at: &str, path: &str) -> bool {
+    let at = at.trim_end_matches('/');
+    !at.is_empty() && path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a file lies on the root itself, and on nothing that the table mounts or that is mounted at `apart`. A swap
+/// unit has everything on the way mounted first, `noauto` or not (systemd.unit(5), RequiresMountsFor=).
+pub fn on_root(entries: &[Entry], apart: &[String], file: &str) -> bool {
+    let mut file = file.to_owned();
+    // A bind can lie in another.
+    for _ in 0..=entries.len() {
+        let over = entries.iter().filter(|entry| entry.fstype != "swap" && covers(&entry.at, &file));
+        let over = over.max_by_key(|entry| entry.at.trim_end_matches('/').len());
+        let elsewhere = apart.iter().filter(|at| covers(at, &file)).map(|at| at.len()).max();
+        match over {
+            None => return elsewhere.is_none(),
+            Some(entry) if elsewhere.is_some_and(|len| len > entry.at.trim_end_matches('/').len()) => return false,
+            Some(entry) if entry.has("bind") || entry.has("rbind") => {
+                let rest = file.get(entry.at.trim_end_matches('/').len()..).unwrap_or_default();
+                file = format!("{}{rest}", entry.what.trim_end_matches('/'));
+            }
+            Some(_) => return false,
+        }
+    }
+    true
 }
 
 /// The name of the `.swap` or `.mount` unit that systemd-fstab-generator makes
@@ -112,6 +140,21 @@ mod tests {
         assert!(entries[0].has("x-systemd.growfs") && !entries[0].not_overlaid());
         assert!(entries[1].swap_file() && !entries[2].swap_file());
         assert!(entries[3].not_overlaid() && !entries[4].not_overlaid());
+    }
+
+    #[test]
+    fn a_file_lies_on_the_deepest_mount() {
+        let entries = parse(
+            "LABEL=root / ext4\n/dev/vdb /data ext4 noauto\nUUID=1 /swap btrfs subvol=@swap\n/data/x /b none bind\n\
+             /c /d/ none rbind\n/d /c none bind\n/srv/a /data/root none bind\ntmpfs /tmp tmpfs\n",
+        );
+        let on = |file: &str| on_root(&entries, &["/var".to_owned()], file);
+        for file in ["/swapfile", "/datas/f", "/data/root/f", "/c/f", "/d/f", "/varx/f"] {
+            assert!(on(file), "{file}");
+        }
+        for file in ["/data/f", "/swap/swapfile", "/b/f", "/var/swap", "/tmp/f"] {
+            assert!(!on(file), "{file}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::facts::Root;
 use crate::fstab::{self, Entry, unit_name};
+use crate::path_spec::Kind;
 use crate::paths::{RUNTIME_UNITS, VOLATILE_ROOT};
 use crate::step::Step;
 
@@ -51,8 +52,13 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
             steps.push(skip(unit, "an overlay has no block device to grow on"));
         }
     }
+    let mut apart = root.submounts.clone();
+    // What is mounted from the disk's own file system takes swap files.
+    let direct = config.paths.iter().filter(|asked| matches!(asked.value.kind, Kind::Bind | Kind::Persist));
+    apart.extend(direct.map(|asked| asked.value.path.clone()));
     for entry in entries.iter().filter(|entry| entry.fstype == "swap") {
-        let why = match (entry.swap_file(), config.swap_off) {
+        let overlaid = entry.swap_file() && fstab::on_root(&entries, &apart, &entry.what);
+        let why = match (overlaid, config.swap_off) {
             (true, _) => "a swap file can't be used through an overlay",
             (false, true) => "overlayroot= without swap=1 keeps swap off",
             (false, false) => continue,
@@ -81,10 +87,14 @@ pub fn for_read_only() -> Step {
     remount(SKIP, "the root stays read-only, whatever fstab says")
 }
 
-/// The block device of the root; btrfs and network roots have an anonymous device number.
+/// The block device of the root by its number, for systemd reads nothing else (src/shared/volatile-util.c). Roots on
+/// several devices have none, as for systemd itself.
 fn block_device(root: &Root) -> Option<String> {
-    match root.devno.split_once(':') {
-        Some((major, _)) if major != "0" => Some(format!("/dev/block/{}", root.devno)),
-        _ => root.source.starts_with("/dev/").then(|| root.source.clone()),
-    }
+    let own = !root.devno.is_empty() && !root.devno.starts_with("0:");
+    let number = match root.devices.as_slice() {
+        _ if own => Some(&root.devno),
+        [one] => Some(one),
+        [] | [_, ..] => None,
+    };
+    number.map(|number| format!("/dev/block/{number}"))
 }

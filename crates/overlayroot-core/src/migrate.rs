@@ -3,6 +3,7 @@
 //! comment that says so; nothing is left out in silence.
 
 mod dracut;
+mod judge;
 mod kiwi;
 mod live_boot;
 mod readonly_root;
@@ -10,12 +11,14 @@ mod ubuntu;
 
 use crate::cmdline::{Arg, Source, lex};
 use crate::config::{Config, Inputs};
+use crate::facts::Place;
 use crate::grammar;
 use crate::issue::shown;
 use crate::ondisk::plain_path;
 use crate::path_spec;
 use crate::upper::Upper;
 use crate::url;
+use std::collections::BTreeMap;
 
 /// Whom to come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +75,12 @@ pub struct Sources {
     pub persistence: Vec<Source>,
     /// Those paths of the tables that are directories.
     pub directories: Vec<String>,
+    /// Paths of the tables that lead elsewhere by links, and where.
+    pub links: BTreeMap<String, String>,
+    /// What lies at each path of the tables, links followed.
+    pub places: BTreeMap<String, Place>,
+    /// /etc/fstab.
+    pub fstab: String,
 }
 
 impl Sources {
@@ -99,6 +108,8 @@ pub struct Migrated {
     pub add: Vec<String>,
     /// What else is to be done, as commands or sentences.
     pub todo: Vec<String>,
+    /// Where paths lead.
+    links: BTreeMap<String, String>,
 }
 
 impl Migrated {
@@ -126,10 +137,12 @@ impl Migrated {
 
     /// One path of a table.
     fn path(&mut self, kind: &str, path: &str, end: &str, line: &str) {
-        let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        match plain_path(path) {
+        // The boot follows no link on the way.
+        let plain = plain_path(path).map(|plain| judge::real(&self.links, plain));
+        let first = |path: &str| path.split('/').nth(1).unwrap_or_default().to_owned();
+        match plain {
             Err(problem) => self.lost(line, &problem.text),
-            Ok(_) if matches!(first, "dev" | "proc" | "sys" | "run") => {
+            Ok(plain) if matches!(first(&plain).as_str(), "dev" | "proc" | "sys" | "run") => {
                 self.lost(line, "a file system of the kernel's, or /run, is mounted there");
             }
             Ok(plain) => {
@@ -180,6 +193,11 @@ impl Migrated {
 
     /// What our own parser has against the new file. The keys of paths are left to it only where it knows them.
     pub fn issues(&self) -> Vec<String> {
+        self.config().issues.iter().map(ToString::to_string).collect()
+    }
+
+    /// The new file as the boot reads it.
+    fn config(&self) -> Config {
         let known = |key: &str| grammar::KEYS.iter().any(|row| row.name == key);
         let text = self.text();
         let kept = text.lines().filter(|line| {
@@ -188,8 +206,7 @@ impl Migrated {
         });
         let text: Vec<&str> = kept.collect();
         let conf = vec![Source::new("the new file", text.join("\n"))];
-        let config = Config::read(&Inputs { conf, ..Inputs::default() });
-        config.issues.iter().map(ToString::to_string).collect()
+        Config::read(&Inputs { conf, ..Inputs::default() })
     }
 }
 
@@ -200,7 +217,7 @@ const PATH_DEV: &str = "rd.overlay.path.dev";
 
 /// Reads whatever is there, or only what is asked for.
 pub fn migrate(sources: &Sources, only: Option<From>) -> Migrated {
-    let mut out = Migrated::default();
+    let mut out = Migrated { links: sources.links.clone(), ..Migrated::default() };
     for (_, from) in From::ALL.iter().filter(|(_, from)| only.is_none_or(|only| only == *from)) {
         match from {
             From::Ubuntu => ubuntu::read(sources, &mut out),
@@ -212,6 +229,7 @@ pub fn migrate(sources: &Sources, only: Option<From>) -> Migrated {
         }
     }
     out.remove.dedup();
+    judge::settle(sources, &mut out);
     out
 }
 

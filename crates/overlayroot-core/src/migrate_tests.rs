@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whole files of each of the others, and the whole files that become of them.
 use super::*;
+use crate::facts::{Device, Facts, Kernel, Lookup, PlaceKind, Root};
+use crate::plan::{Decision, decide};
 
 fn source(name: &str, text: &str) -> Source {
     Source::new(name, text)
@@ -216,11 +218,11 @@ fn patterns_and_what_no_line_can_hold() {
     let sources = Sources {
         rwtab: vec![source("r", "empty /a/b*\n")],
         statetab: vec![source("s", "/a*/b\n/a/b?\n/a,b\n")],
-        readonly_root: Some(source("c", "TEMPORARY_STATE=yes\n")),
+        readonly_root: Some(source("c", "TEMPORARY_STATE=yes\nSTATE_LABEL=x\n")),
         ..Sources::default()
     };
     let (text, _) = file(&sources);
-    let paths: Vec<&str> = text.lines().filter(|line| line.starts_with(PATH)).collect();
+    let paths: Vec<&str> = text.lines().filter(|line| line.starts_with("rd.overlay.path = ")).collect();
     assert_eq!(
         (paths, text.matches("not carried over").count()),
         (vec!["rd.overlay.path = persist:/a/b?"], 3),
@@ -228,7 +230,104 @@ fn patterns_and_what_no_line_can_hold() {
     );
 }
 
+/// What the boot would make of the lines of paths, each with its reason where it is refused.
+fn refused(sources: &Sources, text: &str) -> Vec<String> {
+    let conf = vec![source("the new file", &format!("{text}rd.overlay = tmpfs\n"))];
+    let config = Config::read(&Inputs { conf, ..Inputs::default() });
+    assert_eq!(config.issues.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new(), "{text}");
+    let device = |name: &str| Device { path: name.to_owned(), fstype: "ext4".into(), ..Device::default() };
+    let facts = Facts {
+        root: Some(Root { fstype: "xfs".into(), fstab: sources.fstab.clone(), ..Root::default() }),
+        kernel: Kernel { overlay: true, ..Kernel::default() },
+        stores: ["LABEL=x", "LABEL=persistence"].map(|name| (name.to_owned(), Lookup::Found(device(name)))).into(),
+        paths: sources.places.clone(),
+        ..Facts::default()
+    };
+    match decide(&config, &facts) {
+        Decision::Do(plan) => plan.without.iter().map(|refusal| refusal.text.clone()).collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+#[test]
+fn links_and_what_the_boot_refuses() {
+    let place = |kind| Place { kind, ..Place::default() };
+    let sources = Sources {
+        rwtab: vec![source(
+            "rwtab",
+            "empty /var/run/\nempty /var/lock\ndirs /var/run/x\nempty /tmp\nempty /var/tmp/\nempty /var/file\n\
+             files /home/me\ndirs /l/x\n",
+        )],
+        statetab: vec![source("statetab", "/etc/resolv.conf\n/var/lib/x\n")],
+        readonly_root: Some(source("c", "READONLY=yes")),
+        directories: vec!["/var/run/x".into(), "/home/me".into(), "/l/x".into()],
+        links: [("/home/me".to_owned(), "/var/home/me".to_owned())].into(),
+        places: [
+            ("/var/home/me".to_owned(), place(PlaceKind::Directory)),
+            ("/var/file".to_owned(), place(PlaceKind::File)),
+            ("/l/x".to_owned(), Place { blocked_by: Some("/l".into()), ..Place::default() }),
+        ]
+        .into(),
+        fstab: "LABEL=r / ext4\ntmpfs /tmp tmpfs\n".into(),
+        ..Sources::default()
+    };
+    let (text, _) = file(&sources);
+    let kept: Vec<&str> = text.lines().filter(|line| line.starts_with(PATH)).collect();
+    let volatile = ["rd.overlay.path = volatile:/var/tmp/", "rd.overlay.path = volatile:/var/home/me/,copy"];
+    assert_eq!(kept, volatile, "{text}");
+    for why in [
+        "# not carried over: rwtab:1: empty /var/run/: a file system of the kernel's, or /run, is mounted there\n",
+        "# not carried over: rwtab:2: empty /var/lock: a file system of the kernel's",
+        "# not carried over: rwtab:3: dirs /var/run/x: a file system of the kernel's",
+        "# not carried over: rd.overlay.path = volatile:/tmp/: fstab mounts tmpfs on /tmp, which hides /tmp\n",
+        "# not carried over: rd.overlay.path = volatile:/var/file/: /var/file is a file, not a directory\n",
+        "# not carried over: rd.overlay.path = volatile:/l/x/,copy: /l on the way",
+        "# not carried over: rd.overlay.path = persist:/etc/resolv.conf: nowhere to keep /etc/resolv.conf",
+        "# not carried over: rd.overlay.path = persist:/var/lib/x: nowhere to keep",
+    ] {
+        assert!(text.contains(why), "{why}: {text}");
+    }
+    assert_eq!(refused(&sources, &text), Vec::<String>::new());
+}
+
+fn paths_in_small() -> impl proptest::strategy::Strategy<Value = String> {
+    proptest::string::string_regex("/{1,2}(var|a|run|etc)/?((run|lock|b|\\.\\.|b\\*|c d)/?){0,2}").unwrap()
+}
+
+fn places_in_small() -> impl proptest::strategy::Strategy<Value = Place> {
+    use proptest::prelude::{Just, Strategy};
+    let kinds = [PlaceKind::Missing, PlaceKind::Directory, PlaceKind::File, PlaceKind::Link, PlaceKind::Other];
+    (proptest::sample::select(kinds.to_vec()), proptest::option::weighted(0.2, Just("/a".to_owned())))
+        .prop_map(|(kind, blocked_by)| Place { kind, blocked_by, ..Place::default() })
+}
+
 proptest::proptest! {
+    /// Every line of a path that is written is taken by the parser, and no boot refuses it.
+    #[test]
+    fn no_line_is_refused(
+        words in proptest::collection::vec(("(empty|dirs|files) ", paths_in_small(), places_in_small()), 1..8),
+        mounted in proptest::collection::vec(paths_in_small(), 0..3),
+        label: bool, on: bool,
+    ) {
+        let table: Vec<String> = words.iter().map(|(kind, path, _)| format!("{kind}{path}")).collect();
+        let state: Vec<&str> = words.iter().map(|(_, path, _)| path.as_str()).collect();
+        let fstab: Vec<String> = mounted.iter().map(|at| format!("/dev/x {} ext4", at.replace(' ', "\\040"))).collect();
+        let places = words.iter().filter_map(|(_, path, place)| Some((plain_path(path).ok()?, place.clone())));
+        let places: BTreeMap<String, Place> = places.collect();
+        let directories = places.iter().filter(|(_, place)| place.kind == PlaceKind::Directory);
+        let sources = Sources {
+            rwtab: vec![source("rwtab", &table.join("\n"))], statetab: vec![source("statetab", &state.join("\n"))],
+            persistence: if label { vec![source("p", &state.join("\n"))] } else { Vec::new() },
+            readonly_root: Some(source("c", if on { "READONLY=yes\nSTATE_LABEL=x" } else { "READONLY=no" })),
+            directories: directories.map(|(path, _)| path.clone()).collect(),
+            places: places.clone(), fstab: fstab.join("\n"),
+            ..Sources::default()
+        };
+        for only in [None, Some(From::ReadonlyRoot)] {
+            let text = migrate(&sources, only).text();
+            proptest::prop_assert_eq!(refused(&sources, &text), Vec::<String>::new(), "{}", text);
+        }
+    }
     /// Every line of a table is a setting or a comment that has it in it.
     #[test]
     fn nothing_is_dropped(lines in proptest::collection::vec("(empty|dirs|files|x)? ?/?[a-z*./ ]{1,12}", 1..8)) {

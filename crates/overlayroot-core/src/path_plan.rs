@@ -176,8 +176,8 @@ impl Builder<'_> {
         if directory {
             let store = format!("{store}/{}.dir", fstab::escaped(&path));
             keeper.directory.clone_from(&store);
-            self.before.push(PathStep::Point { path: path.clone(), layers });
-            self.after.push(PathStep::Persist { path, root: paths::SYSROOT.to_owned(), store, mount });
+            self.before.push(PathStep::Point { path: path.clone(), layers: layers.clone() });
+            self.after.push(PathStep::Persist { path, root: paths::SYSROOT.to_owned(), store, mount, layers });
         } else {
             let store = format!("{store}/files");
             keeper.directory.clone_from(&store);
@@ -206,8 +206,9 @@ impl Builder<'_> {
             return refuse("path-place", format!("{path} is {}: only a directory can be volatile", place.word()));
         }
         let (options, mode, copy) = (asked.params.options(), asked.params.mode, asked.params.copy);
-        self.before.push(PathStep::Point { path: path.clone(), layers: self.layers.clone() });
-        self.after.push(PathStep::Volatile { path, root: paths::SYSROOT.to_owned(), options, mode, copy });
+        let (root, layers) = (paths::SYSROOT.to_owned(), self.layers.clone());
+        self.before.push(PathStep::Point { path: path.clone(), layers: layers.clone() });
+        self.after.push(PathStep::Volatile { path, root, options, mode, copy, layers });
         Ok(())
     }
 

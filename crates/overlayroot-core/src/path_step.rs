@@ -19,9 +19,9 @@ pub enum PathStep {
     /// The same for the machine's identity, which is made where nobody has one, and kept at once.
     MachineId { path: String, store: String, mount: String, layers: Vec<String> },
     /// Mount the directory that keeps the path; the first time it begins with what the root has there.
-    Persist { path: String, root: String, store: String, mount: String },
+    Persist { path: String, root: String, store: String, mount: String, layers: Vec<String> },
     /// Mount a tmpfs of the path's own, with the attributes of what it covers.
-    Volatile { path: String, root: String, options: String, mode: Option<u32>, copy: bool },
+    Volatile { path: String, root: String, options: String, mode: Option<u32>, copy: bool, layers: Vec<String> },
     /// Mount what the lower has there, writable.
     Bind { path: String, root: String, from: String },
     /// Make the path read-only.

@@ -15,7 +15,7 @@ use crate::plan_part;
 use crate::policy::{self, Why};
 use crate::record::{Effective, RootKind, UpperKind};
 use crate::refusal::{self, Refusal};
-use crate::step::Step;
+use crate::step::{Need, Step};
 use crate::upper::{Tmpfs, Upper};
 use std::fmt;
 
@@ -116,13 +116,14 @@ fn plan(config: &Config, facts: &Facts, root: &Root) -> Result<Plan, Refusal> {
         return Err(refusal::mistakes(&config.issues));
     }
     refusal::machine(facts)?;
+    refusal::lower(facts, root)?;
     if config.fallback.value.strict() && !config.issues.is_empty() {
         return Err(refusal::mistakes(&config.issues));
     }
     match &config.upper.value {
         Upper::Crypt(spec) => Err(refusal::crypt(spec)),
         Upper::Device(asked) => {
-            let device = refusal::device(asked, facts, config.readonly.value)?;
+            let device = refusal::layer(asked, facts, config.readonly.value)?;
             device_plan(config, facts, root, device)
         }
         Upper::Tmpfs(tmpfs) => tmpfs_plan(config, facts, root, tmpfs),
@@ -202,7 +203,7 @@ pub(crate) fn open_device(device: &Device, places: &Places, readonly: bool, rese
         fstype: fstype.clone(),
         store: places.store.seen_at(&places.upper_fs, paths::LOOK),
         base: paths::LOOK.to_owned(),
-        need_room: !readonly && !reset,
+        need: Need::of(readonly, reset),
     }];
     if !readonly && fstype.starts_with("ext") {
         steps.push(Step::Check { device: path.clone(), fstype: fstype.clone() });

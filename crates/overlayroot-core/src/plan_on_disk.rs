@@ -13,7 +13,7 @@ use crate::plan::{Plan, kept_options, kept_upper, open_device, prologue, readonl
 use crate::plan_finish::finish;
 use crate::record::{Effective, UpperKind};
 use crate::refusal::{Refusal, UPPER_FILE_SYSTEMS, refuse};
-use crate::step::{Quota, Step};
+use crate::step::{Need, Quota, Step};
 
 /// A directory upper.
 pub fn dir(config: &Config, facts: &Facts, root: &Root, asked: &Dir) -> Result<Plan, Refusal> {
@@ -31,8 +31,8 @@ pub fn dir(config: &Config, facts: &Facts, root: &Root, asked: &Dir) -> Result<P
     let reset = config.reset.value;
     let mut steps = prologue(facts);
     steps.extend(open_root(false));
-    let (base, need_room) = (paths::ROOT_KEPT.to_owned(), !reset);
-    steps.push(Step::LookInside { store: places.store.clone(), base, need_room });
+    let (base, need) = (paths::ROOT_KEPT.to_owned(), Need::of(false, reset));
+    steps.push(Step::LookInside { store: places.store.clone(), base, need });
     let mut effective = Effective {
         upper: UpperKind::Dir,
         path: Some(asked.path.clone()),
@@ -99,6 +99,7 @@ pub fn loop_file(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile) 
         }
         PlaceKind::File => {
             let fstype = finished(asked, place)?;
+            crate::refusal::folds(place.casefold, facts, &format!("the file system in {}", asked.path))?;
             if asked.grow && !readonly {
                 growth.extend(larger(asked, &ground));
                 // Also in a file that is large enough: the power may have gone before its file system grew.

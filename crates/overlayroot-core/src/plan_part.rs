@@ -75,7 +75,7 @@ pub fn plan(config: &Config, facts: &Facts, root: &Root, asked: &Part) -> Result
 fn found(facts: &Facts, disk: &Disk, part: &Partition, asked: &Part, readonly: bool) -> Result<Ready, Refusal> {
     let by_name = part.name == asked.label;
     let tag = if by_name { upper::Device::PartLabel } else { upper::Device::Label };
-    let device = refusal::device(&tag(asked.label.clone()), facts, readonly)?.clone();
+    let device = refusal::layer(&tag(asked.label.clone()), facts, readonly)?.clone();
     let mut ready = Ready { device, ..Ready::default() };
     if !asked.grow || readonly {
         return Ok(ready);

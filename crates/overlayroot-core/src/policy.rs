@@ -11,7 +11,7 @@ use crate::paths;
 use crate::plan::{Plan, stand_down, tmpfs_plan};
 use crate::populate;
 use crate::record::RootKind;
-use crate::refusal::Refusal;
+use crate::refusal::{self, Refusal};
 use crate::step::Step;
 use crate::upper::{Tmpfs, Upper};
 
@@ -65,6 +65,7 @@ fn ram_instead(config: &Config, facts: &Facts, why: Why<'_>) -> Plan {
     let other = matches!(why, Why::Refused(_)) || !populate;
     let plain_ram = config.upper.value == Upper::Tmpfs(Tmpfs::default());
     let possible = facts.kernel.overlay && !config.misunderstood();
+    let possible = possible && facts.root.as_ref().is_some_and(|root| refusal::lower(facts, root).is_ok());
     match &facts.root {
         // A RAM overlay that failed would fail again, unless its limits were at fault.
         Some(root) if possible && (other || !plain_ram) => {

@@ -71,6 +71,22 @@ pub fn machine(facts: &Facts) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A root that no overlay can have as its lower.
+pub fn lower(facts: &Facts, root: &Root) -> Result<(), Refusal> {
+    folds(root.casefold, facts, &format!("the root ({})", root.source))
+}
+
+/// A layer whose file system can fold the case of names, if it does, where the kernel takes none.
+pub fn folds(casefold: bool, facts: &Facts, what: &str) -> Result<(), Refusal> {
+    if casefold && !facts.kernel.takes_casefold() {
+        let release = &facts.kernel.release;
+        let text =
+            format!("{what} has the feature casefold: overlayfs refuses it before Linux 6.17, this is {release}");
+        return refuse("casefold", text);
+    }
+    Ok(())
+}
+
 /// The device, if it is there and can be used.
 pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Result<&'a Device, Refusal> {
     let device = found(asked, facts.device.as_ref(), facts.root.as_ref())?;
@@ -78,6 +94,13 @@ pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Re
         let (asked, hint) = (shown(&asked.to_string()), grammar::READONLY.name);
         return refuse("device-read-only", format!("{asked} ({}) refuses writes; {hint} would use it", device.path));
     }
+    Ok(device)
+}
+
+/// The same for one that is to be a layer itself, and not to hold a file that is.
+pub fn layer<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Result<&'a Device, Refusal> {
+    let device = device(asked, facts, readonly)?;
+    folds(device.casefold, facts, &format!("{} ({})", shown(&asked.to_string()), device.path))?;
     Ok(device)
 }
 

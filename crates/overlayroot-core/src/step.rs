@@ -25,7 +25,7 @@ pub enum Step {
     /// Mount the upper's tmpfs.
     MountTmpfs { at: String, source: String, options: String },
     /// Mount the device read-only without replaying its journal, and look: room, plain directories.
-    Look { device: String, fstype: String, store: Store, base: String, need_room: bool },
+    Look { device: String, fstype: String, store: Store, base: String, need: Need },
     /// Check and repair the file system, unmounted.
     Check { device: String, fstype: String },
     /// Mount the device.
@@ -37,7 +37,7 @@ pub enum Step {
     /// Make the file system mounted here writable, and this mount of it.
     Writable { at: String },
     /// Look at the upper's directories: plain ones, and room.
-    LookInside { store: Store, base: String, need_room: bool },
+    LookInside { store: Store, base: String, need: Need },
     /// Make the loop file under another name, with its file system, and give it its name last.
     MakeLoopFile { file: String, bytes: u64, fs: MadeFs },
     /// Enlarge the loop file, where its own file system keeps `keep` bytes free, and its device.
@@ -125,6 +125,36 @@ impl fmt::Display for Quota {
     }
 }
 
+/// What an upper's file system must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Room to write.
+    Room,
+    /// An upper: it is a layer, and nothing is written.
+    Upper,
+    /// Nothing: what is there goes.
+    Nothing,
+}
+
+impl Need {
+    /// What this boot does with it.
+    pub fn of(readonly: bool, reset: bool) -> Self {
+        match (readonly, reset) {
+            (true, _) => Self::Upper,
+            (false, true) => Self::Nothing,
+            (false, false) => Self::Room,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Room => ", with room",
+            Self::Upper => ", with an upper",
+            Self::Nothing => "",
+        }
+    }
+}
+
 impl Step {
     /// Short name, as in the record and the golden plans.
     pub fn name(&self) -> &'static str {
@@ -202,9 +232,8 @@ impl fmt::Display for Step {
             Self::Uncover { at, live } => write!(f, "{} at {at}, in place of {}'s overlay", live.lower, live::NAME),
             Self::Clear { path } => write!(f, "remove what stands at {path}"),
             Self::MountTmpfs { at, source, options } => write!(f, "tmpfs '{source}' on {at} ({options})"),
-            Self::Look { device, fstype, base, need_room, .. } => {
-                let room = if *need_room { ", with room" } else { "" };
-                write!(f, "{device} is a sound {fstype}{room} (read-only on {base})")
+            Self::Look { device, fstype, base, need, .. } => {
+                write!(f, "{device} is a sound {fstype}{} (read-only on {base})", need.words())
             }
             Self::Check { device, fstype } => write!(f, "fsck {fstype} on {device}"),
             Self::MountDevice { device, fstype, at, read_only } => {
@@ -217,9 +246,8 @@ impl fmt::Display for Step {
             }
             Self::MakeSubvolume { path } => write!(f, "{path}, if it is not there"),
             Self::Writable { at } => write!(f, "{at}, and the file system under it"),
-            Self::LookInside { store, need_room, .. } => {
-                let room = if *need_room { ", with room" } else { "" };
-                write!(f, "{} and its neighbours are plain directories{room}", store.upper)
+            Self::LookInside { store, need, .. } => {
+                write!(f, "{} and its neighbours are plain directories{}", store.upper, need.words())
             }
             Self::MakeLoopFile { file, bytes, fs } => write!(f, "{file}, {} reserved, {}", human(*bytes), fs.word()),
             Self::GrowLoopFile { file, bytes, .. } => write!(f, "{file} to {}", human(*bytes)),

@@ -13,7 +13,7 @@ use crate::plan_finish::finish;
 use crate::plan_on_disk::hide;
 use crate::record::{Effective, UpperKind};
 use crate::refusal::{Refusal, refuse};
-use crate::step::Step;
+use crate::step::{Need, Step};
 use crate::upper::Problem;
 use std::fmt;
 
@@ -75,7 +75,7 @@ pub(crate) fn plan(config: &Config, facts: &Facts, root: &Root, asked: &Subvol) 
     if !readonly {
         steps.push(Step::Writable { at });
     }
-    steps.push(Step::LookInside { store: places.store.clone(), base, need_room: !reset && !readonly });
+    steps.push(Step::LookInside { store: places.store.clone(), base, need: Need::of(readonly, reset) });
     let mut effective = Effective {
         upper: UpperKind::Subvol,
         path: Some(name.clone()),

@@ -50,7 +50,7 @@ pub(crate) fn walk(directory: &str, visitor: &mut impl Visitor) -> Result<()> {
     }
 }
 
-fn which(stat: &Stat) -> (Dev, u64) {
+pub(crate) fn which(stat: &Stat) -> (Dev, u64) {
     (stat.st_dev, stat.st_ino)
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn is_directory(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
-fn names(directory: &OwnedFd) -> Result<Vec<CString>> {
+pub(crate) fn names(directory: &OwnedFd) -> Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory).context("reading a directory")? {
         let entry = entry.context("reading a directory")?;

@@ -4,7 +4,7 @@
 use crate::blkid::{self, Probe};
 use crate::block::{by_path, candidates, holders, node, sysfs};
 use crate::btrfs_members::{self, Members, Super};
-use crate::{block, filesystem, mounts, quota_probe};
+use crate::{block, casefold, filesystem, mounts, quota_probe};
 use overlayroot_core::facts::{Device, Lookup};
 use overlayroot_core::filesystem::Alike;
 use overlayroot_core::fstab::udev_encode;
@@ -212,6 +212,7 @@ fn describe(names: &[String], waited_ms: u64) -> Lookup {
     let probe = blkid::probe(&node(name)).unwrap_or_default();
     let numbers: Vec<String> = names.iter().map(|name| sysfs(name, "dev")).collect();
     let mut device = Device {
+        casefold: casefold::has(&node(name), &probe.fstype),
         path: node(name),
         devno: sysfs(name, "dev"),
         devices: if names.len() > 1 { numbers } else { Vec::new() },

@@ -114,9 +114,7 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
             undos.push(Undo::Unmount(at.clone()));
             Ok(())
         }
-        Step::Look { device, fstype, store, base, need_room } => {
-            look::look(&real(device), fstype, base, store, *need_room)
-        }
+        Step::Look { device, fstype, store, base, need } => look::look(&real(device), fstype, base, store, *need),
         Step::Check { device, .. } => {
             mounts::make_dir(SCRATCH)?;
             fsck::check(&real(device), SCRATCH)
@@ -167,7 +165,7 @@ fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
         }
         Step::MakeSubvolume { path } => btrfs::make(path),
         Step::Writable { at } => writable(at, undos),
-        Step::LookInside { store, base, need_room } => look::inside(base, store, *need_room),
+        Step::LookInside { store, base, need } => look::inside(base, store, *need),
         Step::MakeLoopFile { file, bytes, fs } => {
             tracing::info!("making {file}");
             loopfile::make(file, *bytes, *fs, &format!("{SCRATCH}/mkfs.log"), &mut loopfile::untold)

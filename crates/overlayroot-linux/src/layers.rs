@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the merged root will show, told from its layers before the overlay is mounted: whatever is touched in the
-//! merged root before the policy is loaded would lose its SELinux label on the way up (Linux 6.1).
+//! merged root before the policy is loaded would lose its SELinux label on the way up (Linux 6.1). And what can be
+//! told from them only: marks of overlayfs that are somebody's data, as a container store has them.
 //!
 //! By names: this runs in the initramfs, before anybody else does, and below a place that only root gets to. What an
 //! earlier system left in an upper may be anything: each part of a way is looked at before it is used, and none is a
@@ -8,57 +9,107 @@
 
 use crate::store::copy_attributes;
 use anyhow::{Context, Result};
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
-/// The topmost of what the layers have at `path`, by the rules of overlayfs (kernel: overlayfs.rst): a whiteout or
-/// an opaque directory hides what is below. `None` where there is nothing.
-pub fn find(layers: &[String], path: &str) -> Option<(String, Metadata)> {
-    let mut merged: Vec<String> = layers.to_vec();
-    let mut found = None;
-    let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
-    while let Some(part) = parts.next() {
-        let last = parts.peek().is_none();
-        found = None;
-        let mut next = Vec::new();
-        for directory in merged {
-            let here = format!("{directory}/{part}");
-            let Ok(metadata) = fs::symlink_metadata(&here) else { continue };
-            if is_whiteout(&metadata) {
-                break;
-            }
-            if !metadata.is_dir() {
-                if next.is_empty() && last {
-                    found = Some((here, metadata));
-                }
-                break;
-            }
-            let closed = is_opaque(&here);
-            if next.is_empty() {
-                found = Some((here.clone(), metadata));
-            }
-            next.push(here);
-            if closed {
-                break;
-            }
-        }
-        merged = next;
-        if merged.is_empty() && !last {
-            return None;
-        }
-    }
-    found
+/// What one layer has at a path.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Where.
+    pub path: PathBuf,
+    /// What.
+    pub metadata: Metadata,
+    /// Whether marks of overlayfs in it are those of the overlay that has it as a layer: of every layer but the lowest.
+    /// In that one nothing is removed, and marks are data.
+    pub own: bool,
 }
 
-fn is_whiteout(metadata: &Metadata) -> bool {
+impl Layer {
+    /// A directory that is no layer of the root's overlay.
+    ///
+    /// # Errors
+    /// Those of lstat(2).
+    pub fn whole(path: &str) -> io::Result<Self> {
+        Ok(Self { path: path.into(), metadata: fs::symlink_metadata(path)?, own: false })
+    }
+}
+
+/// What merges to one name of a directory that these merge to, the topmost first, by the rules of overlayfs (kernel:
+/// overlayfs.rst): a whiteout or an opaque directory hides what is below. A whiteout of the lowest layer is found.
+///
+/// # Errors
+/// Those of lstat(2).
+pub fn merge(directories: &[Layer], name: &OsStr) -> io::Result<Vec<Layer>> {
+    let mut found = Vec::new();
+    for directory in directories {
+        let (path, own) = (directory.path.join(name), directory.own);
+        let metadata = match fs::symlink_metadata(&path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            other => other?,
+        };
+        if own && is_whiteout(&metadata) {
+            break;
+        }
+        let closed = !metadata.is_dir() || (own && is_opaque(&path));
+        if metadata.is_dir() || found.is_empty() {
+            found.push(Layer { path, metadata, own });
+        }
+        if closed {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The same for a path; the layers are upper and lowers.
+///
+/// # Errors
+/// Those of lstat(2).
+pub fn stack(layers: &[String], path: &str) -> io::Result<Vec<Layer>> {
+    let lowest = layers.len().saturating_sub(1);
+    let top = |(number, layer): (usize, &String)| {
+        let path = PathBuf::from(layer);
+        Ok(Layer { metadata: fs::metadata(&path)?, path, own: number < lowest })
+    };
+    let mut here: Vec<Layer> = layers.iter().enumerate().map(top).collect::<io::Result<_>>()?;
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        // A link is not followed.
+        here.retain(|layer| layer.metadata.is_dir());
+        here = merge(&here, OsStr::new(part))?;
+    }
+    Ok(here)
+}
+
+/// The topmost of what the layers have at `path`. `None` where there is nothing.
+pub fn find(layers: &[String], path: &str) -> Option<(String, Metadata)> {
+    let Layer { path, metadata, .. } = stack(layers, path).ok()?.into_iter().next()?;
+    let path = path.into_os_string().into_string().ok()?;
+    (!is_whiteout(&metadata)).then_some((path, metadata))
+}
+
+/// Whether overlayfs takes it for a removal: a character device 0:0.
+pub fn is_whiteout(metadata: &Metadata) -> bool {
     metadata.file_type().is_char_device() && metadata.rdev() == 0
 }
 
 /// Whether overlayfs shows nothing of the layers below in this directory.
-pub fn is_opaque(directory: &str) -> bool {
+pub fn is_opaque(directory: impl AsRef<Path>) -> bool {
+    opaque(directory.as_ref()) == Some(b'y')
+}
+
+/// Whether what is below this directory has another name in the layers below (`redirect_dir`).
+pub fn is_redirected(directory: &Path) -> bool {
+    rustix::fs::lgetxattr(directory, "trusted.overlay.redirect", &mut [0; 0]).is_ok()
+}
+
+/// The first letter of the mark: `y`, or `x` where whiteouts are marked files (Linux 6.8).
+pub(crate) fn opaque(directory: &Path) -> Option<u8> {
     let mut value = [0; 8];
     let len = rustix::fs::lgetxattr(directory, "trusted.overlay.opaque", &mut value);
-    matches!(len.ok().and_then(|len| value.get(..len)), Some(b"y"))
+    len.ok().and_then(|len| value.get(..len)?.first().copied())
 }
 
 /// Makes the directories on the way to `path` in the topmost layer, with the attributes that they have in the others,

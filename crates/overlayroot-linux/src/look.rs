@@ -7,6 +7,7 @@ use crate::room::room;
 use anyhow::{Context, Result, bail};
 use nix::mount::MsFlags;
 use overlayroot_core::layout::Store;
+use overlayroot_core::step::Need;
 use std::path::Path;
 
 /// Least room for an upper to start with: whiteouts, a copied-up directory, the work directory.
@@ -28,9 +29,8 @@ pub(crate) fn options(fstype: &str) -> &'static [&'static str] {
 /// Mounts, looks and unmounts.
 ///
 /// # Errors
-/// Where the file system can't be mounted, its upper or work is no plain directory, or (with
-/// `need_room`) it is full.
-pub fn look(device: &str, fstype: &str, base: &str, store: &Store, need_room: bool) -> Result<()> {
+/// Where the file system can't be mounted, its upper or work is no plain directory, or it lacks what it needs.
+pub fn look(device: &str, fstype: &str, base: &str, store: &Store, need: Need) -> Result<()> {
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let tries = options(fstype).iter();
     let mounted = tries.map(|options| mounts::mount_fs(device, base, fstype, flags, options));
@@ -38,7 +38,7 @@ pub fn look(device: &str, fstype: &str, base: &str, store: &Store, need_room: bo
     for result in mounted {
         match result {
             Ok(()) => {
-                let seen = inside(base, store, need_room);
+                let seen = inside(base, store, need);
                 mounts::unmount(base)?;
                 return seen;
             }
@@ -52,14 +52,18 @@ pub fn look(device: &str, fstype: &str, base: &str, store: &Store, need_room: bo
 ///
 /// # Errors
 /// As [`look`].
-pub fn inside(base: &str, store: &Store, need_room: bool) -> Result<()> {
+pub fn inside(base: &str, store: &Store, need: Need) -> Result<()> {
     for path in [&store.upper, &store.work, &store.trash, &store.aside(), &store.fingerprint, &store.marker] {
         plain(base, path)?;
+    }
+    if need == Need::Upper && Path::new(&store.upper).symlink_metadata().is_err() {
+        let below = store.upper.strip_prefix(base).unwrap_or(&store.upper).trim_start_matches('/');
+        bail!("nothing was ever kept here: there is no upper ({below}), and rd.overlay.readonly makes none");
     }
     let room = room(base)?;
     // What is free but not available is ext4's own reserve, or root's: the mounter of an overlay has neither.
     let inodes_low = room.inodes > 0 && room.inodes_free < LEAST_INODES;
-    if need_room && !reset::makes_room(store) && (room.available < LEAST_BYTES || inodes_low) {
+    if need == Need::Room && !reset::makes_room(store) && (room.available < LEAST_BYTES || inodes_low) {
         bail!("the upper's file system is full: {} KiB and {} inodes free", room.available >> 10, room.inodes_free);
     }
     Ok(())
@@ -92,10 +96,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().to_str().unwrap();
         let store = Store::named(base, "overlay");
-        assert!(inside(base, &store, false).is_ok());
+        assert!(inside(base, &store, Need::Nothing).is_ok());
+        assert!(inside(base, &store, Need::Upper).unwrap_err().to_string().contains("nothing was ever kept here"));
         std::os::unix::fs::symlink("/etc", dir.path().join("overlay")).unwrap();
-        assert!(inside(base, &store, false).unwrap_err().to_string().contains("'overlay'"));
+        assert!(inside(base, &store, Need::Nothing).unwrap_err().to_string().contains("'overlay'"));
         let deep = Store::named(&format!("{base}/overlay"), "x");
-        assert!(inside(base, &deep, false).is_err());
+        assert!(inside(base, &deep, Need::Nothing).is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! the same when it is used.
 
 use crate::execute::{Report, SCRATCH};
+use crate::layers::Layer;
 use crate::reset::sync_parent;
 use crate::undo::Undo;
 use crate::{fsck, keepfiles, layers, machineid, mounts, store, sweep, tree};
@@ -12,10 +13,14 @@ use overlayroot_core::mountinfo;
 use overlayroot_core::path_step::PathStep;
 use overlayroot_core::paths;
 use rustix::fs::Mode;
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 const NO: Option<&str> = None;
+/// Type of an overlay in statfs(2).
+const OVERLAY: u64 = 0x794c_7630;
 
 pub(crate) fn perform(step: &PathStep, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()> {
     match step {
@@ -41,16 +46,17 @@ pub(crate) fn perform(step: &PathStep, undos: &mut Vec<Undo>, report: &mut Repor
             }
             Ok(())
         }
-        PathStep::Persist { path, root, store, mount } => {
+        PathStep::Persist { path, root, store, mount, layers } => {
             let target = target(root, path, true)?;
-            if begin(&target, store, mount)? {
+            if begin(|| source(root, path, layers), store, mount)? {
                 report.notes.push(format!("{path} is kept from now on; it began with what the root has there"));
             }
             into_root(store, &target, undos)
         }
-        PathStep::Volatile { path, root, options, mode, copy } => {
+        PathStep::Volatile { path, root, options, mode, copy, layers } => {
             let target = target(root, path, true)?;
-            volatile(&target, options, *mode, *copy, undos)
+            let from = if *copy { Some(source(root, path, layers)?) } else { None };
+            volatile(&target, options, *mode, from.as_ref(), undos)
         }
         PathStep::Bind { path, root, from } => {
             ensure!(mounted(paths::KEEP_ROOT)?, "the root's file system is not writable");
@@ -161,19 +167,62 @@ fn open_store(store: &str, mount: &str) -> Result<()> {
     Ok(())
 }
 
+/// What a path begins with.
+struct Source {
+    at: String,
+    layers: Vec<Layer>,
+    apart: HashSet<PathBuf>,
+}
+
+/// What the root has at a path: that of its overlay's layers, or of what is mounted there.
+fn source(root: &str, path: &str, layers: &[String]) -> Result<Source> {
+    let at = format!("{root}{path}");
+    let context = || format!("looking at {at}");
+    let device = |path: &str| fs::symlink_metadata(path).map(|metadata| metadata.dev());
+    // On an overlay every directory has its number.
+    let layers = match device(&at).with_context(context)? == device(root).with_context(context)? {
+        true => told_by_names(layers, path)?,
+        false => vec![Layer::whole(&at).with_context(context)?],
+    };
+    let top = layers.first().with_context(|| format!("no layer has {path}"))?;
+    ensure!(!is_overlay(&top.path)?, "{path} is an overlay of somebody else's: what its layers mark can't be copied");
+    let mounts = mounts::read()?;
+    let apart = mountinfo::below(&mounts, &at).into_iter().filter_map(|mount| mount.at.strip_prefix(&at));
+    let apart = apart.map(|below| PathBuf::from(below.trim_start_matches('/'))).collect();
+    Ok(Source { at, layers, apart })
+}
+
+/// What the layers have at a path, where nothing on the way to it is elsewhere.
+fn told_by_names(layers: &[String], path: &str) -> Result<Vec<Layer>> {
+    let (mut way, mut found) = (String::new(), Vec::new());
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        way = format!("{way}/{part}");
+        found = layers::stack(layers, &way).with_context(|| format!("looking at the layers of {way}"))?;
+        let own = found.iter().filter(|layer| layer.own);
+        own.map(|layer| layer.path.as_path()).try_for_each(tree::followed).with_context(|| format!("copying {way}"))?;
+    }
+    Ok(found)
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the type of f_type differs between machines")]
+fn is_overlay(path: &Path) -> Result<bool> {
+    let found = rustix::fs::statfs(path).with_context(|| format!("looking at {}", path.display()))?;
+    Ok(found.f_type as u64 & 0xffff_ffff == OVERLAY)
+}
+
 /// Makes what is kept, with what the root has there, and gives it its name last; false where it is there.
-fn begin(from: &str, store: &str, mount: &str) -> Result<bool> {
+fn begin(from: impl FnOnce() -> Result<Source>, store: &str, mount: &str) -> Result<bool> {
     let (directory, _) = store.rsplit_once('/').unwrap_or(("", store));
     open_store(directory, mount)?;
     if let Ok(found) = fs::symlink_metadata(store) {
         ensure!(found.is_dir(), "{store} is not a plain directory");
         return Ok(false);
     }
-    let new = format!("{store}.new");
+    let (from, new) = (from()?, format!("{store}.new"));
     discard(&new)?;
     DirBuilder::new().mode(0o700).create(&new).with_context(|| format!("making {new}"))?;
-    tracing::info!("{store} begins with what is in {from}");
-    let copied = tree::copy(from, &new).and_then(|()| {
+    tracing::info!("{store} begins with what is in {}", from.at);
+    let copied = tree::copy(&from.layers, &new, &from.apart).and_then(|()| {
         rustix::fs::syncfs(File::open(&new)?).with_context(|| format!("syncing {new}"))?;
         fs::rename(&new, store).with_context(|| format!("renaming {new} to {store}"))
     });
@@ -195,12 +244,12 @@ fn discard(new: &str) -> Result<()> {
 }
 
 /// Filled at a private place first: what is there is covered by it.
-fn volatile(at: &str, options: &str, mode: Option<u32>, copy: bool, undos: &mut Vec<Undo>) -> Result<()> {
+fn volatile(at: &str, options: &str, mode: Option<u32>, from: Option<&Source>, undos: &mut Vec<Undo>) -> Result<()> {
     let filling = format!("{}/filling", paths::KEEP);
     mounts::mount_fs("tmpfs", &filling, "tmpfs", MsFlags::empty(), options)?;
-    let filled = match copy {
-        true => tree::copy(at, &filling),
-        false => store::copy_attributes(at, &filling),
+    let filled = match from {
+        Some(from) => tree::copy(&from.layers, &filling, &from.apart),
+        None => store::copy_attributes(at, &filling),
     };
     let done = filled.and_then(|()| {
         if let Some(mode) = mode {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Looks at the path asked for as upper, without following a link on the way.
 
-use crate::blkid;
 use crate::loopfile::UNFINISHED;
+use crate::{blkid, casefold};
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::{Place, PlaceKind};
 use overlayroot_core::ondisk::MadeFs;
@@ -40,6 +40,7 @@ pub fn look(root: &str, path: &str) -> Place {
         if place.kind == PlaceKind::File {
             place.bytes = metadata.len();
             place.fstype = blkid::probe(&full).map(|probe| probe.fstype).unwrap_or_default();
+            place.casefold = casefold::has(&full, &place.fstype);
         }
     }
     place

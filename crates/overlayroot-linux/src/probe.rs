@@ -8,7 +8,8 @@ use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
 use crate::{
-    blkid, device, disk_probe, filesystem, identity, mounts, path_probe, populate, program, quota_probe, subvol_probe,
+    blkid, casefold, device, disk_probe, filesystem, identity, mounts, path_probe, populate, program, quota_probe,
+    subvol_probe,
 };
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
@@ -137,6 +138,7 @@ fn beside(config: &Config, device: Option<&Lookup>, journal: Journal) -> Option<
 fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
     let text = |name: &str| read_in_root(at, name).map(|text| String::from_utf8_lossy(&text).into_owned());
     let room = room(at).ok();
+    let uuid = uuid(mount);
     let os = text("/etc/os-release").or_else(|_| text("/usr/lib/os-release")).unwrap_or_default();
     Root {
         source: mount.source.clone(),
@@ -148,13 +150,14 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         submounts,
         fstab: text("/etc/fstab").unwrap_or_default(),
         autorelabel: fs::symlink_metadata(format!("{at}{}", paths::AUTORELABEL)).is_ok(),
+        casefold: casefold::has(&mount.source, &mount.fstype),
         bytes: room.map_or(0, |room| room.bytes),
         free: room.map_or(0, |room| room.available),
         live: None,
         project_quota: quota_probe::support(mount),
         subvolume: if mount.fstype == "btrfs" { mount.root.clone() } else { String::new() },
         fingerprint: Fingerprint {
-            uuid: uuid(mount),
+            uuid,
             fstype: mount.fstype.clone(),
             os: os_identity(&os),
             packages: packages(at),

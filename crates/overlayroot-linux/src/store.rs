@@ -96,11 +96,10 @@ pub(crate) fn copy_xattrs(from: &Path, to: &Path) -> Result<()> {
         if name.starts_with("trusted.overlay.") || name.starts_with("trusted.overlayroot.") {
             continue;
         }
-        let mut value = vec![0; 65_536];
-        let len = rustix::fs::getxattr(from, &name, &mut value).with_context(context)?;
-        let value = value.get(..len).unwrap_or_default();
-        if let Err(error) = rustix::fs::setxattr(to, &name, value, XattrFlags::empty()) {
-            // tmpfs has no user.* before Linux 6.6.
+        let value = xattr(from, &name).with_context(context)?;
+        if let Err(error) = rustix::fs::setxattr(to, &name, &value, XattrFlags::empty()) {
+            // tmpfs has no user.* before Linux 6.6. A store of images without its marks shows what they remove.
+            ensure!(!name.starts_with("user.overlay."), "{} can't have the mark {name}: {error}", to.display());
             tracing::warn!("{} can't have the attribute {name} of {}: {error}", to.display(), from.display());
         }
     }
@@ -120,12 +119,23 @@ pub fn copy_times(metadata: &fs::Metadata, to: impl AsRef<Path>) -> Result<()> {
         .with_context(|| format!("setting the times of {}", to.display()))
 }
 
-fn xattrs(path: &Path) -> Result<Vec<String>> {
-    let mut names = vec![0_u8; 65_536];
-    let len = match rustix::fs::listxattr(path, &mut names) {
-        Err(rustix::io::Errno::NOTSUP) => 0,
+/// The value of an attribute.
+pub(crate) fn xattr(path: &Path, name: &str) -> Result<Vec<u8>> {
+    let mut value = vec![0; 65_536];
+    let len = rustix::fs::getxattr(path, name, &mut value)?;
+    value.truncate(len);
+    Ok(value)
+}
+
+/// The names of all attributes.
+pub(crate) fn xattrs(path: &Path) -> Result<Vec<String>> {
+    // Most have none, and whole trees are asked.
+    let most = match rustix::fs::listxattr_query(path) {
+        Err(rustix::io::Errno::NOTSUP) | Ok(0) => return Ok(Vec::new()),
         other => other?,
     };
+    let mut names = vec![0_u8; most];
+    let len = rustix::fs::listxattr(path, &mut names)?;
     let names = names.get(..len).unwrap_or_default().split(|byte| *byte == 0);
     Ok(names.filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }

@@ -1,35 +1,75 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Copies trees with owner, mode, times, extended attributes and hard links, by descriptors. Follows no link, and goes
-//! into nothing that is mounted below.
+//! into nothing that is mounted below. What an overlay merges is copied from its layers: through it a whiteout of the
+//! lower is named and not found, and no mark of overlayfs is seen, so a store of container images would lose what its
+//! layers remove.
 
-use crate::descent::{self, Visitor, is_directory};
+use crate::descent::{self, is_directory, names, which};
 use crate::kept::times;
-use crate::store::{by_descriptor, copy_attributes_of, copy_xattrs};
+use crate::layers::{self, Layer};
+use crate::store::{by_descriptor, copy_attributes_of, copy_xattrs, xattr, xattrs};
 use crate::{files, newfile};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags, chmodat, chownat, fstat, linkat, mkdirat,
-    mknodat, openat, readlinkat, symlinkat, utimensat,
+    AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Uid, XattrFlags, chmodat, chownat, fstat, linkat,
+    mkdirat, mknodat, openat, readlinkat, seek, statat, symlinkat, utimensat,
 };
-use std::collections::HashMap;
-use std::ffi::{CStr, CString};
-use std::io;
-use std::path::Path;
+use rustix::io::Errno;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-/// Copies the content and the attributes of the directory `from` to the empty directory `to`.
+/// Marks of overlayfs begin so.
+const MARK: &str = "trusted.overlay.";
+/// And those that somebody set through an overlay, which keeps them so (Linux 6.7).
+const ESCAPED: &str = "trusted.overlay.overlay.";
+
+/// Copies the content and the attributes of the directory that `from` merges to, topmost first, to the empty directory
+/// `to`. Of the directories in `apart`, seen from there, only the attributes: something is mounted on them.
 ///
 /// # Errors
 /// The first thing that can't be copied.
-pub fn copy(from: &str, to: &str) -> Result<()> {
-    let device = descent::open(CWD, from).and_then(fstat).with_context(|| format!("looking at {from}"))?.st_dev;
+pub fn copy(from: &[Layer], to: &str, apart: &HashSet<PathBuf>) -> Result<()> {
+    let open = |layer: &Layer| {
+        let fd = descent::open(CWD, &layer.path).with_context(|| format!("opening {}", layer.path.display()))?;
+        Ok(Directory { fd, own: layer.own })
+    };
     let opened = || descent::open(CWD, to).with_context(|| format!("opening {to}"));
-    let mut copy = Copy { device, top: opened()?, to: opened()?, way: Vec::new(), links: HashMap::new() };
-    descent::walk(from, &mut copy)
+    let from = from.iter().map(open).collect::<Result<_>>()?;
+    let (way, links) = (Vec::new(), HashMap::new());
+    Copy { apart, from, top: opened()?, to: opened()?, way, links }.all()
 }
 
-struct Copy {
-    device: Dev,
+/// A directory of one layer ([`Layer::own`]).
+struct Directory {
+    fd: OwnedFd,
+    own: bool,
+}
+
+impl Directory {
+    /// A path to a name in it.
+    fn path(&self, name: &CStr) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(&beside(&self.fd, name)))
+    }
+}
+
+/// A directory above the one that is copied.
+enum Above {
+    /// This layer has nothing of what is below: it stays open.
+    Open(Directory),
+    /// Which one the way back leads to.
+    Back((Dev, u64), bool),
+}
+
+struct Copy<'a> {
+    apart: &'a HashSet<PathBuf>,
+    /// What merges to the directory that this is in.
+    from: Vec<Directory>,
     /// The copy, and where in it this is.
     top: OwnedFd,
     to: OwnedFd,
@@ -39,46 +79,131 @@ struct Copy {
     links: HashMap<(Dev, u64), (Vec<CString>, CString)>,
 }
 
-impl Visitor for Copy {
-    fn entry(&mut self, from: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<bool> {
-        let context = || format!("copying {}", name.to_string_lossy());
-        if is_directory(stat) {
-            mkdirat(&self.to, name, Mode::RWXU).with_context(context)?;
-            let made = descent::open(&self.to, name).with_context(context)?;
-            // On an overlay only directories tell the file system by their device number.
-            if stat.st_dev != self.device {
-                let mounted = descent::open(from, name).with_context(context)?;
-                copy_attributes_of(mounted, made)?;
-                return Ok(false);
+impl Copy<'_> {
+    /// However deep it is, a directory of each layer and two more are open.
+    fn all(&mut self) -> Result<()> {
+        let mut left = self.names()?;
+        let mut above: Vec<(Vec<CString>, Vec<Above>)> = Vec::new();
+        loop {
+            if let Some(name) = left.pop() {
+                let context = || format!("copying {}", name.to_string_lossy());
+                let found = self.merge(&name).with_context(context)?;
+                if let Some(outer) = self.entry(&name, &found).with_context(context)? {
+                    above.push((std::mem::replace(&mut left, self.names()?), outer));
+                }
+                continue;
             }
-            self.to = made;
-            self.way.push(name.to_owned());
-            return Ok(true);
+            attributes(&self.from, &self.to)?;
+            let Some((names, outer)) = above.pop() else { return Ok(()) };
+            self.back(outer)?;
+            left = names;
         }
-        let key = (stat.st_dev, stat.st_ino);
-        let several = stat.st_nlink > 1;
-        if let Some((way, first)) = self.links.get(&key).filter(|_| several) {
-            let directory = self.reach(way).with_context(context)?;
-            linkat(directory, first, &self.to, name, AtFlags::empty()).with_context(context)?;
-            return Ok(false);
-        }
-        let made = node(from, name, stat, &self.to).with_context(context)?;
-        if several && made {
-            self.links.insert(key, (self.way.clone(), name.to_owned()));
-        }
-        Ok(false)
     }
 
-    fn leave(&mut self, from: BorrowedFd<'_>) -> Result<()> {
-        copy_attributes_of(from, &self.to)?;
-        if self.way.pop().is_some() {
-            self.to = descent::open(&self.to, "..").context("going back in the copy")?;
+    fn names(&self) -> Result<Vec<CString>> {
+        let mut all = BTreeSet::new();
+        for directory in &self.from {
+            all.extend(names(&directory.fd)?);
         }
+        Ok(all.into_iter().collect())
+    }
+
+    /// What the layers have under a name, as [`layers::merge`].
+    fn merge(&self, name: &CStr) -> Result<Vec<(usize, Stat)>> {
+        let mut found = Vec::new();
+        for (number, directory) in self.from.iter().enumerate() {
+            let stat = match statat(&directory.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => continue,
+                other => other?,
+            };
+            let whiteout = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0;
+            if directory.own && whiteout {
+                break;
+            }
+            if directory.own {
+                followed(&directory.path(name))?;
+            }
+            let inner = is_directory(&stat);
+            let closed = !inner || (directory.own && layers::is_opaque(directory.path(name)));
+            if inner || found.is_empty() {
+                found.push((number, stat));
+            }
+            if closed {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Copies one thing, or goes into a directory, and gives back what is above it.
+    fn entry(&mut self, name: &CStr, found: &[(usize, Stat)]) -> Result<Option<Vec<Above>>> {
+        let Some((number, stat)) = found.first() else { return Ok(None) };
+        if !is_directory(stat) {
+            let from = self.from.get(*number).context("no such layer")?;
+            let key = (stat.st_dev, stat.st_ino);
+            let several = stat.st_nlink > 1;
+            if let Some((way, first)) = self.links.get(&key).filter(|_| several) {
+                match linkat(self.reach(way)?, first, &self.to, name, AtFlags::empty()) {
+                    // All whiteouts of a layer can be one file; it has another limit here.
+                    Err(Errno::MLINK) => {}
+                    linked => return Ok(linked.map(|()| None)?),
+                }
+            }
+            let made = node(from.fd.as_fd(), name, stat, &self.to)?;
+            if made && FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+                let to = PathBuf::from(OsStr::from_bytes(&beside(&self.to, name)));
+                marks(&from.path(name), from.own, &to)?;
+            }
+            if several && made {
+                self.links.insert(key, (self.way.clone(), name.to_owned()));
+            }
+            return Ok(None);
+        }
+        mkdirat(&self.to, name, Mode::RWXU)?;
+        let made = descent::open(&self.to, name)?;
+        let mut inner = Vec::new();
+        for (number, stat) in found {
+            let from = self.from.get(*number).context("no such layer")?;
+            let fd = descent::open(&from.fd, name)?;
+            ensure!(which(&fstat(&fd)?) == which(stat), "it was exchanged");
+            inner.push(Directory { fd, own: from.own });
+        }
+        self.way.push(name.to_owned());
+        let way = || self.way.iter().map(|name| OsStr::from_bytes(name.to_bytes())).collect::<PathBuf>();
+        if !self.apart.is_empty() && self.apart.contains(&way()) {
+            self.way.pop();
+            return attributes(&inner, &made).map(|()| None);
+        }
+        let goes_on = |number: usize| found.iter().any(|(found, _)| *found == number);
+        let mut outer = Vec::new();
+        for (number, directory) in std::mem::replace(&mut self.from, inner).into_iter().enumerate() {
+            outer.push(match goes_on(number) {
+                true => Above::Back(which(&fstat(&directory.fd)?), directory.own),
+                false => Above::Open(directory),
+            });
+        }
+        self.to = made;
+        Ok(Some(outer))
+    }
+
+    fn back(&mut self, outer: Vec<Above>) -> Result<()> {
+        let mut inner = std::mem::take(&mut self.from).into_iter();
+        for above in outer {
+            self.from.push(match above {
+                Above::Open(directory) => directory,
+                Above::Back(expected, own) => {
+                    let child = inner.next().context("no way back")?;
+                    let fd = descent::open(&child.fd, "..").context("going back")?;
+                    ensure!(which(&fstat(&fd)?) == expected, "a directory was moved");
+                    Directory { fd, own }
+                }
+            });
+        }
+        self.way.pop();
+        self.to = descent::open(&self.to, "..").context("going back in the copy")?;
         Ok(())
     }
-}
 
-impl Copy {
     /// A directory of the copy.
     fn reach(&self, way: &[CString]) -> io::Result<OwnedFd> {
         let mut at = self.top.try_clone()?;
@@ -89,14 +214,51 @@ impl Copy {
     }
 }
 
+/// What an upper has must be told by its names alone.
+///
+/// # Errors
+/// Where it is not.
+pub(crate) fn followed(path: &Path) -> Result<()> {
+    let metacopy = || rustix::fs::lgetxattr(path, "trusted.overlay.metacopy", &mut [0; 0]).is_ok();
+    if layers::is_redirected(path) || metacopy() || layers::opaque(path) == Some(b'x') {
+        bail!("it has its content elsewhere (redirect_dir, metacopy, marked whiteouts), which a copy can't follow");
+    }
+    Ok(())
+}
+
+/// Those of the topmost. Marks that are data are on the lowest, which no copy-up takes along, or escaped on the
+/// topmost, where one was set through the overlay.
+fn attributes(from: &[Directory], to: &OwnedFd) -> Result<()> {
+    let Some(top) = from.first() else { return Ok(()) };
+    copy_attributes_of(&top.fd, to)?;
+    let lowest = from.last().filter(|layer| !layer.own);
+    for layer in lowest.into_iter().chain(Some(top).filter(|layer| layer.own)) {
+        marks(Path::new(&by_descriptor(&layer.fd)), layer.own, Path::new(&by_descriptor(to)))?;
+    }
+    Ok(())
+}
+
+/// Marks that are data.
+fn marks(from: &Path, own: bool, to: &Path) -> Result<()> {
+    let prefix = if own { ESCAPED } else { MARK };
+    for name in xattrs(from).context("reading marks of overlayfs")? {
+        // A handle of a file that is another after the copy; overlayfs does without.
+        let Some(mark) = name.strip_prefix(prefix).filter(|mark| *mark != "origin") else { continue };
+        let set = xattr(from, &name)
+            .and_then(|value| Ok(rustix::fs::setxattr(to, format!("{MARK}{mark}"), &value, XattrFlags::empty())?));
+        set.with_context(|| format!("copying the mark {name}"))?;
+    }
+    Ok(())
+}
+
 /// Copies one thing that is no directory to a name that is free; false for sockets, which are left out.
 fn node(from: BorrowedFd<'_>, name: &CStr, stat: &Stat, to: &OwnedFd) -> Result<bool> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Symlink => link(from, name, stat, to)?,
         FileType::RegularFile => {
-            let mut source = files::open_at(from, name)?;
-            let mut target = newfile::inside(to, name.to_bytes())?;
-            io::copy(&mut source, &mut target)?;
+            let source = files::open_at(from, name)?;
+            let target = newfile::inside(to, name.to_bytes())?;
+            content(&source, &target)?;
             copy_attributes_of(&source, &target)?;
         }
         FileType::Socket => return Ok(false),
@@ -112,6 +274,28 @@ fn node(from: BorrowedFd<'_>, name: &CStr, stat: &Stat, to: &OwnedFd) -> Result<
         }
     }
     Ok(true)
+}
+
+/// Without its holes: a file whose content is in another layer of a store (metacopy) is nothing but one. What has its
+/// room stays so: a swap file may have no hole, and one that was never written looks like one.
+fn content(mut source: &File, mut target: &File) -> io::Result<()> {
+    let metadata = source.metadata()?;
+    if metadata.blocks() * 512 >= metadata.len() {
+        return io::copy(&mut source, &mut target).map(drop);
+    }
+    let mut at = 0;
+    loop {
+        at = match seek(source, SeekFrom::Data(at)) {
+            Err(Errno::NXIO) => break,
+            other => other?,
+        };
+        let end = seek(source, SeekFrom::Hole(at))?;
+        seek(source, SeekFrom::Start(at))?;
+        seek(target, SeekFrom::Start(at))?;
+        io::copy(&mut source.take(end - at), &mut target)?;
+        at = end;
+    }
+    target.set_len(metadata.len())
 }
 
 fn owner(to: impl AsFd, name: &CStr, stat: &Stat) -> rustix::io::Result<()> {
@@ -140,8 +324,11 @@ pub(crate) fn beside(directory: impl AsFd, name: &CStr) -> Vec<u8> {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{FileExt, FileTypeExt, PermissionsExt, symlink};
+
+    fn whole(path: &Path) -> io::Result<Vec<Layer>> {
+        Layer::whole(path.to_str().unwrap()).map(|layer| vec![layer])
+    }
 
     #[test]
     fn everything_is_as_it_was() {
@@ -156,14 +343,19 @@ mod tests {
         symlink("nowhere/at all", from.join("link")).unwrap();
         fs::set_permissions(from.join("same"), fs::Permissions::from_mode(0o4751)).unwrap();
         fs::set_permissions(from.join("deep"), fs::Permissions::from_mode(0o1700)).unwrap();
+        let sparse = File::create(from.join("sparse")).unwrap();
+        sparse.write_all_at(b"middle", 4 << 20).unwrap();
+        sparse.set_len(16 << 20).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(from.join("socket")).unwrap();
-        copy(from.to_str().unwrap(), to.to_str().unwrap()).unwrap();
+        copy(&whole(&from).unwrap(), to.to_str().unwrap(), &HashSet::new()).unwrap();
         let stat = |path: &str| fs::symlink_metadata(to.join(path)).unwrap();
         assert_eq!(fs::read_to_string(to.join("deep/er/file")).unwrap(), "text");
         assert_eq!((stat("same").mode() & 0o7777, stat("deep").mode() & 0o7777), (0o4751, 0o1700));
         assert_eq!(stat("same").ino(), stat("deep/er/file").ino());
         assert_eq!(fs::read_link(to.join("link")).unwrap().to_str(), Some("nowhere/at all"));
         assert_eq!(stat("deep").mtime_nsec(), fs::symlink_metadata(from.join("deep")).unwrap().mtime_nsec());
+        assert_eq!(fs::read(to.join("sparse")).unwrap(), fs::read(from.join("sparse")).unwrap());
+        assert!(stat("sparse").blocks() < 1 << 11, "{} blocks", stat("sparse").blocks());
         assert!(to.join(odd).exists() && !to.join("socket").exists());
     }
 
@@ -187,7 +379,7 @@ mod tests {
         }
         newfile::inside(&at, b"one").unwrap();
         linkat(&at, "one", &at, "two", AtFlags::empty()).unwrap();
-        copy(from.to_str().unwrap(), to.to_str().unwrap()).unwrap();
+        copy(&whole(&from).unwrap(), to.to_str().unwrap(), &HashSet::new()).unwrap();
         assert!(fs::symlink_metadata(to.join("link")).unwrap().is_symlink());
         assert!(fs::symlink_metadata(to.join("file")).unwrap().is_symlink());
         let pipe = fs::symlink_metadata(to.join("pipe")).unwrap();
@@ -198,7 +390,8 @@ mod tests {
         }
         let file = rustix::fs::statat(&at, "two", AtFlags::SYMLINK_NOFOLLOW).unwrap();
         assert_eq!(file.st_nlink, 2);
-        assert!(copy(from.join("link").to_str().unwrap(), to.to_str().unwrap()).is_err(), "a link is followed");
+        let link = whole(&from.join("link")).unwrap();
+        assert!(copy(&link, to.to_str().unwrap(), &HashSet::new()).is_err(), "a link is followed");
         for tree in [from, to] {
             crate::sweep::empty(tree.to_str().unwrap(), &mut || false).unwrap();
         }
