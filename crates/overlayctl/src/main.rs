@@ -21,6 +21,7 @@ mod image;
 mod imagemenu;
 mod imagesource;
 mod imagetool;
+mod is_enabled;
 mod keep;
 mod kept;
 mod keys;
@@ -29,6 +30,7 @@ mod live;
 mod loopfile;
 mod manual;
 mod migrate;
+mod next;
 mod pager;
 mod plan;
 mod pull;
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Enable(asked) => enable::enable(&asked),
         Command::Disable(asked) => enable::disable(&asked),
+        Command::IsEnabled(asked) => is_enabled::run(&asked),
         Command::Migrate(asked) => migrate::run(&asked),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
         Command::Keep(asked) => keep::run(&asked),
