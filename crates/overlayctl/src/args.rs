@@ -44,10 +44,11 @@ pub enum Command {
     },
     /// Show what the next boot would do, step by step
     ///
-    /// The same code decides as in the initramfs. Exits with 1 where the boot
-    /// would not do what is asked for.
+    /// The same code decides as in the initramfs, for the command line that the
+    /// boot loader hands over. Exits with 1 where the boot would not do what is
+    /// asked for, or that is not known.
     Plan {
-        /// Kernel command line to plan for, in place of this boot's
+        /// Kernel command line to plan for, in place of the next boot's
         #[arg(long, value_name = "TEXT")]
         cmdline: Option<String>,
         /// Print JSON
@@ -137,7 +138,7 @@ pub enum Command {
     ///
     /// Exits with 0 where all is well, 1 with warnings, 2 with problems.
     Doctor {
-        /// Kernel command line to judge, in place of this boot's
+        /// Kernel command line to judge, in place of the next boot's
         #[arg(long, value_name = "TEXT")]
         cmdline: Option<String>,
         /// Print JSON
@@ -153,10 +154,20 @@ pub enum Command {
     ///
     /// By grubby, boot loader entries, /etc/kernel/cmdline, /etc/default/grub.d,
     /// cmdline.txt or extlinux.conf, whichever this system has. What was there of
-    /// rd.overlay* is replaced.
+    /// rd.overlay* is replaced. Refused where overlayctl doctor finds a problem.
+    /// Exits with 1 where the next boot does not make the overlay asked for, or that
+    /// is not known.
     Enable(crate::enable::Enable),
-    /// Take every rd.overlay* out of the boot loader again
+    /// Boot the plain root again: take every rd.overlay* out of the boot loader
+    ///
+    /// In an overlay this works on the lower. Says who else asks for an overlay.
+    /// Exits with 1 where the next boot is not the plain root, or that is not known.
     Disable(crate::enable::Disable),
+    /// Tell whether the next boot makes the root an overlay
+    ///
+    /// Prints enabled, degraded (something else than what is asked for), disabled
+    /// or unknown. Exits with 0 where it is enabled, with 1 where not.
+    IsEnabled(crate::is_enabled::Args),
     /// Turn what other overlays were told into a configuration file
     ///
     /// Reads Ubuntu's overlayroot, raspi-config, dracut's rd.live.overlay*, kiwi,
@@ -209,7 +220,12 @@ impl Command {
             Self::Status { .. } | Self::Check { .. } | Self::Plan { .. } | Self::Keys | Self::Doctor { .. } => true,
             Self::Uppers { what, .. } => what.is_none(),
             Self::Stale { what, .. } => what.is_none(),
-            Self::Explain(_) | Self::Config(_) | Self::Completions(_) | Self::Diff(_) | Self::Du(_) => true,
+            Self::IsEnabled(_)
+            | Self::Explain(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Diff(_)
+            | Self::Du(_) => true,
             Self::Loop { verb } => matches!(verb, Loop::Check { .. }),
             _ => false,
         }

@@ -2,27 +2,26 @@
 //! `overlayctl doctor`: whether the next boot will do what is configured, and what to do where it won't.
 
 use crate::hostprobe;
+use crate::next::{self, Next, Query};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use overlayroot_core::cmdline::{Source, lex};
-use overlayroot_core::config::Config;
 use overlayroot_core::doctor::{Finding, Grade, examine, worst};
-use overlayroot_core::plan::decide;
-use overlayroot_linux::{probe, sources};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Judges `cmdline`, or this boot's.
+/// All that is found of a next boot.
+///
+/// # Errors
+/// Where this machine can't be looked at.
+pub fn findings(next: &Next) -> Result<Vec<Finding>> {
+    let (boot, decision) = (&next.boot, next.decision()?);
+    let host = hostprobe::look(next);
+    Ok(examine(&boot.inputs, &boot.config, &next.facts, decision, &host))
+}
+
+/// Judges `cmdline`, or the next boot's.
 pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
-    let mut inputs = sources::read(Some("/"));
-    if let Some(text) = cmdline {
-        inputs.cmdline = vec![Source::new("/proc/cmdline", text)];
-    }
-    let config = Config::read(&inputs);
-    let facts = probe::host(&config, &lex(&inputs.cmdline))?;
-    let decision = decide(&config, &facts);
-    let host = hostprobe::look(&config, &facts);
-    let found = examine(&inputs, &config, &facts, &decision, &host);
+    let found = findings(&next::find(&Query { cmdline: cmdline.as_deref(), ..Query::HERE }))?;
     let worst = worst(&found);
     match as_json {
         true => println!("{}", serde_json::to_string_pretty(&json!({ "worst": worst, "findings": found }))?),

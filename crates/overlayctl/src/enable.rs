@@ -3,15 +3,17 @@
 //! the host has, and dracut's drop-in with them.
 
 mod apply;
+mod checked;
 mod initramfs;
 pub mod read;
+mod told;
 
+use crate::next::initrd::{Lister, Tools};
+use crate::shell as lower;
 use anyhow::{Result, ensure};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::loader::ask::{self, Given};
-use overlayroot_core::loader::diff::diff;
-use overlayroot_core::loader::{Edit, Kind, Plan, Tree, module, plan};
-use serde_json::json;
+use overlayroot_core::loader::{Edit, Kind, Plan, Tree, module, own, plan};
 use std::process::ExitCode;
 
 /// What both verbs take.
@@ -40,6 +42,9 @@ pub struct Enable {
     /// Kernel arguments, as on the command line [default: rd.overlay=tmpfs]
     #[arg(value_name = "ARGUMENT")]
     arguments: Vec<String>,
+    /// Also where overlayctl doctor finds problems of the next boot
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -64,16 +69,27 @@ struct Job<'a> {
     kind: Kind,
     reason: String,
     plan: Plan,
-    enable: bool,
+    given: &'a [Given],
+    lister: &'a dyn Lister,
+}
+
+impl Job<'_> {
+    fn enables(&self) -> bool {
+        !self.given.is_empty()
+    }
 }
 
 /// Puts the arguments there.
 pub fn enable(asked: &Enable) -> Result<ExitCode> {
+    enable_with(asked, &Tools)
+}
+
+fn enable_with(asked: &Enable, lister: &dyn Lister) -> Result<ExitCode> {
     let default = [ask::DEFAULT.to_owned()];
     let words = if asked.arguments.is_empty() { &default[..] } else { &asked.arguments };
     let tree = read::tree(&asked.common.root)?;
     match ask::parse(words, &conf(&tree)) {
-        Ok(given) => run(&asked.common, tree, &given),
+        Ok(given) => run(&asked.common, tree, &given, asked.force, lister),
         Err(wrong) => {
             wrong.iter().for_each(|why| eprintln!("overlayctl: {why}"));
             eprintln!("overlayctl: nothing was changed");
@@ -84,7 +100,14 @@ pub fn enable(asked: &Enable) -> Result<ExitCode> {
 
 /// Takes them away.
 pub fn disable(asked: &Disable) -> Result<ExitCode> {
-    run(&asked.common, read::tree(&asked.common.root)?, &[])
+    disable_with(asked, &Tools)
+}
+
+fn disable_with(asked: &Disable, lister: &dyn Lister) -> Result<ExitCode> {
+    // The files as the next boot finds them: in an overlay those of the lower.
+    let (tree, unread) = crate::next::tree(&asked.common.root);
+    ensure!(unread.is_empty(), "{}", unread.join("; "));
+    run(&asked.common, tree, &[], false, lister)
 }
 
 /// The configuration files of that system, in their order.
@@ -99,8 +122,9 @@ fn refuse(why: &str) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn run(common: &Common, tree: Tree, given: &[Given]) -> Result<ExitCode> {
+fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn Lister) -> Result<ExitCode> {
     ensure!(!common.rebuild || tree.live, "--rebuild works on the running system: run dracut in {}", common.root);
+    let enable = !given.is_empty();
     let (kind, reason) = match (common.boot_loader, tree.detect()) {
         (Some(Kind::Grubby), _) if !tree.live => return refuse("grubby can't work on another tree: take bls"),
         (Some(kind), _) => (kind, "asked for".to_owned()),
@@ -111,25 +135,61 @@ fn run(common: &Common, tree: Tree, given: &[Given]) -> Result<ExitCode> {
         Ok(plan) => plan,
         Err(why) => return refuse(&why),
     };
-    let enable = !given.is_empty();
-    let lost = apply::lost(&common.root, &tree, &plan)?;
-    if let Some(path) = lost.first() {
-        return refuse(&format!(
-            "{path} lies in the overlay that runs now, where no boot loader looks: nothing was changed. Boot once with \
-             rd.overlay=0, or use overlayctl shell, and repeat it there"
-        ));
+    if !enable {
+        plan.edits.extend(own::silence(&tree));
+    }
+    if let Some(path) = apply::lost(&common.root, &tree, &plan)?.first() {
+        match enable {
+            true => return refuse(&lies_in_the_overlay(path)),
+            false if !common.dry_run => return below(common),
+            false => {
+                plan.notes.push(format!("{path} and others lie in the overlay that runs now: the lower is edited"))
+            }
+        }
     }
     if common.rebuild && apply::boot_is_lost()? {
         return refuse(
-            "--rebuild: /boot lies in the overlay that runs now: nothing was changed. Boot once with rd.overlay=0",
+            "--rebuild: /boot is in the overlay; the boot loader would not see the initramfs. Nothing was changed: boot \
+             once with rd.overlay=0, or use overlayctl shell",
         );
     }
     let (edit, note) = module(&tree, enable);
     plan.notes.extend(note);
     plan.edits.extend(kept(&common.root, &tree, edit, &mut plan.notes)?);
     initramfs::advise(&common.root, &tree, enable, common.rebuild, &mut plan);
-    let job = Job { common, tree, kind, reason, plan, enable };
+    let job = Job { common, tree, kind, reason, plan, given, lister };
+    if enable && !force && !checked::may(&job)? {
+        if common.dry_run && !common.json {
+            print!("{}", told::text(&job));
+        }
+        return Ok(ExitCode::FAILURE);
+    }
     finish(&job)
+}
+
+fn lies_in_the_overlay(path: &str) -> String {
+    format!(
+        "{path} is in the overlay; the boot loader would not see it. Nothing was changed: boot once with rd.overlay=0, or \
+         run overlayctl enable in overlayctl shell"
+    )
+}
+
+/// `disable` once more, in the lower, which is writable meanwhile.
+fn below(common: &Common) -> Result<ExitCode> {
+    let mut command = vec!["/proc/self/exe".to_owned(), "disable".to_owned()];
+    if let Some(kind) = common.boot_loader {
+        command.push(format!("--boot-loader={}", kind.word()));
+    }
+    command.extend(common.rebuild.then(|| "--rebuild".to_owned()));
+    command.extend(common.json.then(|| "--json".to_owned()));
+    eprintln!("overlayctl: the root is an overlay; working on its lower");
+    let code = lower::run(&lower::Args { command })?;
+    if code == ExitCode::from(lower::FAILED) {
+        return refuse(
+            "the lower can't be changed. Nothing was changed: boot once with rd.overlay=0 and repeat it there",
+        );
+    }
+    Ok(code)
 }
 
 /// dracut's drop-in does not matter for the next boot: where it can't be kept, that is said.
@@ -139,7 +199,7 @@ fn kept(root: &str, tree: &Tree, edit: Option<Edit>, notes: &mut Vec<String>) ->
     match apply::lost(root, tree, &alone)?.first() {
         None => Ok(Some(edit)),
         Some(path) => {
-            notes.push(format!("{path} stays as it is: it lies in the overlay that runs now"));
+            notes.push(format!("{path} stays as it is: it is in the overlay"));
             Ok(None)
         }
     }
@@ -147,7 +207,7 @@ fn kept(root: &str, tree: &Tree, edit: Option<Edit>, notes: &mut Vec<String>) ->
 
 fn finish(job: &Job<'_>) -> Result<ExitCode> {
     if !job.common.json {
-        print!("{}", text(job));
+        print!("{}", told::text(job));
     }
     if !job.common.dry_run {
         if !job.plan.is_done() {
@@ -157,63 +217,12 @@ fn finish(job: &Job<'_>) -> Result<ExitCode> {
             initramfs::rebuild(&job.common.root)?;
         }
     }
-    if job.common.json {
-        println!("{}", serde_json::to_string_pretty(&value(job))?);
-    } else if job.common.dry_run {
-        println!("nothing was changed (--dry-run)");
-    } else if !job.plan.is_done() {
-        let word = if job.enable { "enabled" } else { "disabled" };
-        let when = if job.plan.todo.is_empty() { "from the next boot on" } else { "once the rest is done, see above" };
-        println!("{word} {when}");
+    let end = checked::after(job);
+    match job.common.json {
+        true => println!("{}", serde_json::to_string_pretty(&told::value(job, &end))?),
+        false => end.print(),
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn text(job: &Job<'_>) -> String {
-    let mut out = format!("boot loader: {} ({})\n", job.kind.word(), job.reason);
-    for edit in &job.plan.edits {
-        out.push_str(&diff(&edit.path, edit.before.as_deref(), edit.after.as_deref()));
-    }
-    for command in &job.plan.commands {
-        out.push_str(&format!("run: {}\n", shell(command)));
-    }
-    if job.plan.is_done() {
-        out.push_str("nothing to change\n");
-    }
-    job.plan.notes.iter().for_each(|note| out.push_str(&format!("note: {note}\n")));
-    job.plan.todo.iter().for_each(|todo| out.push_str(&format!("to do: {todo}\n")));
-    out
-}
-
-/// A command as one would type it.
-fn shell(words: &[String]) -> String {
-    let plain = |word: &String| word.chars().all(|c| c.is_ascii_alphanumeric() || "_./:=,@+-%".contains(c));
-    let quoted = |word: &String| if plain(word) { word.clone() } else { format!("'{word}'") };
-    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
-}
-
-fn value(job: &Job<'_>) -> serde_json::Value {
-    let edits = job.plan.edits.iter().map(|edit| {
-        json!({
-            "path": format!("/{}", edit.path),
-            "what": match (&edit.before, &edit.after) {
-                (None, _) => "made",
-                (_, None) => "removed",
-                _ => "changed",
-            },
-            "diff": diff(&edit.path, edit.before.as_deref(), edit.after.as_deref()),
-        })
-    });
-    json!({
-        "boot_loader": job.kind.word(),
-        "reason": job.reason,
-        "arguments": job.plan.want,
-        "done": !job.common.dry_run,
-        "edits": edits.collect::<Vec<_>>(),
-        "commands": job.plan.commands,
-        "notes": job.plan.notes,
-        "todo": job.plan.todo,
-    })
+    Ok(end.code)
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! On trees in temporary directories, as image builders have them.
+use super::told::shell;
 use super::*;
+use crate::next::loaders::{COPIES, Files, LOADERS, Texts, UBUNTUS, image, look, made as made_of};
+use crate::next::tests::initramfs;
 use overlayroot_core::loader::grub::DROP_IN;
 use overlayroot_core::loader::{CMDLINE_TXT, MODULE};
+use overlayroot_core::next::Verdict;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -42,7 +46,7 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 fn on(dir: &Path, words: &[&str]) -> ExitCode {
     let arguments = words.iter().map(|word| (*word).to_owned()).collect();
-    enable(&Enable { arguments, common: common(dir, false) }).unwrap()
+    enable(&Enable { arguments, force: false, common: common(dir, false) }).unwrap()
 }
 
 fn off(dir: &Path) -> ExitCode {
@@ -84,7 +88,7 @@ fn what_is_refused_changes_nothing() {
     for words in [&["rd.overlay=0"][..], &["quiet"], &["rd.overlay=vdb"]] {
         assert_eq!(on(dir.path(), words), ExitCode::FAILURE);
     }
-    let dry = Enable { arguments: Vec::new(), common: common(dir.path(), true) };
+    let dry = Enable { arguments: Vec::new(), force: false, common: common(dir.path(), true) };
     assert_eq!(enable(&dry).unwrap(), ExitCode::SUCCESS);
     assert_eq!(files(dir.path()), before);
     assert_eq!(on(made(&[]).path(), &[]), ExitCode::FAILURE);
@@ -99,7 +103,7 @@ fn a_write_that_fails_puts_the_others_back() {
     // the new file of the last edit can't be made: a directory has its name
     fs::create_dir_all(dir.path().join("etc/dracut.conf.d/50-overlayroot-rs.conf.new")).unwrap();
     let before = files(dir.path());
-    let asked = Enable { arguments: Vec::new(), common: common(dir.path(), false) };
+    let asked = Enable { arguments: Vec::new(), force: false, common: common(dir.path(), false) };
     let error = format!("{:#}", enable(&asked).unwrap_err());
     assert!(error.starts_with("nothing was changed: every file is as it was"), "{error}");
     assert_eq!(files(dir.path()), before);
@@ -127,4 +131,97 @@ fn the_words_are_the_shell_s() {
     assert_eq!(shell(&words), "grubby '--args=a b'");
     assert_eq!(kind("grub.d").unwrap(), Kind::GrubD);
     assert!(kind("lilo").unwrap_err().starts_with("one of grubby, bls"));
+}
+
+fn off_of(dir: &Path, kind: Kind) -> ExitCode {
+    let common = Common { boot_loader: Some(kind), ..common(dir, false) };
+    disable_with(&Disable { common }, &Texts).unwrap()
+}
+
+/// What `disable` leaves is the plain root, or it says that it is not and who asks. What it says is what the planner
+/// says of the line that is there afterwards.
+#[test]
+fn disable_leaves_the_plain_root_or_says_that_it_is_not_so() {
+    for loader in LOADERS.iter().filter(|loader| loader.kind != Kind::Grubby && loader.name != "unified images") {
+        let cases = WAYS_LEFT
+            .iter()
+            .flat_map(|way| COPIES.iter().flat_map(move |copy| UBUNTUS.map(|ubuntu| (*way, *copy, ubuntu))));
+        for (way, copy, ubuntu) in cases {
+            let words: Vec<&str> = Some(way).filter(|way| !way.is_empty()).into_iter().collect();
+            let left: Vec<&str> = words.iter().copied().filter(|word| !word.starts_with("rd.overlay")).collect();
+            let said = Files { conf: copy, copy, ubuntu };
+            let dir = made_of(loader, &words, said);
+            let case = format!("{}: {way}, {copy:?}, {ubuntu:?}", loader.name);
+            let mut code = off_of(dir.path(), loader.kind);
+            if loader.kind == Kind::GrubD {
+                // no program of that tree is run: what update-grub then writes
+                let cfg = (loader.files)(&left).into_iter().find(|(path, _)| path.ends_with("grub.cfg")).unwrap().1;
+                fs::write(dir.path().join("boot/grub/grub.cfg"), cfg.replace(" rd.overlay=dir:/wrong", "")).unwrap();
+                code = off_of(dir.path(), loader.kind);
+            }
+            let boot = look(dir.path(), loader);
+            let truth = initramfs("x", &left, said).asks_for_overlay();
+            assert_eq!(boot.verdict() == Verdict::Enabled, truth, "{case}: {}", boot.says());
+            assert_eq!(code == ExitCode::SUCCESS, !truth, "{case}: {}", boot.says());
+            assert!(!truth || !boot.asked().is_empty(), "{case}");
+            if copy.contains("tmpfs") {
+                assert!(boot.asked().iter().any(|asker| asker.source == "/etc/overlayroot-rs.conf:1"), "{case}");
+                // our own file is silent now: with an initramfs made anew nothing of ours is left
+                let conf = fs::read_to_string(dir.path().join("etc/overlayroot-rs.conf")).unwrap();
+                assert_eq!(conf, "#rd.overlay=tmpfs\n");
+                for path in ["boot/initrd.img-6.1", "boot/firmware/initrd.img-6.1"] {
+                    if dir.path().join(path).exists() {
+                        fs::write(dir.path().join(path), image(&conf)).unwrap();
+                    }
+                }
+                let boot = look(dir.path(), loader);
+                let truth = initramfs("x", &left, Files { copy: "", ..said }).asks_for_overlay();
+                assert_eq!(boot.verdict() == Verdict::Enabled, truth, "{case}: {}", boot.says());
+                assert_eq!(off_of(dir.path(), loader.kind) == ExitCode::SUCCESS, !truth, "{case}");
+            }
+        }
+    }
+}
+
+/// One of each kind; each is written to a disk.
+const WAYS_LEFT: [&str; 7] = [
+    "",
+    "rd.overlay",
+    "rd.overlay=\"LABEL=my disk\"",
+    "rd.overlay=0",
+    "overlayroot=tmpfs",
+    "overlayroot=disabled",
+    "rd.live.overlay.overlayfs",
+];
+
+#[test]
+fn enable_is_judged_by_the_image_each_time() {
+    let loader = LOADERS.iter().find(|loader| loader.kind == Kind::Bls).unwrap();
+    for image in ["none\n", "garbage\n"] {
+        let dir = made_of(loader, &[], Files { conf: "", copy: "", ubuntu: "" });
+        fs::write(dir.path().join("boot/initrd.img-6.1"), image).unwrap();
+        for _ in 0..2 {
+            let asked = Enable { arguments: Vec::new(), force: false, common: common(dir.path(), false) };
+            enable_with(&asked, &Texts).unwrap();
+            let (job, given) = (read::tree(dir.path().to_str().unwrap()).unwrap(), [ask::DEFAULT.to_owned()]);
+            let given = ask::parse(&given, &[]).unwrap();
+            let plan = plan(&job, Kind::Bls, &given).unwrap();
+            let common = common(dir.path(), false);
+            let (reason, lister) = (String::new(), &Texts);
+            let end = checked::after(&Job {
+                common: &common,
+                tree: job,
+                kind: Kind::Bls,
+                reason,
+                plan,
+                given: &given,
+                lister,
+            });
+            assert!(
+                end.says().starts_with("NOT enabled") || end.says().starts_with("set, but NOT KNOWN"),
+                "{}",
+                end.says()
+            );
+        }
+    }
 }

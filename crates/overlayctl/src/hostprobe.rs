@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What only the host can tell `overlayctl doctor`: RAM, images of the initramfs, others that are installed.
 
-use crate::enable;
 use crate::kept;
+use crate::next::initrd::{Lister, Tools};
+use crate::next::{Next, of_release};
 use crate::pull::asked::lacking;
+use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::Config;
 use overlayroot_core::doctor::{Host, KernelImage, MODULES, STORES, Selinux};
 use overlayroot_core::doctor_image::is_module;
@@ -12,21 +14,21 @@ use overlayroot_core::facts::{Facts, PlaceKind};
 use overlayroot_core::filesystem::FileSystem;
 use overlayroot_core::fstab;
 use overlayroot_core::git;
-use overlayroot_core::loader::{MODULE, line, state};
+use overlayroot_core::loader::line;
 use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::next::Module;
 use overlayroot_core::paths;
 use overlayroot_linux::files::{SMALL, read_linked, text};
 use overlayroot_linux::filesystem;
 use overlayroot_linux::selinux::denied_domains;
 use overlayroot_linux::servicing::labelled;
 use overlayroot_linux::stale::{Stored, stored};
-use overlayroot_linux::{mounts, place, stores};
+use overlayroot_linux::{mounts, place, sources, stores};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Error;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Others, by a file that only they have.
@@ -37,7 +39,8 @@ const OTHERS: [(&str, &str); 3] = [
 ];
 
 /// Looks. An image is listed by lsinitrd, which takes a second or more.
-pub fn look(config: &Config, facts: &Facts) -> Host {
+pub fn look(next: &Next) -> Host {
+    let (config, facts) = (&next.boot.config, &next.facts);
     let boot_in_overlay = boot_in_overlay();
     // The boot loader sees the lower's /boot, whatever the upper has there.
     let base = if boot_in_overlay { paths::LOWER } else { "" };
@@ -45,12 +48,18 @@ pub fn look(config: &Config, facts: &Facts) -> Host {
     Host {
         ram: meminfo("MemTotal:"),
         swap: meminfo("SwapTotal:"),
-        kernels: kernels(base),
+        kernels: kernels(base, next),
         others: others.map(|(path, who)| format!("{who} is installed ({path})")).collect(),
         upper: upper(config, facts),
         boot_in_overlay,
         lacking: git::asked(config).ok().flatten().map(|asked| lacking(&asked)).unwrap_or_default(),
-        loader: Some(loader(boot_in_overlay)),
+        loader: Some(loader(next)),
+        not_known: next.boot.not_known(),
+        lacking_module: match &next.boot.image.module {
+            Module::Missing(why) => Some(why.clone()),
+            Module::There | Module::NotKnown(_) => None,
+        },
+        next_image: next.boot.image.path.clone(),
         is_root: fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0),
         stores: stores(),
         marked: marked(),
@@ -66,20 +75,10 @@ fn sources(facts: &Facts) -> BTreeMap<String, FileSystem> {
     entries.into_iter().filter_map(|entry| Some((entry.what.clone(), filesystem::named(&entry.what)?))).collect()
 }
 
-/// What the boot loader's files say. Where they lie in the overlay, those of the lower count.
-fn loader(boot_in_overlay: bool) -> Loader {
-    let read = |root: &str| {
-        let tree = enable::read::tree(root).map_err(|error| format!("{error:#}"))?;
-        let (kind, _) = tree.detect()?;
-        Ok::<_, String>((state::state(&tree, kind), tree.files.contains_key(MODULE)))
-    };
-    let found = match boot_in_overlay {
-        true => read(paths::LOWER).or_else(|_| read("/")),
-        false => read("/"),
-    };
-    let module = found.as_ref().is_ok_and(|(_, module)| *module);
+/// What the boot loader's files say, and whether dracut's drop-in is there.
+fn loader(next: &Next) -> Loader {
     let cmdline = fs::read("/proc/cmdline").unwrap_or_default();
-    Loader { state: found.map(|(state, _)| state), running: line::ours(cmdline.trim_ascii_end()), module }
+    Loader { state: next.state.clone(), running: line::ours(cmdline.trim_ascii_end()), module: next.drop_in }
 }
 
 /// Storage of containers that is there, and whether it, or what it lies in, is a file system of its own.
@@ -161,18 +160,42 @@ fn upper(
     }
 }
 
-/// The running kernel, and the one whose image is the newest.
-fn kernels(base: &str) -> Vec<KernelImage> {
+/// That of the image which the next boot loads, the running one, and the one whose image is the newest.
+fn kernels(base: &str, next: &Next) -> Vec<KernelImage> {
     let running = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
     let entries = fs::read_dir("/lib/modules").into_iter().flatten().flatten();
-    let releases = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let releases: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let made = |release: &String| image(base, release).and_then(|path| modified(&path));
-    let newest = releases.filter(|release| made(release).is_some()).max_by_key(made);
+    let newest = releases.iter().filter(|release| made(release).is_some()).max_by_key(|release| made(release));
     let mut found = vec![kernel(base, &running, true)];
-    if let Some(newest) = newest.filter(|newest| *newest != running) {
-        found.push(kernel(base, &newest, false));
+    if let Some(newest) = newest.filter(|newest| **newest != running) {
+        found.push(kernel(base, newest, false));
+    }
+    if let Some(path) = &next.boot.image.path {
+        match found.iter_mut().find(|kernel| kernel.image.as_ref() == Some(path)) {
+            Some(kernel) => kernel.newer = others(next, path),
+            None => {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                let of = releases.iter().find(|release| name.contains(release.as_str())).unwrap_or(&running);
+                let files = files(path);
+                let image = Some(path.clone());
+                let newer = others(next, path);
+                found.insert(0, KernelImage { files, newer, image, ..kernel(base, of, *of == running) });
+            }
+        }
     }
     found
+}
+
+/// Configuration files of which the image has another copy; where that can't be told, those that are newer.
+fn others(next: &Next, image: &str) -> Vec<String> {
+    let Some(own) = &next.boot.image.own else { return newer(modified(image)) };
+    let host = sources::conf();
+    let is_in =
+        |file: &Source, all: &[Source]| all.iter().any(|other| other.name == file.name && other.text == file.text);
+    let changed = host.iter().filter(|file| !is_in(file, &own.conf));
+    let gone = own.conf.iter().filter(|file| host.iter().all(|other| other.name != file.name));
+    changed.chain(gone).map(|file| file.name.clone()).collect()
 }
 
 fn kernel(base: &str, release: &str, running: bool) -> KernelImage {
@@ -199,17 +222,7 @@ fn kernel(base: &str, release: &str, running: bool) -> KernelImage {
 
 /// The initramfs of a kernel, where dracut, kernel-install and the distributions put it.
 fn image(base: &str, release: &str) -> Option<String> {
-    let machine = text("/etc/machine-id");
-    let machine = machine.trim();
-    let mut places = vec![
-        format!("/boot/initramfs-{release}.img"),
-        format!("/boot/initrd.img-{release}"),
-        format!("/boot/initrd-{release}"),
-        format!("/usr/lib/modules/{release}/initrd"),
-    ];
-    if !machine.is_empty() {
-        places.extend(["/efi", "/boot", "/boot/efi"].map(|at| format!("{at}/{machine}/{release}/initrd")));
-    }
+    let places = of_release(release, text("/etc/machine-id").trim());
     places.into_iter().map(|place| format!("{base}{place}")).find(|place| Path::new(place).is_file())
 }
 
@@ -219,14 +232,8 @@ fn modified(path: &str) -> Option<SystemTime> {
 
 /// Names of the files in an image, without directories.
 fn files(path: &str) -> Result<Vec<String>, String> {
-    let output = Command::new("lsinitrd").arg(path).output().map_err(|error| format!("lsinitrd: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let names = text.lines().filter_map(|line| line.split(" -> ").next()?.rsplit([' ', '/']).next());
-    let names: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    match output.status.success() && names.len() > 20 {
-        true => Ok(names),
-        false => Err(format!("lsinitrd: {}", String::from_utf8_lossy(&output.stderr).trim())),
-    }
+    let name = |path: &String| path.rsplit('/').next().unwrap_or(path).to_owned();
+    Tools.list(path).map(|all| all.iter().map(name).collect())
 }
 
 /// Configuration files that the image has an older copy of, or none.

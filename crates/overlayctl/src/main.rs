@@ -22,6 +22,7 @@ mod imagelayers;
 mod imagemenu;
 mod imagesource;
 mod imagetool;
+mod is_enabled;
 mod keep;
 mod kept;
 mod keys;
@@ -31,6 +32,7 @@ mod loopfile;
 mod manual;
 mod migrate;
 mod motd;
+mod next;
 mod pager;
 mod plan;
 mod pull;
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Doctor { cmdline, json } => doctor::run(cmdline, json),
         Command::Enable(asked) => enable::enable(&asked),
         Command::Disable(asked) => enable::disable(&asked),
+        Command::IsEnabled(asked) => is_enabled::run(&asked),
         Command::Migrate(asked) => migrate::run(&asked),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
         Command::Keep(asked) => keep::run(&asked),

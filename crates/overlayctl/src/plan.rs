@@ -1,34 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl plan`: what the next boot would do, decided by the initramfs's own code.
 
+use crate::next::{self, Next, Query};
 use anyhow::Result;
-use overlayroot_core::cmdline::{Source, lex};
+use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::issue::shown;
-use overlayroot_core::plan::{Decision, Plan, decide};
-use overlayroot_linux::{probe, sources};
+use overlayroot_core::next::{Module, NextBoot, Verdict};
+use overlayroot_core::plan::{Decision, Plan};
+use overlayroot_linux::sources;
 use serde_json::{Value, json};
-use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
-/// Plans for `cmdline`, or for this boot's.
+/// Plans for `cmdline`, or for the next boot's.
 pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
-    let inputs = inputs(cmdline.as_deref());
-    let config = Config::read(&inputs);
-    if !std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0) {
-        eprintln!("overlayctl: not root, so devices can't be read: the plan may say that one is missing");
+    let next = next::find(&Query { cmdline: cmdline.as_deref(), ..Query::HERE });
+    if !next::is_root() {
+        eprintln!("overlayctl: not root: devices and images can't be read, and the plan may say that one is missing");
     }
-    let facts = probe::host(&config, &lex(&inputs.cmdline))?;
-    let decision = decide(&config, &facts);
+    let decision = next.decision()?;
     match as_json {
-        true => println!("{}", serde_json::to_string_pretty(&as_value(&config, &decision))?),
-        false => show(&config, &decision),
+        true => println!("{}", serde_json::to_string_pretty(&as_value(&next.boot, decision))?),
+        false => show(&next, decision),
     }
-    Ok(match decision {
-        Decision::Instead(..) => ExitCode::FAILURE,
-        _ if !config.issues.is_empty() => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
+    Ok(match as_asked(&next.boot, decision, cmdline.is_some()) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     })
+}
+
+/// Whether that boot does what is asked for, as far as is known; of a command line that was given, by the plan.
+pub fn as_asked(boot: &NextBoot, decision: &Decision, given: bool) -> bool {
+    let idle = matches!(boot.image.module, Module::Missing(_)) && boot.config.asks_for_overlay();
+    let known = given || boot.verdict() != Verdict::Unknown;
+    known && !idle && boot.config.issues.is_empty() && !matches!(decision, Decision::Instead(..))
 }
 
 /// What this host says, with `cmdline` in place of its own.
@@ -41,7 +46,12 @@ pub fn inputs(cmdline: Option<&str>) -> Inputs {
     inputs
 }
 
-fn show(config: &Config, decision: &Decision) {
+fn show(next: &Next, decision: &Decision) {
+    let config = &next.boot.config;
+    println!("next boot: {}", next.boot.says());
+    if next.boot.line.is_err() {
+        println!("           what follows holds if it has this boot's command line");
+    }
     println!("asked for: {}  [{}]", shown(&config.upper.value.to_string()), config.upper.origin);
     println!("fallback:  {}  [{}]", config.fallback.value.word(), config.fallback.origin);
     for issue in &config.issues {
@@ -53,7 +63,8 @@ fn show(config: &Config, decision: &Decision) {
     }
 }
 
-fn as_value(config: &Config, decision: &Decision) -> Value {
+fn as_value(boot: &NextBoot, decision: &Decision) -> Value {
+    let config: &Config = &boot.config;
     let (word, refusal, plan) = match decision {
         Decision::Off => ("off", Value::Null, None),
         Decision::NotYet => ("not-yet", Value::Null, None),
@@ -63,6 +74,7 @@ fn as_value(config: &Config, decision: &Decision) -> Value {
         }
     };
     json!({
+        "next_boot": boot.told(),
         "decision": word,
         "refusal": refusal,
         "requested": overlayroot_core::record::Requested::of(config),

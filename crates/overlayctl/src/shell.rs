@@ -27,7 +27,7 @@ use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
 /// Refused, or failed: as chroot(1) and env(1) have it, for the rest belongs to the command.
-const FAILED: u8 = 125;
+pub const FAILED: u8 = 125;
 /// Tells this program which of the four it is, and the number of the process that started it.
 const STAGE: &str = "OVERLAYCTL_SHELL_STAGE";
 

@@ -5,6 +5,7 @@ use crate::bar::cells;
 use crate::fill::{alone, named};
 use crate::kept;
 use crate::live::{self, Fill, Level, Live};
+use crate::next::{self, Query};
 use crate::pull;
 use crate::resize;
 use crate::shell;
@@ -15,6 +16,7 @@ use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::issue::shown;
 use overlayroot_core::levels::{Resource, Space};
+use overlayroot_core::next::Told;
 use overlayroot_core::paths;
 use overlayroot_core::pulled::{self, Pulled};
 use overlayroot_core::record::Record;
@@ -34,6 +36,7 @@ struct Status<'a> {
     pull: Option<&'a Pulled>,
     resized: Option<Resized>,
     serviced: Option<&'a Serviced>,
+    next_boot: Told,
 }
 
 /// Whether this boot's command line or the host's configuration files ask for an overlay.
@@ -58,6 +61,7 @@ pub fn run(json: bool) -> Result<ExitCode> {
     }
     let serviced = shell::state();
     problems.extend(serviced.as_ref().map(|state| (Level::Warning, of_shell(state, shell::is_open()))));
+    let next = next::find(&Query { lightly: true, ..Query::HERE }).boot;
     let level = problems.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);
     if json {
         let status = Status {
@@ -68,11 +72,13 @@ pub fn run(json: bool) -> Result<ExitCode> {
             pull: pulled.as_ref(),
             resized: resize::resized(),
             serviced: serviced.as_ref(),
+            next_boot: next.told(),
         };
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else {
         let pull = pull::row(record.as_ref(), pulled.as_ref(), live.root_fstype == "overlay");
-        show(record.as_ref(), &live, pull.as_deref(), &problems, level);
+        let shown = Shown { live: &live, pull: pull.as_deref(), next: &next.says() };
+        show(record.as_ref(), &shown, &problems, level);
     }
     Ok(ExitCode::from(level as u8))
 }
@@ -97,7 +103,15 @@ fn style(level: Level) -> Style {
     color.on_default().bold()
 }
 
-fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(Level, String)], level: Level) {
+/// What is shown besides the record.
+struct Shown<'a> {
+    live: &'a Live,
+    pull: Option<&'a str>,
+    next: &'a str,
+}
+
+fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, String)], level: Level) {
+    let Shown { live, pull, next } = shown_of;
     let (style, plain) = (style(level), Style::new());
     let word = record.map_or("no record", |record| record.outcome.word());
     println!("{style}● overlay root: {word}{plain:#}{style:#}");
@@ -143,9 +157,10 @@ fn show(record: Option<&Record>, live: &Live, pull: Option<&str>, problems: &[(L
     if let Some(pull) = pull {
         row("pull", pull);
     }
+    row("next boot", next);
     let store = record.and_then(|record| record.effective.store.as_ref());
     if let Some(marker) = store.and_then(|store| kept::pending(store).ok().flatten()) {
-        row("next boot", &uppers::words(marker.as_ref()));
+        row("", &uppers::words(marker.as_ref()));
     }
     if let Some(record) = record {
         let count = record.steps.len();

@@ -15,12 +15,20 @@ pub struct Source {
     pub name: String,
     /// Its raw bytes; the kernel passes on whatever the boot loader gave, not only UTF-8.
     pub text: Vec<u8>,
+    /// It is the kernel's own command line, of this boot or of one to come; Ubuntu's argument counts only there.
+    pub kernels: bool,
 }
 
 impl Source {
     /// A source from anything that is bytes.
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        let name = name.into();
+        Self { kernels: name == "/proc/cmdline", name, text: text.into() }
+    }
+
+    /// The command line that a boot loader will hand to a kernel, named by the file it stands in.
+    pub fn handed(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
+        Self { kernels: true, ..Self::new(name, text) }
     }
 }
 

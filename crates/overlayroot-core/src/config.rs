@@ -235,7 +235,7 @@ impl Config {
     /// Gives back which issue leads to RAM in place of a device.
     fn take_ubuntu(&mut self, inputs: &Inputs) -> Option<(usize, &'static str)> {
         let files = inputs.ubuntu.iter().filter_map(|file| Some((ubuntu_file(file)?, &file.name)));
-        let proc_cmdline = inputs.cmdline.iter().filter(|source| source.name == "/proc/cmdline");
+        let proc_cmdline = inputs.cmdline.iter().filter(|source| source.kernels);
         let args = proc_cmdline.filter_map(|source| Some((ubuntu::last_value(source)?, &source.name)));
         // Empty is as the package ships its file: nobody has said anything.
         let (value, source) = files.chain(args).last().filter(|(value, _)| !value.is_empty())?;

@@ -9,6 +9,7 @@ use crate::filesystem::FileSystem;
 use crate::fstab;
 use crate::grammar;
 use crate::plan::Decision;
+use crate::record::RootKind;
 use crate::stale;
 use crate::upper::Upper;
 use crate::url;
@@ -59,6 +60,12 @@ pub struct Host {
     pub boot_in_overlay: bool,
     /// What a pull needs and the root lacks: programs, and the file of allowed signers.
     pub lacking: Vec<String>,
+    /// What is not known of the next boot, each with the reason.
+    pub not_known: Vec<String>,
+    /// Why the next boot loads no initramfs with the module, where that is known.
+    pub lacking_module: Option<String>,
+    /// The initramfs that the next boot loads, where that is known.
+    pub next_image: Option<String>,
     /// The boot loader.
     pub loader: Option<crate::doctor_loader::Loader>,
     /// Whether devices can be read.
@@ -125,12 +132,28 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         found.push(finding("root", Grade::Warning, "not root: devices and images can't be read", todo));
     }
     crate::doctor_settings::configuration(inputs, config, &mut found);
-    plan(config, decision, &mut found);
+    not_known(host, &mut found);
+    plan(config, decision, host.not_known.is_empty(), &mut found);
     let asked = !matches!(config.upper.value, Upper::Off);
     if asked {
+        if let (Some(why), None) = (&host.lacking_module, &host.next_image) {
+            let text = format!("{why}: nothing will happen at the boot");
+            found.push(finding(
+                "initramfs",
+                Grade::Problem,
+                text,
+                "have the boot loader load the one that dracut made",
+            ));
+        }
         for kernel in &host.kernels {
+            let before = found.len();
             crate::doctor_image::examine(config, facts, kernel, &mut found);
             crate::doctor_populate::image(config, kernel, &mut found);
+            // What another kernel's image lacks does not stop the next boot.
+            let other = host.next_image.is_some() && kernel.image != host.next_image;
+            for finding in found.iter_mut().skip(before).filter(|of| other && of.grade == Grade::Problem) {
+                finding.grade = Grade::Warning;
+            }
         }
         crate::doctor_populate::way(inputs, config, facts, &mut found);
         crate::doctor_room::memory(config, host, &mut found);
@@ -163,14 +186,28 @@ pub(crate) fn finding(check: &'static str, grade: Grade, text: impl Into<String>
     Finding { check, grade, text: url::told_in(&text.into()), todo: url::told_in(&todo.into()) }
 }
 
-fn plan(config: &Config, decision: &Decision, found: &mut Vec<Finding>) {
+/// Nothing is well where it is not known.
+fn not_known(host: &Host, found: &mut Vec<Finding>) {
+    for text in &host.not_known {
+        let todo = match text.contains("command line") {
+            true => "judge one by hand: overlayctl doctor --cmdline \"$(cat /proc/cmdline)\"",
+            false => "look by hand: lsinitrd shows what is in an image",
+        };
+        found.push(finding("next-boot", Grade::Warning, format!("not known: {text}"), todo));
+    }
+}
+
+fn plan(config: &Config, decision: &Decision, known: bool, found: &mut Vec<Finding>) {
     match decision {
         Decision::Off => found.push(finding("plan", Grade::Note, "no overlay is asked for", "")),
         Decision::NotYet => found.push(finding("plan", Grade::Warning, "the root's file system was not found", "")),
         Decision::Do(plan) => {
             let (steps, effective) = (plan.steps.len(), &plan.effective);
             let text = format!("{steps} steps to: {effective}; {}", effective.changes());
-            found.push(finding("plan", Grade::Ok, text, ""));
+            found.push(match known {
+                true => finding("plan", Grade::Ok, text, ""),
+                false => finding("plan", Grade::Note, format!("if the next boot is as this one: {text}"), ""),
+            });
             let notes = plan.notes.iter();
             found.extend(notes.map(|note| finding("plan", Grade::Note, note.clone(), "")));
             let without = plan.without.iter();
@@ -180,7 +217,8 @@ fn plan(config: &Config, decision: &Decision, found: &mut Vec<Finding>) {
         }
         Decision::Instead(refusal, plan) => {
             let (code, effective) = (refusal.code, &plan.effective);
-            let text = format!("{} ({code}); instead: {effective}; {}", refusal.text, effective.changes());
+            let end = if effective.root == RootKind::None { "the boot ends in the emergency shell: " } else { "" };
+            let text = format!("{end}{} ({code}); instead: {effective}; {}", refusal.text, effective.changes());
             found.push(finding("plan", Grade::Problem, text, advice(config, refusal.code)));
         }
     }

@@ -2,7 +2,7 @@
 //! Whether the boot loader is in step with what is asked for: the next boot's arguments against this boot's, one
 //! kernel's against another's, and what is configured against what was made of it.
 
-use crate::cmdline::lex;
+use crate::cmdline::{Source, lex};
 use crate::config::{Config, Inputs, Origin};
 use crate::doctor::{Finding, Grade, finding};
 use crate::loader::Kind;
@@ -27,7 +27,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, loader: &Loader, found: 
     // The files of the configuration are heard at every boot, whatever the boot loader says.
     let files = Config::read(&Inputs { conf: inputs.conf.clone(), ubuntu: inputs.ubuntu.clone(), cmdline: Vec::new() });
     let in_files = !matches!(files.upper.value, Upper::Off) && files.upper.origin != Origin::Default;
-    if from_elsewhere(inputs) {
+    if far_root(&inputs.cmdline).is_some() {
         let text = "the root comes over the network, or is an image: its boot loader's files are not on this system";
         return found.push(finding(CHECK, Grade::Note, text, ""));
     }
@@ -38,7 +38,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, loader: &Loader, found: 
             return found.push(finding(CHECK, Grade::Note, text, ""));
         }
         Err(why) if asked(config) && !in_files => {
-            let text = "no boot loader that is known: what the next boot's arguments are is not known";
+            let text = "unsupported boot loader; cannot check the next boot";
             let todo = if why.is_empty() { "" } else { "see overlayctl enable --dry-run" };
             return found.push(finding(CHECK, Grade::Note, text, todo));
         }
@@ -55,12 +55,14 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, loader: &Loader, found: 
     }
 }
 
-/// A root that was given by a server, or an image: what lies in its /boot is what it was made from.
-fn from_elsewhere(inputs: &Inputs) -> bool {
+/// A root that was given by a server, or an image: what lies in its /boot is what it was made from. The argument that
+/// says so.
+pub fn far_root(cmdline: &[Source]) -> Option<String> {
     const FAR: [&[u8]; 6] = [b"live:", b"nfs", b"nbd", b"iscsi", b"dhcp", b"/dev/nfs"];
-    let args = lex(&inputs.cmdline);
-    let root = args.iter().rfind(|arg| arg.key == b"root").and_then(|arg| arg.value.as_deref());
-    root.is_some_and(|root| FAR.iter().any(|far| root.starts_with(far)))
+    let args = lex(cmdline);
+    let root = args.iter().rfind(|arg| arg.key == b"root")?;
+    let far = root.value.as_deref().is_some_and(|root| FAR.iter().any(|far| root.starts_with(far)));
+    far.then(|| crate::url::told_in(&root.text()))
 }
 
 fn asked(config: &Config) -> bool {
@@ -74,7 +76,7 @@ fn entries(count: usize) -> String {
 /// The entry that boots if nobody chooses, or else the last, which by its name is the newest.
 fn chosen(state: &State) -> Entry {
     let at = state.default.unwrap_or(state.entries.len().saturating_sub(1));
-    state.entries.get(at).cloned().unwrap_or(Entry { name: String::new(), args: Vec::new() })
+    state.entries.get(at).cloned().unwrap_or_default()
 }
 
 fn words(args: &[String]) -> String {

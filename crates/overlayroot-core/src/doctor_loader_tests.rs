@@ -4,7 +4,8 @@ use super::*;
 use crate::cmdline::Source;
 
 fn entry(name: &str, args: &[&str]) -> Entry {
-    Entry { name: name.to_owned(), args: args.iter().map(|arg| (*arg).to_owned()).collect() }
+    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    Entry { name: name.to_owned(), args, ..Entry::default() }
 }
 
 fn strings(args: &[&str]) -> Vec<String> {
@@ -12,7 +13,7 @@ fn strings(args: &[&str]) -> Vec<String> {
 }
 
 fn state(kind: Kind, entries: Vec<Entry>) -> State {
-    State { kind, entries, default: Some(0), source: None }
+    State { kind, entries, default: Some(0), unsure: String::new(), source: None }
 }
 
 fn told(state: Result<State, String>, running: &[&str], conf: &str) -> Vec<Finding> {

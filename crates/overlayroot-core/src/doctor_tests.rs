@@ -286,3 +286,36 @@ fn what_an_image_s_cache_needs() {
     assert!(text(&live.replace("rd.overlay ", "rd.overlay=LABEL=c "), &all).contains("the upper's own device"));
     assert_eq!(cache("rd.overlay", &all), []);
 }
+
+#[test]
+fn nothing_is_well_where_the_next_boot_is_not_known() {
+    let blind = |text: &str| Host { not_known: vec![text.to_owned()], ..host() };
+    for (text, todo) in [("the command line: x", "--cmdline"), ("whether the initramfs y", "lsinitrd")] {
+        for cmdline in ["rd.overlay", "quiet"] {
+            let found = doctor(cmdline, "", &facts(), &blind(text));
+            assert_eq!(one(&found, Grade::Warning), format!("next-boot: not known: {text}"));
+            assert!(
+                found.iter().any(|finding| finding.check == "next-boot" && finding.todo.contains(todo)),
+                "{found:#?}"
+            );
+            assert!(found.iter().all(|finding| finding.check != "plan" || finding.grade != Grade::Ok), "{found:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_boot_that_ends_in_the_emergency_shell_or_does_nothing_is_a_problem() {
+    let found = doctor("rd.overlay=LABEL=x rd.overlay.fallback=halt", "", &facts(), &host());
+    assert!(one(&found, Grade::Problem).contains("the boot ends in the emergency shell"), "{found:#?}");
+    let none =
+        Host { lacking_module: Some("the boot loader loads no initramfs".into()), kernels: Vec::new(), ..host() };
+    let found = doctor("rd.overlay", "", &facts(), &none);
+    assert!(one(&found, Grade::Problem).contains("nothing will happen at the boot"), "{found:#?}");
+    // what another kernel's image lacks does not stop the next boot
+    let mut two = Host { next_image: Some("/boot/initramfs-6.1.img".into()), ..host() };
+    let other = KernelImage { image: Some("/boot/other.img".into()), files: Ok(Vec::new()), ..two.kernels[0].clone() };
+    two.kernels.push(other);
+    assert!(one(&doctor("rd.overlay", "", &facts(), &two), Grade::Warning).contains("/boot/other.img lacks"));
+    two.next_image = Some("/boot/other.img".into());
+    assert_eq!(worst(&doctor("rd.overlay", "", &facts(), &two)), Grade::Problem);
+}

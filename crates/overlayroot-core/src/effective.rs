@@ -206,7 +206,7 @@ fn said(inputs: &Inputs, config: &Config, key: &Key, origin: &From) -> Vec<Said>
 /// Ubuntu's argument and files, which count where none of ours is there.
 fn ubuntu_said(inputs: &Inputs) -> Vec<(String, String)> {
     let files = inputs.ubuntu.iter().filter_map(|file| Some((ubuntu_file(file)?, file.name.clone())));
-    let line = inputs.cmdline.iter().filter(|source| source.name == "/proc/cmdline");
+    let line = inputs.cmdline.iter().filter(|source| source.kernels);
     let line = line.filter_map(|source| Some((ubuntu::last_value(source)?, source.name.clone())));
     let all = files.chain(line).filter(|(value, _)| !value.is_empty());
     all.map(|(value, source)| (format!("{}={}", grammar::UBUNTU, conf::told(grammar::UBUNTU, &value)), source))

@@ -48,6 +48,7 @@ mod loopspec;
 pub mod marker;
 pub mod migrate;
 pub mod mountinfo;
+pub mod next;
 pub mod nfs;
 pub mod node;
 pub mod ondisk;

@@ -8,11 +8,17 @@ mod edits;
 pub mod entry;
 pub mod extlinux;
 pub mod grub;
+pub mod grubmenu;
+pub mod handed;
 pub mod line;
+pub mod own;
+mod pi;
+mod picked;
 pub mod place;
 pub mod state;
 
 pub use edits::{Edit, Plan, module, plan};
+pub use pi::AUTO as AUTO_INITRAMFS;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,8 +89,26 @@ pub const MODULE_TEXT: &str = include_str!("../../../dracut/50-overlayroot-rs.co
 /// Of several systems that share one partition of entries, which this is.
 pub const MACHINE_ID: &str = "etc/machine-id";
 
+/// What systemd-boot is told by `bootctl set-oneshot` and `set-default`, in this order.
+pub const EFI_DEFAULTS: [&str; 2] = [
+    "sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f",
+    "sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f",
+];
+/// Configuration of systemd-boot.
+pub const LOADER_CONF: [&str; 3] = ["boot/loader/loader.conf", "efi/loader/loader.conf", "boot/efi/loader/loader.conf"];
+/// What Ubuntu's overlayroot reads in the root.
+pub const UBUNTU: [&str; 2] = ["etc/overlayroot.conf", "etc/overlayroot.local.conf"];
+/// Our own configuration file.
+pub const CONF: &str = "etc/overlayroot-rs.conf";
+/// Its drop-ins.
+pub const CONF_D: &str = "etc/overlayroot-rs.conf.d/";
+
 /// Files to read, if they are there.
-pub const FILES: [&str; 19] = [
+pub const FILES: [&str; 23] = [
+    UBUNTU[0],
+    UBUNTU[1],
+    EFI_DEFAULTS[0],
+    EFI_DEFAULTS[1],
     KERNEL_CMDLINE,
     DEFAULT_GRUB,
     "boot/grub/grub.cfg",
@@ -103,7 +127,7 @@ pub const FILES: [&str; 19] = [
     "efi/loader/loader.conf",
     "boot/efi/loader/loader.conf",
     "etc/default/u-boot",
-    "etc/overlayroot-rs.conf",
+    CONF,
 ];
 
 /// Directories to read, and how the files in them that count end.
@@ -112,7 +136,7 @@ pub const DIRECTORIES: [(&str, &str); 5] = [
     ("efi/loader/entries/", ".conf"),
     ("boot/efi/loader/entries/", ".conf"),
     (GRUB_D, ".cfg"),
-    ("etc/overlayroot-rs.conf.d/", ".conf"),
+    (CONF_D, ".conf"),
 ];
 
 /// Programs to look for.

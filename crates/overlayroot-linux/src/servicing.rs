@@ -71,11 +71,20 @@ pub fn close(target: &Target) -> Result<bool> {
     if target.way == Way::View {
         return Ok(true);
     }
-    match mounts::remount_super(&target.lower, true) {
+    let read_only = || match mounts::remount_super(&target.lower, true) {
         Ok(()) => Ok(true),
         Err(error) if error.downcast_ref::<nix::Error>() == Some(&nix::Error::EBUSY) => Ok(false),
         Err(error) => Err(error),
+    };
+    if read_only()? {
+        return Ok(true);
     }
+    // What was removed also stays while the overlay remembers it from an earlier look, though nobody uses it any
+    // more: names and inodes that are not in use are forgotten (kernel: admin-guide/sysctl/vm.rst).
+    if let Err(error) = files::tell_kernel("/proc/sys/vm/drop_caches", "2") {
+        tracing::debug!("the caches stay: {error}");
+    }
+    read_only()
 }
 
 /// Mounts the lower once more where the shutdown finds it: a file system that stays writable is unclean else.

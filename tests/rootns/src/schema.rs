@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 /// Those of docs/schema; a test of rootns has no other root to read them from.
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 18] = [
     ("config.json", include_str!("../../../docs/schema/config.json")),
     ("diff.json", include_str!("../../../docs/schema/diff.json")),
     ("doctor.json", include_str!("../../../docs/schema/doctor.json")),
@@ -15,6 +15,7 @@ const FILES: [(&str, &str); 17] = [
     ("image-build.json", include_str!("../../../docs/schema/image-build.json")),
     ("loop-check.json", include_str!("../../../docs/schema/loop-check.json")),
     ("migrate.json", include_str!("../../../docs/schema/migrate.json")),
+    ("next-boot.json", include_str!("../../../docs/schema/next-boot.json")),
     ("plan.json", include_str!("../../../docs/schema/plan.json")),
     ("pull.json", include_str!("../../../docs/schema/pull.json")),
     ("record.json", include_str!("../../../docs/schema/record.json")),

@@ -22,6 +22,7 @@ fn with_programs(stage: &Stage) {
         run("cp", &[&path, &format!("/sysroot/bin/{name}")]);
         files.push(path);
     }
+    files.push("/overlayctl".to_owned());
     for file in files {
         let libraries = run("ldd", &[&file]);
         for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
@@ -231,5 +232,41 @@ fn an_upper_in_the_root_itself_is_held_off() {
         assert_eq!(fs::read_to_string("/sysroot/etc/mine").unwrap(), "x");
         assert!(fs::write(format!("{LOWER}/x"), "").is_err(), "the view is read-only");
         assert_eq!(serviced()["restored"], true);
+    });
+}
+
+/// What the boot loader reads lies in the lower, and so does our own file; the upper has another idea of both.
+#[test]
+fn disable_in_an_overlay_is_done_in_the_lower() {
+    const MENU: &str = "label l0\n\tlinux /boot/vmlinuz\n\tinitrd /boot/initrd.img\n\tappend root=x ro";
+    on_stage("disable", |stage| {
+        with_programs(stage);
+        stage.mount_root("rw");
+        fs::create_dir_all("/sysroot/boot/extlinux").unwrap();
+        fs::write("/sysroot/boot/extlinux/extlinux.conf", format!("{MENU} rd.overlay\n")).unwrap();
+        fs::write("/sysroot/boot/initrd.img", "").unwrap();
+        fs::write("/sysroot/etc/overlayroot-rs.conf", "rd.overlay=tmpfs\n").unwrap();
+        let list = "for i in 1 2 3 4 5 6 7 8 9 0 a b c d e f g h i j k bin/overlay-assemble; do echo \"-rw-r--r-- 1 $i\"; done";
+        fs::write("/sysroot/bin/lsinitrd", format!("#!/bin/sh\n{list}\n")).unwrap();
+        run("chmod", &["755", "/sysroot/bin/lsinitrd"]);
+        stage.mount_root("ro");
+        assert_eq!(stage.assemble("rd.overlay")["outcome"], "applied");
+        fs::create_dir_all("/sysroot/boot/extlinux").unwrap();
+        fs::write("/sysroot/boot/extlinux/extlinux.conf", format!("{MENU}\n")).unwrap();
+
+        let text = said(&stage.overlayctl_inside(&["disable", "-n"]));
+        assert!(text.contains("-\tappend root=x ro rd.overlay\n"), "{text}");
+        assert_eq!(
+            fs::read_to_string(format!("{LOWER}/boot/extlinux/extlinux.conf")).unwrap(),
+            format!("{MENU} rd.overlay\n")
+        );
+        let output = stage.overlayctl_inside(&["disable"]);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(text.contains("disabled; next boot: plain root, no overlay"), "{text}");
+        assert_eq!(fs::read_to_string(format!("{LOWER}/boot/extlinux/extlinux.conf")).unwrap(), format!("{MENU}\n"));
+        assert_eq!(fs::read_to_string(format!("{LOWER}/etc/overlayroot-rs.conf")).unwrap(), "#rd.overlay=tmpfs\n");
+        assert_eq!(serviced()["restored"], true);
+        all_is_as_before("none");
     });
 }

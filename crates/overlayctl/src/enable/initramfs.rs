@@ -28,7 +28,8 @@ pub fn advise(root: &str, tree: &Tree, enable: bool, rebuild: bool, plan: &mut P
         plan.notes.push(text);
     }
     let changed = plan.edits.iter().any(|edit| edit.path == MODULE);
-    if rebuild || !changed || !tree.has("dracut") {
+    // Of the running system the image itself tells whether it is to be made anew.
+    if rebuild || !changed || !tree.has("dracut") || (enable && tree.live) {
         return;
     }
     if !enable {

@@ -2,7 +2,7 @@
 //! Reads what `overlayroot_core::loader` judges.
 
 use anyhow::{Context, Result};
-use overlayroot_core::loader::{DIRECTORIES, FILES, GRUB_D, PROGRAMS, Tree};
+use overlayroot_core::loader::{DIRECTORIES, EFI_DEFAULTS, FILES, GRUB_D, PROGRAMS, Tree};
 use overlayroot_linux::bootfile;
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,10 @@ pub fn tree(root: &str) -> Result<Tree> {
     let here = fs::canonicalize(root).with_context(|| format!("opening {root}"))?;
     let mut tree = Tree { live: here == Path::new("/"), ..Tree::default() };
     for path in FILES {
-        if let Some(text) = bootfile::read(root, path)? {
+        let read = bootfile::read(root, path);
+        // A variable of the firmware that can't be read is one that does not decide.
+        let read = if EFI_DEFAULTS.contains(&path) { read.unwrap_or(None) } else { read? };
+        if let Some(text) = read {
             tree.files.insert(path.to_owned(), text);
         }
     }
@@ -31,6 +34,29 @@ pub fn tree(root: &str) -> Result<Tree> {
     tree.programs = programs.map(|name| (*name).to_owned()).collect();
     tree.has_grub_d = here.join(GRUB_D).is_dir();
     Ok(tree)
+}
+
+/// The same for the system as its next boot finds it: each path below the root that is told for it. What can't be read
+/// is left out, and said.
+pub fn next_tree<'a>(root: &str, below: impl Fn(&str) -> &'a str) -> (Tree, Vec<String>) {
+    let here = fs::canonicalize(root).unwrap_or_default();
+    let mut tree = Tree { live: here == Path::new("/"), ..Tree::default() };
+    let mut unread = Vec::new();
+    let mut take = |path: String| match bootfile::read(below(&path), &path) {
+        Ok(Some(text)) => drop(tree.files.insert(path, text)),
+        Ok(None) => {}
+        Err(_) if EFI_DEFAULTS.contains(&path.as_str()) => {}
+        Err(error) => unread.push(format!("{error:#}")),
+    };
+    FILES.iter().for_each(|path| take((*path).to_owned()));
+    for (directory, suffix) in DIRECTORIES {
+        let names = bootfile::list(below(directory), directory, suffix).unwrap_or_default();
+        names.iter().for_each(|name| take(format!("{directory}{name}")));
+    }
+    let programs = PROGRAMS.iter().filter(|name| program(root, name).is_some());
+    tree.programs = programs.map(|name| (*name).to_owned()).collect();
+    tree.has_grub_d = Path::new(below(GRUB_D)).join(GRUB_D).is_dir();
+    (tree, unread)
 }
 
 /// The path of a program.

@@ -19,6 +19,12 @@ pub fn value(text: &[u8], key: &str) -> Option<String> {
     found.map(|rest| String::from_utf8_lossy(rest.trim_ascii()).into_owned())
 }
 
+/// The values of a keyword that may occur more than once.
+pub fn values(text: &[u8], key: &str) -> Vec<String> {
+    let found = lines(text).into_iter().filter_map(|line| behind(split_end(line).0, key));
+    found.map(|rest| String::from_utf8_lossy(rest.trim_ascii()).into_owned()).collect()
+}
+
 /// All `options`, joined.
 pub fn options(text: &[u8]) -> Vec<u8> {
     let found: Vec<&[u8]> = lines(text).iter().filter_map(|line| behind(split_end(line).0, "options")).collect();

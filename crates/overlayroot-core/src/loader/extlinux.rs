@@ -2,7 +2,8 @@
 //! extlinux.conf, as U-Boot's distro boot and syslinux read it: the `append` lines.
 
 use super::line::{lines, split_end, with, without};
-use crate::cmdline::is_space;
+use super::state::{Entry, args};
+use crate::cmdline::{is_space, spans};
 
 /// What is behind a line's `append`, with the blank before it.
 fn appended(line: &[u8]) -> Option<&[u8]> {
@@ -12,9 +13,51 @@ fn appended(line: &[u8]) -> Option<&[u8]> {
     (word.eq_ignore_ascii_case(b"append") && blank).then_some(rest)
 }
 
-/// All `append` lines, without the word.
-pub fn all(text: &[u8]) -> Vec<&[u8]> {
-    lines(text).into_iter().filter_map(|line| appended(split_end(line).0)).collect()
+/// The labels with an `append` line, and which of them boots if nobody chooses: `default`, or else the first (U-Boot,
+/// boot/pxe_utils.c).
+pub fn menu(text: &[u8]) -> (Vec<Entry>, Result<usize, String>) {
+    let mut entries: Vec<Entry> = Vec::new();
+    let (mut label, mut first, mut default) = (Entry::default(), None, None);
+    let mut has_append = false;
+    let mut end = |label: &mut Entry, has_append: &mut bool| {
+        if std::mem::take(has_append) {
+            entries.push(std::mem::take(label));
+        }
+    };
+    for line in lines(text) {
+        let body = split_end(line).0;
+        let word = String::from_utf8_lossy(body.trim_ascii()).into_owned();
+        let (word, value) = word.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((&word, ""));
+        let value = value.trim().to_owned();
+        match word.to_ascii_lowercase().as_str() {
+            "label" => {
+                end(&mut label, &mut has_append);
+                first = first.or_else(|| Some(value.clone()));
+                label = Entry { name: format!("label {value}"), title: value, ..Entry::default() };
+            }
+            "default" => default = Some(value),
+            "linux" | "kernel" => label.kernel = value,
+            "initrd" => label.initrd.push(value),
+            "append" => {
+                // The last one of a label counts; one before all labels is nobody's.
+                let rest = appended(body).unwrap_or_default().trim_ascii();
+                let given =
+                    spans(rest).into_iter().filter(|(_, arg)| arg.key == b"initrd").filter_map(|(_, arg)| arg.value);
+                label.initrd.extend(given.map(|value| String::from_utf8_lossy(&value).into_owned()));
+                (label.args, label.line, has_append) = (args(rest), rest.to_vec(), true);
+            }
+            _ => {}
+        }
+    }
+    end(&mut label, &mut has_append);
+    let chosen = match default.or(first) {
+        Some(name) => entries
+            .iter()
+            .position(|entry| entry.title == name)
+            .ok_or_else(|| format!("the default, label {name}, has no append line")),
+        None => Err("it has no label".to_owned()),
+    };
+    (entries, chosen)
 }
 
 /// The file with exactly these arguments of ours in each `append`.
@@ -59,7 +102,24 @@ mod tests {
             "label a\n\tlinux /a\n\tAPPEND root=x rd.overlay=tmpfs\nlabel b\n  append rd.overlay=tmpfs\nappendix y\n";
         assert_eq!(String::from_utf8(there.clone()).unwrap(), want);
         assert_eq!(edit(&there, &[]).unwrap(), text.as_bytes());
-        assert_eq!(all(&there).len(), 2);
+        let (entries, default) = menu(&there);
+        assert_eq!((entries.len(), default), (2, Ok(0)));
+        assert_eq!((entries[0].line.as_slice(), entries[0].kernel.as_str()), (&b"root=x rd.overlay=tmpfs"[..], "/a"));
         assert!(edit(b"label a\n", &[]).is_err());
+    }
+
+    #[test]
+    fn the_label_that_boots() {
+        let text =
+            "DEFAULT b\nlabel a\n kernel /a\n initrd /i\n append x\nlabel b\n linux /b\n append y initrd=/j\nlabel c\n";
+        let chosen = |text: &str| {
+            let (entries, default) = menu(text.as_bytes());
+            default.map(|at| (entries[at].title.clone(), entries[at].initrd.clone()))
+        };
+        let ok = |label: &str, image: &str| Ok((label.to_owned(), vec![image.to_owned()]));
+        assert_eq!(chosen(text), ok("b", "/j"));
+        assert_eq!(chosen(&text.replace("DEFAULT b\n", "")), ok("a", "/i"));
+        assert!(chosen(&text.replace("DEFAULT b", "default c")).unwrap_err().contains("has no append line"));
+        assert!(chosen("").is_err());
     }
 }

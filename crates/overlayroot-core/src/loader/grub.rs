@@ -2,7 +2,6 @@
 //! GRUB as Debian and Ubuntu configure it: shell files that update-grub reads, and the grub.cfg that it writes.
 
 use super::line::{lines, split_end, without};
-use super::state::Entry;
 
 /// Our file, which comes after those of the distribution and the cloud.
 pub const DROP_IN: &str = "etc/default/grub.d/50-overlayroot-rs.cfg";
@@ -129,30 +128,6 @@ pub fn words(line: &str) -> Vec<String> {
     found
 }
 
-/// The kernels of a grub.cfg with their arguments, in the order of the menu. Where the marks of grub-mkconfig are
-/// there, only what it made of this system's own kernels: os-prober's entries are other systems'.
-pub fn menu(text: &[u8]) -> Vec<Entry> {
-    const BEGIN: &str = "### BEGIN /etc/grub.d/";
-    let text = String::from_utf8_lossy(text);
-    let marked = text.contains(&format!("{BEGIN}10_"));
-    let mut inside = !marked;
-    let mut found = Vec::new();
-    for line in text.lines() {
-        match line.strip_prefix(BEGIN) {
-            Some(script) if marked => inside = script.starts_with("10_"),
-            _ => {}
-        }
-        let word = line.split_whitespace().next();
-        if !inside || !matches!(word, Some("linux" | "linux16" | "linuxefi")) {
-            continue;
-        }
-        let mut words = words(line).into_iter().skip(1);
-        let Some(name) = words.next().filter(|name| !name.contains("memtest")) else { continue };
-        found.push(Entry { name, args: words.collect() });
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,23 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_whole_menu_only_this_system_s_kernels() {
-        let text = "### BEGIN /etc/grub.d/10_linux ###\nlinux /a x\n### END /etc/grub.d/10_linux ###\n\
-                    ### BEGIN /etc/grub.d/30_os-prober ###\nlinux /other y\n### END /etc/grub.d/30_os-prober ###\n\
-                    linux /boot/memtest86+x64.bin\n";
-        let names: Vec<String> = menu(text.as_bytes()).into_iter().map(|entry| entry.name).collect();
-        assert_eq!(names, ["/a"]);
-    }
-
-    #[test]
-    fn the_menu() {
-        let text = "menuentry 'Debian' {\n\tlinux\t/boot/vmlinuz-6.1 root=UUID=1 ro rd.overlay=tmpfs 'rd.overlay.hostname=a b' quiet\n\
-                    \tinitrd /boot/initrd.img-6.1\n}\n\tlinux /boot/vmlinuz-6.1 root=UUID=1 ro single\n";
-        let menu = menu(text.as_bytes());
-        assert_eq!(menu.len(), 2);
-        assert_eq!(menu[0].name, "/boot/vmlinuz-6.1");
-        assert_eq!(menu[0].ours(), ["rd.overlay=tmpfs", "rd.overlay.hostname=a b"]);
-        assert_eq!(menu[1].ours(), Vec::<String>::new());
+    fn words_of_grub_s_shell() {
         assert_eq!(words(r#"a 'b c' "d\"e" f\ g"#), ["a", "b c", "d\"e", "f g"]);
     }
 }

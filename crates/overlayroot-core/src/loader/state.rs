@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a boot loader's files say now: the arguments of each entry, and those that entries to come will get.
 
+use super::grubmenu::{self, expanded, joined};
 use super::{DEFAULT_GRUB, EXTLINUX, GRUB_CFG, GRUB_D, GRUBENV, KERNEL_CMDLINE, Kind, Tree};
-use super::{entry, extlinux, grub, line};
+use super::{entry, extlinux, grub, line, pi, picked};
 use crate::cmdline::spans;
 
 /// One entry of a boot menu.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Its file, or its kernel.
     pub name: String,
+    /// What the menu calls it; empty where it has no menu.
+    pub title: String,
     /// All arguments, quotes taken off.
     pub args: Vec<String>,
+    /// The command line as the kernel gets it, quotes and all.
+    pub line: Vec<u8>,
+    /// The images that are loaded for it, as the boot loader names them.
+    pub initrd: Vec<String>,
+    /// The kernel, as the boot loader names it.
+    pub kernel: String,
 }
 
 impl Entry {
@@ -30,6 +39,8 @@ pub struct State {
     pub entries: Vec<Entry>,
     /// The one that boots if nobody chooses, by its place; where it is known.
     pub default: Option<usize>,
+    /// Why the default is not known.
+    pub unsure: String,
     /// File and arguments of ours from which entries are made, where they are.
     pub source: Option<(String, Vec<String>)>,
 }
@@ -37,48 +48,59 @@ pub struct State {
 /// Reads it.
 pub fn state(tree: &Tree, kind: Kind) -> State {
     let (entries, default) = match kind {
-        Kind::Grubby | Kind::Bls | Kind::KernelInstall => specified(tree),
+        Kind::Grubby | Kind::Bls | Kind::KernelInstall => specified(tree, kind),
         Kind::GrubD => {
-            let menu = tree.first(&GRUB_CFG).map(|(_, text)| grub::menu(text)).unwrap_or_default();
-            (menu, Some(0))
+            let block = tree.first(&GRUBENV).map(|(_, block)| block);
+            match tree.first(&GRUB_CFG) {
+                Some((_, text)) => {
+                    let menu = grubmenu::menu(text, block);
+                    (menu.entries, menu.default)
+                }
+                None => (Vec::new(), Err("there is no grub.cfg".to_owned())),
+            }
         }
-        Kind::CmdlineTxt => {
-            let file = tree.cmdline_txt();
-            let first = |text: &[u8]| line::lines(text).first().map(|line| line.to_vec()).unwrap_or_default();
-            let entry = file.map(|(path, text)| Entry { name: format!("/{path}"), args: args(&first(text)) });
-            (entry.into_iter().collect(), Some(0))
-        }
+        Kind::CmdlineTxt => pi::entries(tree),
         Kind::Extlinux => {
             let text = tree.files.get(EXTLINUX).map(Vec::as_slice).unwrap_or_default();
-            let lines = extlinux::all(text).into_iter().enumerate();
-            let entries = lines.map(|(i, text)| Entry { name: format!("append line {}", i + 1), args: args(text) });
-            (entries.collect(), None)
+            extlinux::menu(text)
         }
     };
-    let default = default.filter(|at| *at < entries.len());
-    State { kind, entries, default, source: source(tree, kind) }
+    let unsure = default.as_ref().err().cloned().unwrap_or_default();
+    let default = default.ok().filter(|at| *at < entries.len());
+    State { kind, entries, default, unsure, source: source(tree, kind) }
 }
 
-fn args(text: &[u8]) -> Vec<String> {
+pub(super) fn args(text: &[u8]) -> Vec<String> {
     spans(text).iter().map(|(_, arg)| arg.text()).collect()
 }
 
 /// Entries of the Boot Loader Specification that boot a kernel of this system, and the default.
-fn specified(tree: &Tree) -> (Vec<Entry>, Option<usize>) {
+fn specified(tree: &Tree, kind: Kind) -> (Vec<Entry>, Result<usize, String>) {
     let block = tree.first(&GRUBENV).map(|(_, block)| block);
-    let variable = |name: &str| block.and_then(|block| entry::variable(block, name));
-    let kernelopts = variable("kernelopts").unwrap_or_default();
+    let grub = kind != Kind::KernelInstall && tree.has_grub();
+    let kernelopts = block.and_then(|block| entry::variable(block, "kernelopts")).unwrap_or_default();
     let mut found = Vec::new();
     for (path, text) in tree.entries() {
-        let mut all = args(&entry::options(text));
+        let options = entry::options(text);
+        let mut all = args(&options);
         if entry::uses_kernelopts(text) {
             all.extend(args(&kernelopts));
         }
-        found.push(Entry { name: format!("/{path}"), args: all });
+        let words = |text: &[u8]| expanded(&grub::words(&String::from_utf8_lossy(text)), block);
+        let line = if grub { joined(&words(&options)) } else { options.trim_ascii().to_vec() };
+        found.push(Entry {
+            name: format!("/{path}"),
+            title: entry::value(text, "title").unwrap_or_default(),
+            args: all,
+            line,
+            initrd: entry::values(text, "initrd").iter().flat_map(|value| words(value.as_bytes())).collect(),
+            kernel: entry::value(text, "linux").unwrap_or_default(),
+        });
     }
-    let saved = variable("saved_entry").and_then(|saved| String::from_utf8(saved).ok());
-    let stem = |name: &str| name.rsplit('/').next().unwrap_or(name).trim_end_matches(".conf").to_owned();
-    let default = saved.and_then(|saved| found.iter().position(|entry| stem(&entry.name) == saved));
+    let default = match grub {
+        true => picked::by_grub(&found, tree.first(&GRUB_CFG).map(|(_, text)| text), block),
+        false => picked::by_systemd_boot(&found, tree),
+    };
     (found, default)
 }
 
