@@ -2,7 +2,7 @@
 //! On trees in temporary directories, as image builders have them.
 use super::told::shell;
 use super::*;
-use crate::next::loaders::{COPIES, Files, LOADERS, Texts, UBUNTUS, image, look, made as made_of};
+use crate::next::loaders_tests::{COPIES, Files, LOADERS, Texts, UBUNTUS, image, look, made as made_of};
 use crate::next::tests::initramfs;
 use overlayroot_core::loader::grub::DROP_IN;
 use overlayroot_core::loader::{CMDLINE_TXT, MODULE};

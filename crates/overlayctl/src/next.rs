@@ -5,7 +5,7 @@
 mod images;
 pub mod initrd;
 #[cfg(test)]
-pub mod loaders;
+pub mod loaders_tests;
 
 pub use images::of_release;
 

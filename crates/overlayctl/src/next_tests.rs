@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Every way to ask for an overlay, through every boot loader: what is said of the next boot is what the initramfs
 //! decides for exactly the command line and the files that it gets.
-use super::loaders::*;
+use super::loaders_tests::*;
 use super::*;
 use crate::{is_enabled, plan};
 use overlayroot_core::facts::{Kernel, Root};

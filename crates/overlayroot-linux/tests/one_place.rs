@@ -25,11 +25,12 @@ const READS: [&str; 3] = ["fs::read(", "fs::read_to_string(", "read_to_end("];
 const KERNEL: [&str; 4] = ["\"/proc/", "\"/sys/", "queue(node", "/sys/class"];
 /// Where it is done, or why not there.
 const MAKER: &str = "overlayroot-linux/src/newfile.rs";
-const READERS: [(&str, &str); 5] = [
+const READERS: [(&str, &str); 6] = [
     ("overlayroot-linux/src/files.rs", "the one place"),
     ("overlayroot-linux/src/selinux.rs", "below /sys/fs/selinux and /proc"),
     ("overlayroot-linux/src/disk_probe.rs", "below /sys"),
     ("overlayctl/src/diff/patch.rs", "an open file, bounded"),
+    ("overlayctl/src/next/initrd.rs", "what a program says, bounded"),
     ("overlayroot-populate/src/reader.rs", "a stream, bounded"),
 ];
 
