@@ -161,7 +161,7 @@ fn unused(entry: &[u8]) -> bool {
 }
 
 fn number(bytes: &[u8], at: Range<usize>) -> Option<u64> {
-    Some(bytes.get(at)?.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)))
+    Some(bytes.get(at)?.iter().rev().fold(0, |all, byte| (all << 8) | u64::from(*byte)))
 }
 
 /// The polynomial of CRC-32 as UEFI has it, its bits reversed.
@@ -172,7 +172,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 }
 
 fn forward(state: u32, bytes: &[u8]) -> u32 {
-    let step = |state: u32, _| state >> 1 ^ if state & 1 == 1 { POLYNOMIAL } else { 0 };
+    let step = |state: u32, _| (state >> 1) ^ if state & 1 == 1 { POLYNOMIAL } else { 0 };
     bytes.iter().fold(state, |state, byte| (0..8).fold(state ^ u32::from(*byte), step))
 }
 
@@ -180,7 +180,7 @@ fn forward(state: u32, bytes: &[u8]) -> u32 {
 fn backward(state: u32, bytes: &[u8]) -> u32 {
     let step = |state: u32, _| match state >> 31 {
         0 => state << 1,
-        _ => (state ^ POLYNOMIAL) << 1 | 1,
+        _ => ((state ^ POLYNOMIAL) << 1) | 1,
     };
     bytes.iter().rev().fold(state, |state, byte| (0..8).fold(state, step) ^ u32::from(*byte))
 }

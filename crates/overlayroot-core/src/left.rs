@@ -39,14 +39,14 @@ fn ext4(block: &[u8]) -> Option<(u64, bool)> {
     let number = |at, length| little(block, at, length);
     let high = if number(0x60, 4)? & INCOMPAT_64BIT == 0 { 0 } else { number(0x150, 4)? };
     let size = 1024_u64.checked_shl(u32::try_from(number(0x18, 4)?).ok().filter(|log| *log <= 6)?)?;
-    let bytes = (high << 32 | number(4, 4)?).checked_mul(size)?;
+    let bytes = ((high << 32) | number(4, 4)?).checked_mul(size)?;
     Some((bytes, number(0x2c, 4)? == 0 && number(0x34, 2)? == 0))
 }
 
 /// kernel: fs/xfs/libxfs/xfs_format.h, `struct xfs_dsb`; mkfs.xfs takes `sb_inprogress` away at its end.
 fn xfs(block: &[u8]) -> Option<(u64, bool)> {
     let number = |at: usize, length: usize| {
-        Some(block.get(at..at + length)?.iter().fold(0, |all: u64, byte| all << 8 | u64::from(*byte)))
+        Some(block.get(at..at + length)?.iter().fold(0, |all: u64, byte| (all << 8) | u64::from(*byte)))
     };
     Some((number(4, 4)?.checked_mul(number(8, 8)?)?, number(126, 1)? != 0))
 }
@@ -58,7 +58,7 @@ fn btrfs(block: &[u8]) -> Option<(u64, bool)> {
 }
 
 fn little(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
-    Some(bytes.get(at..at + length)?.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)))
+    Some(bytes.get(at..at + length)?.iter().rev().fold(0, |all, byte| (all << 8) | u64::from(*byte)))
 }
 
 #[cfg(test)]

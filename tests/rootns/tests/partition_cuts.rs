@@ -145,14 +145,14 @@ fn apply(disk: &mut [u8], event: &Event) {
 /// 84 shows that a kernel does).
 fn linux(disk: &[u8]) -> Vec<(u32, u64, u64)> {
     let number =
-        |at: usize, length: usize| disk[at..at + length].iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b));
+        |at: usize, length: usize| disk[at..at + length].iter().rev().fold(0_u64, |n, b| (n << 8) | u64::from(*b));
     if disk[450] != 0xee {
         let slot = |n: usize| (n as u32 + 1, number(454 + n * 16, 4), number(458 + n * 16, 4));
         return (0..4).map(slot).filter(|part| part.2 > 0).collect();
     }
     let crc = |bytes: &[u8]| {
         let bit = |sum: u32, bit: u32| (sum >> 1) ^ (0xedb8_8320 * ((sum ^ bit) & 1));
-        let sum = bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum, |sum, n| bit(sum, u32::from(byte >> n & 1))));
+        let sum = bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum, |sum, n| bit(sum, u32::from((byte >> n) & 1))));
         u64::from(!sum)
     };
     let mut header = disk[512..604].to_vec();

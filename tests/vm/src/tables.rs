@@ -126,7 +126,7 @@ fn cuts(name: &str, before: &[u8], after: &[u8]) -> Result<Vec<State>> {
     let wants = vec![linux(before), linux(after)];
     let cut = |set: usize| {
         let mut disk = before.to_vec();
-        for (_, at) in differ.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1) {
+        for (_, at) in differ.iter().enumerate().filter(|(bit, _)| (set >> bit) & 1 == 1) {
             let range = at * SECTOR..(at + 1) * SECTOR;
             if let (Some(to), Some(from)) = (disk.get_mut(range.clone()), after.get(range)) {
                 to.copy_from_slice(from);
@@ -200,7 +200,7 @@ check() {
 "#;
 
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
-    Some(bytes.get(at..at + length)?.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)))
+    Some(bytes.get(at..at + length)?.iter().rev().fold(0, |all, byte| (all << 8) | u64::from(*byte)))
 }
 
 /// The partitions that Linux sees, by its rules (kernel: block/partitions/efi.c and msdos.c, without the argument
@@ -244,7 +244,7 @@ fn efi(disk: &[u8]) -> Option<Vec<(u32, u64, u64)>> {
 /// CRC-32, bit by bit, not the product's.
 fn crc(bytes: &[u8]) -> u64 {
     let mut sum = u32::MAX;
-    for bit in bytes.iter().flat_map(|byte| (0..8).map(move |bit| u32::from(byte >> bit & 1))) {
+    for bit in bytes.iter().flat_map(|byte| (0..8).map(move |bit| u32::from((byte >> bit) & 1))) {
         let low = (sum ^ bit) & 1;
         sum = (sum >> 1) ^ (0xedb8_8320 * low);
     }

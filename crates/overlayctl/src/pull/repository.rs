@@ -291,7 +291,9 @@ fn no_such(reference: Option<&str>, why: &str) -> Trouble {
     Trouble::Never(Failure::new("no-such-ref", format!("{reference} {why}")))
 }
 
+/// Progress overwrites itself on a terminal, and what counts comes behind it.
 fn first_lines(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = text.lines().filter_map(|line| line.trim_end().rsplit('\r').next());
+    let lines = lines.map(str::trim).filter(|line| !line.is_empty());
     lines.take(3).map(shown).collect::<Vec<_>>().join("; ")
 }
