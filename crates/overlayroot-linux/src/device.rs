@@ -20,6 +20,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long udev may take over a device that is there before it is used without udev's word.
 const UDEV_GRACE: Duration = Duration::from_secs(2);
 
+/// How long a device on which nothing was found is taken to be empty: it may just have been about to come.
+const NOTHING_YET: Duration = Duration::from_millis(500);
+
 /// Where our own mounts of an upper lie; they do not make a device "in use".
 const OURS: [&str; 5] = [paths::BACKING, paths::BACKING_KEPT, paths::LOOK, paths::HOLDER_KEPT, "/media/root-rw"];
 
@@ -71,8 +74,8 @@ enum Seen {
 /// Remembers what each device holds, so that a long wait does not read every disk again and again.
 #[derive(Default)]
 struct Finder {
-    probes: Vec<(String, Probe)>,
-    supers: Vec<(String, Option<Super>)>,
+    probes: Vec<(String, Probe, Instant)>,
+    supers: Vec<(String, Option<Super>, Instant)>,
     first_seen: Option<Instant>,
 }
 
@@ -115,11 +118,12 @@ impl Finder {
 
     fn superblock(&mut self, name: &str) -> Option<Super> {
         let key = key(name);
-        if let Some((_, known)) = self.supers.iter().find(|(other, _)| *other == key) {
+        self.supers.retain(|(_, known, at)| known.is_some() || at.elapsed() < NOTHING_YET);
+        if let Some((_, known, _)) = self.supers.iter().find(|(other, ..)| *other == key) {
             return *known;
         }
         let read = Super::read(name);
-        self.supers.push((key, read));
+        self.supers.push((key, read, Instant::now()));
         read
     }
 
@@ -142,10 +146,11 @@ impl Finder {
 
     fn fits(&mut self, asked: &upper::Device, name: &str) -> bool {
         let key = key(name);
-        if !self.probes.iter().any(|(known, _)| *known == key) {
-            self.probes.push((key.clone(), blkid::probe(&node(name)).unwrap_or_default()));
+        self.probes.retain(|(_, probe, at)| !probe.fstype.is_empty() || at.elapsed() < NOTHING_YET);
+        if !self.probes.iter().any(|(known, ..)| *known == key) {
+            self.probes.push((key.clone(), blkid::probe(&node(name)).unwrap_or_default(), Instant::now()));
         }
-        let Some((_, probe)) = self.probes.iter().find(|(known, _)| *known == key) else {
+        let Some((_, probe, _)) = self.probes.iter().find(|(known, ..)| *known == key) else {
             return false;
         };
         match asked {
