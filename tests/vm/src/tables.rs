@@ -186,11 +186,14 @@ check() {
     loop=$(losetup --find --show --partscan --read-only --offset "$1" --sizelimit "$2" "$disk")
     name=${loop#/dev/}
     shift 2
+    # udev has the kernel read a new disk's table again, and partitions are gone meanwhile
+    udevadm settle
     seen=
     for part in "/sys/block/$name/${name}p"*; do
         [ ! -e "$part" ] || seen="$seen $(cat "$part/partition"):$(cat "$part/start")+$(cat "$part/size")"
     done
     losetup --detach "$loop"
+    udevadm settle
     for want; do
         [ "$seen" != "$want" ] || return 0
     done
