@@ -44,13 +44,18 @@ impl Card {
         run("mke2fs", &["-q", "-F", "-t", "ext4", &card.part(1)]);
         let noise: Vec<u8> = (0..4 * MIB as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         fs::write(card.part(2), noise).unwrap();
-        run("mount", &[&card.part(1), "/mnt"]);
+        card.takes_the_root(stage);
+        card
+    }
+
+    /// Copies the stage's root into the file system on the first partition, which is the root from then on.
+    pub fn takes_the_root(&self, stage: &mut Stage) {
+        run("mount", &[&self.part(1), "/mnt"]);
         run("cp", &["-a", "/sysroot/.", "/mnt"]);
         run("umount", &["/mnt"]);
         run("umount", &["/sysroot"]);
-        stage.root = Disk { node: card.part(1), image: card.disk.image.clone() };
+        stage.root = Disk { node: self.part(1), image: self.disk.image.clone() };
         stage.mount_root("ro");
-        card
     }
 
     /// Node of a partition.

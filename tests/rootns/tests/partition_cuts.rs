@@ -287,12 +287,7 @@ fn a_disk_with_sectors_of_4096_bytes_has_the_same() {
         card.tell(1, 2048, 49152);
         card.tell(2, 51200, 8192);
         run("mke2fs", &["-q", "-F", "-F", "-t", "ext4", "-b", "4096", &card.part(1)]);
-        run("mount", &[&card.part(1), "/mnt"]);
-        run("cp", &["-a", "/sysroot/.", "/mnt"]);
-        run("umount", &["/mnt"]);
-        run("umount", &["/sysroot"]);
-        stage.root = Disk { node: card.part(1), image: card.disk.image.clone() };
-        stage.mount_root("ro");
+        card.takes_the_root(stage);
         let cmdline = format!("rd.overlay=part:s{}", stage.tag);
         let record = stage.assemble(&cmdline);
         assert_eq!(reason(&record), ("applied", ""), "{record:#}");

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # in-root.sh ROOT OUTDIR COMMAND...: runs COMMAND inside ROOT with OUTDIR at
-# /out. Call it in a private mount and pid namespace: the mounts end with it.
+# /run/out, and what LOWER= names at /run/rootfsbase. Call it in a private mount
+# and pid namespace: the mounts end with it.
 set -eu
 root=$1 out=$2
 shift 2
@@ -17,4 +18,8 @@ mount -t tmpfs -o mode=1777 tmpfs tmp
 mount -t tmpfs -o mode=0755 tmpfs run
 mkdir run/out
 mount --bind "$out" run/out
+if [ -n "${LOWER-}" ]; then
+    mkdir run/rootfsbase
+    mount --bind "$LOWER" run/rootfsbase
+fi
 exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C "$@"

@@ -145,8 +145,8 @@ fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
     Ok(())
 }
 
-/// `dracut --hostonly` where `/` is an overlay over a squashfs, as on a machine that runs one: the image must find and mount
-/// what lies below.
+/// `dracut --hostonly` where `/` is an overlay over a squashfs, as on a machine that runs one: the image must find and
+/// mount what lies below.
 fn look_inside(host: &Host, set: &ImageSet) -> Result<()> {
     let version = set.kernel_version(host, Engine::Qemu)?;
     let disks = set.root_disks(RootKind::Squashfs);
@@ -156,16 +156,18 @@ fn look_inside(host: &Host, set: &ImageSet) -> Result<()> {
     let mut command = host::tied(Path::new("unshare"));
     command.args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--propagation=private"]);
     command.arg(host.vm_dir().join("host/in-overlay.sh")).arg(disk).arg(&out);
+    command.args(["dracut", "--force", "--hostonly", "--hostonly-cmdline", "--no-early-microcode"]);
     command.args([
-        "dracut",
-        "--force",
-        "--hostonly",
-        "--hostonly-cmdline",
-        "--no-early-microcode",
         "--compress",
         "zstd -3 -q",
+        "--kver",
+        &version,
+        "--add",
+        "overlayroot-rs",
+        "--omit",
+        "overlayfs",
+        "/run/out/inside.img",
     ]);
-    command.args(["--kver", &version, "--add", "overlayroot-rs", "--omit", "overlayfs", "/run/out/inside.img"]);
     let image = out.join("inside.img");
     let made = host::run(&mut command).and_then(|_| Ok((list(&image)?, content(&image, "etc/cmdline.d/*")?)));
     std::fs::remove_dir_all(&out)?;
