@@ -186,7 +186,8 @@ fn below(common: &Common) -> Result<ExitCode> {
     let code = lower::run(&lower::Args { command })?;
     if code == ExitCode::from(lower::FAILED) {
         return refuse(
-            "the lower can't be changed. Nothing was changed: boot once with rd.overlay=0 and repeat it there",
+            "the lower could not be opened, or not be closed again: overlayctl is-enabled says what the next boot does; \
+             boot once with rd.overlay=0 and repeat it there",
         );
     }
     Ok(code)

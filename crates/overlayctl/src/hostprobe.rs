@@ -26,7 +26,6 @@ use overlayroot_linux::stale::{Stored, stored};
 use overlayroot_linux::{mounts, place, sources, stores};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Error;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -100,15 +99,17 @@ fn marked() -> Vec<String> {
     let mounts = mounts::read().unwrap_or_default();
     let overlay = mountinfo::at(&mounts, "/").is_some_and(|root| root.fstype == "overlay");
     let base = if overlay && mountinfo::at(&mounts, paths::LOWER).is_some() { paths::LOWER } else { "" };
-    let homes = fs::read_dir(format!("{base}/home")).into_iter().flatten().flatten();
+    // A file system of its own is not the root's, and its server may be away.
+    let homes = (!own(&mounts, "/home")).then(|| fs::read_dir(format!("{base}/home")));
+    let homes = homes.into_iter().flatten().flatten().flatten();
     let homes = homes.filter_map(|home| Some(format!("/home/{}/.local/share/containers", home.file_name().to_str()?)));
     let end = Instant::now() + Duration::from_secs(2);
     let has = |path: &String| {
-        let found = stores::find(Path::new(&format!("{base}{path}")), &mut || Ok::<_, Error>(Instant::now() >= end));
+        let found = stores::find(Path::new(&format!("{base}{path}")), &mut || Ok(Instant::now() >= end));
         found.is_ok_and(|found| found.is_some())
     };
     // A user can put a link there.
-    let plain = |path: &String| place::look(base, path).kind == PlaceKind::Directory && !own(&mounts, path);
+    let plain = |path: &String| !own(&mounts, path) && place::look(base, path).kind == PlaceKind::Directory;
     STORES.iter().map(|(path, ..)| (*path).to_owned()).chain(homes).filter(plain).filter(has).collect()
 }
 
@@ -175,8 +176,9 @@ fn kernels(base: &str, next: &Next) -> Vec<KernelImage> {
         match found.iter_mut().find(|kernel| kernel.image.as_ref() == Some(path)) {
             Some(kernel) => kernel.newer = others(next, path),
             None => {
-                let name = path.rsplit('/').next().unwrap_or(path);
-                let of = releases.iter().find(|release| name.contains(release.as_str())).unwrap_or(&running);
+                // kernel-install has the release in the directory's name; of 6.1-v8 and 6.1-v8-16k it is the longer one
+                let of = releases.iter().filter(|release| path.contains(release.as_str()));
+                let of = of.max_by_key(|release| release.len()).unwrap_or(&running);
                 let files = files(path);
                 let image = Some(path.clone());
                 let newer = others(next, path);

@@ -125,7 +125,7 @@ pub fn find(query: &Query<'_>) -> Next {
     let facts = facts(query, &tree, &config, &inputs);
     let decision = facts.as_ref().map(|facts| decide(&config, facts));
     let loader = state.as_ref().ok().map(|state| state.kind.word());
-    let boot = NextBoot { loader, line, image, inputs, config, decision };
+    let boot = NextBoot { loader, line, image, inputs, config, decision, live: tree.live };
     Next { boot, facts: facts.unwrap_or_default(), state, drop_in: tree.files.contains_key(MODULE) }
 }
 
@@ -196,7 +196,8 @@ fn facts(query: &Query<'_>, tree: &Tree, config: &Config, inputs: &Inputs) -> Op
     if !tree.live || (query.lightly && (mounts || !is_root())) {
         return None;
     }
-    probe::host(config, &lex(&inputs.cmdline)).ok()
+    // One that can't be looked at at all has no root for the planner.
+    Some(probe::host(config, &lex(&inputs.cmdline)).unwrap_or_default())
 }
 
 /// Whether this is root.

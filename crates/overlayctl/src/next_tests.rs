@@ -45,8 +45,12 @@ fn judged(loader: &Loader, words: &[&str], said: Files) {
     assert_eq!((planned.verdict(), is_enabled::status(&planned)), (verdict, code), "{case}");
     let as_asked = !matches!(decide(&truth, &machine()), Decision::Instead(..)) && truth.issues.is_empty();
     assert_eq!(plan::as_asked(&planned, &decide(&boot.config, &machine()), false), as_asked, "{case}");
-    // Of another system no device is looked at: what is asked for counts.
-    let asks = if truth.asks_for_overlay() { Verdict::Enabled } else { Verdict::Disabled };
+    // Of another system no device is looked at: what is asked for counts, where it is understood.
+    let asks = match (truth.misunderstood(), truth.asks_for_overlay()) {
+        (true, _) => Verdict::Degraded,
+        (false, true) => Verdict::Enabled,
+        (false, false) => Verdict::Disabled,
+    };
     assert_eq!(boot.verdict(), asks, "{case}");
     assert_eq!(boot.says() == "plain root, no overlay", !truth.asks_for_overlay(), "{case}");
     let mut lacking = boot.clone();

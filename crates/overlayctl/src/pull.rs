@@ -2,7 +2,7 @@
 //! `overlayctl pull`: fetches the repository of `rd.overlay.git`, checks who signed it, runs its `overlayroot.d`.
 
 pub mod asked;
-mod bounded;
+pub mod bounded;
 mod place;
 mod repository;
 mod scripts;

@@ -59,6 +59,8 @@ pub struct NextBoot {
     pub config: Config,
     /// What the planner makes of it; `None` where the machine can't be looked at from here.
     pub decision: Option<Decision>,
+    /// Whether it is this machine's, where the planner would have looked at the devices.
+    pub live: bool,
 }
 
 /// What becomes of the root.
@@ -144,6 +146,9 @@ impl NextBoot {
         if matches!(self.decision, Some(Decision::NotYet)) {
             found.push("the plan: the root's file system was not found".to_owned());
         }
+        if self.live && self.decision.is_none() && self.config.asks_for_overlay() {
+            found.push("the plan: the devices were not looked at, which root can".to_owned());
+        }
         found
     }
 
@@ -155,7 +160,8 @@ impl NextBoot {
 
     /// What becomes of the root.
     pub fn verdict(&self) -> Verdict {
-        if matches!(self.image.module, Module::Missing(_)) && !self.others_act() {
+        // Where the line is not known, neither is which image the next boot loads.
+        if self.line.is_ok() && matches!(self.image.module, Module::Missing(_)) && !self.others_act() {
             return Verdict::Disabled;
         }
         if !self.not_known().is_empty() {
@@ -166,6 +172,8 @@ impl NextBoot {
             Some(Decision::Do(_)) => Verdict::Enabled,
             Some(Decision::Instead(..)) => Verdict::Degraded,
             Some(Decision::NotYet) => Verdict::Unknown,
+            // The planner refuses it on every machine.
+            None if self.config.misunderstood() => Verdict::Degraded,
             None if self.config.asks_for_overlay() => Verdict::Enabled,
             None => Verdict::Disabled,
         }

@@ -20,7 +20,7 @@ fn next(line: Result<&str, &str>, image: Image, conf: &str, ubuntu: &str) -> Nex
     let inputs = inputs(used, &image, file("/etc/overlayroot-rs.conf", conf), file("/etc/overlayroot.conf", ubuntu));
     let config = Config::read(&inputs);
     let decision = Some(decide(&config, &facts()));
-    NextBoot { loader: Some("grub.d"), line, image, inputs, config, decision }
+    NextBoot { loader: Some("grub.d"), line, image, inputs, config, decision, live: true }
 }
 
 fn there() -> Image {
@@ -77,6 +77,27 @@ fn what_is_not_known_is_not_green() {
         assert_eq!(next.verdict(), Verdict::Unknown);
         assert!(next.says().starts_with("not known: "), "{}", next.says());
         assert_eq!(next.told().state, "unknown");
+    }
+}
+
+#[test]
+fn an_image_counts_only_where_it_is_known_to_be_the_next_boots() {
+    // of the kernel that runs, and the loader may start another
+    let other = image(Module::Missing("it lacks it".into()), None);
+    assert_eq!(next(Ok("rd.overlay"), other.clone(), "", "").verdict(), Verdict::Disabled);
+    assert_eq!(next(Err("none was found"), other, "", "").verdict(), Verdict::Unknown);
+}
+
+#[test]
+fn nothing_is_green_that_the_planner_was_not_asked() {
+    let unasked = |line, live| NextBoot { decision: None, live, ..next(Ok(line), there(), "", "") };
+    assert_eq!(unasked("rd.overlay", true).verdict(), Verdict::Unknown);
+    assert!(unasked("rd.overlay", true).says().contains("the devices were not looked at"));
+    assert_eq!(unasked("quiet", true).verdict(), Verdict::Disabled);
+    // of another system's tree
+    assert_eq!(unasked("rd.overlay", false).verdict(), Verdict::Enabled);
+    for slip in ["rd.overlay.rest", "rd.overlya=tmpfs"] {
+        assert_eq!(unasked(slip, false).verdict(), Verdict::Degraded, "{slip}");
     }
 }
 

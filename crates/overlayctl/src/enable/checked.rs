@@ -77,7 +77,9 @@ pub fn after(job: &Job<'_>) -> End {
     let boot = next::find(&query(job, dry)).boot;
     let verdict = boot.verdict();
     let wanted = if job.enables() { Verdict::Enabled } else { Verdict::Disabled };
+    let anew = dry && job.common.rebuild;
     let (word, known) = match (job.enables(), verdict) {
+        _ if anew => ("the initramfs is made anew, and NOT KNOWN before that", false),
         (true, Verdict::Enabled) => ("enabled", true),
         (false, Verdict::Disabled) => ("disabled", true),
         (true, Verdict::Unknown) => ("set, but NOT KNOWN to be enabled", false),
@@ -85,12 +87,15 @@ pub fn after(job: &Job<'_>) -> End {
         (true, _) => ("NOT enabled", true),
         (false, _) => ("NOT disabled", true),
     };
-    let good = verdict == wanted && (dry || job.plan.todo.is_empty());
+    let good = verdict == wanted && !anew && (dry || job.plan.todo.is_empty());
     let when = if dry { "nothing was changed (--dry-run); then: " } else { "" };
     let open = verdict != wanted && !job.plan.todo.is_empty() && !dry;
     let rest = if open { " until the rest is done, see above" } else { "" };
-    let sentence = format!("{when}{word}{rest}; next boot: {}", boot.says());
-    let todo = if verdict == wanted { Vec::new() } else { mends(job, &boot) };
+    let sentence = match anew {
+        true => format!("{when}{word}"),
+        false => format!("{when}{word}{rest}; next boot: {}", boot.says()),
+    };
+    let todo = if verdict == wanted || anew { Vec::new() } else { mends(job, &boot) };
     // Of another system's tree not all can be known, and some is still to be made: what is asked there is the edit.
     let elsewhere = !job.tree.live && (job.enables() || !known || !job.plan.todo.is_empty());
     let code = if verdict == wanted || elsewhere || dry { ExitCode::SUCCESS } else { ExitCode::FAILURE };

@@ -85,8 +85,8 @@ fn said(program: &str, args: &[&str]) -> Result<Vec<u8>, String> {
         match child.try_wait().map_err(|error| format!("{program}: {error}"))? {
             Some(status) => break status,
             None if begun.elapsed() > LONGEST => {
-                let _ = child.kill();
-                let _ = child.wait();
+                // with what its shell has started
+                crate::pull::bounded::end(&mut child);
                 return Err(format!("{program} took longer than {} s", LONGEST.as_secs()));
             }
             None => std::thread::sleep(Duration::from_millis(10)),
@@ -94,6 +94,7 @@ fn said(program: &str, args: &[&str]) -> Result<Vec<u8>, String> {
     };
     let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
     match status.success() {
+        true if out.len() as u64 >= MOST => Err(format!("{program} says more than is read")),
         true => Ok(out),
         false => Err(format!("{program}: {}", overlayroot_linux::program::last_line(&err))),
     }
@@ -149,7 +150,11 @@ pub fn look(image: &str, lister: &dyn Lister) -> Result<Inside, String> {
     let below = |name: &String, at: &str| {
         name.strip_prefix(at).is_some_and(|rest| rest.ends_with(".conf") && !rest.contains('/'))
     };
-    let read = |name: &String| Ok::<_, String>((format!("/{name}"), lister.read(image, name)?));
+    let read = |name: &String| match lister.read(image, name)? {
+        // lsinitrd shows nothing of a link
+        text if text.is_empty() => Err(format!("its copy of /{name} is empty, or a link")),
+        text => Ok((format!("/{name}"), text)),
+    };
     let copies = |is: &dyn Fn(&String) -> bool| {
         let mut found: Vec<&String> = names.iter().filter(|name| is(name)).collect();
         found.sort_unstable();

@@ -114,7 +114,7 @@ fn said(pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 }
 
 /// Ends it, and what it has started: what speaks with the server would go on, for nothing ends it with git.
-fn end(child: &mut Child) {
+pub fn end(child: &mut Child) {
     let mut tree = vec![child.id()];
     let mut next = 0;
     while let Some(pid) = tree.get(next).filter(|_| next < MOST_PROCESSES) {
