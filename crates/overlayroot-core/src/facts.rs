@@ -254,6 +254,13 @@ pub enum Lookup {
     },
 }
 
+impl Lookup {
+    /// The device, where it is one.
+    pub fn found(&self) -> Option<&Device> {
+        if let Self::Found(device) = self { Some(device) } else { None }
+    }
+}
+
 /// The block device found.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -160,7 +160,8 @@ fn unused(entry: &[u8]) -> bool {
     entry.get(KIND).is_some_and(|kind| kind.iter().all(|byte| *byte == 0))
 }
 
-fn number(bytes: &[u8], at: Range<usize>) -> Option<u64> {
+/// A number as disks have it, the lowest byte first.
+pub(crate) fn number(bytes: &[u8], at: Range<usize>) -> Option<u64> {
     Some(bytes.get(at)?.iter().rev().fold(0, |all, byte| (all << 8) | u64::from(*byte)))
 }
 

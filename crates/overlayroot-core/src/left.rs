@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What lies in the free space of the root's disk, where a partition would begin. A table may have lost an entry.
 
+use crate::gpt;
 use serde::{Deserialize, Serialize};
 
 /// Bytes from the beginning that [`superblock`] wants: btrfs has its first superblock at 64 KiB.
@@ -36,7 +37,7 @@ pub fn superblock(fstype: &str, head: &[u8]) -> Option<(u64, bool)> {
 /// waits for the disk, before anything else is written.
 fn ext4(block: &[u8]) -> Option<(u64, bool)> {
     const INCOMPAT_64BIT: u64 = 0x80;
-    let number = |at, length| little(block, at, length);
+    let number = |at, length| gpt::number(block, at..at + length);
     let high = if number(0x60, 4)? & INCOMPAT_64BIT == 0 { 0 } else { number(0x150, 4)? };
     let size = 1024_u64.checked_shl(u32::try_from(number(0x18, 4)?).ok().filter(|log| *log <= 6)?)?;
     let bytes = ((high << 32) | number(4, 4)?).checked_mul(size)?;
@@ -53,12 +54,8 @@ fn xfs(block: &[u8]) -> Option<(u64, bool)> {
 
 /// kernel: include/uapi/linux/btrfs_tree.h, `struct btrfs_super_block`. mkfs.btrfs writes the magic at its end.
 fn btrfs(block: &[u8]) -> Option<(u64, bool)> {
-    let alone = little(block, 0x88, 8)? == 1;
-    alone.then_some((little(block, 0x70, 8)?, false))
-}
-
-fn little(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
-    Some(bytes.get(at..at + length)?.iter().rev().fold(0, |all, byte| (all << 8) | u64::from(*byte)))
+    let alone = gpt::number(block, 0x88..0x88 + 8)? == 1;
+    alone.then_some((gpt::number(block, 0x70..0x70 + 8)?, false))
 }
 
 #[cfg(test)]

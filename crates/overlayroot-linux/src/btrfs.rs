@@ -10,6 +10,7 @@ use nix::mount::MsFlags;
 use overlayroot_core::mountinfo;
 use overlayroot_core::paths::SYSROOT;
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 
@@ -110,7 +111,9 @@ pub fn set_read_only(path: &str, read_only: bool) -> Result<()> {
 
 /// UUID of the file system that is mounted at a path, as the kernel writes it; `None` where that is no btrfs.
 pub(crate) fn uuid(at: &str) -> Option<String> {
-    let directory = File::open(at).ok()?;
+    // A pipe on a btrfs can be mounted somewhere as a file, too.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(at, flags, Mode::empty()).ok()?;
     let mut info = Info { counts: [0; 2], uuid: [0; 16], rest: [0; 124] };
     // SAFETY: an open descriptor, a structure as the kernel fills it.
     unsafe { call::info(directory.as_raw_fd(), &raw mut info) }.ok()?;

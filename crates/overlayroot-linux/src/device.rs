@@ -203,9 +203,10 @@ fn settled(name: &str) -> bool {
     !running || Path::new(&format!("/run/udev/data/b{}", sysfs(name, "dev"))).exists()
 }
 
-/// A name and number may be another disk's a moment later: since Linux 5.15 each has a `diskseq` of its own.
+/// A name and number may be another disk's a moment later: since Linux 5.15 each has a `diskseq` of its own, which a
+/// partition has in the directory of its disk.
 fn key(name: &str) -> String {
-    ["dev", "diskseq", "size"].iter().fold(name.to_owned(), |key, file| key + " " + &sysfs(name, file))
+    ["dev", "diskseq", "../diskseq", "size"].iter().fold(name.to_owned(), |key, file| key + " " + &sysfs(name, file))
 }
 
 fn nodes(names: &[String]) -> Vec<String> {

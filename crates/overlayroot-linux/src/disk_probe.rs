@@ -43,7 +43,7 @@ fn left(disk: &Disk) -> Option<Left> {
     let (start, room) = disk.rest(disk.table().ok()?);
     let look = || -> Result<Left> {
         let seen = blkid::probe_piece(&disk.path, start, room)?;
-        let mut head = vec![0; usize::try_from(room)?.min(HEAD)];
+        let mut head = vec![0; usize::try_from(room.min(HEAD as u64))?];
         fs::File::open(&disk.path)?.read_exact_at(&mut head, start)?;
         let (bytes, unused) = superblock(&seen.fstype, &head).unwrap_or_default();
         Ok(Left { fstype: seen.fstype, label: seen.label, bytes, unused, ..Left::default() })

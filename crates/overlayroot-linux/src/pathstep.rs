@@ -184,8 +184,13 @@ fn source(root: &str, path: &str, layers: &[String]) -> Result<Source> {
         true => told_by_names(layers, path)?,
         false => vec![Layer::whole(&at).with_context(context)?],
     };
-    let top = layers.first().with_context(|| format!("no layer has {path}"))?;
-    ensure!(!is_overlay(&top.path)?, "{path} is an overlay of somebody else's: what its layers mark can't be copied");
+    ensure!(!layers.is_empty(), "no layer has {path}");
+    for layer in &layers {
+        ensure!(
+            !is_overlay(&layer.path)?,
+            "{path} is an overlay of somebody else's: what its layers mark can't be copied"
+        );
+    }
     let mounts = mounts::read()?;
     let apart = mountinfo::below(&mounts, &at).into_iter().filter_map(|mount| mount.at.strip_prefix(&at));
     let apart = apart.map(|below| PathBuf::from(below.trim_start_matches('/'))).collect();

@@ -150,7 +150,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         submounts,
         fstab: text("/etc/fstab").unwrap_or_default(),
         autorelabel: fs::symlink_metadata(format!("{at}{}", paths::AUTORELABEL)).is_ok(),
-        casefold: casefold::has(&mount.source, &mount.fstype),
+        casefold: filesystem::node_of(mount).is_some_and(|node| casefold::has(&node, &mount.fstype)),
         bytes: room.map_or(0, |room| room.bytes),
         free: room.map_or(0, |room| room.available),
         live: None,

@@ -2,10 +2,16 @@
 //! Finds what a store of container images has in its layers for an overlay of its own: whiteouts, and overlayfs's
 //! marks. An overlay on the root shows neither.
 
+use crate::descent::{self, Visitor, is_directory};
 use crate::layers::is_whiteout;
 use crate::store::xattrs;
+use crate::tree::beside;
+use anyhow::{Context, Result, bail};
+use rustix::fd::BorrowedFd;
+use rustix::fs::Stat;
+use std::ffi::{CStr, OsStr};
 use std::fs::{self, Metadata};
-use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// Marks that say nothing of what is shown.
@@ -18,31 +24,50 @@ pub fn is_marked(path: &Path, metadata: &Metadata) -> bool {
     is_whiteout(metadata) || (file && xattrs(path).is_ok_and(|names| names.iter().any(telling)))
 }
 
-/// The first path with one, below a directory of a layer or the directory itself. `stop` is asked at each directory
-/// and ends the search.
+/// The first path with one, below a directory of a layer or the directory itself. `stop` is asked again and again, and
+/// ends the search. Users write there: what they put in a directory's place meanwhile is not gone into.
 ///
 /// # Errors
-/// Where a directory can't be read, and those of `stop`.
-pub fn find<E: From<io::Error>>(top: &Path, stop: &mut impl FnMut() -> Result<bool, E>) -> Result<Option<PathBuf>, E> {
+/// Where a directory can't be read or is moved, and those of `stop`.
+pub fn find(top: &Path, stop: &mut impl FnMut() -> Result<bool>) -> Result<Option<PathBuf>> {
     if is_marked(top, &fs::symlink_metadata(top)?) {
         return Ok(Some(top.to_owned()));
     }
-    let mut waiting = vec![top.to_owned()];
-    while let Some(directory) = waiting.pop() {
-        if stop()? {
-            return Ok(None);
-        }
-        for entry in fs::read_dir(&directory)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            let path = entry.path();
-            if is_marked(&path, &metadata) {
-                return Ok(Some(path));
-            }
-            if metadata.is_dir() {
-                waiting.push(path);
-            }
-        }
+    let mut search = Search { stop, path: top.to_owned(), ended: false, found: None };
+    let walked = descent::walk(top.to_str().context("a name that is not UTF-8")?, &mut search);
+    match search.ended {
+        true => Ok(search.found),
+        false => walked.map(|()| None),
     }
-    Ok(None)
+}
+
+struct Search<'a, S> {
+    stop: &'a mut S,
+    /// Where it is.
+    path: PathBuf,
+    ended: bool,
+    found: Option<PathBuf>,
+}
+
+impl<S: FnMut() -> Result<bool>> Visitor for Search<'_, S> {
+    fn entry(&mut self, directory: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<bool> {
+        self.ended = (self.stop)()?;
+        let at = PathBuf::from(std::ffi::OsString::from_vec(beside(directory, name)));
+        let path = self.path.join(OsStr::from_bytes(name.to_bytes()));
+        if !self.ended && is_marked(&at, &fs::symlink_metadata(&at)?) {
+            (self.ended, self.found) = (true, Some(path.clone()));
+        }
+        if self.ended {
+            bail!("the end of the search");
+        }
+        if is_directory(stat) {
+            self.path = path;
+        }
+        Ok(is_directory(stat))
+    }
+
+    fn leave(&mut self, _directory: BorrowedFd<'_>) -> Result<()> {
+        self.path.pop();
+        Ok(())
+    }
 }

@@ -98,7 +98,9 @@ pub fn directory(at: &str, mount: &Mount) -> Result<Reading> {
 pub fn now(upper: &Upper) -> Result<Reading> {
     match upper.kind {
         UpperKind::Dir => directory(&upper.at, &upper.mount),
-        _ => reading(&upper.at, &upper.mount.fstype),
+        UpperKind::Tmpfs | UpperKind::Device | UpperKind::Loop | UpperKind::Subvol | UpperKind::None => {
+            reading(&upper.at, &upper.mount.fstype)
+        }
     }
 }
 

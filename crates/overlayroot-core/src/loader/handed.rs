@@ -54,7 +54,9 @@ fn nothing(state: &State) -> String {
     match state.kind {
         Kind::KernelInstall => "unified images hold their command line inside, which is not read".to_owned(),
         Kind::GrubD | Kind::CmdlineTxt | Kind::Extlinux if !state.unsure.is_empty() => state.unsure.clone(),
-        _ => format!("{}: no entry of a kernel was found", state.kind.says()),
+        Kind::Grubby | Kind::Bls | Kind::GrubD | Kind::CmdlineTxt | Kind::Extlinux => {
+            format!("{}: no entry of a kernel was found", state.kind.says())
+        }
     }
 }
 

@@ -63,30 +63,26 @@ impl Builder<'_> {
         let Some(upper) = &self.plan.effective.device else {
             return false;
         };
-        match &self.facts.device {
-            Some(Lookup::Found(found)) if found.path == *upper => one(found, device),
-            _ => *upper == device.path,
-        }
+        let found = self.facts.device.as_ref().and_then(Lookup::found).filter(|found| found.path == *upper);
+        found.map_or(*upper == device.path, |found| one(found, device))
     }
 
     /// Another device of this plan with the same UUID: not both may be mounted.
     fn copy(&self, device: &Device) -> Option<&str> {
         let all = self.facts.stores.values().chain(&self.facts.device);
-        let mut found = all.filter_map(|lookup| if let Lookup::Found(found) = lookup { Some(found) } else { None });
+        let mut found = all.filter_map(Lookup::found);
         let this = device.file_system();
         found.find(|other| other.file_system().alike(&this) == Some(Alike::Uuid)).map(|other| other.path.as_str())
     }
 
     fn open(&mut self, device: &Device) -> Keeper {
         // Asked for by another name, or as another device of a btrfs.
-        let same = self.facts.stores.values().filter_map(|lookup| match lookup {
-            Lookup::Found(found) if one(found, device) => Some(found.path.as_str()),
-            _ => None,
-        });
+        let found = self.facts.stores.values().filter_map(Lookup::found);
+        let same = found.filter(|found| one(found, device)).map(|found| found.path.as_str());
         let same: Vec<&str> = same.collect();
-        let opened = |step: &PathStep| match step {
-            PathStep::OpenDevice { device: open, at, .. } if same.contains(&open.as_str()) => Some(at.clone()),
-            _ => None,
+        let opened = |step: &PathStep| {
+            let PathStep::OpenDevice { device: open, at, .. } = step else { return None };
+            same.contains(&open.as_str()).then(|| at.clone())
         };
         let mount = self.before.iter().find_map(opened).unwrap_or_else(|| {
             let count = self.before.iter().filter(|step| matches!(step, PathStep::OpenDevice { .. })).count();
