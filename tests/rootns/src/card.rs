@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A disk with a root on its first partition, for uppers that are partitions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+use crate::off::unmount;
 use crate::{Disk, Stage, mounts, run};
 use serde_json::Value;
 use std::fs;
@@ -52,8 +53,8 @@ impl Card {
     pub fn takes_the_root(&self, stage: &mut Stage) {
         run("mount", &[&self.part(1), "/mnt"]);
         run("cp", &["-a", "/sysroot/.", "/mnt"]);
-        run("umount", &["/mnt"]);
-        run("umount", &["/sysroot"]);
+        unmount("/mnt");
+        unmount("/sysroot");
         stage.root = Disk { node: self.part(1), image: self.disk.image.clone() };
         stage.mount_root("ro");
     }

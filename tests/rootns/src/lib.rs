@@ -11,6 +11,7 @@ pub mod forge;
 pub mod hostile;
 pub mod hostile_git;
 pub mod http;
+pub mod off;
 pub mod old_kernel;
 pub mod same;
 pub mod schema;
@@ -20,6 +21,7 @@ pub mod tar;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use off::{unmount, unmounted};
 use overlayroot_core::mountinfo::{self, Mount};
 use serde_json::Value;
 use std::fs;
@@ -174,19 +176,19 @@ impl Stage {
 
     /// Mounts the root's disk on /sysroot with `mode` (`ro` or `rw`), in place of what is there.
     pub fn mount_root(&self, mode: &str) {
-        let _ = Command::new("umount").arg("/sysroot").output();
+        let _ = unmounted("/sysroot");
         let options = format!("{mode},{}", self.root_options);
         run("mount", &["-t", self.fstype, "-o", &options, &self.root.node, "/sysroot"]);
     }
 
     /// Whether this kernel mounts the root writable with the options it has now; it is mounted again afterwards.
     pub fn kernel_takes_root(&self) -> bool {
-        run("umount", &["/sysroot"]);
+        unmount("/sysroot");
         let options = format!("rw,{}", self.root_options);
         let tried = Command::new("mount").args(["-t", self.fstype, "-o", &options, &self.root.node, "/mnt"]).output();
         let taken = tried.expect("mount").status.success();
         if taken {
-            run("umount", &["/mnt"]);
+            unmount("/mnt");
             self.mount_root("ro");
         }
         taken
@@ -275,7 +277,7 @@ pub fn loop_device() -> Option<String> {
 fn filled(disk: Disk, tree: &str) -> Disk {
     run("mount", &[&disk.node, "/mnt"]);
     run("cp", &["-a", &format!("{tree}/."), "/mnt"]);
-    run("umount", &["/mnt"]);
+    unmount("/mnt");
     disk
 }
 

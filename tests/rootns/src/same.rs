@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One file system under several names: a btrfs of two devices, and other paths to a device.
 
+use crate::off::unmount;
 use crate::{Disk, NO, Stage, run};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, mknod};
@@ -32,7 +33,7 @@ pub fn root_on_two(stage: &mut Stage) -> Disk {
     let with = format!("device={}", second.node);
     run("mount", &["-t", "btrfs", "-o", &with, &first.node, "/mnt"]);
     run("cp", &["-a", "/sysroot/.", "/mnt"]);
-    run("umount", &["/mnt", "/sysroot"]);
+    ["/mnt", "/sysroot"].into_iter().for_each(unmount);
     stage.root = first;
     stage.root_options = Box::leak(with.into_boxed_str());
     stage.mount_root("ro");
@@ -41,7 +42,7 @@ pub fn root_on_two(stage: &mut Stage) -> Disk {
 
 /// Another path to the root's device, by which the root is mounted from now on, until it is mounted again.
 pub fn root_by_another_path(stage: &Stage, fstype: &str) {
-    run("umount", &["/sysroot"]);
+    unmount("/sysroot");
     if fstype == "btrfs" {
         // It keeps the name that it was told first.
         run("btrfs", &["device", "scan", "--forget", &stage.root.node]);

@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 use overlayroot_core::fetched::{Fetched, From};
 use overlayroot_rootns::http::{Reply, Server, private_network};
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Disk, Stage, mount_at, on_stage_with, run};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -131,7 +132,7 @@ fn what_does_not_fit_is_fetched_again_and_what_a_cut_left_goes() {
             }
             fs::write(&kept, bytes).unwrap();
             fs::write("/mnt/.overlayroot/images/old.part", "half").unwrap();
-            run("umount", &["/mnt"]);
+            unmount("/mnt");
             let again = boot(stage, &url, &cmdline);
             assert_eq!(again.given.as_ref().map(|given| &given.1), Some(&image), "{round}: {}", again.said);
             assert!(again.said.contains("does not fit") && again.told().from == From::Server, "{}", again.said);
@@ -291,7 +292,7 @@ fn a_server_with_faults() {
         stage.reboot();
         run("mount", &[key.split_once('=').unwrap().1, "/mnt"]);
         fs::remove_dir_all("/mnt/.overlayroot").unwrap();
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
         // It knows no ranges.
         let url = server.at("/flaky", Reply::Flaky(image.clone(), 1));
         assert_eq!(boot(stage, &url, &right).given.map(|given| given.1), Some(image));
@@ -312,7 +313,7 @@ fn the_record_has_it_and_the_image_is_not_read_twice() {
         let fetched = boot(stage, &url, &cmdline);
         let (path, _) = fetched.given.unwrap();
         // As dmsquash-live does.
-        run("umount", &["/sysroot"]);
+        unmount("/sysroot");
         std::os::unix::fs::symlink(&path, "/run/initramfs/livedev").unwrap();
         for dir in ["/run/rootfsbase", "/run/overlayfs", "/run/ovlwork"] {
             fs::create_dir(dir).unwrap();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What can't be had: a clear reason, the policy, and nothing written or left behind.
 #![allow(missing_docs)]
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Disk, Stage, mount_at, mounts, on_stage, run};
 use serde_json::Value;
 use std::fs;
@@ -75,7 +76,7 @@ fn a_full_one() {
         run("mount", &[&disk.node, "/tmp"]);
         let filled = Command::new("dd").args(["if=/dev/zero", "of=/tmp/fill", "bs=64k"]).output().unwrap();
         assert!(!filled.status.success(), "it should have run out of space");
-        run("umount", &["/tmp"]);
+        unmount("/tmp");
         let (code, text) = untouched(stage, &disk, &format!("rd.overlay={}", disk.node));
         assert!(code == "look" && text.contains("full"), "{code}: {text}");
     });
@@ -105,7 +106,7 @@ fn an_upper_that_is_a_link_out_of_its_device() {
         let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
         run("mount", &[&disk.node, "/tmp"]);
         std::os::unix::fs::symlink("/etc", "/tmp/overlay").unwrap();
-        run("umount", &["/tmp"]);
+        unmount("/tmp");
         let (code, text) = untouched(stage, &disk, &format!("rd.overlay={}", disk.node));
         assert!(code == "look" && text.contains("plain directory"), "{code}: {text}");
     });
@@ -219,7 +220,7 @@ fn silence_is_no_answer_before_the_root_is_mounted() {
     on_stage("late", |stage| {
         stage.mount_root("rw");
         fs::write("/sysroot/etc/overlayroot.conf", "overlayroot=\"tmpfs\"\n").unwrap();
-        run("umount", &["/sysroot"]);
+        unmount("/sysroot");
         let output = stage.tool("overlay-assemble", b"quiet", &["--by", "unit"]);
         assert!(output.status.success() && !fs::exists("/run/overlayroot/state.json").unwrap());
         stage.mount_root("ro");

@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 use overlayroot_rootns::hostile::{Chance, KINDS, Outside, cases, ended};
 use overlayroot_rootns::http::{Reply, Server, private_network};
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Disk, Stage, mount_at, on_stage_with, run};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -79,7 +80,7 @@ fn furnish(chance: &mut Chance, disk: &Disk, outside: &Outside, names: &[&str], 
         outside.put(kind, &format!("/mnt/{name}"));
         case.push_str(&format!(", {name}: {kind}"));
     }
-    run("umount", &["/mnt"]);
+    unmount("/mnt");
     case
 }
 
@@ -88,7 +89,7 @@ fn everywhere(disk: &Disk, outside: &Outside, kind: &str) -> String {
     run("mke2fs", &["-q", "-F", "-t", "ext4", "-m", "0", &disk.node]);
     run("mount", &[&disk.node, "/mnt"]);
     MADE.iter().for_each(|name| outside.put(kind, &format!("/mnt/{name}")));
-    run("umount", &["/mnt"]);
+    unmount("/mnt");
     format!("{kind} everywhere")
 }
 

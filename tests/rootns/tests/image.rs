@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl image build` with the real mksquashfs and mkfs.erofs, mounted again and compared.
 #![allow(missing_docs)]
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{on_stage, run};
 use rustix::fs::{XattrFlags, getxattr, listxattr, setxattr};
 use serde_json::Value;
@@ -100,7 +101,7 @@ fn same(got: &BTreeMap<String, String>, want: &BTreeMap<String, String>) {
 fn mounted(image: &str) -> BTreeMap<String, String> {
     run("mount", &["-o", "loop,ro", image, "/mnt"]);
     let found = tree("/mnt");
-    run("umount", &["/mnt"]);
+    unmount("/mnt");
     found
 }
 
@@ -181,7 +182,7 @@ fn the_same_tree_gives_the_same_bytes() {
             run("mount", &["-o", "loop,ro", &two, "/mnt"]);
             let time = |name: &str| fs::metadata(format!("/mnt/{name}")).unwrap().mtime();
             assert_eq!((time("usr/file3"), time("usr/file4"), time("etc")), (OLD, EPOCH, OLD));
-            run("umount", &["/mnt"]);
+            unmount("/mnt");
         }
         // The stored lower's identity follows what is in it.
         let uuid = || run("blkid", &["-p", "-o", "value", "-s", "UUID", "/tmp/two.erofs"]);
@@ -225,7 +226,7 @@ fn merged_is_what_one_sees_and_lower_what_was_before() {
             let got = mounted(&format!("/run/{name}"));
             run("mount", &["--bind", "/sysroot", "/mnt"]);
             let mut want = tree("/mnt");
-            run("umount", &["/mnt"]);
+            unmount("/mnt");
             let of_the_boot =
                 |path: &str| ["dev/", "proc/", "run/", "sys/", "tmp/"].iter().any(|dir| path.starts_with(dir));
             // Nor has mkfs.erofs ever taken a lost+found.

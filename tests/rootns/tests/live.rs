@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `root=live:`: what dmsquash-live leaves, its image as our lower, and its checksum.
 #![allow(missing_docs)]
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{mount_at, on_stage_with, run};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -13,7 +14,7 @@ fn live() -> String {
     if !fs::exists("/images/root.squashfs").unwrap() {
         run("mksquashfs", &["/sysroot", "/images/root.squashfs", "-quiet", "-no-progress"]);
     }
-    run("umount", &["/sysroot"]);
+    unmount("/sysroot");
     fs::create_dir_all("/run/initramfs").unwrap();
     symlink("/images/root.squashfs", "/run/initramfs/livedev").unwrap();
     for dir in ["/run/rootfsbase", "/run/overlayfs", "/run/ovlwork"] {
@@ -105,7 +106,7 @@ fn their_own_words_are_theirs() {
 fn an_image_that_is_only_mounted_becomes_the_root() {
     on_stage_with("livebare", "ext4", 64, |stage| {
         let sum = live();
-        run("umount", &["/sysroot"]);
+        unmount("/sysroot");
         // Nothing was ever mounted on it there.
         fs::remove_dir_all("/run/ovlwork").unwrap();
         let hook = |what: &str, line: &str| {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A loop file on another device's file system: `loop:PATH,dev=DEVICE`.
 #![allow(missing_docs)]
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Disk, Stage, loop_device, mount_at, on_stage, run};
 use serde_json::Value;
 use std::fs;
@@ -84,12 +85,12 @@ fn in_the_journal_only(stage: &Stage, attempt: u32) -> Option<Disk> {
     fs::File::open("/mnt").unwrap().sync_all().unwrap();
     // As the disk is now; a sync would bring the name to its place.
     let bytes = fs::read(&first.image).unwrap();
-    run("umount", &["/mnt"]);
+    unmount("/mnt");
     let cut = stage.disk(&format!("cut{attempt}.img"), 64, &[]);
     fs::write(&cut.node, &bytes).unwrap();
     run("mount", &["-o", "ro,noload", &cut.node, "/mnt"]);
     let on_the_disk = fs::exists("/mnt/upper.img").unwrap();
-    run("umount", &["/mnt"]);
+    unmount("/mnt");
     (!on_the_disk).then_some(cut)
 }
 
@@ -101,7 +102,7 @@ fn a_device_that_can_not_be_used_is_not_written() {
         fs::create_dir_all("/mnt/directory").unwrap();
         fs::write("/mnt/file", "somebody's").unwrap();
         std::os::unix::fs::symlink("directory", "/mnt/link").unwrap();
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
         let before = disk.bytes();
         let cases = [
             ("/directory", "place-taken"),
@@ -145,7 +146,7 @@ fn prepared_on_the_host_where_the_device_is_mounted() {
         let said = stage.overlayctl(&["loop", "create", &file]);
         assert_eq!(said.trim(), format!("rd.overlay=loop:/upper.img,dev={}", disk.node));
         assert!(stage.overlayctl(&["loop", "check", &file]).contains("finished"));
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
         applied(&stage.assemble(said.trim()));
         // The plan of the next boot is made from this one's mount.
         let plan = stage.tool("overlayctl", said.as_bytes(), &["plan"]);

@@ -2,6 +2,7 @@
 //! The loop file by hand: overlay-loop and `overlayctl loop`, on real file systems.
 #![allow(missing_docs)]
 use overlayroot_linux::loopdev::of_file;
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Stage, mount_at, on_stage_with, run};
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -43,7 +44,7 @@ fn bytes_in(stage: &Stage, file: &str) -> u64 {
     let node = tool(stage, &["attach", file]);
     run("mount", &["-o", "ro", node.trim(), "/mnt"]);
     let stat = nix::sys::statvfs::statvfs("/mnt").unwrap();
-    run("umount", &["/mnt"]);
+    unmount("/mnt");
     tool(stage, &["detach", node.trim()]);
     stat.blocks() * stat.fragment_size()
 }
@@ -89,7 +90,7 @@ fn attached_once_and_detached_by_either_name() {
         run("mount", &[&node, "/mnt"]);
         let output = stage.tool("overlay-loop", b"", &["detach", &node]);
         assert!(output.status.success() && said(&output).contains("is mounted on /mnt"), "{}", said(&output));
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
         clean(FILE);
     });
 }
@@ -114,7 +115,7 @@ fn grown_mounted_and_unmounted() {
             let stat = nix::sys::statvfs::statvfs("/mnt").unwrap();
             assert!(stat.blocks() * stat.fragment_size() > second + (80 << 20));
             assert_eq!(fs::read_to_string("/mnt/kept").unwrap(), "kept");
-            run("umount", &["/mnt"]);
+            unmount("/mnt");
             tool(stage, &["detach", &node]);
             fails(stage, &["grow", &format!("{FILE},size=400M")], "nothing is made smaller");
             fails(stage, &["grow", &format!("{FILE},size=2G")], "above the reserve");
@@ -226,11 +227,11 @@ fn a_file_system_without_fallocate() {
         run("mount", &[&node, "/tmp/m"]);
         fs::write("/tmp/m/kept", vec![5; 1 << 20]).unwrap();
         tool(stage, &["grow", "/mnt/x,size=340M"]);
-        run("umount", &["/tmp/m"]);
+        unmount("/tmp/m");
         tool(stage, &["detach", &node]);
         whole("/mnt/x", 340);
         run("xfs_repair", &["-n", "-f", "/mnt/x"]);
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
     });
 }
 

@@ -2,6 +2,7 @@
 //! An ordinary user tries everything beside the merged root: nothing there can be written, and neither setuid nor
 //! device files count, for each kind of upper. In the merged root they do.
 #![allow(missing_docs)]
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Stage, mount_at, mounts, on_stage, on_stage_with, run, subvol};
 use std::collections::HashSet;
 use std::fs;
@@ -214,7 +215,7 @@ fn loop_file_on_a_device() {
         let cmdline = format!("rd.overlay=loop:/upper.img,dev={},size=32M", disk.node);
         run("mount", &[&disk.node, "/mnt"]);
         bait("/mnt/others");
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
         tried(stage, &cmdline);
     });
 }

@@ -2,6 +2,7 @@
 //! Partition uppers on real disks: made behind the last partition, found again, grown, refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 use overlayroot_rootns::card::{Card, MIB, blkid, instead_of_sfdisk, reason};
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{mount_at, on_stage, run};
 use serde_json::Value;
 use std::fs;
@@ -127,7 +128,7 @@ fn a_cut_before_the_table_is_written_leaves_free_space() {
         // What a power cut takes away: the kernel's memory.
         run("delpart", &[&card.disk.node, "3"]);
         stage.reboot();
-        run("umount", &["/usr/sbin/sfdisk"]);
+        unmount("/usr/sbin/sfdisk");
         let record = stage.assemble("rd.overlay=part:cut");
         assert_eq!(reason(&record), ("applied", ""), "{record:#}");
         assert_eq!(record["steps"][1]["step"], "take-back", "{record:#}");

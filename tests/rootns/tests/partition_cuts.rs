@@ -3,6 +3,7 @@
 //! are cut after each of their writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 use overlayroot_rootns::card::{Card, MIB, blkid, reason};
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::tape::{Event, Tape};
 use overlayroot_rootns::{Disk, Stage, mount_at, on_stage, run};
 use serde_json::Value;
@@ -128,7 +129,7 @@ fn recorded(stage: &mut Stage, table: &str, mib: usize, first: Option<&str>, cmd
     let events = tape.events();
     let acknowledged = if first.is_none() { events.len() } else { 0 };
     stage.reboot();
-    run("umount", &["/sysroot"]);
+    unmount("/sysroot");
     let all = tape.events();
     drop(card);
     Play { before, events: all, acknowledged }
@@ -213,7 +214,7 @@ fn boots(stage: &mut Stage, state: &[u8], cmdline: &str) -> Value {
     let at = mount_at("/run/overlayfs-backing").map(|mount| mount.source).unwrap_or_default();
     let right = reason(&record) == ("applied", "") && at == card.part(3);
     stage.reboot();
-    run("umount", &["/sysroot"]);
+    unmount("/sysroot");
     drop(card);
     serde_json::json!({ "right": right, "kept": kept, "record": record })
 }

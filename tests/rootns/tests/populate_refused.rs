@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Archives that are not what they should be: nothing of them is in the upper, and the policy holds.
 #![allow(missing_docs)]
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::tar::{Made, made, pax, tar};
 use overlayroot_rootns::{Stage, mount_at, on_stage_with, run};
 use serde_json::Value;
@@ -27,7 +28,7 @@ fn refused(stage: &Stage, archive: &[u8], options: &str) -> (String, String) {
     run("mount", &[&disk.node, "/mnt"]);
     let left = run("find", &["/mnt/overlay", "/mnt/ovlwork"]);
     assert_eq!(left, "/mnt/overlay\n/mnt/ovlwork\n", "something is on the device");
-    run("umount", &["/mnt"]);
+    unmount("/mnt");
     stage.reboot();
     drop(disk);
     let reason = record["reasons"].as_array().unwrap().iter().find(|reason| reason["code"] == "populate").unwrap();
@@ -220,7 +221,7 @@ fn cut(stage: &Stage, cmdline: &str, watched: &str, much: usize) -> usize {
         let _ = Command::new("kill").args(["-9", pid]).status();
     }
     let reached = count();
-    run("umount", &["/proc/cmdline"]);
+    unmount("/proc/cmdline");
     reached
 }
 

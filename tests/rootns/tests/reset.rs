@@ -2,6 +2,7 @@
 //! Resets at each boot and once, uppers that are kept and come back, and the trash.
 #![allow(missing_docs)]
 use overlayroot_rootns::cost::boot;
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Stage, on_stage, on_stage_with, run};
 use serde_json::Value;
 use std::fs;
@@ -153,7 +154,7 @@ fn what_a_cut_left_is_completed() {
             for (from, to) in moves {
                 fs::rename(format!("/mnt/{from}"), format!("/mnt/{to}")).unwrap();
             }
-            run("umount", &["/mnt"]);
+            unmount("/mnt");
         };
         boot(stage, &disk, "");
         write("one");
@@ -173,7 +174,7 @@ fn what_a_cut_left_is_completed() {
         stage.reboot();
         run("mount", &[&disk.node, "/mnt"]);
         fs::create_dir_all("/mnt/.overlayroot/trash").unwrap();
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
         half(&[("overlay", ".overlayroot/trash/upper.9")]);
         assert_eq!(boot(stage, &disk, "")["effective"]["reset"], true);
         assert!(!has("one"));

@@ -2,6 +2,7 @@
 //! What belongs to the root is not an upper, by whatever name or device it is called; and a btrfs of several devices is
 //! one file system.
 #![allow(missing_docs)]
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::same::{OTHER, forget, other_path, root_by_another_path, root_on_two, two};
 use overlayroot_rootns::{Disk, Stage, loop_device, mount_at, on_stage, on_stage_with, run};
 use serde_json::Value;
@@ -240,7 +241,7 @@ fn a_loop_file_is_made_and_grows_where_its_device_is_mounted_by_another_path() {
         run("mount", &["-i", "-t", "ext4", OTHER, "/mnt"]);
         let file = format!("/upper.img,dev={},size=20M", disk.node);
         stage.overlayctl(&["loop", "create", &file]);
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
         applied(&stage.assemble(&format!("rd.overlay=loop:/upper.img,dev={}", disk.node)));
         // The plan of the next boot is made from this one's mount.
         let plan = stage.tool("overlayctl", format!("rd.overlay=loop:/upper.img,dev={OTHER}").as_bytes(), &["plan"]);
@@ -261,10 +262,10 @@ fn a_loop_file_is_made_and_grows_where_its_device_is_mounted_by_another_path() {
             says(&String::from_utf8_lossy(&grown.stderr), "growing the ext4 on /tmp/inner");
         }
         assert!(fs::metadata("/mnt/upper.img").unwrap().len() == 40 << 20 && loop_device().is_none());
-        run("umount", &["/tmp/inner"]);
+        unmount("/tmp/inner");
         let said = Command::new("/overlay-loop").args(["detach", OTHER]).output().unwrap();
         assert!(said.status.success(), "{said:?}");
         std::mem::forget(inner);
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
     });
 }

@@ -2,6 +2,7 @@
 //! Stores of container images under the root's overlay: what is copied of them shows, through an overlay of the
 //! kernel's on its layers, what the image is.
 #![allow(missing_docs)]
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Stage, mount_at, on_stage, run};
 use rustix::fs::{XattrFlags, lgetxattr, setxattr};
 use serde_json::Value;
@@ -47,7 +48,7 @@ fn image(store: &str) -> Vec<String> {
     let mut list: Vec<String> = list.lines().map(str::to_owned).collect();
     list.sort_unstable();
     assert_eq!(fs::read_to_string("/mnt/data").unwrap(), "base's data");
-    run("umount", &["/mnt"]);
+    unmount("/mnt");
     list
 }
 
@@ -164,7 +165,7 @@ fn an_upper_that_names_do_not_tell_is_refused() {
             let moved = format!("/mnt/overlay{at}");
             fs::create_dir_all(&moved).unwrap();
             mark(&moved, "redirect", to);
-            run("umount", &["/mnt"]);
+            unmount("/mnt");
             let record = stage.assemble(&format!("rd.overlay={} rd.overlay.path=containers", disk.node));
             assert_eq!(record["outcome"], "degraded", "{record:#}");
             let said = failed(&record).join("; ");
@@ -193,7 +194,7 @@ fn an_image_of_the_merged_root_has_the_stores_of_the_lower() {
             let store = format!("/run/image{STORE}");
             assert!(Path::new(&format!("{store}/storage/libpod.db")).exists());
             assert_eq!(image(&store), ["etc/gone", "etc/stays", "opt/app", "opt/app/fresh"], "{name}");
-            run("umount", &["/run/image"]);
+            unmount("/run/image");
         }
         // Of both: no mount shows it.
         fs::write(format!("/sysroot{STORE}/storage/overlay/top/diff/etc/conf"), "new").unwrap();

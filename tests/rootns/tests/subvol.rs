@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 use overlayroot_core::layout::Store;
 use overlayroot_linux::store::make_within;
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::subvol::{TOP, boot, fedora, subvolumes};
 use overlayroot_rootns::{Stage, mount_at, on_stage_with, run};
 use serde_json::Value;
@@ -103,7 +104,7 @@ fn what_stands_in_the_way_is_said_and_nothing_is_written() {
         fs::create_dir("/mnt/directory").unwrap();
         fs::write("/mnt/file", "x").unwrap();
         symlink("root", "/mnt/link").unwrap();
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
         let before = stage.root.bytes();
         let taken = ["directory", "file", "link", "link/x", "file/x", "root"];
         for (name, code) in taken.map(|name| (name, "place-taken")) {
@@ -245,7 +246,7 @@ fn an_overfull_work_directory_is_put_aside() {
         let upper = format!("{TOP}/overlay/overlay");
         boot(stage, cmdline);
         fs::write("/sysroot/etc/hostname", "upper\n").unwrap();
-        run("umount", &["/sysroot"]);
+        unmount("/sysroot");
         fs::create_dir_all(format!("{upper}/work/work/left")).unwrap();
         fs::write(format!("{upper}/work/work/left/file"), "x").unwrap();
         let store = Store::in_subvolume(&format!("{TOP}/overlay"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Uppers that work: what the kernel shows afterwards.
 #![allow(missing_docs)]
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{mount_at, mounts, on_stage, run};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -131,7 +132,7 @@ fn a_stale_work_directory_and_a_volatile_marker_do_not_matter() {
         fs::create_dir_all("/tmp/overlay").unwrap();
         fs::create_dir_all("/tmp/ovlwork/work/a/b/c/d").unwrap();
         fs::create_dir_all("/tmp/ovlwork/work/incompat/volatile").unwrap();
-        run("umount", &["/tmp"]);
+        unmount("/tmp");
         let record = stage.assemble(&format!("rd.overlay={}", disk.node));
         assert_eq!(record["outcome"], "applied", "{record:#}");
         fs::write("/sysroot/x", "writable").unwrap();

@@ -6,6 +6,7 @@ use overlayroot_diff::Stat;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_linux::upperfill::reading;
 use overlayroot_rootns::cost::fill;
+use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{on_stage, run};
 use std::io;
 use std::ops::ControlFlow;
@@ -66,6 +67,6 @@ fn a_look_takes_microseconds_and_a_walk_of_half_a_million_files_bounded_memory()
         // Cut short it tells what there was so far.
         let cut = walk(1000);
         assert!(cut.files == 1000 && !cut.sizes.is_empty());
-        run("umount", &["/mnt"]);
+        unmount("/mnt");
     });
 }
