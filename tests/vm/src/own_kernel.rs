@@ -121,6 +121,8 @@ mod tests {
         assert_eq!(shown_by(None), every);
         for (case, cell, _) in all.iter().filter(|(case, cell, _)| !case.only_qemu && is_chosen(case, *cell)) {
             assert!(shown_by(Some((case, *cell))) != every, "{} in {cell:?}", case.name);
+            // ten times what it takes in user-mode Linux: where this fails, add a case with one boot
+            assert!(case.boots().len() <= 2, "{} in {cell:?}", case.name);
         }
     }
 

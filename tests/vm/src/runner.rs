@@ -213,8 +213,9 @@ impl Run<'_> {
     fn initrd(&self, set: &ImageSet, variant: Variant) -> Result<PathBuf> {
         let case = &self.job.case;
         let base = set.initrd((self.job.cell.initrd, variant, self.job.engine));
+        let named = |text: &str| engine::names(self.job.engine, text, &[]).into_bytes();
         let mut files: BTreeMap<String, Vec<u8>> =
-            case.files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).collect();
+            case.files.iter().map(|(path, text)| (path.clone(), named(text))).collect();
         if let Some(conf) = case.conf_bytes() {
             files.insert("/etc/overlayroot-rs.conf".to_owned(), conf);
         }

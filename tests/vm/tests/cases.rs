@@ -71,6 +71,20 @@ fn in_each_suite_each_kind_of_root_and_of_upper_is_shown_with_the_suites_own_ker
     assert!(qemu * 3 < every.len(), "{qemu} of {}", every.len());
 }
 
+/// Kernel arguments, lines and files of the initramfs are given the names of the engine's disks; these are not.
+#[test]
+fn no_disk_is_named_where_its_name_would_be_wrong_under_one_engine() {
+    for case in cases() {
+        let texts = [&case.fstab, &case.conf, &case.conf_latin1].into_iter().flatten();
+        for text in texts.chain(case.files.values()) {
+            assert!(!text.contains("/dev/disk/by-id/virtio-"), "{}: {text}", case.name);
+        }
+        for text in [&case.fstab, &case.conf, &case.conf_latin1].into_iter().flatten() {
+            assert!(!text.contains("/dev/vd"), "{}: {text}", case.name);
+        }
+    }
+}
+
 #[test]
 fn unknown_keys_and_values_are_errors() {
     refused("summary = 's'\nholds = 'true'\ncmdlin = 'x'", "unknown field `cmdlin`");
