@@ -109,6 +109,9 @@ pub struct Case {
     /// `ro` or `rw`.
     #[serde(default)]
     pub rootopts: RootOpts,
+    /// Most of it is waiting, for a server or for a time to pass: it runs beside as many others as there are at once.
+    #[serde(default)]
+    pub waits: bool,
     /// Replaces the root's /etc/fstab.
     pub fstab: Option<String>,
     /// /etc/overlayroot-rs.conf, in the initramfs and in the root.

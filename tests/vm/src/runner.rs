@@ -52,8 +52,8 @@ pub struct Finished {
     pub kept: Option<String>,
 }
 
-/// Runs jobs, so many at once, and prints a line for each when it ends. None is begun after `until`; what is
-/// left comes back beside the results.
+/// Runs jobs, so many at once and one of those that wait most of the time, and prints a line for each when it ends. None
+/// is begun after `until`; what is left comes back beside the results.
 #[must_use]
 pub fn run_all(
     host: &Host,
@@ -67,17 +67,21 @@ pub fn run_all(
     let progress = Progress::new(&jobs);
     let queue = Mutex::new(VecDeque::from(jobs));
     let done = Mutex::new(Vec::new());
+    let work = |take: fn(&mut VecDeque<Job>) -> Option<Job>| {
+        while until.is_none_or(|until| Instant::now() < until) {
+            let job = take(&mut queue.lock().unwrap_or_else(PoisonError::into_inner));
+            let Some(job) = job else { return };
+            let finished = run_job(host, sets, &job, keep, &progress);
+            journal.add(&job, sets, &finished);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
+        }
+    };
     thread::scope(|scope| {
         for _ in 0..at_once.max(1) {
-            scope.spawn(|| {
-                while until.is_none_or(|until| Instant::now() < until) {
-                    let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let Some(job) = job else { return };
-                    let finished = run_job(host, sets, &job, keep, &progress);
-                    journal.add(&job, sets, &finished);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
-                }
-            });
+            scope.spawn(|| work(VecDeque::pop_front));
+        }
+        if at_once > 1 {
+            scope.spawn(|| work(next_that_waits));
         }
     });
     // empty now, or of use to nobody
@@ -85,6 +89,10 @@ pub fn run_all(
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by(|a, b| (&a.name, a.cell).cmp(&(&b.name, b.cell)));
     (done, queue.into_inner().unwrap_or_else(PoisonError::into_inner).into())
+}
+
+fn next_that_waits(queue: &mut VecDeque<Job>) -> Option<Job> {
+    queue.remove(queue.iter().position(|job| job.case.waits)?)
 }
 
 fn run_dir(host: &Host) -> PathBuf {
