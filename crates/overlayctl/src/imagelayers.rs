@@ -3,6 +3,7 @@
 //! of their layers for its own, and hides overlayfs's marks.
 
 use crate::imagetool::LeftOut;
+use crate::kept;
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::record::RootKind;
 use overlayroot_core::{mountinfo, paths};
@@ -28,6 +29,7 @@ pub fn of(at: &str) -> Result<Vec<Layer>> {
         return Ok(Vec::new());
     }
     let upper = root.super_option("upperdir").unwrap_or_else(|| paths::UPPER_LINK.to_owned());
+    kept::lower(&record)?;
     let all: Vec<String> = std::iter::once(upper).chain(record.effective.lowers).collect();
     layers::stack(&all, at).with_context(|| format!("looking at the layers of {at}"))
 }

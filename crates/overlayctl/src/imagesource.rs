@@ -3,8 +3,9 @@
 
 use crate::imagelayers;
 use crate::imagetool::{LeftOut, Tool};
+use crate::kept;
 use anyhow::{Context, Result, ensure};
-use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::mountinfo::Mount;
 use overlayroot_core::paths;
 use overlayroot_core::record::RootKind;
 use overlayroot_linux::loophand::Scratch;
@@ -49,9 +50,8 @@ fn lower() -> Result<String> {
     let record =
         recordfile::read(paths::RECORD)?.context("no record of this boot: the initramfs lacks overlayroot-rs")?;
     let overlay = record.effective.root == RootKind::Overlay;
-    let at = record.effective.lowers.last().filter(|_| overlay).context("no overlay of this project is on the root")?;
-    ensure!(mountinfo::at(&mounts::read()?, at).is_some(), "the lower is not mounted on {at}");
-    Ok(at.clone())
+    ensure!(overlay, "no overlay of this project is on the root");
+    Ok(kept::lower(&record)?.to_owned())
 }
 
 impl Source {

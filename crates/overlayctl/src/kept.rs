@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Finds the upper of this boot that stays, and what the next boot is asked for.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use overlayroot_core::layout::Store;
 use overlayroot_core::marker::Marker;
 use overlayroot_core::mountinfo;
@@ -34,6 +34,23 @@ pub fn find() -> Result<Result<(Record, Store), String>> {
         _ => "there is no overlay of this project on the root",
     };
     Ok(Err(why.to_owned()))
+}
+
+/// Where the lower is.
+///
+/// # Errors
+/// Where the record names none, and those of [`is_mounted`].
+pub fn lower(record: &Record) -> Result<&str> {
+    let at = record.effective.lowers.last().context("this boot's record names no lower")?;
+    is_mounted(at)?;
+    Ok(at)
+}
+
+/// # Errors
+/// Where the lower is not mounted any more: the directory would pass for a lower that has nothing.
+pub fn is_mounted(lower: &str) -> Result<()> {
+    ensure!(mountinfo::at(&mounts::read()?, lower).is_some(), "the lower is not mounted on {lower}: reboot");
+    Ok(())
 }
 
 /// What the next boot is asked for; `Some(None)` where the marker is not understood.

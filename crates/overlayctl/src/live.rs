@@ -9,7 +9,7 @@ use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::path_spec::Kind;
 use overlayroot_core::path_state::{PathOutcome, PathState};
 use overlayroot_core::paths;
-use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
+use overlayroot_core::record::{Effective, Outcome, Record, RootKind, UpperKind};
 use overlayroot_core::servicing;
 use overlayroot_linux::mounts;
 use overlayroot_linux::upperfill;
@@ -100,6 +100,8 @@ pub struct Live {
     pub upper: Option<Fill>,
     /// Single paths whose policy the record has, and the kernel has not.
     pub lost_paths: Vec<String>,
+    /// Mount points of the overlay's layers where nothing is mounted any more.
+    pub lost_mounts: Vec<String>,
 }
 
 /// Reads the kernel's view.
@@ -127,6 +129,7 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
         lower_holds_upper: record.is_some_and(servicing::on_lower),
         lost_paths: record.map(|record| lost(&record.effective.paths, &mounts)).unwrap_or_default(),
+        lost_mounts: record.map(|record| lost_mounts(&record.effective, &mounts)).unwrap_or_default(),
         upper,
     })
 }
@@ -140,6 +143,22 @@ impl Live {
         let upper = record.and_then(|record| upperfill::find(record).ok().flatten());
         fill.own = upper.and_then(|upper| Own::of(&upper.directory, LONGEST));
     }
+}
+
+/// Where the layers were mounted, and are not any more.
+fn lost_mounts(effective: &Effective, mounts: &[Mount]) -> Vec<String> {
+    if effective.root != RootKind::Overlay {
+        return Vec::new();
+    }
+    // Above the lower there may be a layer of a device's, which is named by a link.
+    let places = [effective.lowers.last().map(String::as_str), effective.upper_fs.as_deref(), effective.store_fs()];
+    let mut lost: Vec<String> = Vec::new();
+    for at in places.into_iter().flatten().filter(|at| mountinfo::at(mounts, at).is_none()) {
+        if lost.iter().all(|other| other != at) {
+            lost.push(at.to_owned());
+        }
+    }
+    lost
 }
 
 /// What was mounted over single paths, and is not any more.
@@ -214,6 +233,10 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
     }
     let lost = live.lost_paths.iter();
     found.extend(lost.map(|path| (Level::Warning, format!("no longer so: {path}"))));
+    if !live.lost_mounts.is_empty() {
+        let text = format!("no longer mounted: {}; reboot to get it back", live.lost_mounts.join(", "));
+        found.push((Level::Warning, text));
+    }
     if let Some(fill) = &live.upper {
         match fill.level {
             FillLevel::Fine => {}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 use super::*;
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::record::{Effective, Requested, SCHEMA};
+use overlayroot_core::layout::Store;
+use overlayroot_core::record::{Requested, SCHEMA};
 
 fn record() -> Record {
     Record {
@@ -37,6 +38,7 @@ fn as_asked() -> Live {
         lower_shared_with: None,
         upper: None,
         lost_paths: Vec::new(),
+        lost_mounts: Vec::new(),
     }
 }
 
@@ -93,6 +95,29 @@ fn a_path_that_lost_its_mount_is_named() {
     let files = PathState { files: true, ..state("/etc/x", Kind::Persist) };
     let failed = PathState { outcome: PathOutcome::Failed, ..state("/y", Kind::Bind) };
     assert_eq!(lost(&[files, failed], &mounts), [] as [&str; 0]);
+}
+
+#[test]
+fn a_layer_that_is_not_mounted_any_more_is_named() {
+    let effective = Effective {
+        upper: UpperKind::Device,
+        lowers: vec!["/run/overlayfs-r".into(), "/run/rootfsbase".into()],
+        upper_fs: Some("/run/overlayfs-backing".into()),
+        store: Some(Store::named("/run/initramfs/overlayroot/upper", "overlay")),
+        ..Effective::plain(RootKind::Overlay)
+    };
+    let lower = mount("/run/rootfsbase", "8:1", "ro");
+    let public = mount("/run/overlayfs-backing", "8:2", "ro");
+    let private = mount("/run/initramfs/overlayroot/upper", "8:2", "rw");
+    assert_eq!(lost_mounts(&effective, &[lower.clone(), public, private.clone()]), [] as [&str; 0]);
+    assert_eq!(lost_mounts(&effective, &[lower, private]), ["/run/overlayfs-backing"]);
+    assert_eq!(lost_mounts(&effective, &[]).len(), 3);
+    let ram = Effective { store: None, upper_fs: Some("/run/initramfs/overlay".into()), ..effective };
+    assert_eq!(lost_mounts(&ram, &[]), ["/run/rootfsbase", "/run/initramfs/overlay"]);
+    assert_eq!(lost_mounts(&Effective::plain(RootKind::Plain), &[]), [] as [&str; 0]);
+    let live = Live { lost_mounts: vec!["/run/rootfsbase".into()], ..as_asked() };
+    let said = problems(Some(&Record { effective: ram, ..record() }), true, &live);
+    assert_eq!(said, [(Level::Warning, "no longer mounted: /run/rootfsbase; reboot to get it back".to_owned())]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
         Ok(found) => found,
         Err(why) => return refuse(why),
     };
+    kept::is_mounted(lower)?;
     let was = match stored(&path) {
         Stored::Is(was) => was,
         Stored::None => {

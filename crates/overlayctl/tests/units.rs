@@ -117,6 +117,11 @@ fn the_sandbox_leaves_what_a_unit_is_there_for() {
     assert!(!has("watch", "SystemCallFilter", "@resources"));
     assert!(has("trash", "ReadWritePaths", "/run") && has("trash", "ReadWritePaths", "-/media"));
     assert_eq!(values("keep", "CapabilityBoundingSet"), values("keep-late", "CapabilityBoundingSet"));
+    // What files are to outlive the upper is saved before a soft-reboot, too; what has its label since keeps it.
+    assert!(has("keep-late", "Conflicts", "shutdown.target"));
+    let stops = ["Conflicts", "Before"].map(|setting| values("label", setting).join(" "));
+    assert!(stops.iter().all(|units| units.contains("poweroff.target") && !units.contains("shutdown.target")));
+    assert_eq!(values("label", "RemainAfterExit"), ["yes"]);
     for unit in MOST.map(|(unit, _)| unit) {
         // A call that an older systemd does not know must not kill.
         assert_eq!(values(unit, "SystemCallErrorNumber"), ["EPERM"], "{unit}");

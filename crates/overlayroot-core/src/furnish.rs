@@ -11,6 +11,7 @@ use crate::paths;
 use crate::plan::Plan;
 use crate::populate::{self, Populate};
 use crate::refusal::Refusal;
+use crate::stays::keep_mounted;
 use crate::step::Step;
 
 /// Adds the steps.
@@ -25,7 +26,9 @@ pub(crate) fn furnish(config: &Config, facts: &Facts, mut plan: Plan) -> Result<
         name => name_it(&mut plan, name),
     }
     git::ask(config, &mut plan);
-    match path_plan::add(config, facts, &mut plan) {
+    let refused = path_plan::add(config, facts, &mut plan);
+    keep_mounted(&mut plan, lower(facts));
+    match refused {
         refused if config.fallback.value.strict() => refused.into_iter().next().map_or(Ok(plan), Err),
         refused => {
             plan.without.extend(refused);
@@ -45,7 +48,13 @@ pub(crate) fn furnish_instead(config: &Config, facts: &Facts, mut plan: Plan, po
     git::ask(config, &mut plan);
     let refused = path_plan::add(config, facts, &mut plan);
     plan.without.extend(refused);
+    keep_mounted(&mut plan, lower(facts));
     plan
+}
+
+/// Type of the file system that becomes the lower.
+fn lower(facts: &Facts) -> &str {
+    facts.root.as_ref().map_or("", |root| &root.fstype)
 }
 
 /// Just before the overlay is mounted: the layers are in their places, and nothing of the merged root is touched,

@@ -230,7 +230,7 @@ fn ubuntu(at: &str, dir: &str) -> Places {
         upper_fs: at.to_owned(),
         public: ROOT_RW.to_owned(),
         tmpfs_source: "tmpfs-root",
-        source: "overlayroot",
+        source: paths::UBUNTU_SOURCE,
         links: Vec::new(),
         upperdir: shown.upper,
         workdir: shown.work,

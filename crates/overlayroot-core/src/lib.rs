@@ -77,6 +77,7 @@ pub mod resize;
 pub mod rivals;
 pub mod servicing;
 pub mod stale;
+mod stays;
 pub mod step;
 pub mod subvol;
 pub mod textfile;

@@ -50,6 +50,8 @@ pub const WORK_LINK: &str = "/run/ovlwork";
 pub const READONLY_LINK: &str = "/run/overlayfs-r";
 /// Source of the overlay in mountinfo; dracut-ng's test for "already done".
 pub const OVERLAY_SOURCE: &str = "LiveOS_rootfs";
+/// The same with the names of Ubuntu's overlayroot.
+pub const UBUNTU_SOURCE: &str = "overlayroot";
 /// Directory of our own state.
 pub const STATE_DIR: &str = "/run/overlayroot";
 /// The record of this boot (docs/state-record.md).

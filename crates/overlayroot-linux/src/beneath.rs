@@ -2,9 +2,10 @@
 //! What the running overlay lies on, for an initramfs that is made on top of it: dracut --hostonly looks at `/`, which
 //! is an overlay there, and would leave out what finds and mounts the root at the next boot.
 
-use crate::{filesystem, mounts};
+use crate::{filesystem, mounts, recordfile};
 use overlayroot_core::mountinfo::Mount;
 use overlayroot_core::paths;
+use overlayroot_core::record::RootKind;
 use std::path::{Path, PathBuf};
 
 const BLOCK: &str = "/sys/class/block";
@@ -16,6 +17,13 @@ pub fn is_overlay() -> bool {
     let mounts = mounts::read().unwrap_or_default();
     let root = mounts.iter().rfind(|mount| mount.at == "/");
     root.is_some_and(|mount| mount.fstype == "overlay") && mounts.iter().any(|mount| mount.at == paths::LOWER)
+}
+
+/// Whether this boot's record is about this root: no rival's, also where the mount of its lower is gone.
+pub fn is_ours(root: &Mount) -> bool {
+    let named = [paths::OVERLAY_SOURCE, paths::UBUNTU_SOURCE].contains(&root.source.as_str());
+    let record = recordfile::read(paths::RECORD).ok().flatten();
+    named && record.is_some_and(|record| record.effective.root == RootKind::Overlay)
 }
 
 /// Kernel modules that the next boot needs for what lies below a running overlay: file systems, and the drivers of

@@ -8,8 +8,8 @@ use crate::place::{mkfs, place_of};
 use crate::room::room;
 use crate::sources::read_in_root;
 use crate::{
-    blkid, casefold, device, disk_probe, filesystem, identity, mounts, path_probe, populate, program, quota_probe,
-    subvol_probe,
+    beneath, blkid, casefold, device, disk_probe, filesystem, identity, mounts, path_probe, populate, program,
+    quota_probe, subvol_probe,
 };
 use anyhow::Result;
 use overlayroot_core::cmdline::Arg;
@@ -80,8 +80,10 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let top = mountinfo::at(&mounts, "/");
     // On an overlay of ours the lower is the root that the next boot will find.
     let lower = [paths::LOWER, "/media/root-ro"].into_iter().find_map(|at| mountinfo::at(&mounts, at));
-    let ours = top.is_some_and(|top| top.fstype == "overlay") && lower.is_some();
-    let found = if ours { lower } else { top };
+    let found = match top {
+        Some(top) if top.fstype == "overlay" && (lower.is_some() || beneath::is_ours(top)) => lower,
+        other => other,
+    };
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let modules = files::text(format!("/lib/modules/{}/modules.dep", release.trim()));
     let overlay = has_overlay() || modules.contains("/overlay.ko");

@@ -15,6 +15,7 @@ pub mod off;
 pub mod old_kernel;
 pub mod same;
 pub mod schema;
+mod stays;
 pub mod subvol;
 pub mod tape;
 pub mod tar;
@@ -217,10 +218,13 @@ impl Stage {
 
     /// Runs overlay-assemble and gives back its record.
     pub fn assemble(&self, cmdline: &str) -> Value {
+        let before = mounts();
         let output = self.tool("overlay-assemble", cmdline.as_bytes(), &["--by", "hook"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let record = fs::read_to_string("/run/overlayroot/state.json").unwrap_or_else(|_| panic!("no record: {said}"));
-        serde_json::from_str(&record).expect("a record in JSON")
+        let record = serde_json::from_str(&record).expect("a record in JSON");
+        stays::hold(&before, &record);
+        record
     }
 
     /// Runs overlayctl with /sysroot as its `/`, as on the booted system; it must be writable.

@@ -72,6 +72,14 @@ closed() {
     done </run/overlayroot-vm/beside
 }
 
+# ours [PATH...]: each mount of ours beside the root, and on these paths, by the kernel's number of it, the device, what
+# of it, the place and the options
+ours() {
+    PATHS=" $* " awk '$5 ~ "^/run/(rootfsbase|overlayfs-backing|initramfs/overlay)$" || $5 ~ "^/media/root-r[ow]$" ||
+        $5 ~ "^/run/initramfs/overlayroot/" || index(ENVIRON["PATHS"], " " $5 " ") { print $1, $3, $4, $5, $6 }' \
+        /proc/self/mountinfo
+}
+
 # outsider COMMAND...: as an ordinary user
 outsider() {
     setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "$@"

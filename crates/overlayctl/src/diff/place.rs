@@ -57,7 +57,11 @@ impl Place {
     /// Finds them, for root.
     pub fn find(asked: &Where) -> Result<Self> {
         let lowers = || asked.lowerdir.as_deref().unwrap_or_default().split(':').map(PathBuf::from).collect();
-        found(asked.upper.as_deref(), asked.upperdir.as_deref(), lowers)
+        let place = found(asked.upper.as_deref(), asked.upperdir.as_deref(), lowers)?;
+        if let Some(lower) = place.lowers.last().filter(|_| asked.upperdir.is_none()) {
+            kept::is_mounted(&lower.to_string_lossy())?;
+        }
+        Ok(place)
     }
 
     /// The same where the lowers are of no interest.

@@ -31,7 +31,7 @@ pub fn judge(mounts: &[Mount], path: &str) -> Place {
 pub fn is_overlay(mounts: &[Mount]) -> bool {
     let root = mounts.iter().rfind(|mount| mount.at == "/").filter(|root| root.fstype == "overlay");
     let lower = [paths::LOWER, "/media/root-ro"].iter().any(|at| mounts.iter().any(|mount| mount.at == *at));
-    root.is_some_and(|root| lower || root.source == paths::OVERLAY_SOURCE || root.source == "overlayroot")
+    root.is_some_and(|root| lower || root.source == paths::OVERLAY_SOURCE || root.source == paths::UBUNTU_SOURCE)
 }
 
 #[cfg(test)]
