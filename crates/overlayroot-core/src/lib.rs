@@ -45,6 +45,7 @@ pub mod live;
 pub mod loader;
 pub mod loopsize;
 mod loopspec;
+pub mod made;
 pub mod marker;
 pub mod migrate;
 pub mod mountinfo;
