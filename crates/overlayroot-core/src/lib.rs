@@ -15,6 +15,7 @@ pub mod disk;
 pub mod doctor;
 mod doctor_cache;
 pub mod doctor_image;
+pub mod doctor_labels;
 pub mod doctor_loader;
 mod doctor_path;
 mod doctor_populate;
