@@ -32,7 +32,11 @@ pub fn sure(steps: &[Step]) -> Vec<Made> {
 /// Paths in the root of which the steps may have made some part, each with what is on the way there.
 pub fn ways(steps: &[Step]) -> Vec<String> {
     let one = |step: &Step| match step {
-        Step::Bind { to, .. } => Some(to.strip_prefix(paths::SYSROOT).filter(|to| to.starts_with('/'))?.to_owned()),
+        // What is mounted there has a label or none; the directories on the way are ours.
+        Step::Bind { to, .. } => {
+            let to = to.strip_prefix(paths::SYSROOT).filter(|to| to.starts_with('/'))?;
+            Some(to.rsplit_once('/')?.0.to_owned())
+        }
         // The last part is a whiteout, or a pattern.
         Step::Hide { path, .. } | Step::Path(PathStep::Restore { path, .. }) => {
             Some(path.rsplit_once('/')?.0.to_owned())
@@ -143,7 +147,7 @@ mod tests {
         let (store, mount) = ("/m/keep/files".to_owned(), "/m".to_owned());
         let restore = PathStep::Restore { path: "/etc/ssh/ssh_host_*".into(), store, mount, layers: layers() };
         let steps = [bind("/sysroot/media/root-ro"), bind("/run/rootfsbase"), bind("/sysroot"), Step::Path(restore)];
-        assert_eq!(ways(&steps), ["/media", "/media/root-ro", "/etc", "/etc/ssh"]);
+        assert_eq!(ways(&steps), ["/media", "/etc", "/etc/ssh"]);
         assert_eq!(beside(&steps), ["/m/keep", "/m/keep/files"]);
     }
 

@@ -88,7 +88,7 @@ fn a_root_without_labels_has_none_to_give() {
 
 /// Ubuntu's names are seen in the merged root.
 #[test]
-fn mount_points_in_the_root_count() {
+fn the_way_to_mount_points_in_the_root_counts() {
     on_stage("labels-ubuntu", |stage| {
         furnish(stage);
         let upper = stage.disk("upper.img", 24, &["-t", "ext4"]);
@@ -99,7 +99,7 @@ fn mount_points_in_the_root_count() {
             .iter()
             .map(|made| made["path"].as_str().unwrap().to_owned())
             .collect::<Vec<_>>();
-        assert_eq!(paths, ["/media", "/media/root-ro", "/media/root-rw"]);
+        assert_eq!(paths, ["/media"], "what is mounted there is not the root's");
     });
 }
 
