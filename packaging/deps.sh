@@ -37,7 +37,7 @@ if command -v apt-get > /dev/null; then
     deb="$build build-essential dpkg-dev debhelper fakeroot"
     all="$deb qemu-system-x86 seabios mmdebstrap debian-archive-keyring e2fsprogs xfsprogs btrfs-progs
         dosfstools mount util-linux fdisk squashfs-tools erofs-utils ovmf ipxe-qemu attr zstd gzip tar curl iproute2
-        cpio kmod procps shellcheck man-db git openssh-client openssl systemd
+        cpio kmod procps shellcheck secilc man-db git openssh-client openssl systemd
         ca-certificates"
     cross="$deb mmdebstrap debian-archive-keyring gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf qemu-user-static"
     case $1 in
@@ -78,7 +78,7 @@ elif command -v dnf > /dev/null; then
     deb="$build dpkg-dev debhelper fakeroot"
     all="$deb qemu-system-x86-core mmdebstrap debian-keyring dpkg apt e2fsprogs xfsprogs btrfs-progs dosfstools
         util-linux squashfs-tools erofs-utils edk2-ovmf ipxe-roms-qemu attr zstd gzip tar curl iproute cpio kmod
-        procps-ng ShellCheck man-db git openssh-clients openssl systemd"
+        procps-ng ShellCheck secilc man-db git openssh-clients openssl systemd"
     rust="cargo rust"
     case $1 in
     build) wanted=$build ;;

@@ -129,10 +129,10 @@ pub enum Command {
         #[arg(long)]
         plain_root: bool,
     },
-    /// Give what the initramfs left in an upper in RAM its SELinux labels
+    /// Relabel initramfs files (SELinux)
     ///
-    /// Run early at each boot by overlayroot-rs-label.service. Does nothing without SELinux, or
-    /// where the upper is on a disk, which keeps labels.
+    /// Run early at each boot by overlayroot-rs-label.service, for what the initramfs made (`made` in the record)
+    /// and all that is in an upper in RAM. Does nothing without SELinux.
     Label,
     /// Say before the boot whether what is configured will work
     ///

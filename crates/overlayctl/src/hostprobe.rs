@@ -7,8 +7,9 @@ use crate::next::{Next, of_release};
 use crate::pull::asked::lacking;
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::Config;
-use overlayroot_core::doctor::{Host, KernelImage, MODULES, STORES, Selinux};
+use overlayroot_core::doctor::{Host, KernelImage, MODULES, STORES};
 use overlayroot_core::doctor_image::is_module;
+use overlayroot_core::doctor_labels::{RootLabel, Selinux};
 use overlayroot_core::doctor_loader::Loader;
 use overlayroot_core::facts::{Facts, PlaceKind};
 use overlayroot_core::filesystem::FileSystem;
@@ -20,14 +21,14 @@ use overlayroot_core::next::Module;
 use overlayroot_core::paths;
 use overlayroot_linux::files::{SMALL, read_linked, text};
 use overlayroot_linux::filesystem;
-use overlayroot_linux::selinux::denied_domains;
-use overlayroot_linux::servicing::labelled;
+use overlayroot_linux::selinux::{denied_domains, generator_may_read, is_loaded};
 use overlayroot_linux::stale::{Stored, stored};
 use overlayroot_linux::{mounts, place, sources, stores};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Others, by a file that only they have.
@@ -120,18 +121,34 @@ fn swap_files(text: &str) -> Vec<String> {
     files.map(|(path, _)| path.replace("\\040", " ")).collect()
 }
 
-/// What SELinux is to do, and whether the upper of this boot has a label.
+/// What SELinux is to do, what its policy lacks, and whether the running root has its label.
 fn selinux() -> Option<Selinux> {
     let text = String::from_utf8(read_linked("/etc/selinux/config", SMALL).ok()?).ok()?;
     let value = |key: &str| text.lines().rev().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
     let policy = Path::new("/etc/selinux").join(value("SELINUXTYPE").unwrap_or("targeted").trim()).join("policy");
     let there = fs::read_dir(policy).is_ok_and(|mut entries| entries.next().is_some());
     let enforcing = there && value("SELINUX").is_some_and(|mode| mode.trim() == "enforcing");
-    let upper = kept::find().ok().and_then(Result::ok).map(|(_, store)| store.upper);
     // who may not ask the policy gets no answer, as with devices that can't be read
     let (mounter, denied) = denied_domains().unwrap_or_default();
     let denied = denied.into_iter().collect();
-    Some(Selinux { enforcing, upper_labelled: upper.and_then(|upper| labelled(&upper)), mounter, denied })
+    let link_denied = generator_may_read().ok().flatten() == Some(false);
+    let overlay = mountinfo::at(&mounts::read().unwrap_or_default(), "/").is_some_and(|root| root.fstype == "overlay");
+    // Without a policy restorecon says that all is well.
+    let root = if overlay && is_loaded() { root_label() } else { None };
+    let restorecon = ["/usr/sbin/restorecon", "/sbin/restorecon", "/usr/bin/restorecon"];
+    let restorecon = restorecon.iter().any(|path| Path::new(path).exists());
+    Some(Selinux { enforcing, restorecon, root, mounter, denied, link_denied })
+}
+
+/// What restorecon would make of `/`; nothing where it does not say.
+fn root_label() -> Option<RootLabel> {
+    let output = Command::new("restorecon").args(["-n", "-v", "/"]).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match (output.status.success(), said.is_empty()) {
+        (false, _) => None,
+        (true, true) => Some(RootLabel::Fits),
+        (true, false) => Some(RootLabel::Differs(said)),
+    }
 }
 
 fn boot_in_overlay() -> bool {

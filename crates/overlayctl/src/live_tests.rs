@@ -18,6 +18,7 @@ fn record() -> Record {
         stale: None,
         populate: None,
         image: None,
+        made: Vec::new(),
         notes: Vec::new(),
         steps: Vec::new(),
         by: String::new(),

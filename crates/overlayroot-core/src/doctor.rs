@@ -79,7 +79,7 @@ pub struct Host {
     /// The file systems that the lower's fstab names, by the words that name them, as far as they are here.
     pub sources: BTreeMap<String, FileSystem>,
     /// What SELinux is to do, where its policy is there.
-    pub selinux: Option<Selinux>,
+    pub selinux: Option<crate::doctor_labels::Selinux>,
 }
 
 impl Host {
@@ -89,19 +89,6 @@ impl Host {
         let by_uuid = by_uuid.filter(|uuid| !uuid.is_empty() && uuid.eq_ignore_ascii_case(&file_system.uuid));
         by_uuid.is_some() || self.sources.get(what).is_some_and(|source| source.is(file_system))
     }
-}
-
-/// SELinux as it is configured.
-#[derive(Debug, Clone, Default)]
-pub struct Selinux {
-    /// Whether `/etc/selinux/config` says enforcing, and a policy is there.
-    pub enforcing: bool,
-    /// Whether the upper of this boot has a label; nothing where there is none that stays.
-    pub upper_labelled: Option<bool>,
-    /// The context that a root overlay's mounter has in the loaded policy.
-    pub mounter: String,
-    /// Contexts of processes that may not use what the mounter opened.
-    pub denied: Vec<String>,
 }
 
 /// A kernel and its initramfs.

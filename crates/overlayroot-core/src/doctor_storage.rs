@@ -2,9 +2,9 @@
 //! What of the system will not work on an overlay as it does on a disk: storage of containers, swap files, lines
 //! of fstab, labels.
 
-use crate::cmdline::lex;
 use crate::config::{Config, Inputs};
 use crate::doctor::{Finding, Grade, Host, finding};
+use crate::doctor_labels;
 use crate::facts::{Facts, Root};
 use crate::fstab::{self, Entry, covers};
 use crate::grammar;
@@ -29,7 +29,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Ho
     if let Some(root) = &facts.root {
         table(config, root, host, &entries, found);
     }
-    labels(inputs, facts, host, found);
+    doctor_labels::examine(inputs, facts, host, found);
 }
 
 fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding>) {
@@ -133,53 +133,6 @@ fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &m
 fn hides(at: &str) -> bool {
     let ours = [paths::LOWER, paths::TMPFS, paths::BACKING, paths::PRIVATE, paths::STATE_DIR];
     at == "/run" || ours.iter().any(|place| covers(at, place))
-}
-
-fn labels(inputs: &Inputs, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
-    let Some(selinux) = &host.selinux else {
-        return;
-    };
-    // Whether SELinux asks a domain that maps a file of an overlay for what the mounter opened: Linux 6.1 does, 6.12
-    // does not (measured; none between).
-    if let Some(domain) = selinux.denied.first().filter(|_| facts.kernel.before(6, 12)) {
-        let (grade, when) = match selinux.enforcing {
-            true => (Grade::Warning, ""),
-            false => (Grade::Note, ", once it enforces"),
-        };
-        let text = format!(
-            "the SELinux policy keeps {} domains ({domain} is one) from using what {} opened: with this kernel \
-             they can't load a library from an overlay{when}",
-            selinux.denied.len(),
-            selinux.mounter
-        );
-        found.push(finding("selinux-rule", grade, text, format!("semodule -i {}", paths::SELINUX_RULE)));
-    }
-    if !selinux.enforcing {
-        return;
-    }
-    let line = lex(&inputs.cmdline);
-    let off = |key: &str| {
-        line.iter().rfind(|arg| arg.key == key.as_bytes()).is_some_and(|arg| arg.value.as_deref() == Some(b"0"))
-    };
-    if off("selinux") || off("enforcing") {
-        let text = "SELinux is configured to enforce, and the command line takes that back";
-        return found.push(finding("selinux", Grade::Note, text, ""));
-    }
-    let (grade, text, todo) = match selinux.upper_labelled {
-        Some(true) => (Grade::Ok, "SELinux enforces, and the upper has a label", ""),
-        Some(false) => (
-            Grade::Warning,
-            "SELinux is to enforce (/etc/selinux/config), and the upper has no label: services will be denied",
-            "restorecon -RF / in a boot with enforcing=0, or overlayctl reset",
-        ),
-        None => (
-            Grade::Warning,
-            "SELinux is to enforce (/etc/selinux/config): what a new upper gets has labels only as far as the \
-             initramfs could give them",
-            "boot once with enforcing=0 and look: ausearch -m avc -ts boot",
-        ),
-    };
-    found.push(finding("selinux", grade, text, todo));
 }
 
 #[cfg(test)]

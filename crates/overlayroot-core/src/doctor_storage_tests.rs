@@ -2,7 +2,6 @@
 //! A test for each finding.
 use super::*;
 use crate::cmdline::Source;
-use crate::doctor::Selinux;
 
 fn findings(cmdline: &str, conf: &str, root: Root, host: &Host) -> Vec<(&'static str, Grade, String, String)> {
     let inputs = Inputs {
@@ -107,43 +106,4 @@ fn lines_of_fstab() {
     assert_eq!(findings("rd.overlay", "", btrfs, &Host::default()), []);
     let (_, grade, text, todo) = one("LABEL=root / ext4 usrjquota=aquota.user,jqfmt=vfsv0\n", &Host::default());
     assert!(grade == Grade::Warning && text.contains("quotaon fails") && todo.contains("size=SIZE"), "{text}");
-}
-
-#[test]
-fn labels_where_selinux_enforces() {
-    let with = |enforcing, upper_labelled| Host {
-        selinux: Some(Selinux { enforcing, upper_labelled, ..Selinux::default() }),
-        ..Host::default()
-    };
-    let (check, grade, text, todo) = one("", &with(true, Some(false)));
-    assert_eq!((check, grade), ("selinux", Grade::Warning));
-    assert!(text.contains("has no label") && todo.contains("restorecon"), "{text}");
-    assert_eq!(one("", &with(true, Some(true))).1, Grade::Ok);
-    assert!(one("", &with(true, None)).3.contains("enforcing=0"));
-    assert_eq!(findings("rd.overlay", "", table(""), &with(false, Some(false))), []);
-    for off in ["selinux=0", "enforcing=0"] {
-        assert_eq!(findings(&format!("rd.overlay {off}"), "", table(""), &with(true, None))[0].1, Grade::Note);
-    }
-}
-
-#[test]
-fn the_rule_that_a_policy_lacks() {
-    let with = |enforcing| {
-        let denied = vec!["system_u:system_r:syslogd_t:s0".to_owned(), "system_u:system_r:udev_t:s0".to_owned()];
-        let mounter = "system_u:system_r:kernel_t:s0".to_owned();
-        let selinux = Selinux { enforcing, upper_labelled: Some(true), mounter, denied };
-        findings("rd.overlay", "", table(""), &Host { selinux: Some(selinux), ..Host::default() })
-    };
-    let found = with(true);
-    let (check, grade, text, todo) = &found[0];
-    assert_eq!((*check, *grade), ("selinux-rule", Grade::Warning));
-    assert!(text.contains("2 domains") && text.contains("syslogd_t") && text.contains("kernel_t"), "{text}");
-    assert_eq!(todo, "semodule -i /usr/share/overlayroot-rs/overlayroot-rs.cil");
-    let found = with(false);
-    assert_eq!((found.len(), found[0].1), (1, Grade::Note));
-    assert!(found[0].2.contains("once it enforces"), "{}", found[0].2);
-    for (release, asks) in [("6.1.0-28-amd64", true), ("5.14.0-1.el9", true), ("6.12.1", false), ("7.0", false)] {
-        let kernel = crate::facts::Kernel { release: release.into(), ..Default::default() };
-        assert_eq!(kernel.before(6, 12), asks, "{release}");
-    }
 }

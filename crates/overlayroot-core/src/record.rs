@@ -6,6 +6,7 @@ use crate::facts::Fingerprint;
 use crate::fetched::Fetched;
 use crate::issue::Issue;
 use crate::layout::{Places, Store};
+use crate::made::Made;
 use crate::path_state::PathState;
 use crate::paths;
 use crate::populated::Populated;
@@ -278,6 +279,9 @@ pub struct Record {
     /// The image of `root=live:URL`, where it was ours to fetch.
     #[serde(default)]
     pub image: Option<Fetched>,
+    /// What the initramfs made in the root, for a policy of SELinux to label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<Made>,
     /// What is worth saying but changes nothing.
     pub notes: Vec<String>,
     /// What was done, in order, undone attempts included.

@@ -24,6 +24,7 @@ fn record(upper: UpperKind, device: Option<&str>) -> Record {
         stale: None,
         populate: None,
         image: None,
+        made: Vec::new(),
         notes: Vec::new(),
         steps: Vec::new(),
         by: String::new(),

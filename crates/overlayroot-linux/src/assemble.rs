@@ -148,6 +148,7 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         stale: run.report.stale,
         populate: populated,
         image: facts.fetched.or_else(image::fetched),
+        made: run.report.made,
         notes: run.notes.into_iter().chain(run.report.notes).collect(),
         steps: run.report.steps,
         by: by.to_owned(),

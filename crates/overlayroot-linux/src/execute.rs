@@ -6,12 +6,13 @@ use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
 use crate::undo::{self, Undo};
 use crate::{
-    btrfs, filesystem, fsck, growfs, hostname, look, loopfile, mounts, partition, pathstep, populate, quota, reset,
-    stale, store, verify,
+    btrfs, filesystem, fsck, growfs, hostname, look, loopfile, made, mounts, partition, pathstep, populate, quota,
+    reset, stale, store, verify,
 };
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::live::Live;
+use overlayroot_core::made::Made;
 use overlayroot_core::populated::Populated;
 use overlayroot_core::record::{Reason, StepRecord};
 use overlayroot_core::step::Step;
@@ -39,6 +40,8 @@ pub struct Report {
     pub hostname: Option<String>,
     /// Paths whose own policy could not be had, and why.
     pub failed_paths: Vec<(String, String)>,
+    /// What the host is to label.
+    pub made: Vec<Made>,
     pub(crate) restored: bool,
 }
 
@@ -87,6 +90,7 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
         }
         return Err(reason);
     }
+    report.made = made::settle(steps, &report.failed_paths);
     Ok(soft)
 }
 

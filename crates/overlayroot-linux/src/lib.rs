@@ -36,6 +36,7 @@ pub mod loopdev;
 pub mod loopfile;
 pub mod loophand;
 pub mod machineid;
+pub mod made;
 pub mod mounts;
 pub mod newfile;
 pub mod partition;

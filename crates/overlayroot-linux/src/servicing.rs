@@ -262,16 +262,6 @@ pub fn wait_as_init(child: u32) -> Result<u8> {
     }
 }
 
-/// Whether a file or directory has a label of SELinux.
-pub fn labelled(path: &str) -> Option<bool> {
-    let mut value = [0; 256];
-    match rustix::fs::lgetxattr(path, "security.selinux", &mut value) {
-        Ok(length) => Some(length > 0),
-        Err(rustix::io::Errno::NODATA) => Some(false),
-        Err(_) => None,
-    }
-}
-
 /// Removes the mount point that a shell left behind, where it is empty and nobody mounts on it.
 pub fn tidy() {
     let other = fs::metadata(SHELL).is_ok_and(|at| fs::metadata("/run").is_ok_and(|run| run.dev() != at.dev()));

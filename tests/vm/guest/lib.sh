@@ -345,9 +345,30 @@ mounter_asked() {
     case $(uname -r) in 6.1.*) ;; *) return 1 ;; esac
 }
 
-# selinux_rule: what doctor says of the rule, for a boot with an overlay
+# selinux_rule: what doctor says of the rules, for a boot with an overlay
 selinux_rule() {
     overlayctl doctor --json --cmdline rd.overlay | jq -r '.findings[] | select(.check == "selinux-rule").todo'
+}
+
+# selinux_grade: what doctor thinks of the labels of this boot
+selinux_grade() {
+    overlayctl doctor --json --cmdline "$(cat /proc/cmdline)" | jq -r '.findings[] | select(.check == "selinux").grade'
+}
+
+# labelled PATH...: each has the label that the policy has for it
+labelled() {
+    for path; do
+        want=$(matchpathcon -n "$path") || fail "$path: $want" || return 1
+        [ "$(stat -c %C "$path")" = "$want" ] || fail "$path is $(stat -c %C "$path"), not $want" || return 1
+    done
+}
+
+# labelled_as PATH PATH...: all of these have the label of the first
+labelled_as() {
+    want=$(stat -c %C "$1")
+    for path; do
+        [ "$(stat -c %C "$path")" = "$want" ] || fail "$path is $(stat -c %C "$path"), not $want" || return 1
+    done
 }
 
 # image_root: a root with nothing but a shell in it, as an archive
