@@ -11,6 +11,7 @@ pub mod bytes;
 pub mod cmdline;
 mod conf;
 pub mod config;
+pub mod crypt;
 pub mod disk;
 pub mod doctor;
 mod doctor_cache;
