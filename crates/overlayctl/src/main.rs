@@ -44,6 +44,7 @@ mod status;
 mod top;
 mod trash;
 mod uppers;
+mod trim;
 mod walk;
 mod watch;
 
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         Command::Completions(asked) => completions::run(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
+        Command::Trim => trim::run(),
     drop(pager);
     result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");

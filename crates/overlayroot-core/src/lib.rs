@@ -83,5 +83,6 @@ pub mod subvol;
 pub mod textfile;
 pub mod ubuntu;
 pub mod upper;
+pub mod trim;
 pub mod url;
 pub mod vars;
