@@ -16,6 +16,7 @@ mod du;
 mod enable;
 mod explain;
 mod fill;
+mod hostinside;
 mod hostprobe;
 mod image;
 mod imagelayers;
@@ -43,8 +44,8 @@ mod stale;
 mod status;
 mod top;
 mod trash;
-mod uppers;
 mod trim;
+mod uppers;
 mod walk;
 mod watch;
 
@@ -94,8 +95,8 @@ fn main() -> ExitCode {
         Command::Config(asked) => config::run(&asked),
         Command::Completions(asked) => completions::run(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
-    };
         Command::Trim => trim::run(),
+    };
     drop(pager);
     result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");
