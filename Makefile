@@ -32,6 +32,7 @@ install: build install-files ## build, and put everything below $(DESTDIR)
 .PHONY: install-files
 install-files:
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(UNITDIR)/multi-user.target.wants" "$(DESTDIR)$(UNITDIR)/sysinit.target.wants" \
+		"$(DESTDIR)$(UNITDIR)/fstrim.service.wants" \
 		"$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(MANDIR)/man8" "$(DESTDIR)$(DOCDIR)" \
 		"$(DESTDIR)$(SHUTDOWNDIR)" "$(DESTDIR)$(DATADIR)"
 	install -m 755 $(BINARIES) "$(DESTDIR)$(BINDIR)"
@@ -50,6 +51,7 @@ install-files:
 	ln -sf ../overlayroot-rs-trash.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	ln -sf ../overlayroot-rs-label.service "$(DESTDIR)$(UNITDIR)/sysinit.target.wants"
 	ln -sf ../overlayroot-rs-watch.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
+	ln -sf ../overlayroot-rs-trim.service "$(DESTDIR)$(UNITDIR)/fstrim.service.wants"
 	install -d "$(DESTDIR)$(COMPLETIONS)/bash-completion/completions" "$(DESTDIR)$(COMPLETIONS)/zsh/site-functions" \
 		"$(DESTDIR)$(COMPLETIONS)/fish/vendor_completions.d"
 	$(OVERLAYCTL) completions bash > "$(DESTDIR)$(COMPLETIONS)/bash-completion/completions/overlayctl"
@@ -81,6 +83,8 @@ uninstall: ## take away what install and enable put there
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-keep.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-keep-late.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-trash.service \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-trim.service \
+		"$(DESTDIR)$(UNITDIR)"/fstrim.service.wants/overlayroot-rs-trim.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-watch.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-warning.target \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-critical.target \

@@ -211,6 +211,10 @@ pub enum Command {
         #[command(subcommand)]
         what: OfTrash,
     },
+    /// Discard unused blocks of what a kept upper lies on (fstrim)
+    ///
+    /// Run by overlayroot-rs-trim.service, with fstrim.service.
+    Trim,
 }
 
 impl Command {

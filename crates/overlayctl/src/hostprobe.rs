@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What only the host can tell `overlayctl doctor`: RAM, images of the initramfs, others that are installed.
 
-use crate::kept;
 use crate::next::initrd::{Lister, Tools};
 use crate::next::{Next, of_release};
 use crate::pull::asked::lacking;
+use crate::{hostinside, kept};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::Config;
 use overlayroot_core::doctor::{Host, KernelImage, MODULES, STORES};
@@ -52,6 +52,8 @@ pub fn look(next: &Next) -> Host {
         others: others.map(|(path, who)| format!("{who} is installed ({path})")).collect(),
         upper: upper(config, facts),
         boot_in_overlay,
+        boot_apart: hostinside::boot_apart(&mounts::read().unwrap_or_default()),
+        cloud_resizes: hostinside::cloud_resizes(),
         lacking: git::asked(config).ok().flatten().map(|asked| lacking(&asked)).unwrap_or_default(),
         loader: Some(loader(next)),
         not_known: next.boot.not_known(),

@@ -136,7 +136,7 @@ fn on_device(dev: &Device, path: &str, mounts: &[Mount], write: bool) -> Result<
         Lookup::Incomplete { nodes, of, .. } => {
             bail!("{dev} is a btrfs of {of} devices, and these alone are there: {}", nodes.join(", "))
         }
-        Lookup::Missing { .. } | Lookup::NotBlock(_) => bail!("{dev} is not there"),
+        Lookup::Missing { .. } | Lookup::Locked { .. } | Lookup::NotBlock(_) => bail!("{dev} is not there"),
     };
     let wanted = device.file_system();
     let whole = |mount: &&Mount| mount.root == "/" && !(write && mount.read_only());

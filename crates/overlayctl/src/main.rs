@@ -16,6 +16,7 @@ mod du;
 mod enable;
 mod explain;
 mod fill;
+mod hostinside;
 mod hostprobe;
 mod image;
 mod imagelayers;
@@ -43,6 +44,7 @@ mod stale;
 mod status;
 mod top;
 mod trash;
+mod trim;
 mod uppers;
 mod walk;
 mod watch;
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         Command::Config(asked) => config::run(&asked),
         Command::Completions(asked) => completions::run(&asked),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
+        Command::Trim => trim::run(),
     };
     drop(pager);
     result.unwrap_or_else(|error| {

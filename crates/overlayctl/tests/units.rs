@@ -8,8 +8,8 @@ use std::process::Command;
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../systemd-units/host");
 
 /// Tenths at most; `docs/boot-sequence.md` has the same.
-const MOST: [(&str, u32); 6] =
-    [("check", 30), ("keep", 40), ("keep-late", 40), ("label", 38), ("trash", 22), ("watch", 36)];
+const MOST: [(&str, u32); 7] =
+    [("check", 30), ("keep", 40), ("keep-late", 40), ("label", 38), ("trash", 22), ("trim", 22), ("watch", 36)];
 /// What it runs is root's, whatever that may be; its file says why.
 const OPEN: [&str; 1] = ["pull"];
 
@@ -116,6 +116,8 @@ fn the_sandbox_leaves_what_a_unit_is_there_for() {
     assert!(has("watch", "CapabilityBoundingSet", "CAP_SYS_RESOURCE"));
     assert!(!has("watch", "SystemCallFilter", "@resources"));
     assert!(has("trash", "ReadWritePaths", "/run") && has("trash", "ReadWritePaths", "-/media"));
+    // f2fs discards on a writable mount only.
+    assert!(has("trim", "ReadWritePaths", "/run") && has("trim", "CapabilityBoundingSet", "CAP_SYS_ADMIN"));
     assert_eq!(values("keep", "CapabilityBoundingSet"), values("keep-late", "CapabilityBoundingSet"));
     // What files are to outlive the upper is saved before a soft-reboot, too; what has its label since keeps it.
     assert!(has("keep-late", "Conflicts", "shutdown.target"));

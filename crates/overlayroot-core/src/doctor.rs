@@ -12,7 +12,7 @@ use crate::plan::Decision;
 use crate::record::RootKind;
 use crate::stale;
 use crate::upper::Upper;
-use crate::url;
+use crate::{doctor_far, doctor_host, url};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -41,6 +41,16 @@ pub struct Finding {
     pub text: String,
     /// What to do about it; empty where nothing is to be done.
     pub todo: String,
+    /// That is done to files of the root.
+    #[serde(skip)]
+    pub(crate) in_root: bool,
+}
+
+impl Finding {
+    /// What to do about it is done to files of the root.
+    pub(crate) fn in_root(self) -> Self {
+        Self { in_root: true, ..self }
+    }
 }
 
 /// What the host tells besides [`Facts`].
@@ -58,6 +68,11 @@ pub struct Host {
     pub upper: Option<(Fingerprint, Fingerprint)>,
     /// `/boot` lies in the overlay that runs now.
     pub boot_in_overlay: bool,
+    /// What is a mount of its own beside the overlay that runs now, where the boot loader looks: `/boot`, or the Pi's
+    /// `/boot/firmware`.
+    pub boot_apart: Option<String>,
+    /// cloud-init is installed, and its module that enlarges the file system of `/` is to run.
+    pub cloud_resizes: bool,
     /// What a pull needs and the root lacks: programs, and the file of allowed signers.
     pub lacking: Vec<String>,
     /// What is not known of the next boot, each with the reason.
@@ -119,28 +134,14 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         found.push(finding("root", Grade::Warning, "not root: devices and images can't be read", todo));
     }
     crate::doctor_settings::configuration(inputs, config, &mut found);
-    not_known(host, &mut found);
+    let far = doctor_far::server(facts);
+    not_known(host, far.is_some(), &mut found);
     plan(config, decision, host.not_known.is_empty(), &mut found);
     let asked = !matches!(config.upper.value, Upper::Off);
     if asked {
-        if let (Some(why), None) = (&host.lacking_module, &host.next_image) {
-            let text = format!("{why}: nothing will happen at the boot");
-            found.push(finding(
-                "initramfs",
-                Grade::Problem,
-                text,
-                "have the boot loader load the one that dracut made",
-            ));
-        }
-        for kernel in &host.kernels {
-            let before = found.len();
-            crate::doctor_image::examine(config, facts, kernel, &mut found);
-            crate::doctor_populate::image(config, kernel, &mut found);
-            // What another kernel's image lacks does not stop the next boot.
-            let other = host.next_image.is_some() && kernel.image != host.next_image;
-            for finding in found.iter_mut().skip(before).filter(|of| other && of.grade == Grade::Problem) {
-                finding.grade = Grade::Warning;
-            }
+        match far {
+            Some(root) => doctor_far::image(root, &mut found),
+            None => crate::doctor_image::all(config, facts, host, &mut found),
         }
         crate::doctor_populate::way(inputs, config, facts, &mut found);
         crate::doctor_room::memory(config, host, &mut found);
@@ -149,16 +150,17 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         table(config, facts, host, &mut found);
         fingerprint(config, host, &mut found);
         crate::doctor_storage::examine(inputs, config, facts, host, &mut found);
+        doctor_host::cloud_init(inputs, config, host, &mut found);
         others(host, &mut found);
     }
     crate::doctor_cache::examine(inputs, config, host, &mut found);
     crate::doctor_pull::examine(config, asked, host, &mut found);
-    if let Some(loader) = &host.loader {
+    if let Some(loader) = host.loader.as_ref().filter(|_| far.is_none()) {
         crate::doctor_loader::examine(inputs, config, loader, &mut found);
     }
-    if host.boot_in_overlay {
-        let text = "/boot lies in the overlay: kernels and images made now go to the upper, where no boot loader looks";
-        found.push(finding("boot", Grade::Note, text, "update kernels in a boot with rd.overlay=0"));
+    doctor_host::boot(config, host, far.is_some(), &mut found);
+    if let Some(root) = far {
+        doctor_far::on_server(root, &mut found);
     }
     found
 }
@@ -170,14 +172,15 @@ pub fn worst(findings: &[Finding]) -> Grade {
 
 pub(crate) fn finding(check: &'static str, grade: Grade, text: impl Into<String>, todo: impl Into<String>) -> Finding {
     // Arguments of others are told as they stand in a boot loader's file.
-    Finding { check, grade, text: url::told_in(&text.into()), todo: url::told_in(&todo.into()) }
+    Finding { check, grade, text: url::told_in(&text.into()), todo: url::told_in(&todo.into()), in_root: false }
 }
 
 /// Nothing is well where it is not known.
-fn not_known(host: &Host, found: &mut Vec<Finding>) {
+fn not_known(host: &Host, far: bool, found: &mut Vec<Finding>) {
     for text in &host.not_known {
         let todo = match text.contains("command line") {
             true => "judge one by hand: overlayctl doctor --cmdline \"$(cat /proc/cmdline)\"",
+            false if far => "look by hand, on the boot server: lsinitrd shows what is in an image",
             false => "look by hand: lsinitrd shows what is in an image",
         };
         found.push(finding("next-boot", Grade::Warning, format!("not known: {text}"), todo));
@@ -251,17 +254,13 @@ fn table(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) 
         let Upper::Device(asked) = &config.upper.value else { break };
         if entry.what.replace('"', "") == asked.to_string() || host.names(&entry.what, &upper) {
             let text = format!("fstab mounts the upper's own file system on {}, too", entry.at);
-            found.push(finding(
-                "fstab",
-                Grade::Warning,
-                text,
-                "take the line out: writes there change the upper in use",
-            ));
+            let todo = "take the line out: writes there change the upper in use";
+            found.push(finding("fstab", Grade::Warning, text, todo).in_root());
         }
     }
     for entry in entries.iter().filter(|entry| entry.at == "/" && matches!(entry.fstype.as_str(), "overlay" | "aufs")) {
         let text = format!("fstab has a line that mounts {} on /", entry.fstype);
-        found.push(finding("fstab", Grade::Warning, text, "leave it to rd.overlay"));
+        found.push(finding("fstab", Grade::Warning, text, "leave it to rd.overlay").in_root());
     }
     if found.len() == before {
         found.push(finding("fstab", Grade::Ok, "no line works against the overlay", ""));
@@ -285,7 +284,7 @@ fn fingerprint(config: &Config, host: &Host, found: &mut Vec<Finding>) {
 
 fn others(host: &Host, found: &mut Vec<Finding>) {
     for other in &host.others {
-        found.push(finding("others", Grade::Warning, other.clone(), "remove it, or take this one out"));
+        found.push(finding("others", Grade::Warning, other.clone(), "remove it, or take this one out").in_root());
     }
     if host.others.is_empty() {
         found.push(finding("others", Grade::Ok, "nobody else makes the root an overlay", ""));

@@ -2,14 +2,32 @@
 //! Whether a kernel and its initramfs have what the configuration needs.
 
 use crate::config::Config;
-use crate::doctor::{Finding, Grade, KernelImage, finding};
+use crate::doctor::{Finding, Grade, Host, KernelImage, finding};
 use crate::facts::{Facts, Lookup, PlaceKind};
 use crate::upper::Upper;
 
 const MAKE: &str = "make it anew: dracut --force --kver";
 
+/// The images that this machine may boot.
+pub(crate) fn all(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
+    if let (Some(why), None) = (&host.lacking_module, &host.next_image) {
+        let text = format!("{why}: nothing will happen at the boot");
+        found.push(finding("initramfs", Grade::Problem, text, "have the boot loader load the one that dracut made"));
+    }
+    for kernel in &host.kernels {
+        let before = found.len();
+        examine(config, facts, kernel, found);
+        crate::doctor_populate::image(config, kernel, found);
+        // What another kernel's image lacks does not stop the next boot.
+        let other = host.next_image.is_some() && kernel.image != host.next_image;
+        for finding in found.iter_mut().skip(before).filter(|of| other && of.grade == Grade::Problem) {
+            finding.grade = Grade::Warning;
+        }
+    }
+}
+
 /// One kernel, in one finding where all is well.
-pub(crate) fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec<Finding>) {
+fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec<Finding>) {
     let release = &kernel.release;
     let before = found.len();
     for module in modules(config, facts) {

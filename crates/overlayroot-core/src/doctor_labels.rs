@@ -62,7 +62,8 @@ fn rules(selinux: &Selinux, facts: &Facts, found: &mut Vec<Finding>) {
         false => (Grade::Note, ", once it enforces"),
     };
     let mut lacks = |text: String| {
-        found.push(finding("selinux-rule", grade, text, format!("semodule -i {}", paths::SELINUX_RULE)));
+        let todo = format!("semodule -i {}", paths::SELINUX_RULE);
+        found.push(finding("selinux-rule", grade, text, todo).in_root());
     };
     // Whether SELinux asks a domain that maps a file of an overlay for what the mounter opened: Linux 6.1 does, 6.12
     // does not (measured; none between).

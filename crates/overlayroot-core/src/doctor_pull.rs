@@ -22,7 +22,7 @@ pub(crate) fn examine(config: &Config, overlay: bool, host: &Host, found: &mut V
         }
         Ok(Some(asked)) => {
             let text = format!("pulls {}, but this root lacks {}", asked.git, host.lacking.join(", "));
-            found.push(finding("pull", Grade::Problem, text, "put it into the root"));
+            found.push(finding("pull", Grade::Problem, text, "put it into the root").in_root());
         }
     }
 }

@@ -94,7 +94,7 @@ fn swap(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding
             shown(file)
         );
         let todo = "a swap partition or zram; and take its line out of /etc/fstab";
-        found.push(finding("swap", Grade::Warning, text, todo));
+        found.push(finding("swap", Grade::Warning, text, todo).in_root());
     }
 }
 
@@ -104,7 +104,7 @@ fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &m
     let slash = entries.iter().find(|entry| entry.at == "/");
     for entry in entries.iter().filter(|entry| hides(&entry.at) && !entry.has("noauto")) {
         let text = format!("fstab mounts {} on {}, where this boot's own mounts lie", shown(&entry.what), entry.at);
-        found.push(finding("fstab", Grade::Warning, text, "take the line out"));
+        found.push(finding("fstab", Grade::Warning, text, "take the line out").in_root());
     }
     let own = root.file_system();
     let same = |entry: &&Entry| host.names(&entry.what, &own) || slash.is_some_and(|slash| slash.what == entry.what);
@@ -118,14 +118,14 @@ fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &m
                 _ => "the lower holds it read-only, and that mount fails",
             };
             let text = format!("fstab mounts the root's own device on {}, too: {how}", entry.at);
-            found.push(finding("fstab", Grade::Warning, text, "take the line out, or give it ro"));
+            found.push(finding("fstab", Grade::Warning, text, "take the line out, or give it ro").in_root());
         }
     }
     let quota = |option: &str| QUOTAS.contains(&option.split('=').next().unwrap_or(option));
     if slash.is_some_and(|entry| entry.options.split(',').any(quota)) {
         let text = "fstab asks for quotas on /: an overlay has none, quotaon fails";
         let todo = "take the option out; rd.overlay=dir:PATH,size=SIZE limits the whole upper";
-        found.push(finding("fstab", Grade::Warning, text, todo));
+        found.push(finding("fstab", Grade::Warning, text, todo).in_root());
     }
 }
 

@@ -238,6 +238,16 @@ pub enum Lookup {
     Missing {
         /// Milliseconds waited.
         waited_ms: u64,
+        /// Nodes of encrypted volumes that are not open: it may lie in one of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        closed: Vec<String>,
+    },
+    /// It lies in an encrypted volume, and who was to open that has given up.
+    Locked {
+        /// Who.
+        by: GaveUp,
+        /// Milliseconds waited.
+        waited_ms: u64,
     },
     /// Several fit, and nothing says which is meant.
     Ambiguous(Vec<String>),
@@ -252,6 +262,16 @@ pub enum Lookup {
         /// Milliseconds waited.
         waited_ms: u64,
     },
+}
+
+/// Who was to open an encrypted volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GaveUp {
+    /// A unit of systemd's, by its name.
+    Unit(String),
+    /// dracut's own `cryptroot-ask`, in an initramfs without systemd.
+    Dracut,
 }
 
 impl Lookup {

@@ -25,6 +25,13 @@ fn is_nfs(arg: &Arg) -> bool {
     matches!(arg.key.as_slice(), b"root" | b"netroot") && (begins || open)
 }
 
+/// Whether an extended attribute is the server's ACL of a file, which NFS shows of every one. No other file system has
+/// such, so no upper can; the mode is beside it.
+pub fn is_acl(name: &str) -> bool {
+    // nfs4_acl, and from Linux 5.18 on nfs4_dacl and nfs4_sacl (fs/nfs/nfs4proc.c)
+    name.starts_with("system.nfs4_")
+}
+
 /// The line for [`OPTIONS`], with what is known of the machine; `otherwise` where that is nothing.
 pub fn options(node: &Node, otherwise: &str) -> String {
     let known: Vec<&str> = [&node.uuid, &node.serial, &node.mac].into_iter().flatten().map(String::as_str).collect();
@@ -50,6 +57,14 @@ mod tests {
         for no in ["root=LABEL=root", "root=live:nfs:x", "root=nfs:s:/x nfs.nfs4_unique_id=a", "nfs:s", "root=nbd:s:x"]
         {
             assert!(!unnamed(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn an_acl_of_the_server_is_not_the_files_own() {
+        assert!(["system.nfs4_acl", "system.nfs4_dacl", "system.nfs4_sacl"].iter().all(|name| is_acl(name)));
+        for own in ["system.posix_acl_access", "system.posix_acl_default", "security.selinux", "user.nfs4_acl"] {
+            assert!(!is_acl(own), "{own}");
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why what was asked for will not be done, known before anything is done.
 
-use crate::facts::{Device, Facts, Lookup, Root};
+use crate::facts::{Device, Facts, GaveUp, Lookup, Root};
 use crate::filesystem::Alike;
 use crate::grammar;
 use crate::issue::{Issue, shown};
@@ -128,17 +128,36 @@ pub fn found<'a>(
             let text = format!("{asked} is a btrfs of {of} devices, and {here} {is} there after {within}: {nodes}");
             return refuse("device-incomplete", text);
         }
-        Some(Lookup::Missing { waited_ms }) => {
-            return refuse("device-missing", missing(&asked, *waited_ms));
+        Some(Lookup::Missing { waited_ms, closed }) => {
+            return refuse("device-missing", missing(&asked, *waited_ms, closed));
         }
-        None => return refuse("device-missing", missing(&asked, 0)),
+        Some(Lookup::Locked { by, .. }) => return refuse("luks-locked", locked(&asked, by)),
+        None => return refuse("device-missing", missing(&asked, 0, &[])),
     };
     usable(&asked, device, root)?;
     Ok(device)
 }
 
-fn missing(asked: &str, waited_ms: u64) -> String {
-    format!("{asked} did not appear within {}", seconds(waited_ms))
+fn missing(asked: &str, waited_ms: u64, closed: &[String]) -> String {
+    let missing = format!("{asked} did not appear within {}", seconds(waited_ms));
+    match closed {
+        [] => missing,
+        [one] => format!("{missing}; {one} is an encrypted volume that is not open, it may lie there"),
+        [..] => format!("{missing}; it may lie in an encrypted volume that is not open: {}", closed.join(", ")),
+    }
+}
+
+fn locked(asked: &str, by: &GaveUp) -> String {
+    match by {
+        GaveUp::Unit(unit) => format!(
+            "{asked} is locked: {unit} failed, so nothing opens it in this boot. See journalctl -b -u '{unit}'; \
+             correct its key file in the initramfs, or reboot to be asked again"
+        ),
+        GaveUp::Dracut => format!(
+            "{asked} is locked: dracut could not open it with the key or passphrase it got, and asks once a boot. \
+             Correct the key file in the initramfs, or reboot to be asked again"
+        ),
+    }
 }
 
 fn seconds(ms: u64) -> String {

@@ -59,6 +59,11 @@ const SHARED: [&str; 12] = [
 /// File systems that are images: nothing can write to them.
 const IMAGES: [&str; 5] = ["squashfs", "erofs", "iso9660", "cramfs", "romfs"];
 
+/// Whether a root of that type is a server's. Two of those that are shared lie on disks that each machine has.
+pub(crate) fn served(fstype: &str) -> bool {
+    SHARED.contains(&fstype) && !matches!(fstype, "gfs2" | "ocfs2")
+}
+
 /// Decides. `device_read_only` is what the kernel says of the lower's block device; `hidden` is the path of the
 /// upper in the root, where it lies there.
 ///

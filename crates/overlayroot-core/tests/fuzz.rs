@@ -124,7 +124,7 @@ fn facts() -> impl Strategy<Value = Facts> {
     let found = fstype.prop_map(|fstype| {
         Some(Lookup::Found(Device { path: "/dev/vdb".into(), fstype: fstype.into(), ..Device::default() }))
     });
-    let device = prop_oneof![Just(None), Just(Some(Lookup::Missing { waited_ms: 1 })), found];
+    let device = prop_oneof![Just(None), Just(Some(Lookup::Missing { waited_ms: 1, closed: Vec::new() })), found];
     let root =
         (any::<bool>(), "[ -~\n]{0,80}").prop_map(|(writable, fstab)| Root { writable, fstab, ..Root::default() });
     (device, prop::option::of(root), any::<bool>()).prop_map(|(device, root, overlay)| Facts {

@@ -102,7 +102,7 @@ impl Xattrs {
     fn others(&mut self, of: Of<'_>) -> rustix::io::Result<Vec<Vec<u8>>> {
         let len = list(&mut self.path, of, &mut self.list)?;
         let all = self.list.get(..len).unwrap_or_default();
-        let names = all.split(|byte| *byte == 0).filter(|name| !name.is_empty() && !is_own(self.prefix, name));
+        let names = all.split(|byte| *byte == 0).filter(|name| counts(self.prefix, name));
         let mut names: Vec<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
         names.sort_unstable();
         Ok(names)
@@ -114,6 +114,12 @@ impl Xattrs {
         let len = get(&mut self.path, of, &name, value)?;
         Ok(len.and_then(|len| value.get(..len)))
     }
+}
+
+/// Whether an attribute is the file's own. A lower on NFS shows the server's ACL of every file as one (`system.nfs4_acl`,
+/// `_dacl`, `_sacl`), which no upper can have: it is no change.
+fn counts(prefix: &str, name: &[u8]) -> bool {
+    !name.is_empty() && !is_own(prefix, name) && !name.starts_with(b"system.nfs4_")
 }
 
 /// An overlay inside the overlay keeps its attributes behind the prefix twice (Linux 6.7): those are not ours.
@@ -155,6 +161,17 @@ fn seen<'a>(path: &'a mut Vec<u8>, dir: BorrowedFd<'_>, name: &CStr) -> &'a [u8]
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn which_attributes_are_the_files_own() {
+        let own = |name: &str| counts("trusted.overlay.", name.as_bytes());
+        for name in ["user.a", "security.selinux", "system.posix_acl_access", "user.overlay.opaque"] {
+            assert!(own(name), "{name}");
+        }
+        for name in ["", "trusted.overlay.opaque", "system.nfs4_acl", "system.nfs4_dacl", "system.nfs4_sacl"] {
+            assert!(!own(name), "{name}");
+        }
+    }
     use rustix::fs::XattrFlags;
     use std::fs::{self, File};
     use std::os::fd::AsFd;

@@ -4,8 +4,9 @@
 use crate::blkid::{self, Probe};
 use crate::block::{by_path, candidates, holders, node, sysfs};
 use crate::btrfs_members::{self, Members, Super};
+use crate::crypt::Opener;
 use crate::{block, casefold, filesystem, mounts, quota_probe};
-use overlayroot_core::facts::{Device, Lookup};
+use overlayroot_core::facts::{Device, GaveUp, Lookup};
 use overlayroot_core::filesystem::Alike;
 use overlayroot_core::fstab::udev_encode;
 use overlayroot_core::refusal::UPPER_FILE_SYSTEMS;
@@ -23,21 +24,40 @@ const UDEV_GRACE: Duration = Duration::from_secs(2);
 /// How long a device on which nothing was found is taken to be empty: it may just have been about to come.
 const NOTHING_YET: Duration = Duration::from_millis(500);
 
+/// How many encrypted volumes are named.
+const MOST_CLOSED: usize = 4;
+
 /// Where our own mounts of an upper lie; they do not make a device "in use".
 const OURS: [&str; 5] = [paths::BACKING, paths::BACKING_KEPT, paths::LOOK, paths::HOLDER_KEPT, "/media/root-rw"];
 
-/// Looks for the device, up to `timeout`; calls `waiting` once if it is not there at first.
-pub fn resolve(asked: &upper::Device, timeout: Duration, mut waiting: impl FnMut()) -> Lookup {
+/// Looks for the device, up to `timeout`; calls `waiting` once if it is not there at first. The wait for an encrypted
+/// volume ends where who opens it has given up.
+pub fn resolve(asked: &upper::Device, timeout: Duration, waiting: impl FnMut()) -> Lookup {
+    let mut opener = Opener::of(asked);
+    wait(asked, timeout, waiting, || opener.as_mut()?.gave_up())
+}
+
+fn wait(
+    asked: &upper::Device,
+    timeout: Duration,
+    mut waiting: impl FnMut(),
+    mut gave_up: impl FnMut() -> Option<GaveUp>,
+) -> Lookup {
     let started = Instant::now();
     let mut finder = Finder::default();
     let mut told = false;
+    let mut locked = None;
     loop {
         let found = finder.look(asked);
         let waited = started.elapsed();
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let late = waited >= timeout;
         match &found {
-            Seen::Nothing => {}
+            Seen::Nothing => {
+                if let Some(by) = locked.take() {
+                    return Lookup::Locked { by, waited_ms };
+                }
+            }
             Seen::One(names) if late || names.iter().all(|name| settled(name)) || finder.seen_for() > UDEV_GRACE => {
                 return describe(names, waited_ms);
             }
@@ -50,8 +70,13 @@ pub fn resolve(asked: &upper::Device, timeout: Duration, mut waiting: impl FnMut
             tracing::debug!("{path} is {what}");
             return Lookup::NotBlock(path.clone());
         }
+        locked = if matches!(found, Seen::Nothing) { gave_up() } else { None };
+        if locked.is_some() {
+            // It may have been opened since it was looked for.
+            continue;
+        }
         if late {
-            return Lookup::Missing { waited_ms };
+            return Lookup::Missing { waited_ms, closed: finder.closed() };
         }
         if !told {
             told = true;
@@ -144,15 +169,25 @@ impl Finder {
         found
     }
 
-    fn fits(&mut self, asked: &upper::Device, name: &str) -> bool {
+    /// Nodes of encrypted volumes that nobody has opened.
+    fn closed(&mut self) -> Vec<String> {
+        let all = candidates().into_iter();
+        let luks = |name: &String| self.probe(name).is_some_and(|probe| probe.fstype == "crypto_LUKS");
+        let closed: Vec<String> = all.filter(luks).filter(|name| holders(name).is_empty()).take(MOST_CLOSED).collect();
+        nodes(&closed)
+    }
+
+    fn probe(&mut self, name: &str) -> Option<&Probe> {
         let key = key(name);
         self.probes.retain(|(_, probe, at)| !probe.fstype.is_empty() || at.elapsed() < NOTHING_YET);
         if !self.probes.iter().any(|(known, ..)| *known == key) {
             self.probes.push((key.clone(), blkid::probe(&node(name)).unwrap_or_default(), Instant::now()));
         }
-        let Some((_, probe, _)) = self.probes.iter().find(|(known, ..)| *known == key) else {
-            return false;
-        };
+        self.probes.iter().find(|(known, ..)| *known == key).map(|(_, probe, _)| probe)
+    }
+
+    fn fits(&mut self, asked: &upper::Device, name: &str) -> bool {
+        let Some(probe) = self.probe(name) else { return false };
         match asked {
             upper::Device::Label(label) => probe.label == *label,
             upper::Device::Uuid(uuid) => probe.uuid.eq_ignore_ascii_case(uuid),
@@ -264,8 +299,32 @@ mod tests {
         let mut told = 0;
         let asked = upper::Device::Label("no such label, surely".into());
         let lookup = resolve(&asked, Duration::from_millis(120), || told += 1);
-        assert!(matches!(lookup, Lookup::Missing { waited_ms } if (120..5000).contains(&waited_ms)));
+        assert!(matches!(lookup, Lookup::Missing { waited_ms, .. } if (120..5000).contains(&waited_ms)));
         assert_eq!(told, 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_what_nobody_opens_any_more() {
+        let asked = upper::Device::Path("/dev/mapper/no-such-mapping-surely".into());
+        let unit = GaveUp::Unit("systemd-cryptsetup@x.service".into());
+        let mut asks = 0;
+        let lookup = wait(
+            &asked,
+            Duration::from_secs(60),
+            || (),
+            || {
+                asks += 1;
+                (asks == 3).then(|| unit.clone())
+            },
+        );
+        assert!(matches!(lookup, Lookup::Locked { by, waited_ms } if by == unit && waited_ms < 5000));
+        // Said at once also by who has no time to wait.
+        let lookup = wait(&asked, Duration::ZERO, || panic!("waits"), || Some(GaveUp::Dracut));
+        assert!(matches!(lookup, Lookup::Locked { by: GaveUp::Dracut, .. }));
+        // What is there is there, whoever gave up.
+        let null = upper::Device::Path("/dev/null".into());
+        let lookup = wait(&null, Duration::from_secs(60), || (), || Some(GaveUp::Dracut));
+        assert!(matches!(lookup, Lookup::NotBlock(_)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod bootfile;
 pub mod btrfs;
 mod btrfs_members;
 pub mod casefold;
+mod crypt;
 mod descent;
 pub mod device;
 pub mod disk_probe;

@@ -10,10 +10,12 @@ use crate::{btrfs, reset, sweep};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::layout::{ASIDE, Store};
+use overlayroot_core::nfs;
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fstat, futimens, mknodat,
 };
+use rustix::io::Errno;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -98,6 +100,11 @@ pub(crate) fn copy_xattrs(from: &Path, to: &Path) -> Result<()> {
         }
         let value = xattr(from, &name).with_context(context)?;
         if let Err(error) = rustix::fs::setxattr(to, &name, &value, XattrFlags::empty()) {
+            // Each file of a root on NFS has it, at every boot.
+            if nfs::is_acl(&name) && error == Errno::OPNOTSUPP {
+                tracing::debug!("{} can't have the server's {name}", to.display());
+                continue;
+            }
             // tmpfs has no user.* before Linux 6.6. A store of images without its marks shows what they remove.
             ensure!(!name.starts_with("user.overlay."), "{} can't have the mark {name}: {error}", to.display());
             tracing::warn!("{} can't have the attribute {name} of {}: {error}", to.display(), from.display());

@@ -5,6 +5,7 @@ use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Disk, Stage, mount_at, mounts, on_stage, run};
 use serde_json::Value;
 use std::fs;
+use std::io::Write;
 use std::process::Command;
 
 /// The reason's code and text, after checking that the fallback runs and the disk is as it was.
@@ -144,6 +145,23 @@ fn a_missing_one_under_every_policy() {
             assert_eq!(fs::write("/sysroot/probe", "").is_ok(), policy != "ro", "{policy}: {mount:?}");
         });
     }
+}
+
+#[test]
+fn an_encrypted_volume_that_is_not_open_is_named() {
+    on_stage("closed", |stage| {
+        let disk = stage.disk("luks.img", 4, &[]);
+        // The head of LUKS1: magic, version, and a UUID as text (cryptsetup, on-disk-format.pdf).
+        let mut head = vec![0; 592];
+        head[..8].copy_from_slice(b"LUKS\xba\xbe\0\x01");
+        head[168..204].copy_from_slice(b"0e5e2a1b-9c7f-4b1e-8d53-1f2a3b4c5d6e");
+        let mut device = fs::OpenOptions::new().write(true).open(&disk.node).unwrap();
+        device.write_all(&head).unwrap();
+        device.sync_all().unwrap();
+        let (code, text) = untouched(stage, &disk, "rd.overlay=LABEL=none-such rd.overlay.timeout=0");
+        assert!(code == "device-missing" && text.contains("encrypted volume"), "{code}: {text}");
+        assert!(text.contains(&disk.node), "{text}");
+    });
 }
 
 #[test]

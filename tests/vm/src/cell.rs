@@ -59,6 +59,8 @@ pub enum Variant {
     Containers,
     /// overlayroot-rs, on a root with Debian's SELinux policy and its labels.
     Selinux,
+    /// overlayroot-rs with what opens encrypted volumes.
+    Crypt,
     /// What dracut makes unasked, on a root that has this project's package as a file in /root.
     Package,
 }
@@ -150,6 +152,7 @@ impl fmt::Display for Variant {
             Self::Bare => "bare",
             Self::Containers => "containers",
             Self::Selinux => "selinux",
+            Self::Crypt => "crypt",
             Self::Package => "package",
         })
     }

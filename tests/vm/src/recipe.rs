@@ -215,6 +215,10 @@ impl Builder<'_> {
                 add.push_str("overlayroot-rs");
                 omit.push_str(" overlayfs");
             }
+            Variant::Crypt => {
+                add.push_str("overlayroot-rs crypt");
+                omit = omit.replace(" crypt ", " ") + " overlayfs";
+            }
             Variant::Net | Variant::Netnm => add.push_str("overlayroot-rs dmsquash-live"),
             Variant::Stock => add.push_str("overlayroot-rs overlayfs"),
             Variant::Live => add.push_str("overlayroot-rs overlayfs dmsquash-live"),

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Whether the wait for an encrypted volume has an end: who was to open it has given up. In an initramfs only.
+
+use crate::program;
+use overlayroot_core::crypt::{mapping, unit};
+use overlayroot_core::facts::GaveUp;
+use overlayroot_core::upper::Device;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How often systemd is asked.
+const ASK: Duration = Duration::from_secs(1);
+
+/// What opens a mapping that is waited for.
+pub(crate) struct Opener {
+    mapping: String,
+    asked: Option<Instant>,
+}
+
+impl Opener {
+    /// For a device whose path is a mapping's. What is mounted by a label or a UUID may yet come on another device.
+    pub(crate) fn of(asked: &Device) -> Option<Self> {
+        let initramfs = Path::new("/etc/initrd-release").exists();
+        let mapping = mapping(asked).filter(|_| initramfs)?;
+        Some(Self { mapping: mapping.to_owned(), asked: None })
+    }
+
+    /// Who has given up, by what dracut left or systemd says; nothing where somebody may still open it.
+    pub(crate) fn gave_up(&mut self) -> Option<GaveUp> {
+        // dracut's cryptroot-ask opens a volume first and leaves this afterwards, opened or not. Then it asks no more.
+        if Path::new(&format!("/tmp/cryptroot-asked-{}", self.mapping)).exists() {
+            return Some(GaveUp::Dracut);
+        }
+        if !Path::new("/run/systemd/system").is_dir() || self.asked.is_some_and(|asked| asked.elapsed() < ASK) {
+            return None;
+        }
+        self.asked = Some(Instant::now());
+        let unit = unit(&self.mapping);
+        // There is no message bus here; systemctl asks systemd itself. What has no such unit has not failed.
+        let code = program::run("systemctl", &["is-failed", "--quiet", &unit], program::NOWHERE);
+        code.is_ok_and(|code| code == 0).then_some(GaveUp::Unit(unit))
+    }
+}
