@@ -52,7 +52,9 @@ boot > /tmp/boot.before
 apt install --no-install-recommends /run/out/package.deb > /tmp/apt.log || { cat /tmp/apt.log && fail "apt install"; }
 # apt's own lines name no dracut option
 [ "$(grep -c '^overlayroot-rs: ' /tmp/apt.log)" = 1 ] || { cat /tmp/apt.log && fail "not one line of advice"; }
-grep -q 'dracut --force --add overlayroot-rs' /tmp/apt.log || fail "the line does not say how"
+grep -q 'overlayctl enable --rebuild' /tmp/apt.log || fail "the line does not say how"
+# dracut-core alone has no hook
+grep -q 'no package makes an initramfs' /tmp/apt.log || fail "the line does not say who makes the next initramfs"
 boot | cmp - /tmp/boot.before || fail "the installation changed what the machine boots from"
 grep -q -e "overlayctl $version" <<- END || fail "overlayctl --version says something else"
 	$(overlayctl --version)
@@ -94,6 +96,24 @@ rm -f /etc/dracut.conf.d/99-own.conf /tmp/image
 apt install --no-install-recommends /run/out/package.deb > /tmp/apt.log || { cat /tmp/apt.log && fail "installed again"; }
 image
 grep -q usr/bin/overlay-assemble /tmp/image.list || fail "the drop-in does not bring the module again"
+
+# Each package that makes the initramfs is told; of an empty one only the name counts.
+for maker in initramfs-tools tiny-initramfs dracut; do
+    apt purge overlayroot-rs > /tmp/apt.log || { cat /tmp/apt.log && fail "apt purge"; }
+    mkdir -p /tmp/maker/DEBIAN
+    printf 'Package: %s\nVersion: 999\nArchitecture: all\nMaintainer: x <x@x.invalid>\nDescription: x\n' "$maker" \
+        > /tmp/maker/DEBIAN/control
+    { dpkg-deb -b /tmp/maker /tmp/maker.deb && dpkg -i /tmp/maker.deb; } > /tmp/apt.log || fail "$maker is not installed"
+    apt install --no-install-recommends /run/out/package.deb > /tmp/apt.log || { cat /tmp/apt.log && fail "beside $maker"; }
+    case $maker in
+        dracut) says='^overlayroot-rs: not active yet. To enable: overlayctl enable --rebuild' ;;
+        *) says="^overlayroot-rs: not active: $maker makes the initramfs" ;;
+    esac
+    grep -q "$says" /tmp/apt.log || { cat /tmp/apt.log && fail "it does not say that $maker makes the initramfs"; }
+    dpkg -P "$maker" > /tmp/apt.log || fail "$maker purged"
+done
+rm -r /tmp/maker /tmp/maker.deb
+echo "in root: the package says who makes the initramfs"
 
 apt purge overlayroot-rs > /tmp/apt.log || { cat /tmp/apt.log && fail "apt purge"; }
 [ -d /var/lib/upper ] || fail "an upper was taken away"

@@ -7,6 +7,7 @@ pub use crate::doctor_storage::STORES;
 use crate::facts::{Facts, Fingerprint, Lookup};
 use crate::filesystem::FileSystem;
 use crate::fstab;
+use crate::generator::Makes;
 use crate::grammar;
 use crate::plan::Decision;
 use crate::record::RootKind;
@@ -66,6 +67,10 @@ pub struct Host {
     pub lacking_module: Option<String>,
     /// The initramfs that the next boot loads, where that is known.
     pub next_image: Option<String>,
+    /// Who makes the initramfs of kernels to come.
+    pub makes: Makes,
+    /// The `root=` of the next boot and its file, where it names the overlay itself.
+    pub lost_root: Option<String>,
     /// The boot loader.
     pub loader: Option<crate::doctor_loader::Loader>,
     /// Whether devices can be read.
@@ -134,6 +139,7 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
     crate::doctor_settings::configuration(inputs, config, &mut found);
     not_known(host, &mut found);
     plan(config, decision, host.not_known.is_empty(), &mut found);
+    crate::doctor_loader::root(host, &mut found);
     let asked = !matches!(config.upper.value, Upper::Off);
     if asked {
         if let (Some(why), None) = (&host.lacking_module, &host.next_image) {
@@ -145,16 +151,8 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
                 "have the boot loader load the one that dracut made",
             ));
         }
-        for kernel in &host.kernels {
-            let before = found.len();
-            crate::doctor_image::examine(config, facts, kernel, &mut found);
-            crate::doctor_populate::image(config, kernel, &mut found);
-            // What another kernel's image lacks does not stop the next boot.
-            let other = host.next_image.is_some() && kernel.image != host.next_image;
-            for finding in found.iter_mut().skip(before).filter(|of| other && of.grade == Grade::Problem) {
-                finding.grade = Grade::Warning;
-            }
-        }
+        crate::doctor_image::kernels(config, facts, host, &mut found);
+        crate::doctor_generator::examine(inputs, host, &mut found);
         crate::doctor_populate::way(inputs, config, facts, &mut found);
         crate::doctor_room::memory(config, host, &mut found);
         crate::doctor_path::memory(decision, host, &mut found);

@@ -2,14 +2,37 @@
 //! Whether a kernel and its initramfs have what the configuration needs.
 
 use crate::config::Config;
-use crate::doctor::{Finding, Grade, KernelImage, finding};
+use crate::doctor::{Finding, Grade, Host, KernelImage, finding};
+use crate::doctor_loader::Loader;
 use crate::facts::{Facts, Lookup, PlaceKind};
+use crate::loader::raspi;
 use crate::upper::Upper;
 
 const MAKE: &str = "make it anew: dracut --force --kver";
 
+/// Each kernel that may boot next.
+pub(crate) fn kernels(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
+    let raspi = host.loader.as_ref().is_some_and(Loader::is_raspi_firmware);
+    for kernel in &host.kernels {
+        let before = found.len();
+        examine(config, facts, kernel, found);
+        crate::doctor_populate::image(config, kernel, found);
+        let other = host.next_image.is_some() && kernel.image != host.next_image;
+        for finding in found.iter_mut().skip(before) {
+            // What another kernel's image lacks does not stop the next boot.
+            if other && finding.grade == Grade::Problem {
+                finding.grade = Grade::Warning;
+            }
+            // dracut writes it to /boot, which this boot loader does not read.
+            if raspi && finding.todo.contains("dracut --force") {
+                finding.todo.push_str(&format!(", then {}", raspi::RUN));
+            }
+        }
+    }
+}
+
 /// One kernel, in one finding where all is well.
-pub(crate) fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec<Finding>) {
+fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec<Finding>) {
     let release = &kernel.release;
     let before = found.len();
     for module in modules(config, facts) {
