@@ -26,7 +26,7 @@ const REFUSAL: &str = "\
 # overlayroot-rs: written by overlayctl enable, taken away by overlayctl disable.
 case $(findmnt --noheadings --first-only --output SOURCE / 2> /dev/null) in
     LiveOS_rootfs | overlayroot)
-        echo \"raspi-firmware: refused by overlayroot-rs: / is an overlay, and the next boot would not find its root.\" \\
+        echo \"raspi-firmware: refused by overlayroot-rs: / is an overlay, and the next boot would fail.\" \\
             \"Update kernels in overlayctl shell, or in a boot with rd.overlay=0\" >&2
         exit 1
         ;;
