@@ -175,8 +175,8 @@ pub fn makes(tree: &Tree) -> Makes {
 fn configured(tree: &Tree) -> Option<(&'static str, Generator)> {
     INSTALL_CONF.into_iter().find_map(|path| {
         let text = tree.files.get(path)?;
-        let said = lines(text).into_iter().filter_map(|line| line.trim_ascii().strip_prefix(b"initrd_generator="));
-        let word = String::from_utf8_lossy(said.last()?).trim().to_owned();
+        let mut said = lines(text).into_iter().filter_map(|line| line.trim_ascii().strip_prefix(b"initrd_generator="));
+        let word = String::from_utf8_lossy(said.next_back()?).trim().to_owned();
         Some((path, Generator::ALL.into_iter().find(|generator| generator.word() == word)?))
     })
 }

@@ -2,6 +2,7 @@
 //! The hook of Debian's raspi-firmware, run in the plain root and in the overlay. What runs here does as that hook
 //! does. `RASPI_FIRMWARE_HOOK=FILE` has a real one run, as its package has it in /etc/kernel/postinst.d.
 #![allow(missing_docs)]
+use overlayroot_rootns::programs::programs;
 use overlayroot_rootns::{Stage, on_stage, run};
 use std::collections::BTreeMap;
 use std::fs;
@@ -121,5 +122,33 @@ fn the_line_keeps_what_was_enabled_and_the_overlay_is_no_root() {
         let output = hook(stage);
         assert!(output.status.success(), "{}", said(&output));
         assert_eq!(firmware()["cmdline.txt"], before["cmdline.txt"]);
+    });
+}
+
+#[test]
+fn it_runs_where_the_lower_is_the_root() {
+    on_stage("raspishell", |stage| {
+        programs(stage, &["sh", "findmnt"]);
+        stage.mount_root("rw");
+        for dir in ["/sysroot/etc/kernel/postinst.d", "/sysroot/etc/default", "/sysroot/boot/firmware"] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        program(AT, HOOK);
+        fs::write(LINE, "root=LABEL=x\n").unwrap();
+        fs::write("/sysroot/boot/firmware/config.txt", "").unwrap();
+        let text = said(&stage.overlayctl_inside(&["enable", "--force"]));
+        assert!(fs::exists(SETTINGS).unwrap() && fs::exists(FURTHER).unwrap(), "{text}");
+        stage.reboot();
+        assert_eq!(stage.assemble("rd.overlay")["outcome"], "applied");
+        let card = stage.disk("firmware.img", 8, &["-t", "ext4"]);
+        run("mount", &[&card.node, "/sysroot/boot/firmware"]);
+        fs::write("/sysroot/boot/firmware/card", "").unwrap();
+
+        // what the hook does before it writes
+        let script = ". /etc/default/raspi-firmware; [ -e /boot/firmware/card ] && echo it runs";
+        let text = said(&stage.overlayctl_inside(&["shell", "--", "/bin/sh", "-c", script]));
+        assert!(text.contains("it runs") && !text.contains("refused"), "{text}");
+        let output = Command::new("chroot").args(["/sysroot", "/bin/sh", "-c", script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     });
 }

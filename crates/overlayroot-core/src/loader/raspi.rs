@@ -86,8 +86,8 @@ pub fn extra(text: Option<&[u8]>, args: &[String]) -> Result<Option<Vec<u8>>, St
 
 /// The last `ROOTPART=` of the settings, as far as it is one plain word or one in quotes.
 fn rootpart(text: &[u8]) -> Option<String> {
-    let said = lines(text).into_iter().filter_map(|line| split_end(line).0.trim_ascii().strip_prefix(b"ROOTPART="));
-    let value = String::from_utf8_lossy(said.last()?).into_owned();
+    let mut said = lines(text).into_iter().filter_map(|line| split_end(line).0.trim_ascii().strip_prefix(b"ROOTPART="));
+    let value = String::from_utf8_lossy(said.next_back()?).into_owned();
     let value = value.split('#').next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned();
     (!value.is_empty() && !value.contains(['$', '`', '"', '\'', '\\'])).then_some(value)
 }
