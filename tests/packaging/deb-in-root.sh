@@ -53,8 +53,6 @@ apt install --no-install-recommends /run/out/package.deb > /tmp/apt.log || { cat
 # apt's own lines name no dracut option
 [ "$(grep -c '^overlayroot-rs: ' /tmp/apt.log)" = 1 ] || { cat /tmp/apt.log && fail "not one line of advice"; }
 grep -q 'overlayctl enable --rebuild' /tmp/apt.log || fail "the line does not say how"
-# dracut-core alone has no hook
-grep -q 'no package makes an initramfs' /tmp/apt.log || fail "the line does not say who makes the next initramfs"
 boot | cmp - /tmp/boot.before || fail "the installation changed what the machine boots from"
 grep -q -e "overlayctl $version" <<- END || fail "overlayctl --version says something else"
 	$(overlayctl --version)
@@ -97,24 +95,6 @@ apt install --no-install-recommends /run/out/package.deb > /tmp/apt.log || { cat
 image
 grep -q usr/bin/overlay-assemble /tmp/image.list || fail "the drop-in does not bring the module again"
 
-# Each package that makes the initramfs is told; of an empty one only the name counts.
-for maker in initramfs-tools tiny-initramfs dracut; do
-    apt purge overlayroot-rs > /tmp/apt.log || { cat /tmp/apt.log && fail "apt purge"; }
-    mkdir -p /tmp/maker/DEBIAN
-    printf 'Package: %s\nVersion: 999\nArchitecture: all\nMaintainer: x <x@x.invalid>\nDescription: x\n' "$maker" \
-        > /tmp/maker/DEBIAN/control
-    { dpkg-deb -b /tmp/maker /tmp/maker.deb && dpkg -i /tmp/maker.deb; } > /tmp/apt.log || fail "$maker is not installed"
-    apt install --no-install-recommends /run/out/package.deb > /tmp/apt.log || { cat /tmp/apt.log && fail "beside $maker"; }
-    case $maker in
-        dracut) says='^overlayroot-rs: not active yet. To enable: overlayctl enable --rebuild' ;;
-        *) says="^overlayroot-rs: not active: $maker makes the initramfs" ;;
-    esac
-    grep -q "$says" /tmp/apt.log || { cat /tmp/apt.log && fail "it does not say that $maker makes the initramfs"; }
-    dpkg -P "$maker" > /tmp/apt.log || fail "$maker purged"
-done
-rm -r /tmp/maker /tmp/maker.deb
-echo "in root: the package says who makes the initramfs"
-
 apt purge overlayroot-rs > /tmp/apt.log || { cat /tmp/apt.log && fail "apt purge"; }
 [ -d /var/lib/upper ] || fail "an upper was taken away"
 rmdir /var/lib/upper
@@ -128,3 +108,18 @@ diff /tmp/before /tmp/after || fail "the purge left files, or took some of other
 cp /run/out/50-overlayroot-rs.conf /etc/dracut.conf.d/99-own.conf
 without_us
 echo "in root: nothing of it is left after a purge, and dracut makes its image"
+
+# Who makes the initramfs is told where that is not dracut; of an empty package only the name counts.
+for maker in initramfs-tools tiny-initramfs; do
+    mkdir -p /tmp/maker/DEBIAN
+    printf 'Package: %s\nVersion: 999\nArchitecture: all\nMaintainer: x <x@x.invalid>\nDescription: x\n' "$maker" \
+        > /tmp/maker/DEBIAN/control
+    # dracut conflicts with both
+    { dpkg-deb -b /tmp/maker /tmp/maker.deb && dpkg --force-conflicts -i /tmp/maker.deb; } > /tmp/dpkg.log 2>&1 ||
+        { cat /tmp/dpkg.log && fail "$maker is not installed"; }
+    dpkg -i /run/out/package.deb > /tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log && fail "the package beside $maker"; }
+    grep -q "^overlayroot-rs: not active: $maker makes the initramfs" /tmp/dpkg.log || fail "$maker is not told"
+    grep -q "apt install dracut (it replaces $maker), then: overlayctl enable --rebuild" /tmp/dpkg.log || fail "nor the way"
+    dpkg -P overlayroot-rs "$maker" > /tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log && fail "$maker purged"; }
+done
+echo "in root: beside another maker of the initramfs the package says so"
