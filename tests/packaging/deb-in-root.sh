@@ -52,7 +52,7 @@ boot > /tmp/boot.before
 apt install --no-install-recommends /run/out/package.deb > /tmp/apt.log || { cat /tmp/apt.log && fail "apt install"; }
 # apt's own lines name no dracut option
 [ "$(grep -c '^overlayroot-rs: ' /tmp/apt.log)" = 1 ] || { cat /tmp/apt.log && fail "not one line of advice"; }
-grep -q 'dracut --force --add overlayroot-rs' /tmp/apt.log || fail "the line does not say how"
+grep -q 'overlayctl enable --rebuild' /tmp/apt.log || fail "the line does not say how"
 boot | cmp - /tmp/boot.before || fail "the installation changed what the machine boots from"
 grep -q -e "overlayctl $version" <<- END || fail "overlayctl --version says something else"
 	$(overlayctl --version)
@@ -108,3 +108,18 @@ diff /tmp/before /tmp/after || fail "the purge left files, or took some of other
 cp /run/out/50-overlayroot-rs.conf /etc/dracut.conf.d/99-own.conf
 without_us
 echo "in root: nothing of it is left after a purge, and dracut makes its image"
+
+# Who makes the initramfs is told where that is not dracut; of an empty package only the name counts.
+for maker in initramfs-tools tiny-initramfs; do
+    mkdir -p /tmp/maker/DEBIAN
+    printf 'Package: %s\nVersion: 999\nArchitecture: all\nMaintainer: x <x@x.invalid>\nDescription: x\n' "$maker" \
+        > /tmp/maker/DEBIAN/control
+    # dracut conflicts with both
+    { dpkg-deb -b /tmp/maker /tmp/maker.deb && dpkg --force-conflicts -i /tmp/maker.deb; } > /tmp/dpkg.log 2>&1 ||
+        { cat /tmp/dpkg.log && fail "$maker is not installed"; }
+    dpkg -i /run/out/package.deb > /tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log && fail "the package beside $maker"; }
+    grep -q "^overlayroot-rs: not active: $maker makes the initramfs" /tmp/dpkg.log || fail "$maker is not told"
+    grep -q "apt install dracut (it replaces $maker), then: overlayctl enable --rebuild" /tmp/dpkg.log || fail "nor the way"
+    dpkg -P overlayroot-rs "$maker" > /tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log && fail "$maker purged"; }
+done
+echo "in root: beside another maker of the initramfs the package says so"

@@ -153,8 +153,9 @@ pub enum Command {
     /// Put kernel arguments into the boot loader, and the module into every initramfs to come
     ///
     /// By grubby, boot loader entries, /etc/kernel/cmdline, /etc/default/grub.d,
-    /// cmdline.txt or extlinux.conf, whichever this system has. What was there of
-    /// rd.overlay* is replaced. Refused where overlayctl doctor finds a problem.
+    /// raspi-firmware, cmdline.txt or extlinux.conf, whichever this system has. What
+    /// was there of rd.overlay* is replaced. Refused where overlayctl doctor finds a
+    /// problem. Says where another program than dracut makes the next initramfs.
     /// Exits with 1 where the next boot does not make the overlay asked for, or that
     /// is not known.
     Enable(crate::enable::Enable),

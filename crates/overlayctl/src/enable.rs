@@ -156,7 +156,7 @@ fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn L
     let (edit, note) = module(&tree, enable);
     plan.notes.extend(note);
     plan.edits.extend(kept(&common.root, &tree, edit, &mut plan.notes)?);
-    initramfs::advise(&common.root, &tree, enable, common.rebuild, &mut plan);
+    initramfs::advise(&common.root, &tree, kind, (enable, common.rebuild), &mut plan);
     let job = Job { common, tree, kind, reason, plan, given, lister };
     if enable && !force && !checked::may(&job)? {
         if common.dry_run && !common.json {
@@ -215,7 +215,7 @@ fn finish(job: &Job<'_>) -> Result<ExitCode> {
             apply::apply(&job.common.root, &job.tree, job.kind, &job.plan)?;
         }
         if job.common.rebuild {
-            initramfs::rebuild(&job.common.root)?;
+            initramfs::rebuild(&job.common.root, job.kind)?;
         }
     }
     let end = checked::after(job);

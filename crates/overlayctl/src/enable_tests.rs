@@ -125,6 +125,46 @@ fn a_link_of_the_tree_stays_in_it() {
     assert_eq!(fs::read_to_string(dir.path().join("boot/efi/EFI/fedora/grubenv")).unwrap(), block);
 }
 
+fn runs(dir: &Path, path: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(dir.join(path), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn advised(dir: &Path) -> Plan {
+    let root = dir.to_str().unwrap();
+    let mut plan = Plan::default();
+    initramfs::advise(root, &read::tree(root).unwrap(), Kind::GrubD, (true, false), &mut plan);
+    plan
+}
+
+#[test]
+fn who_makes_the_next_initramfs_is_told_with_the_way() {
+    const HOOK: &str = "etc/kernel/postinst.d/initramfs-tools";
+    let dir = made(&[
+        ("etc/debian_version", "12\n"),
+        ("usr/sbin/update-initramfs", "mkinitramfs\n"),
+        ("usr/bin/dracut", "#!/bin/bash\n"),
+        (HOOK, "update-initramfs -c\n"),
+    ]);
+    // run-parts passes over it
+    assert!(advised(dir.path()).notes.is_empty());
+    runs(dir.path(), HOOK);
+    let plan = advised(dir.path());
+    assert!(plan.notes[0].starts_with("initramfs-tools makes the initramfs at each kernel update (/etc/"), "{plan:?}");
+    assert!(plan.todo[0].starts_with("apt install dracut"), "{plan:?}");
+    fs::remove_file(dir.path().join("usr/sbin/update-initramfs")).unwrap();
+    assert!(advised(dir.path()).notes.is_empty());
+
+    let arch =
+        made(&[("usr/bin/mkinitcpio", "x"), ("usr/share/libalpm/hooks/90-mkinitcpio-install.hook", "[Trigger]\n")]);
+    assert!(advised(arch.path()).notes[0].starts_with("mkinitcpio makes"));
+    fs::write(arch.path().join("usr/bin/dracut"), "x").unwrap();
+    fs::create_dir_all(arch.path().join("etc/pacman.d/hooks")).unwrap();
+    let mask = arch.path().join("etc/pacman.d/hooks/90-mkinitcpio-install.hook");
+    std::os::unix::fs::symlink("/dev/null", mask).unwrap();
+    assert!(advised(arch.path()).notes.is_empty());
+}
+
 #[test]
 fn the_words_are_the_shell_s() {
     let words = ["grubby", "--args=a b"].map(str::to_owned);

@@ -62,6 +62,8 @@ pub fn look(next: &Next) -> Host {
             Module::There | Module::NotKnown(_) => None,
         },
         next_image: next.boot.image.path.clone(),
+        makes: next.makes.clone(),
+        lost_root: next.boot.lost_root(),
         is_root: fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0),
         stores: stores(),
         marked: marked(),
@@ -80,7 +82,12 @@ fn sources(facts: &Facts) -> BTreeMap<String, FileSystem> {
 /// What the boot loader's files say, and whether dracut's drop-in is there.
 fn loader(next: &Next) -> Loader {
     let cmdline = fs::read("/proc/cmdline").unwrap_or_default();
-    Loader { state: next.state.clone(), running: line::ours(cmdline.trim_ascii_end()), module: next.drop_in }
+    Loader {
+        state: next.state.clone(),
+        running: line::ours(cmdline.trim_ascii_end()),
+        module: next.drop_in,
+        hook_in_overlay: next.hook_in_overlay,
+    }
 }
 
 /// Storage of containers that is there, and whether it, or what it lies in, is a file system of its own.

@@ -15,11 +15,12 @@ use initrd::{Lister, Tools};
 use overlayroot_core::cmdline::{Source, lex};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::Facts;
+use overlayroot_core::generator::{Makes, makes};
 use overlayroot_core::loader::ask::Given;
 use overlayroot_core::loader::handed::{Handed, handed};
 use overlayroot_core::loader::place::{Place, judge};
 use overlayroot_core::loader::state::{State, state};
-use overlayroot_core::loader::{CONF, CONF_D, Kind, MODULE, Tree, UBUNTU, line};
+use overlayroot_core::loader::{CONF, CONF_D, Kind, MODULE, Tree, UBUNTU, line, raspi};
 use overlayroot_core::next::{NextBoot, inputs};
 use overlayroot_core::plan::{Decision, decide};
 use overlayroot_core::upper::Upper;
@@ -63,6 +64,10 @@ pub struct Next {
     pub state: Told<State>,
     /// dracut puts the module into every initramfs.
     pub drop_in: bool,
+    /// Who makes the initramfs of kernels to come.
+    pub makes: Makes,
+    /// A hook of raspi-firmware is here that runs in the overlay, too.
+    pub hook_in_overlay: bool,
 }
 
 impl Next {
@@ -126,7 +131,14 @@ pub fn find(query: &Query<'_>) -> Next {
     let decision = facts.as_ref().map(|facts| decide(&config, facts));
     let loader = state.as_ref().ok().map(|state| state.kind.word());
     let boot = NextBoot { loader, line, image, inputs, config, decision, live: tree.live };
-    Next { boot, facts: facts.unwrap_or_default(), state, drop_in: tree.files.contains_key(MODULE) }
+    Next {
+        boot,
+        facts: facts.unwrap_or_default(),
+        state,
+        drop_in: tree.files.contains_key(MODULE),
+        makes: makes(&tree),
+        hook_in_overlay: raspi::runs_in_overlay(&tree),
+    }
 }
 
 /// What the boot loader gives to the next boot, once it has the arguments that are wanted.

@@ -7,6 +7,7 @@ pub use crate::doctor_storage::STORES;
 use crate::facts::{Facts, Fingerprint, Lookup};
 use crate::filesystem::FileSystem;
 use crate::fstab;
+use crate::generator::Makes;
 use crate::grammar;
 use crate::plan::Decision;
 use crate::record::RootKind;
@@ -81,6 +82,10 @@ pub struct Host {
     pub lacking_module: Option<String>,
     /// The initramfs that the next boot loads, where that is known.
     pub next_image: Option<String>,
+    /// Who makes the initramfs of kernels to come.
+    pub makes: Makes,
+    /// The `root=` of the next boot and its file, where it names the overlay itself.
+    pub lost_root: Option<String>,
     /// The boot loader.
     pub loader: Option<crate::doctor_loader::Loader>,
     /// Whether devices can be read.
@@ -137,11 +142,15 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
     let far = doctor_far::server(facts);
     not_known(host, far.is_some(), &mut found);
     plan(config, decision, host.not_known.is_empty(), &mut found);
+    crate::doctor_loader::root(host, &mut found);
     let asked = !matches!(config.upper.value, Upper::Off);
     if asked {
         match far {
             Some(root) => doctor_far::image(root, &mut found),
-            None => crate::doctor_image::all(config, facts, host, &mut found),
+            None => {
+                crate::doctor_image::all(config, facts, host, &mut found);
+                crate::doctor_generator::examine(inputs, host, &mut found);
+            }
         }
         crate::doctor_populate::way(inputs, config, facts, &mut found);
         crate::doctor_room::memory(config, host, &mut found);

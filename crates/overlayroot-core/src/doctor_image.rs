@@ -3,7 +3,9 @@
 
 use crate::config::Config;
 use crate::doctor::{Finding, Grade, Host, KernelImage, finding};
+use crate::doctor_loader::Loader;
 use crate::facts::{Facts, Lookup, PlaceKind};
+use crate::loader::raspi;
 use crate::upper::Upper;
 
 const MAKE: &str = "make it anew: dracut --force --kver";
@@ -14,14 +16,21 @@ pub(crate) fn all(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<F
         let text = format!("{why}: nothing will happen at the boot");
         found.push(finding("initramfs", Grade::Problem, text, "have the boot loader load the one that dracut made"));
     }
+    let raspi = host.loader.as_ref().is_some_and(Loader::is_raspi_firmware);
     for kernel in &host.kernels {
         let before = found.len();
         examine(config, facts, kernel, found);
         crate::doctor_populate::image(config, kernel, found);
-        // What another kernel's image lacks does not stop the next boot.
         let other = host.next_image.is_some() && kernel.image != host.next_image;
-        for finding in found.iter_mut().skip(before).filter(|of| other && of.grade == Grade::Problem) {
-            finding.grade = Grade::Warning;
+        for finding in found.iter_mut().skip(before) {
+            // What another kernel's image lacks does not stop the next boot.
+            if other && finding.grade == Grade::Problem {
+                finding.grade = Grade::Warning;
+            }
+            // dracut writes it to /boot, which this boot loader does not read.
+            if raspi && finding.todo.contains("dracut --force") {
+                finding.todo.push_str(&format!(", then {}", raspi::RUN));
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::cmdline::{Source, lex};
 use crate::config::{Config, Inputs, Origin};
-use crate::doctor::{Finding, Grade, finding};
+use crate::doctor::{Finding, Grade, Host, finding};
 use crate::loader::Kind;
 use crate::loader::state::{Entry, State};
 use crate::upper::Upper;
@@ -18,9 +18,27 @@ pub struct Loader {
     pub running: Vec<String>,
     /// Every initramfs of this host gets the module.
     pub module: bool,
+    /// A hook of raspi-firmware is here that runs in the overlay, too.
+    pub hook_in_overlay: bool,
+}
+
+impl Loader {
+    /// Whether it is Debian's for the Pi.
+    pub fn is_raspi_firmware(&self) -> bool {
+        self.state.as_ref().is_ok_and(|state| state.kind == Kind::RaspiFirmware)
+    }
 }
 
 const CHECK: &str = "loader";
+
+/// A root that no boot finds.
+pub(crate) fn root(host: &Host, found: &mut Vec<Finding>) {
+    if let Some(root) = &host.lost_root {
+        let text =
+            format!("{root} is the overlay, no device: the next boot finds no root and ends in the emergency shell");
+        found.push(finding("root-argument", Grade::Problem, text, "put the real root there: lsblk -o NAME,LABEL,UUID"));
+    }
+}
 
 /// One finding where all is well.
 pub(crate) fn examine(inputs: &Inputs, config: &Config, loader: &Loader, found: &mut Vec<Finding>) {
@@ -48,6 +66,14 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, loader: &Loader, found: 
     not_made(state, found);
     some_only(state, found);
     next_boot(state, loader, in_files, found);
+    if asked(config) && loader.hook_in_overlay {
+        let also = if state.kind == Kind::RaspiFirmware { " and root=LiveOS_rootfs" } else { "" };
+        let text = format!(
+            "raspi-firmware's hook, run in the overlay, gives the next boot a kernel whose modules the lower lacks{also}: \
+             it fails"
+        );
+        found.push(finding(CHECK, Grade::Warning, text, enable(&chosen(state).ours())));
+    }
     if found.len() == before {
         let has = words(&chosen(state).ours());
         let text = format!("{} of {}: {has}", entries(state.entries.len()), state.kind.says());
@@ -111,7 +137,15 @@ fn not_made(state: &State, found: &mut Vec<Finding>) {
             let text = format!("{file} have {}, grub.cfg has {}", words(configured), words(&now));
             (text, "update-grub".to_owned())
         }
-        _ => {
+        Kind::RaspiFirmware => {
+            let text = format!(
+                "raspi-firmware's hook will write cmdline.txt with {} ({file}), now it has {}",
+                words(configured),
+                words(&now)
+            );
+            (text, if now.is_empty() { enable(configured) } else { enable(&now) })
+        }
+        Kind::Grubby | Kind::Bls | Kind::KernelInstall | Kind::CmdlineTxt | Kind::Extlinux => {
             let text = format!(
                 "kernels installed from now on get {} ({file}), the entry that boots next has {}",
                 words(configured),

@@ -19,7 +19,7 @@ fn state(kind: Kind, entries: Vec<Entry>) -> State {
 fn told(state: Result<State, String>, running: &[&str], conf: &str) -> Vec<Finding> {
     let cmdline = vec![Source::new("/proc/cmdline", running.join(" "))];
     let inputs = Inputs { cmdline, conf: vec![Source::new("c", conf)], ubuntu: Vec::new() };
-    let loader = Loader { state, running: strings(running), module: true };
+    let loader = Loader { state, running: strings(running), module: true, hook_in_overlay: false };
     let mut found = Vec::new();
     examine(&inputs, &Config::read(&inputs), &loader, &mut found);
     found
@@ -106,4 +106,28 @@ fn not_known() {
     assert_eq!(told(Err("none".into()), &[], ""), []);
     assert_eq!(told(Err("none".into()), &["rd.overlay"], "rd.overlay"), []);
     assert_eq!(one(told(Ok(state(Kind::GrubD, Vec::new())), &["rd.overlay"], "")).0, Grade::Note);
+}
+
+#[test]
+fn a_hook_that_writes_the_line_anew() {
+    let raspi = |extra: &[&str]| {
+        let mut raspi = state(Kind::RaspiFirmware, vec![entry("/boot/firmware/cmdline.txt", &["rd.overlay"])]);
+        raspi.source = Some(("/etc/default/raspi-extra-cmdline".into(), strings(extra)));
+        raspi
+    };
+    let of = |extra: &[&str], hook_in_overlay| {
+        let inputs = Inputs { cmdline: vec![Source::new("/proc/cmdline", "rd.overlay")], ..Inputs::default() };
+        let loader =
+            Loader { state: Ok(raspi(extra)), running: strings(&["rd.overlay"]), module: true, hook_in_overlay };
+        let mut found = Vec::new();
+        examine(&inputs, &Config::read(&inputs), &loader, &mut found);
+        one(found)
+    };
+    assert_eq!(of(&["rd.overlay"], false).0, Grade::Ok);
+    let (grade, text, todo) = of(&[], false);
+    assert_eq!((grade, todo.as_str()), (Grade::Warning, "overlayctl enable rd.overlay"));
+    assert!(text.contains("hook will write cmdline.txt with no rd.overlay argument"), "{text}");
+    let (grade, text, todo) = of(&["rd.overlay"], true);
+    assert_eq!((grade, todo.as_str()), (Grade::Warning, "overlayctl enable rd.overlay"));
+    assert!(text.contains("the lower lacks and root=LiveOS_rootfs"), "{text}");
 }

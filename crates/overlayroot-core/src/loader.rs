@@ -15,11 +15,13 @@ pub mod own;
 mod pi;
 mod picked;
 pub mod place;
+pub mod raspi;
 pub mod state;
 
 pub use edits::{Edit, Plan, module, plan};
 pub use pi::AUTO as AUTO_INITRAMFS;
 
+use crate::generator;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a host keeps its kernel arguments.
@@ -33,6 +35,8 @@ pub enum Kind {
     KernelInstall,
     /// /etc/default/grub.d and update-grub (Debian, Ubuntu).
     GrubD,
+    /// Debian's raspi-firmware, whose hook writes cmdline.txt anew.
+    RaspiFirmware,
     /// cmdline.txt of a Raspberry Pi.
     CmdlineTxt,
     /// extlinux.conf (U-Boot's distro boot).
@@ -41,11 +45,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind with its word, in the order in which they are looked for.
-    pub const ALL: [(&'static str, Kind); 6] = [
+    pub const ALL: [(&'static str, Kind); 7] = [
         ("grubby", Kind::Grubby),
         ("bls", Kind::Bls),
         ("kernel-install", Kind::KernelInstall),
         ("grub.d", Kind::GrubD),
+        ("raspi-firmware", Kind::RaspiFirmware),
         ("cmdline.txt", Kind::CmdlineTxt),
         ("extlinux", Kind::Extlinux),
     ];
@@ -62,6 +67,7 @@ impl Kind {
             Kind::Bls => "GRUB's boot loader entries",
             Kind::KernelInstall => "boot loader entries",
             Kind::GrubD => "update-grub",
+            Kind::RaspiFirmware => "raspi-firmware",
             Kind::CmdlineTxt => "cmdline.txt",
             Kind::Extlinux => "extlinux.conf",
         }
@@ -104,7 +110,7 @@ pub const CONF: &str = "etc/overlayroot-rs.conf";
 pub const CONF_D: &str = "etc/overlayroot-rs.conf.d/";
 
 /// Files to read, if they are there.
-pub const FILES: [&str; 23] = [
+pub const FILES: [&str; 30] = [
     UBUNTU[0],
     UBUNTU[1],
     EFI_DEFAULTS[0],
@@ -128,6 +134,13 @@ pub const FILES: [&str; 23] = [
     "boot/efi/loader/loader.conf",
     "etc/default/u-boot",
     CONF,
+    raspi::HOOK,
+    raspi::DEFAULT,
+    raspi::EXTRA,
+    generator::UPDATE_INITRAMFS,
+    generator::INSTALL_CONF[0],
+    generator::INSTALL_CONF[1],
+    generator::DEBIAN,
 ];
 
 /// Directories to read, and how the files in them that count end.
@@ -140,7 +153,17 @@ pub const DIRECTORIES: [(&str, &str); 5] = [
 ];
 
 /// Programs to look for.
-pub const PROGRAMS: [&str; 6] = ["grubby", "update-grub", "kernel-install", "bootctl", "dracut", "update-initramfs"];
+pub const PROGRAMS: [&str; 9] = [
+    "grubby",
+    "update-grub",
+    "kernel-install",
+    "bootctl",
+    "dracut",
+    "update-initramfs",
+    "update-tirfs",
+    "mkinitcpio",
+    "booster",
+];
 
 /// A host's files, as far as they are there; every path without the leading slash.
 #[derive(Debug, Clone, Default)]
@@ -153,6 +176,11 @@ pub struct Tree {
     pub live: bool,
     /// It has a directory /etc/default/grub.d.
     pub has_grub_d: bool,
+    /// Those of [`generator::HOOKS`] that are run.
+    pub hooks: BTreeSet<String>,
+    /// The device of the running system's root, or of the lower below it, where it is one device that a kernel can be
+    /// told as `root=`.
+    pub root_device: Option<String>,
 }
 
 impl Tree {
@@ -221,6 +249,8 @@ impl Tree {
             (Kind::KernelInstall, format!("/{KERNEL_CMDLINE} is there"))
         } else if self.files.contains_key(DEFAULT_GRUB) && (self.has("update-grub") || self.has_grub_d) {
             (Kind::GrubD, format!("/{DEFAULT_GRUB} is there, and no boot loader entries"))
+        } else if let (Some((path, _)), true) = (pi, raspi::writes_cmdline(self)) {
+            (Kind::RaspiFirmware, format!("/{path} is there, and /{} writes it", raspi::HOOK))
         } else if let Some((path, _)) = pi {
             (Kind::CmdlineTxt, format!("/{path} is there"))
         } else if self.files.contains_key(EXTLINUX) {

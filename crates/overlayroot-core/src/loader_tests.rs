@@ -7,7 +7,7 @@ use super::*;
 fn tree(files: &[(&str, &str)], programs: &[&str]) -> Tree {
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
     let programs = programs.iter().map(|name| (*name).to_owned()).collect();
-    Tree { files, programs, live: true, has_grub_d: false }
+    Tree { files, programs, live: true, ..Tree::default() }
 }
 
 fn given(words: &[&str]) -> Vec<ask::Given> {
@@ -196,6 +196,47 @@ fn raspberry_pi() {
     let on = plan(&before, Kind::CmdlineTxt, &given(&["rd.overlay"])).unwrap();
     assert!(on.notes.iter().any(|note| note.contains("os_prefix=new/")), "{on:?}");
     assert!(on.notes.iter().any(|note| note.starts_with("overlayroot=tmpfs is on the command line, too")), "{on:?}");
+}
+
+#[test]
+fn raspberry_pi_with_debian_s_raspi_firmware() {
+    let hook = ". /etc/default/raspi-firmware\ncat >/boot/firmware/cmdline.txt <<EOF\n";
+    let base = [
+        ("boot/firmware/cmdline.txt", "console=tty0 root=LABEL=RASPIROOT rw rootwait \n"),
+        ("boot/firmware/config.txt", "initramfs initrd.img-6.12\n"),
+        (raspi::HOOK, hook),
+    ];
+    for (settings, extra) in [
+        (Some("#CMA=64M\nROOTPART=LABEL=RASPIROOT\n"), Some("ipv6.disable=1\n")),
+        (Some("#CMA=64M\n"), None),
+        (None, Some("quiet")),
+        (None, None),
+    ] {
+        let mut files = base.to_vec();
+        files.extend(settings.map(|text| (raspi::DEFAULT, text)));
+        files.extend(extra.map(|text| (raspi::EXTRA, text)));
+        let before = tree(&files, &["dracut"]);
+        let after = there_and_back(&before, Kind::RaspiFirmware, &["rd.overlay=LABEL=x", "rd.overlay.fallback=halt"]);
+        let ours = "rd.overlay=LABEL=x rd.overlay.fallback=halt";
+        let line = format!("console=tty0 root=LABEL=RASPIROOT rw rootwait  {ours}\n");
+        assert_eq!(text(&after, "boot/firmware/cmdline.txt"), line);
+        // What the hook then writes has the same.
+        assert!(text(&after, raspi::EXTRA).trim_end().ends_with(ours));
+        assert_eq!(state(&after, Kind::RaspiFirmware).source.unwrap().1.join(" "), ours);
+        assert!(raspi::runs_in_overlay(&before) && !raspi::runs_in_overlay(&after));
+    }
+    // Raspberry Pi OS's
+    let copies = ". /etc/default/raspi-firmware\ncp $image_path /boot/firmware/kernel8.img\n";
+    let before = tree(&[base[0], base[1], (raspi::HOOK, copies), (raspi::DEFAULT, "KERNEL=auto\n")], &["dracut"]);
+    let after = there_and_back(&before, Kind::CmdlineTxt, &["rd.overlay"]);
+    assert!(raspi::runs_in_overlay(&before) && !raspi::runs_in_overlay(&after));
+    assert!(!after.files.contains_key(raspi::EXTRA));
+    let written = ("boot/firmware/cmdline.txt", "console=tty0 root=LiveOS_rootfs rw rootwait rd.overlay\n");
+    let lost = tree(&[written, base[1], base[2], (raspi::DEFAULT, "ROOTPART=LABEL=RASPIROOT\n")], &[]);
+    let off = apply(&lost, &plan(&lost, Kind::RaspiFirmware, &[]).unwrap());
+    assert_eq!(text(&off, written.0), "console=tty0 root=LABEL=RASPIROOT rw rootwait\n");
+    let nowhere = tree(&[written, base[1], base[2]], &[]);
+    assert!(plan(&nowhere, Kind::RaspiFirmware, &[]).unwrap_err().starts_with("/boot/firmware/cmdline.txt: "));
 }
 
 #[test]

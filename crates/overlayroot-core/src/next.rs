@@ -7,6 +7,7 @@ use crate::cmdline::{Source, lex};
 use crate::config::{Config, Inputs};
 use crate::effective;
 use crate::grammar;
+use crate::loader::raspi;
 use crate::plan::Decision;
 use crate::url;
 use serde::Serialize;
@@ -158,8 +159,18 @@ impl NextBoot {
         !self.image.others.is_empty() && (raspi || !self.asked().is_empty())
     }
 
+    /// The `root=` of the next boot and the file it stands in, where that is the overlay itself: what a program writes
+    /// there that took the overlay for a device.
+    pub fn lost_root(&self) -> Option<String> {
+        let line = self.line.as_ref().ok()?;
+        raspi::lost_root(&line.text).map(|root| format!("{root} in {}", line.name))
+    }
+
     /// What becomes of the root.
     pub fn verdict(&self) -> Verdict {
+        if self.lost_root().is_some() {
+            return Verdict::Degraded;
+        }
         // Where the line is not known, neither is which image the next boot loads.
         if self.line.is_ok() && matches!(self.image.module, Module::Missing(_)) && !self.others_act() {
             return Verdict::Disabled;
@@ -182,6 +193,10 @@ impl NextBoot {
     /// The verdict in one line.
     pub fn says(&self) -> String {
         let text = match (self.verdict(), &self.decision) {
+            _ if self.lost_root().is_some() => {
+                let root = self.lost_root().unwrap_or_default();
+                format!("NOT as asked for: {root} is the overlay, no device: no root, emergency shell")
+            }
             (Verdict::Unknown, _) => format!("not known: {}", self.not_known().join("; ")),
             (Verdict::Disabled, _) => match (&self.image.module, self.asked()) {
                 (Module::Missing(why), asked) if !asked.is_empty() => {

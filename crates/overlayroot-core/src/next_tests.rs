@@ -108,3 +108,13 @@ fn a_boot_that_ends_in_the_emergency_shell() {
     assert!(halt.starts_with("NOT as asked for: ") && halt.ends_with("instead: no root, emergency shell"), "{halt}");
     assert!(says("rd.overlay=LABEL=none").contains("instead: overlay, upper in RAM"));
 }
+
+#[test]
+fn a_root_that_is_the_overlay_is_never_green() {
+    for line in ["root=LiveOS_rootfs rd.overlay", "root=LABEL=x root=LiveOS_rootfs", "root=overlayroot"] {
+        let next = next(Ok(line), there(), "", "");
+        assert_eq!(next.verdict(), Verdict::Degraded, "{line}");
+        assert!(next.says().contains("in /boot/grub/grub.cfg is the overlay, no device"), "{}", next.says());
+    }
+    assert_eq!(next(Ok("root=LiveOS_rootfs root=LABEL=x rd.overlay"), there(), "", "").verdict(), Verdict::Enabled);
+}

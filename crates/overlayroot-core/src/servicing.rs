@@ -127,7 +127,7 @@ pub fn sharer(mounts: &[Mount], lower: &Mount) -> Option<String> {
 /// Mounts of the running system that belong into the shell: those of the lower's fstab, and the places of boot
 /// loaders. Outermost first.
 pub fn submounts<'a>(mounts: &'a [Mount], fstab: &str) -> Vec<&'a str> {
-    const ALWAYS: [&str; 4] = ["/boot", "/boot/efi", "/efi", "/usr"];
+    const ALWAYS: [&str; 5] = ["/boot", "/boot/efi", "/boot/firmware", "/efi", "/usr"];
     const OURS: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
     const VIRTUAL: [&str; 4] = ["autofs", "tmpfs", "overlay", "ramfs"];
     let entries = crate::fstab::parse(fstab);

@@ -109,6 +109,7 @@ fn what_of_the_system_is_seen_inside() {
         ("/boot/efi", "autofs"),
         ("/boot", "ext4"),
         ("/boot/efi", "vfat"),
+        ("/boot/firmware", "vfat"),
         ("/mnt/usb", "vfat"),
         ("/tmp", "tmpfs"),
         ("/var/lib/x", "ext4"),
@@ -117,5 +118,5 @@ fn what_of_the_system_is_seen_inside() {
         mounts.push(mount(at, fstype, "8:1", "rw", "rw"));
     }
     let fstab = "LABEL=h /home ext4\nLABEL=x /var/lib/x/ ext4\ntmpfs /tmp tmpfs\nLABEL=r /run/user ext4\n";
-    assert_eq!(submounts(&mounts, fstab), ["/home", "/boot", "/boot/efi", "/var/lib/x"]);
+    assert_eq!(submounts(&mounts, fstab), ["/home", "/boot", "/boot/efi", "/boot/firmware", "/var/lib/x"]);
 }

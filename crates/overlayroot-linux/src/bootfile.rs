@@ -41,6 +41,20 @@ pub fn read(root: &str, path: &str) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// Whether a program can run this file: one that is not empty, and, where that is asked, executable.
+pub fn runs(root: &str, path: &str, executable: bool) -> bool {
+    let Ok(Some(file)) = open_below(root, path) else { return false };
+    let found = file.metadata();
+    found.is_ok_and(|of| of.is_file() && of.len() > 0 && (!executable || of.mode() & 0o111 != 0))
+}
+
+/// Whether it is a file that switches off one of the same name elsewhere: a link to /dev/null, or an empty one.
+pub fn masks(root: &str, path: &str) -> bool {
+    let at = Path::new(root).join(path);
+    let empty = fs::symlink_metadata(&at).is_ok_and(|of| of.is_file() && of.len() == 0);
+    empty || fs::read_link(&at).is_ok_and(|to| to == Path::new("/dev/null"))
+}
+
 /// Names of the files in a directory that end so, sorted; none where it is not there.
 pub fn list(root: &str, path: &str, suffix: &str) -> Result<Vec<String>> {
     let directory = match open_below(root, path)? {

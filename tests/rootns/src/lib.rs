@@ -13,6 +13,7 @@ pub mod hostile_git;
 pub mod http;
 pub mod off;
 pub mod old_kernel;
+pub mod programs;
 pub mod same;
 pub mod schema;
 mod stays;

@@ -1,38 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl shell`: the lower is written, and everything is as before afterwards, also where it is killed.
 #![allow(missing_docs)]
+use overlayroot_rootns::programs::programs;
 use overlayroot_rootns::{Stage, mount_at, mounts, on_stage, run};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const LOWER: &str = "/run/rootfsbase";
 
-/// Puts a shell and a few programs into the root, with the libraries that they need.
+/// Puts a shell and a few programs into the root.
 fn with_programs(stage: &Stage) {
-    stage.mount_root("rw");
-    for dir in ["dev", "proc", "run", "sys", "tmp", "bin", "usr"] {
-        fs::create_dir_all(format!("/sysroot/{dir}")).unwrap();
-    }
-    let mut files = Vec::new();
-    for name in ["sh", "sleep", "cat", "rm", "touch"] {
-        let path = run("sh", &["-c", &format!("readlink -f $(command -v {name})")]).trim().to_owned();
-        run("cp", &[&path, &format!("/sysroot/bin/{name}")]);
-        files.push(path);
-    }
-    files.push("/overlayctl".to_owned());
-    for file in files {
-        let libraries = run("ldd", &[&file]);
-        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
-            let to = format!("/sysroot{library}");
-            fs::create_dir_all(Path::new(&to).parent().unwrap()).unwrap();
-            run("cp", &["-L", library, &to]);
-        }
-    }
-    fs::write("/sysroot/etc/resolv.conf", "# the lower's\n").unwrap();
-    stage.mount_root("ro");
+    programs(stage, &["sh", "sleep", "cat", "rm", "touch"]);
 }
 
 fn shell(stage: &Stage, script: &str) -> Output {

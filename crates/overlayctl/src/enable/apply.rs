@@ -8,7 +8,7 @@ use overlayroot_core::loader::state::{check, state};
 use overlayroot_core::loader::{Kind, Plan, Tree};
 use overlayroot_linux::program::last_line;
 use overlayroot_linux::{bootfile, mounts};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Suffix of the copy of a file that was there before.
@@ -123,7 +123,7 @@ pub fn apply(root: &str, tree: &Tree, kind: Kind, plan: &Plan) -> Result<()> {
             saved.iter().filter_map(|file| Some((file, file.restore().err()?))).map(told).collect();
         let error = match failed.is_empty() {
             true => {
-                discard(&saved);
+                saved.iter().for_each(discard);
                 error.context("nothing was changed: every file is as it was")
             }
             false => error.context(format!("not put back, copies end in {OLD}: {}", failed.join("; "))),
@@ -131,9 +131,10 @@ pub fn apply(root: &str, tree: &Tree, kind: Kind, plan: &Plan) -> Result<()> {
         return Err(error);
     }
     // On a Pi the copy stays: whoever reads the card elsewhere can put it back.
-    if kind != Kind::CmdlineTxt {
-        discard(&saved);
-    }
+    let on_the_card = |file: &&Saved| {
+        matches!(kind, Kind::RaspiFirmware | Kind::CmdlineTxt) && file.path.ends_with(Path::new("cmdline.txt"))
+    };
+    saved.iter().filter(|file| !on_the_card(file)).for_each(discard);
     drop(writable);
     Ok(())
 }
@@ -142,11 +143,9 @@ fn told((file, error): (&Saved, anyhow::Error)) -> String {
     format!("{}: {error:#}", file.path.display())
 }
 
-fn discard(saved: &[Saved]) {
-    for copy in saved.iter().filter_map(|file| file.copy.as_ref()) {
-        if let Err(error) = bootfile::remove(copy) {
-            eprintln!("overlayctl: {error:#}");
-        }
+fn discard(saved: &Saved) {
+    if let Some(Err(error)) = saved.copy.as_deref().map(bootfile::remove) {
+        eprintln!("overlayctl: {error:#}");
     }
 }
 

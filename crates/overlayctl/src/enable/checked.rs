@@ -7,6 +7,7 @@ use crate::next::{self, Query};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::doctor::Grade;
+use overlayroot_core::loader::Kind;
 use overlayroot_core::next::{Asker, Module, NextBoot, Verdict};
 use std::process::ExitCode;
 
@@ -28,7 +29,9 @@ pub fn may(job: &Job<'_>) -> Result<bool> {
     }
     let found = doctor::findings(&next::find(&query(job, true)))?;
     let mut bad: Vec<_> = found.into_iter().filter(|finding| finding.grade == Grade::Problem).collect();
-    bad.retain(|finding| !(job.common.rebuild && finding.check == "initramfs"));
+    // Who makes the next images is told with the notes.
+    let of_image = |check: &str| matches!(check, "initramfs" | "generator");
+    bad.retain(|finding| !(job.common.rebuild && of_image(finding.check)));
     for finding in &bad {
         eprintln!("overlayctl: PROBLEM: {}", finding.text);
         if !finding.todo.is_empty() {
@@ -36,7 +39,7 @@ pub fn may(job: &Job<'_>) -> Result<bool> {
         }
     }
     if !bad.is_empty() {
-        let image = bad.iter().all(|finding| finding.check == "initramfs");
+        let image = bad.iter().all(|finding| of_image(finding.check));
         let hint = if image && job.tree.has("dracut") { "--rebuild makes the initramfs anew, " } else { "" };
         job.plan.notes.iter().for_each(|note| eprintln!("overlayctl: note: {note}"));
         eprintln!("overlayctl: nothing was changed; {hint}--force enables it all the same");
@@ -108,6 +111,9 @@ fn mends(job: &Job<'_>, boot: &NextBoot) -> Vec<String> {
     if job.enables() {
         match &boot.image.module {
             Module::There => {}
+            Module::Missing(_) | Module::NotKnown(_) if job.tree.live && job.kind == Kind::RaspiFirmware => {
+                found.push("make the initramfs anew: overlayctl enable --rebuild".to_owned());
+            }
             Module::Missing(_) | Module::NotKnown(_) if job.tree.live && job.tree.has("dracut") => {
                 found.push("make the initramfs anew: overlayctl enable --rebuild, or dracut --force".to_owned());
             }

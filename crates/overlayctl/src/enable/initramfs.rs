@@ -3,7 +3,9 @@
 
 use super::read::program;
 use anyhow::{Context, Result, ensure};
-use overlayroot_core::loader::{MODULE, Plan, Tree};
+use overlayroot_core::generator::makes;
+use overlayroot_core::loader::raspi::{HOOK, RUN};
+use overlayroot_core::loader::{Kind, MODULE, Plan, Tree};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -19,13 +21,19 @@ fn releases(root: &str) -> Vec<String> {
     found
 }
 
-/// Says which images lack, or keep, the module.
-pub fn advise(root: &str, tree: &Tree, enable: bool, rebuild: bool, plan: &mut Plan) {
-    if enable && !tree.has("dracut") {
-        let others = if tree.has("update-initramfs") { " (it has initramfs-tools)" } else { "" };
-        let text =
-            format!("this system has no dracut{others}: without the module in the initramfs the arguments do nothing");
-        plan.notes.push(text);
+/// Says which images lack, or keep, the module, and who makes the next ones.
+pub fn advise(root: &str, tree: &Tree, kind: Kind, ask: (bool, bool), plan: &mut Plan) {
+    let (enable, rebuild) = ask;
+    match makes(tree).warning() {
+        Some((text, way)) if enable => {
+            plan.notes.push(text);
+            plan.todo.push(way.to_owned());
+        }
+        None if enable && !tree.has("dracut") => {
+            let text = "this system has no dracut: without the module in the initramfs the arguments do nothing";
+            plan.notes.push(text.to_owned());
+        }
+        Some(_) | None => {}
     }
     let changed = plan.edits.iter().any(|edit| edit.path == MODULE);
     // Of the running system the image itself tells whether it is to be made anew.
@@ -41,10 +49,13 @@ pub fn advise(root: &str, tree: &Tree, enable: bool, rebuild: bool, plan: &mut P
         plan.todo.push("dracut --force: the module must get into the initramfs".to_owned());
     }
     plan.todo.extend(releases.iter().map(|release| format!("dracut --force --kver {release}")));
+    if kind == Kind::RaspiFirmware {
+        plan.todo.push(format!("{RUN}: it copies the image to /boot/firmware"));
+    }
 }
 
-/// Makes every image anew.
-pub fn rebuild(root: &str) -> Result<()> {
+/// Makes every image anew, and has it where the boot loader looks.
+pub fn rebuild(root: &str, kind: Kind) -> Result<()> {
     let dracut = program(root, "dracut").context("no dracut on this system")?;
     let releases = releases(root);
     ensure!(!releases.is_empty(), "no kernel with modules below /usr/lib/modules");
@@ -56,6 +67,14 @@ pub fn rebuild(root: &str) -> Result<()> {
             status.success(),
             "dracut --force --kver {release}: {status}; the arguments are in place, the image is not"
         );
+    }
+    if kind == Kind::RaspiFirmware {
+        let hook = format!("/{HOOK}");
+        eprintln!("overlayctl: {hook}");
+        // As its package's own script starts it.
+        let status = Command::new(&hook).env("DEB_MAINT_PARAMS", "configure").status();
+        let status = status.with_context(|| format!("running {hook}"))?;
+        ensure!(status.success(), "{hook}: {status}; the image is in /boot, and not yet in /boot/firmware");
     }
     Ok(())
 }

@@ -2,8 +2,11 @@
 //! Reads what `overlayroot_core::loader` judges.
 
 use anyhow::{Context, Result};
+use overlayroot_core::generator::HOOKS;
+use overlayroot_core::loader::place::root_device;
 use overlayroot_core::loader::{DIRECTORIES, EFI_DEFAULTS, FILES, GRUB_D, PROGRAMS, Tree};
-use overlayroot_linux::bootfile;
+use overlayroot_linux::{bootfile, mounts};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -33,6 +36,7 @@ pub fn tree(root: &str) -> Result<Tree> {
     let programs = PROGRAMS.iter().filter(|name| program(root, name).is_some());
     tree.programs = programs.map(|name| (*name).to_owned()).collect();
     tree.has_grub_d = here.join(GRUB_D).is_dir();
+    more(&mut tree, |_| root);
     Ok(tree)
 }
 
@@ -56,7 +60,18 @@ pub fn next_tree<'a>(root: &str, below: impl Fn(&str) -> &'a str) -> (Tree, Vec<
     let programs = PROGRAMS.iter().filter(|name| program(root, name).is_some());
     tree.programs = programs.map(|name| (*name).to_owned()).collect();
     tree.has_grub_d = Path::new(below(GRUB_D)).join(GRUB_D).is_dir();
+    more(&mut tree, below);
     (tree, unread)
+}
+
+/// The hooks that make an initramfs, and of the running system its root.
+fn more<'a>(tree: &mut Tree, below: impl Fn(&str) -> &'a str) {
+    let masked = |mask: &str| bootfile::masks(below(mask), mask);
+    // pacman reads its hooks, the others are run
+    let runs = |path: &str| bootfile::runs(below(path), path, !path.starts_with("usr/share/"));
+    let hooks = HOOKS.iter().filter(|(path, mask, _)| runs(path) && !mask.is_some_and(masked));
+    tree.hooks = hooks.map(|(path, ..)| (*path).to_owned()).collect::<BTreeSet<_>>();
+    tree.root_device = if tree.live { mounts::read().ok().and_then(|all| root_device(&all)) } else { None };
 }
 
 /// The path of a program.

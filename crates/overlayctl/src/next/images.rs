@@ -55,18 +55,23 @@ fn look(set: &[String], lister: &dyn Lister) -> Image {
     };
     let mut others = Vec::new();
     let mut unread = Vec::new();
+    let mut made_by = String::new();
     for image in set {
         match initrd::look(image, lister) {
             Ok(inside) if inside.module => {
                 let own = Some(inside.own());
                 return Image { path: Some(image.clone()), module: Module::There, own, others: inside.others };
             }
-            Ok(inside) => others.extend(inside.others),
+            Ok(inside) => {
+                others.extend(inside.others);
+                made_by = inside.made_by;
+            }
             Err(why) => unread.push(format!("{image} can't be listed ({why})")),
         }
     }
     let module = match unread.is_empty() {
-        true => Module::Missing(format!("{path} lacks the dracut module overlayroot-rs")),
+        true if made_by.is_empty() => Module::Missing(format!("{path} lacks the dracut module overlayroot-rs")),
+        true => Module::Missing(format!("{path}, made by {made_by}, lacks the dracut module overlayroot-rs")),
         false => Module::NotKnown(unread.join("; ")),
     };
     Image { path: Some(path), module, own: None, others }

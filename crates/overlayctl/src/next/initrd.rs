@@ -3,6 +3,7 @@
 //! or more, so what was found is remembered until the file is another.
 
 use overlayroot_core::cmdline::Source;
+use overlayroot_core::generator::of_image;
 use overlayroot_core::next::Own;
 use overlayroot_core::paths::STATE_DIR;
 use overlayroot_linux::{files, newfile};
@@ -112,6 +113,8 @@ pub struct Inside {
     pub conf: Vec<(String, Vec<u8>)>,
     /// Copies of sources of the command line.
     pub cmdline: Vec<(String, Vec<u8>)>,
+    /// Who made it, where that is seen.
+    pub made_by: String,
 }
 
 impl Inside {
@@ -142,6 +145,7 @@ pub fn look(image: &str, lister: &dyn Lister) -> Result<Inside, String> {
     let names = lister.list(image)?;
     let mut inside =
         Inside { module: names.iter().any(|name| name.rsplit('/').next() == Some(PROGRAM)), ..Inside::default() };
+    inside.made_by = of_image(&names).map(|of| of.word().to_owned()).unwrap_or_default();
     for (end, who) in OTHERS {
         if names.iter().any(|name| name.ends_with(end)) {
             inside.others.push(who.to_owned());

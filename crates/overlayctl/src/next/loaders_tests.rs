@@ -92,7 +92,7 @@ fn entry(options: &str) -> String {
     format!("title x\nversion 6.1\nlinux /vmlinuz-6.1\ninitrd /initrd.img-6.1\noptions {options}\n")
 }
 
-pub const LOADERS: [Loader; 8] = [
+pub const LOADERS: [Loader; 9] = [
     Loader {
         name: "grubby",
         kind: Kind::Grubby,
@@ -158,6 +158,23 @@ pub const LOADERS: [Loader; 8] = [
                 ("boot/firmware/cmdline.txt", format!("{}\nrd.overlay=dir:/wrong\n", kernel(words))),
                 ("boot/firmware/config.txt", "initramfs initrd.img-6.1 followkernel\n".to_owned()),
                 ("boot/firmware/initrd.img-6.1", String::new()),
+            ]
+        },
+    },
+    Loader {
+        name: "Raspberry Pi with Debian's raspi-firmware",
+        kind: Kind::RaspiFirmware,
+        files: |words| {
+            vec![
+                ("boot/firmware/cmdline.txt", format!("{}\n", kernel(words))),
+                ("boot/firmware/config.txt", "kernel=vmlinuz-6.1\ninitramfs initrd.img-6.1\n".to_owned()),
+                ("boot/firmware/initrd.img-6.1", String::new()),
+                (
+                    "etc/kernel/postinst.d/z50-raspi-firmware",
+                    ". /etc/default/raspi-firmware\ncat >/boot/firmware/cmdline.txt <<EOF\n".to_owned(),
+                ),
+                ("etc/default/raspi-firmware", "#CMA=64M\n".to_owned()),
+                ("etc/default/raspi-extra-cmdline", format!("{}\n", words.join(" "))),
             ]
         },
     },

@@ -6,7 +6,7 @@ use super::line::{Where, edit_file, lines, ours};
 use super::state::{check, state};
 use super::{DEFAULT_GRUB, EXTLINUX, GRUB_CFG, GRUB_D, GRUBENV, KERNEL_CMDLINE, Kind, Tree};
 use super::{MODULE, MODULE_TEXT};
-use super::{entry, extlinux, grub};
+use super::{entry, extlinux, grub, raspi};
 
 /// A file as it is and as it is to be; `None` where it is not, or is not to be, there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +38,14 @@ pub struct Plan {
 
 impl Plan {
     fn change(&mut self, tree: &Tree, path: &str, after: Vec<u8>) {
+        self.put(tree, path, Some(after));
+    }
+
+    /// `None` has the file go.
+    fn put(&mut self, tree: &Tree, path: &str, after: Option<Vec<u8>>) {
         let before = tree.files.get(path).cloned();
-        if before.as_ref() != Some(&after) {
-            self.edits.push(Edit { path: path.to_owned(), before, after: Some(after) });
+        if before != after {
+            self.edits.push(Edit { path: path.to_owned(), before, after });
         }
     }
 
@@ -62,6 +67,10 @@ pub fn plan(tree: &Tree, kind: Kind, want: &[Given]) -> Result<Plan, String> {
         Kind::Grubby => grubby(tree, want, &mut plan)?,
         Kind::Bls | Kind::KernelInstall => entries(tree, kind, &args, &mut plan)?,
         Kind::GrubD => grub_d(tree, &args, &mut plan),
+        Kind::RaspiFirmware => {
+            cmdline_txt(tree, &args, &mut plan)?;
+            raspi_firmware(tree, &args, &mut plan)?;
+        }
         Kind::CmdlineTxt => cmdline_txt(tree, &args, &mut plan)?,
         Kind::Extlinux => {
             let text = tree.files.get(EXTLINUX).ok_or_else(|| format!("/{EXTLINUX} is not there"))?;
@@ -214,7 +223,12 @@ fn grub_d(tree: &Tree, args: &[String], plan: &mut Plan) {
 
 fn cmdline_txt(tree: &Tree, args: &[String], plan: &mut Plan) -> Result<(), String> {
     let (path, text) = tree.cmdline_txt().ok_or("no cmdline.txt with a config.txt beside it")?;
-    plan.change(tree, path, edit_file(text, Where::First, args).map_err(named(path))?);
+    let after = edit_file(text, Where::First, args).map_err(named(path))?;
+    plan.change(tree, path, raspi::repaired(tree, after).map_err(named(path))?);
+    if raspi::reads_settings(tree) {
+        let settings = tree.files.get(raspi::DEFAULT).map(Vec::as_slice);
+        plan.put(tree, raspi::DEFAULT, raspi::settings(settings, !args.is_empty()));
+    }
     let later: Vec<String> = lines(text).iter().skip(1).flat_map(|line| ours(line)).collect();
     if !later.is_empty() {
         plan.notes
@@ -225,6 +239,19 @@ fn cmdline_txt(tree: &Tree, args: &[String], plan: &mut Plan) -> Result<(), Stri
     let text = config.map(|(_, text)| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
     for line in text.lines().map(str::trim).filter(names) {
         plan.notes.push(format!("config.txt has {line}: is /{path} the file that the firmware reads?"));
+    }
+    Ok(())
+}
+
+/// What the hook of raspi-firmware makes the next cmdline.txt of.
+fn raspi_firmware(tree: &Tree, args: &[String], plan: &mut Plan) -> Result<(), String> {
+    let text = |path: &str| tree.files.get(path).map(Vec::as_slice);
+    plan.put(tree, raspi::EXTRA, raspi::extra(text(raspi::EXTRA), args).map_err(named(raspi::EXTRA))?);
+    let later =
+        text(raspi::EXTRA).is_some_and(|text| lines(text).iter().skip(1).any(|line| !line.trim_ascii().is_empty()));
+    if later {
+        let note = format!("/{} has more than one line: the firmware reads the first of cmdline.txt", raspi::EXTRA);
+        plan.notes.push(note);
     }
     Ok(())
 }

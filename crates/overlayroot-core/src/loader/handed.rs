@@ -23,13 +23,15 @@ pub struct Handed {
 /// Why it is not known.
 pub fn handed(tree: &Tree, state: &State) -> Result<Handed, String> {
     let of = |entry: &Entry| match state.kind {
-        Kind::Grubby | Kind::Bls | Kind::KernelInstall | Kind::CmdlineTxt => entry.name.clone(),
+        Kind::Grubby | Kind::Bls | Kind::KernelInstall | Kind::RaspiFirmware | Kind::CmdlineTxt => entry.name.clone(),
         Kind::GrubD => tree.first(&GRUB_CFG).map(|(path, _)| format!("/{path}")).unwrap_or_default(),
         Kind::Extlinux => format!("/{EXTLINUX}"),
     };
     // Each file of a Pi's config.txt is for another model: one of them is loaded.
     let images = |entry: &Entry| match (state.kind, entry.initrd.as_slice()) {
-        (Kind::CmdlineTxt, names) if !names.is_empty() => names.iter().map(|name| vec![name.clone()]).collect(),
+        (Kind::RaspiFirmware | Kind::CmdlineTxt, names) if !names.is_empty() => {
+            names.iter().map(|name| vec![name.clone()]).collect()
+        }
         (_, names) => vec![names.to_vec()],
     };
     if let Some(entry) = state.default.and_then(|at| state.entries.get(at)) {
@@ -53,8 +55,10 @@ pub fn handed(tree: &Tree, state: &State) -> Result<Handed, String> {
 fn nothing(state: &State) -> String {
     match state.kind {
         Kind::KernelInstall => "unified images hold their command line inside, which is not read".to_owned(),
-        Kind::GrubD | Kind::CmdlineTxt | Kind::Extlinux if !state.unsure.is_empty() => state.unsure.clone(),
-        Kind::Grubby | Kind::Bls | Kind::GrubD | Kind::CmdlineTxt | Kind::Extlinux => {
+        Kind::GrubD | Kind::RaspiFirmware | Kind::CmdlineTxt | Kind::Extlinux if !state.unsure.is_empty() => {
+            state.unsure.clone()
+        }
+        Kind::Grubby | Kind::Bls | Kind::GrubD | Kind::RaspiFirmware | Kind::CmdlineTxt | Kind::Extlinux => {
             format!("{}: no entry of a kernel was found", state.kind.says())
         }
     }

@@ -34,6 +34,15 @@ pub fn is_overlay(mounts: &[Mount]) -> bool {
     root.is_some_and(|root| lower || root.source == paths::OVERLAY_SOURCE || root.source == paths::UBUNTU_SOURCE)
 }
 
+/// The device of the root, or of the lower below it: where it is named by one, and that alone says which root it is.
+pub fn root_device(mounts: &[Mount]) -> Option<String> {
+    let lower = [paths::LOWER, "/media/root-ro"].into_iter().find(|at| mounts.iter().any(|mount| mount.at == *at));
+    let at = if is_overlay(mounts) { lower? } else { "/" };
+    let mount = mounts.iter().rfind(|mount| mount.at == at)?;
+    let alone = !matches!(mount.fstype.as_str(), "btrfs" | "zfs" | "bcachefs") && mount.source.starts_with("/dev/");
+    alone.then(|| mount.source.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +65,9 @@ mod tests {
         assert_eq!(judge(&mounts, "/efi/loader/entries/a.conf"), Place::Kept);
         let plain = parse("30 1 254:0 / / rw - ext4 /dev/vda rw\n");
         assert_eq!(judge(&plain, "/etc/default/grub"), Place::Kept);
+        assert_eq!(root_device(&mounts).as_deref(), Some("/dev/vda"));
+        assert_eq!(root_device(&plain).as_deref(), Some("/dev/vda"));
+        assert_eq!(root_device(&parse("30 1 0:30 /@ / rw - btrfs /dev/vda rw\n")), None);
         // a container's or a machine's own kind of root: not ours to judge
         let other = parse("30 1 0:40 / / rw - overlay overlay rw\n");
         assert_eq!(judge(&other, "/etc/x"), Place::Kept);

@@ -3,7 +3,7 @@
 
 use super::grubmenu::{self, expanded, joined};
 use super::{DEFAULT_GRUB, EXTLINUX, GRUB_CFG, GRUB_D, GRUBENV, KERNEL_CMDLINE, Kind, Tree};
-use super::{entry, extlinux, grub, line, pi, picked};
+use super::{entry, extlinux, grub, line, pi, picked, raspi};
 use crate::cmdline::spans;
 
 /// One entry of a boot menu.
@@ -59,7 +59,7 @@ pub fn state(tree: &Tree, kind: Kind) -> State {
                 None => (Vec::new(), Err("there is no grub.cfg".to_owned())),
             }
         }
-        Kind::CmdlineTxt => pi::entries(tree),
+        Kind::RaspiFirmware | Kind::CmdlineTxt => pi::entries(tree),
         Kind::Extlinux => {
             let text = tree.files.get(EXTLINUX).map(Vec::as_slice).unwrap_or_default();
             extlinux::menu(text)
@@ -116,7 +116,12 @@ fn source(tree: &Tree, kind: Kind) -> Option<(String, Vec<String>)> {
             let texts: Vec<&[u8]> = files.map(|(_, text)| text.as_slice()).collect();
             Some((format!("/{DEFAULT_GRUB} and {}", "grub.d"), grub::configured(&texts)))
         }
-        _ => None,
+        Kind::RaspiFirmware => {
+            let text = tree.files.get(raspi::EXTRA).map(Vec::as_slice).unwrap_or_default();
+            let heard = line::lines(text).first().map(|first| line::ours(first)).unwrap_or_default();
+            Some((format!("/{}", raspi::EXTRA), heard))
+        }
+        Kind::CmdlineTxt | Kind::Extlinux => None,
     }
 }
 
