@@ -243,3 +243,31 @@ impl Command {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Every verb without verbs below it, and those that do something without the one below.
+    fn leaves(command: &clap::Command, so_far: &str, found: &mut Vec<String>) {
+        for verb in command.get_subcommands() {
+            let name = format!("{so_far}{:?}", verb.get_name());
+            if !verb.is_subcommand_required_set() {
+                found.push(name.clone());
+            }
+            leaves(verb, &format!("{name}, "), found);
+        }
+    }
+
+    #[test]
+    fn the_walk_of_exit_statuses_has_every_verb() {
+        let walk = include_str!("../tests/exit.rs");
+        let mut found = Vec::new();
+        leaves(&Args::command(), "", &mut found);
+        assert!(found.len() > 30, "{found:?}");
+        for verb in found {
+            assert!(walk.contains(&format!("(&[{verb}")), "tests/exit.rs lacks {verb}");
+        }
+    }
+}

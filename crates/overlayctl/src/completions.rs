@@ -2,10 +2,10 @@
 //! `overlayctl completions`: made from the same parser that reads the arguments, so they can't be out of step.
 
 use crate::args;
+use crate::exit::Exit;
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
-use std::process::ExitCode;
 
 /// For which shell.
 #[derive(Debug, clap::Args)]
@@ -16,9 +16,9 @@ pub struct Args {
 }
 
 /// Prints them.
-pub fn run(asked: &Args) -> Result<ExitCode> {
+pub fn run(asked: &Args) -> Result<Exit> {
     print!("{}", String::from_utf8(text(asked.shell)).context("the completions")?);
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 fn text(shell: Shell) -> Vec<u8> {

@@ -6,6 +6,7 @@ mod list;
 mod patch;
 pub mod place;
 
+use crate::exit::Exit;
 use crate::out::for_terminal;
 use anyhow::{Context, Result};
 use overlayroot_core::issue::plain;
@@ -14,7 +15,6 @@ use place::{Place, Where};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// What `overlayctl diff` is asked for.
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub struct Args {
 }
 
 /// Shows it.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<Exit> {
     let place = Place::find(&args.place)?;
     let path = place.path(args.path.as_deref());
     let layers = place.open()?;
@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if out.finish()? && problems > 0 {
         anyhow::bail!("{problems} paths could not be looked at");
     }
-    Ok(if args.exit_code && changes > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if args.exit_code && changes > 0 { Exit::No } else { Exit::Good })
 }
 
 /// Where all of it goes.

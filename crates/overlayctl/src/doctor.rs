@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl doctor`: whether the next boot will do what is configured, and what to do where it won't.
 
+use crate::exit::Exit;
 use crate::hostprobe;
 use crate::next::{self, Next, Query};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::doctor::{Finding, Grade, examine, worst};
 use serde_json::json;
-use std::process::ExitCode;
 
 /// All that is found of a next boot.
 ///
@@ -20,7 +20,7 @@ pub fn findings(next: &Next) -> Result<Vec<Finding>> {
 }
 
 /// Judges `cmdline`, or the next boot's.
-pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
+pub fn run(cmdline: Option<String>, as_json: bool) -> Result<Exit> {
     let found = findings(&next::find(&Query { cmdline: cmdline.as_deref(), ..Query::HERE }))?;
     let worst = worst(&found);
     match as_json {
@@ -28,9 +28,9 @@ pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
         false => found.iter().for_each(show),
     }
     Ok(match worst {
-        Grade::Ok | Grade::Note => ExitCode::SUCCESS,
-        Grade::Warning => ExitCode::from(1),
-        Grade::Problem => ExitCode::from(2),
+        Grade::Ok | Grade::Note => Exit::Good,
+        Grade::Warning => Exit::No,
+        Grade::Problem => Exit::Critical,
     })
 }
 

@@ -2,6 +2,7 @@
 //! `overlayctl du`: what fills the upper.
 
 use crate::diff::place::{Place, WhichUpper};
+use crate::exit::Exit;
 use crate::out::for_terminal;
 use crate::status::human;
 use anyhow::{Context, Result, bail};
@@ -16,7 +17,6 @@ use std::collections::BinaryHeap;
 use std::io::{self, ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Version of the JSON; raised when a field changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -73,7 +73,7 @@ impl Counter for Rows {
 }
 
 /// Shows it.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<Exit> {
     let place = Place::of_upper(&args.place)?;
     let path = place.path(args.path.as_deref());
     let mut rows =
@@ -100,7 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if rows.problems > 0 {
         bail!("{} paths could not be looked at", rows.problems);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// What its file system has, whosever it is.

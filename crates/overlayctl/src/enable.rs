@@ -8,13 +8,13 @@ mod initramfs;
 pub mod read;
 mod told;
 
+use crate::exit::{Exit, refuse};
 use crate::next::initrd::{Lister, Tools};
 use crate::shell as lower;
 use anyhow::{Result, ensure};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::loader::ask::{self, Given};
 use overlayroot_core::loader::{Edit, Kind, Plan, Tree, module, own, plan};
-use std::process::ExitCode;
 
 /// What both verbs take.
 #[derive(Debug, clap::Args)]
@@ -80,11 +80,11 @@ impl Job<'_> {
 }
 
 /// Puts the arguments there.
-pub fn enable(asked: &Enable) -> Result<ExitCode> {
+pub fn enable(asked: &Enable) -> Result<Exit> {
     enable_with(asked, &Tools)
 }
 
-fn enable_with(asked: &Enable, lister: &dyn Lister) -> Result<ExitCode> {
+fn enable_with(asked: &Enable, lister: &dyn Lister) -> Result<Exit> {
     let default = [ask::DEFAULT.to_owned()];
     let words = if asked.arguments.is_empty() { &default[..] } else { &asked.arguments };
     let tree = read::tree(&asked.common.root)?;
@@ -93,17 +93,17 @@ fn enable_with(asked: &Enable, lister: &dyn Lister) -> Result<ExitCode> {
         Err(wrong) => {
             wrong.iter().for_each(|why| eprintln!("overlayctl: {why}"));
             eprintln!("overlayctl: nothing was changed");
-            Ok(ExitCode::FAILURE)
+            Ok(Exit::No)
         }
     }
 }
 
 /// Takes them away.
-pub fn disable(asked: &Disable) -> Result<ExitCode> {
+pub fn disable(asked: &Disable) -> Result<Exit> {
     disable_with(asked, &Tools)
 }
 
-fn disable_with(asked: &Disable, lister: &dyn Lister) -> Result<ExitCode> {
+fn disable_with(asked: &Disable, lister: &dyn Lister) -> Result<Exit> {
     // The files as the next boot finds them: in an overlay those of the lower.
     let (tree, unread) = crate::next::tree(&asked.common.root);
     ensure!(unread.is_empty(), "{}", unread.join("; "));
@@ -117,12 +117,7 @@ fn conf(tree: &Tree) -> Vec<Source> {
     files.map(|(path, text)| Source::new(format!("/{path}"), text.clone())).collect()
 }
 
-fn refuse(why: &str) -> Result<ExitCode> {
-    eprintln!("overlayctl: {why}");
-    Ok(ExitCode::FAILURE)
-}
-
-fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn Lister) -> Result<ExitCode> {
+fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn Lister) -> Result<Exit> {
     ensure!(!common.rebuild || tree.live, "--rebuild works on the running system: run dracut in {}", common.root);
     let enable = !given.is_empty();
     let (kind, reason) = match (common.boot_loader, tree.detect()) {
@@ -162,7 +157,7 @@ fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn L
         if common.dry_run && !common.json {
             print!("{}", told::text(&job));
         }
-        return Ok(ExitCode::FAILURE);
+        return Ok(Exit::No);
     }
     finish(&job)
 }
@@ -175,7 +170,7 @@ fn lies_in_the_overlay(path: &str) -> String {
 }
 
 /// `disable` once more, in the lower, which is writable meanwhile.
-fn below(common: &Common) -> Result<ExitCode> {
+fn below(common: &Common) -> Result<Exit> {
     let mut command = vec!["/proc/self/exe".to_owned(), "disable".to_owned()];
     if let Some(kind) = common.boot_loader {
         command.push(format!("--boot-loader={}", kind.word()));
@@ -184,7 +179,7 @@ fn below(common: &Common) -> Result<ExitCode> {
     command.extend(common.json.then(|| "--json".to_owned()));
     eprintln!("overlayctl: the root is an overlay; working on its lower");
     let code = lower::run(&lower::Args { command })?;
-    if code == ExitCode::from(lower::FAILED) {
+    if code.code() == Exit::NotOpened.code() {
         return refuse(
             "the lower could not be opened, or not be closed again: overlayctl is-enabled says what the next boot does; \
              boot once with rd.overlay=0 and repeat it there",
@@ -206,7 +201,7 @@ fn kept(root: &str, tree: &Tree, edit: Option<Edit>, notes: &mut Vec<String>) ->
     }
 }
 
-fn finish(job: &Job<'_>) -> Result<ExitCode> {
+fn finish(job: &Job<'_>) -> Result<Exit> {
     if !job.common.json {
         print!("{}", told::text(job));
     }

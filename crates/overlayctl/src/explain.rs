@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl explain KEY`: what a key means, what it is here, and who said so.
 
+use crate::exit::Exit;
 use crate::plan;
 use anyhow::Result;
 use overlayroot_core::config::Config;
@@ -8,7 +9,6 @@ use overlayroot_core::effective::{self, From, Setting};
 use overlayroot_core::grammar::Key;
 use overlayroot_core::issue::shown;
 use serde_json::json;
-use std::process::ExitCode;
 
 /// What is to be explained.
 #[derive(Debug, clap::Args)]
@@ -25,14 +25,14 @@ pub struct Args {
 }
 
 /// Explains it.
-pub fn run(asked: &Args) -> Result<ExitCode> {
+pub fn run(asked: &Args) -> Result<Exit> {
     let key = match effective::find(&asked.key) {
         Ok(key) => key,
         Err(near) => {
             let hint =
                 near.map_or_else(|| "overlayctl keys lists all".to_owned(), |near| format!("did you mean {near}?"));
             eprintln!("overlayctl: there is no key {}; {hint}", shown(&asked.key));
-            return Ok(ExitCode::FAILURE);
+            return Ok(Exit::No);
         }
     };
     let inputs = plan::inputs(asked.cmdline.as_deref());
@@ -52,10 +52,10 @@ pub fn run(asked: &Args) -> Result<ExitCode> {
             "setting": setting,
         });
         println!("{}", serde_json::to_string_pretty(&value)?);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Good);
     }
     show(key, &about, setting.as_ref());
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 fn show(key: &Key, about: &[String], setting: Option<&Setting>) {

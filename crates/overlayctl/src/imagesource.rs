@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The tree that an image is made of: found, looked at, and shown to the tool.
 
+use crate::exit::refused;
 use crate::imagelayers;
 use crate::imagetool::{LeftOut, Tool};
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths;
-use overlayroot_core::record::RootKind;
+use overlayroot_core::record::{NO_RECORD, NOT_OURS, RootKind};
 use overlayroot_linux::loophand::Scratch;
 use overlayroot_linux::watched::Held;
 use overlayroot_linux::{mounts, recordfile};
@@ -46,10 +47,9 @@ pub fn find(root: &str) -> Result<Source> {
 }
 
 fn lower() -> Result<String> {
-    let record =
-        recordfile::read(paths::RECORD)?.context("no record of this boot: the initramfs lacks overlayroot-rs")?;
+    let record = recordfile::read(paths::RECORD)?.ok_or_else(|| refused(NO_RECORD))?;
     let overlay = record.effective.root == RootKind::Overlay;
-    let at = record.effective.lowers.last().filter(|_| overlay).context("no overlay of this project is on the root")?;
+    let at = record.effective.lowers.last().filter(|_| overlay).ok_or_else(|| refused(NOT_OURS))?;
     ensure!(mountinfo::at(&mounts::read()?, at).is_some(), "the lower is not mounted on {at}");
     Ok(at.clone())
 }

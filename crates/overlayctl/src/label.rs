@@ -5,6 +5,7 @@
 //! type of the tmpfs itself, whatever xattr it had been given, and with it the merged `/`. Later files are labelled
 //! as on any file system. So a short list is labelled once, by the host's own restorecon(8), which asks its policy.
 
+use crate::exit::Exit;
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Record, RootKind, UpperKind};
@@ -13,23 +14,23 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::{fs, thread};
 
 /// There only while a policy is loaded (libselinux).
 const LOADED: &str = "/sys/fs/selinux/enforce";
 
 /// Labels, and says how many paths it looked at.
-pub fn run() -> Result<ExitCode> {
+pub fn run() -> Result<Exit> {
     let record = recordfile::read(paths::RECORD)?;
     if !record.as_ref().is_some_and(forgets) || !Path::new(LOADED).exists() {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Good);
     }
     let upper = fs::canonicalize(paths::UPPER_LINK).with_context(|| format!("looking for {}", paths::UPPER_LINK))?;
     let list = contents(&upper)?;
     restore(&list)?;
     println!("labelled {} paths of the upper in RAM", list.len());
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// Whether the root's upper loses labels when a policy is loaded.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the kernel says now, held against the record: a record alone proves nothing.
 
+use crate::exit::Exit;
 use crate::fill::{Own, alone, sentence, thresholds};
 use anyhow::Result;
 use overlayroot_core::fetched::Fetched;
@@ -9,25 +10,37 @@ use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::path_spec::Kind;
 use overlayroot_core::path_state::{PathOutcome, PathState};
 use overlayroot_core::paths;
-use overlayroot_core::record::{Outcome, Record, RootKind, UpperKind};
+use overlayroot_core::record::{NO_RECORD, Outcome, Record, RootKind, UpperKind};
 use overlayroot_core::servicing;
 use overlayroot_linux::mounts;
 use overlayroot_linux::upperfill;
 use serde::Serialize;
 use std::time::Duration;
 
-/// How bad it is; the number is the exit code.
+/// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// What was asked for runs.
-    Ok = 0,
+    Ok,
     /// Degraded, or the upper fills up.
-    Warning = 1,
+    Warning,
     /// The overlay asked for is not there, or the upper is nearly full.
-    Critical = 2,
+    Critical,
     /// No record.
-    Unknown = 3,
+    Unknown,
+}
+
+impl Level {
+    /// The exit status of `status`.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Ok => Exit::Good,
+            Self::Warning => Exit::No,
+            Self::Critical => Exit::Critical,
+            Self::Unknown => Exit::Failed,
+        }
+    }
 }
 
 /// The upper's own files are counted for so long at most.
@@ -186,7 +199,7 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
                 Level::Critical,
                 "an overlay is asked for, but there is no record: the initramfs lacks overlayroot-rs, or it was stopped".to_owned(),
             ),
-            false => (Level::Unknown, "no record of this boot: the initramfs lacks overlayroot-rs".to_owned()),
+            false => (Level::Unknown, NO_RECORD.to_owned()),
         }];
     };
     let mut found = from_record(record);

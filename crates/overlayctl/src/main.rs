@@ -14,6 +14,7 @@ mod diff;
 mod doctor;
 mod du;
 mod enable;
+mod exit;
 mod explain;
 mod fill;
 mod hostprobe;
@@ -49,13 +50,14 @@ mod watch;
 
 use args::{Args, Command, Image, OfStale, OfTrash, OfUppers};
 use clap::Parser;
+use exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // clap exits with 2 for wrong arguments, which monitoring reads as "critical".
     let args = Args::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
-        std::process::exit(if error.use_stderr() { 64 } else { 0 });
+        if error.use_stderr() { Exit::Usage.now() } else { Exit::Good.now() }
     });
     if args.command.only_tells() {
         out::end_with_the_reader();
@@ -95,8 +97,9 @@ fn main() -> ExitCode {
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
     };
     drop(pager);
-    result.unwrap_or_else(|error| {
+    let exit = result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");
-        ExitCode::from(3)
-    })
+        Exit::of(&error)
+    });
+    exit.into()
 }

@@ -5,13 +5,11 @@
 //! What a file, a name, a label or a record holds is not to steer the terminal: what goes to one goes through
 //! [`Plain`], whoever printed it, and has no control characters but line ends, tabs and our own colours.
 
+use crate::exit::Exit;
 use overlayroot_core::issue::plain;
 use std::fmt::{self, Arguments, Write as _};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// What a shell says of a program that SIGPIPE ended; Rust programs ignore that signal.
-const SIGPIPE_STATUS: i32 = 141;
 
 static ENDS: AtomicBool = AtomicBool::new(false);
 static PAGED: AtomicBool = AtomicBool::new(false);
@@ -89,7 +87,7 @@ pub fn put(args: Arguments<'_>, line: bool) {
     }
     if ENDS.load(Ordering::Relaxed) {
         let pipe = error.kind() == ErrorKind::BrokenPipe;
-        std::process::exit(if pipe { SIGPIPE_STATUS } else { 3 });
+        if pipe { Exit::Unread.now() } else { Exit::Failed.now() }
     }
 }
 

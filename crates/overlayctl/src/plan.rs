@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl plan`: what the next boot would do, decided by the initramfs's own code.
 
+use crate::exit::Exit;
 use crate::next::{self, Next, Query};
 use anyhow::Result;
 use overlayroot_core::cmdline::Source;
@@ -10,10 +11,9 @@ use overlayroot_core::next::{Module, NextBoot, Verdict};
 use overlayroot_core::plan::{Decision, Plan};
 use overlayroot_linux::sources;
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
 /// Plans for `cmdline`, or for the next boot's.
-pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
+pub fn run(cmdline: Option<String>, as_json: bool) -> Result<Exit> {
     let next = next::find(&Query { cmdline: cmdline.as_deref(), ..Query::HERE });
     if !next::is_root() {
         eprintln!("overlayctl: not root: devices and images can't be read, and the plan may say that one is missing");
@@ -24,8 +24,8 @@ pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
         false => show(&next, decision),
     }
     Ok(match as_asked(&next.boot, decision, cmdline.is_some()) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+        true => Exit::Good,
+        false => Exit::No,
     })
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl reset`: asks the next boot to begin the upper anew, once.
 
+use crate::exit::{Exit, refuse};
 use crate::kept;
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::layout::Store;
@@ -8,10 +9,10 @@ use overlayroot_core::marker::Marker;
 use overlayroot_linux::reset::sync_parent;
 use overlayroot_linux::store::write_durable;
 use std::io::ErrorKind;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 /// Leaves the marker, and reboots if asked to.
-pub fn run(keep: bool, reboot: bool) -> Result<ExitCode> {
+pub fn run(keep: bool, reboot: bool) -> Result<Exit> {
     let (record, store) = match kept::find()? {
         Ok(found) => found,
         Err(why) => return refuse(&why),
@@ -24,11 +25,11 @@ pub fn run(keep: bool, reboot: bool) -> Result<ExitCode> {
         let status = Command::new("systemctl").arg("reboot").status().context("running systemctl")?;
         ensure!(status.success(), "systemctl reboot: {status}; the reset waits for the next boot");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// Takes back what the next boot was asked for.
-pub fn cancel() -> Result<ExitCode> {
+pub fn cancel() -> Result<Exit> {
     let store = match kept::find()? {
         Ok((_, store)) => store,
         Err(why) => return refuse(&why),
@@ -41,7 +42,7 @@ pub fn cancel() -> Result<ExitCode> {
             println!("taken back: the next boot uses the upper as it is");
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// Writes the marker so that it is there after a power cut, and says what it means.
@@ -55,10 +56,4 @@ pub fn ask(store: &Store, marker: &Marker) -> Result<()> {
     }
     println!("at the next boot: {}", marker.words());
     Ok(())
-}
-
-/// Says why not.
-pub fn refuse(why: &str) -> Result<ExitCode> {
-    eprintln!("overlayctl: {why}");
-    Ok(ExitCode::FAILURE)
 }

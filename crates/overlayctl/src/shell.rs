@@ -11,6 +11,7 @@ mod keeper;
 
 pub use keeper::{is_open, state};
 
+use crate::exit::Exit;
 use crate::stale::hidden;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
@@ -23,11 +24,9 @@ use overlayroot_linux::{mounts, recordfile, servicing};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-/// Refused, or failed: as chroot(1) and env(1) have it, for the rest belongs to the command.
-pub const FAILED: u8 = 125;
 /// Tells this program which of the four it is, and the number of the process that started it.
 const STAGE: &str = "OVERLAYCTL_SHELL_STAGE";
 
@@ -40,7 +39,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(asked: &Args) -> Result<ExitCode> {
+pub fn run(asked: &Args) -> Result<Exit> {
     let told = std::env::var(STAGE).unwrap_or_default();
     let (stage, parent) = told.split_once(' ').unwrap_or_default();
     let (command, parent) = (&asked.command, parent.parse().unwrap_or(0));
@@ -50,10 +49,10 @@ pub fn run(asked: &Args) -> Result<ExitCode> {
         "enter" => inside::enter(command),
         _ => front(command),
     };
-    Ok(ExitCode::from(result.unwrap_or_else(|error| {
+    Ok(result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");
-        FAILED
-    })))
+        Exit::NotOpened
+    }))
 }
 
 /// What it takes to open the lower, or why not.
@@ -69,16 +68,16 @@ fn look() -> Result<Result<Target, String>> {
     Ok(target(record.as_ref(), &mounts, read_only, hidden))
 }
 
-fn front(command: &[String]) -> Result<u8> {
+fn front(command: &[String]) -> Result<Exit> {
     if !fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0) {
         eprintln!("overlayctl: only root can open the lower");
-        return Ok(FAILED);
+        return Ok(Exit::NotOpened);
     }
     let target = match look()? {
         Ok(target) => target,
         Err(why) => {
             eprintln!("overlayctl: {why}");
-            return Ok(FAILED);
+            return Ok(Exit::NotOpened);
         }
     };
     let held = Held::new()?;
@@ -93,7 +92,7 @@ fn front(command: &[String]) -> Result<u8> {
         servicing::keep_for_shutdown(&target)?;
     }
     servicing::tidy();
-    Ok(if status.code().is_some() { code(status) } else { FAILED })
+    Ok(if status.code().is_some() { code(status) } else { Exit::NotOpened })
 }
 
 /// Starts this program again, as another of the four.
@@ -122,7 +121,7 @@ fn wait(child: &mut Child, held: &Held, signal: Signal) -> Result<ExitStatus> {
 }
 
 /// The exit code of a child, or 128 and the signal's number.
-fn code(status: ExitStatus) -> u8 {
+fn code(status: ExitStatus) -> Exit {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    u8::try_from(code).unwrap_or(u8::MAX)
+    Exit::Command(u8::try_from(code).unwrap_or(u8::MAX))
 }

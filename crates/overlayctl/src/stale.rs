@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl stale`: whether the upper was begun on this lower, and what it hides that has changed since.
 
+use crate::exit::{Exit, refuse};
 use crate::kept;
-use crate::reset::refuse;
 use crate::uppers::{date, number};
 use anyhow::{Context, Result};
 use overlayroot_core::facts::Fingerprint;
@@ -16,12 +16,11 @@ use overlayroot_linux::shadow::{self, Limits};
 use overlayroot_linux::stale::{Stored, stored};
 use overlayroot_linux::store::remember_anew;
 use serde_json::json;
-use std::process::ExitCode;
 
 const ALL: Limits = Limits { entries: u64::MAX, until: None, listed: usize::MAX };
 
 /// Shows it for the upper in use, or for a kept one.
-pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
+pub fn run(name: Option<&str>, as_json: bool) -> Result<Exit> {
     let (record, store) = match kept::find()? {
         Ok(found) => found,
         Err(why) => return refuse(&why),
@@ -60,11 +59,11 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
         let since = date(u64::try_from(was.taken).unwrap_or(0));
         println!("{} paths of the upper hide what has changed below since {since}", shadows.count);
     }
-    Ok(if differs.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if differs.is_empty() { Exit::Good } else { Exit::No })
 }
 
 /// Takes the lower of this boot for the one that the upper belongs to.
-pub fn accept() -> Result<ExitCode> {
+pub fn accept() -> Result<Exit> {
     let (record, store) = match kept::find()? {
         Ok(found) => found,
         Err(why) => return refuse(&why),
@@ -75,11 +74,11 @@ pub fn accept() -> Result<ExitCode> {
     };
     if matches!(stored(&store.fingerprint), Stored::Is(was) if differences(&was, now).is_empty()) {
         println!("nothing to accept: the upper was begun on this lower");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Good);
     }
     remember_anew(&store.fingerprint, now).context("accepting this lower")?;
     println!("accepted: the upper counts as begun on this lower; the next change of it is told again");
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// Whether what the boot said still holds: somebody may have accepted it since.

@@ -2,6 +2,7 @@
 //! `overlayctl status`: a table for eyes, JSON for machines, an exit code for monitoring.
 
 use crate::bar::cells;
+use crate::exit::Exit;
 use crate::fill::{alone, named};
 use crate::kept;
 use crate::live::{self, Fill, Level, Live};
@@ -24,7 +25,6 @@ use overlayroot_core::resize::Resized;
 use overlayroot_core::servicing::Serviced;
 use overlayroot_linux::{recordfile, sources};
 use serde::Serialize;
-use std::process::ExitCode;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -46,7 +46,7 @@ pub fn asked_for() -> bool {
 }
 
 /// Shows the status.
-pub fn run(json: bool) -> Result<ExitCode> {
+pub fn run(json: bool) -> Result<Exit> {
     let mut record = recordfile::read(paths::RECORD)?;
     if let Some(record) = record.as_mut().filter(|record| record.stale.is_some() && !stale::holds(record)) {
         record.stale = None;
@@ -80,7 +80,7 @@ pub fn run(json: bool) -> Result<ExitCode> {
         let shown = Shown { live: &live, pull: pull.as_deref(), next: &next.says() };
         show(record.as_ref(), &shown, &problems, level);
     }
-    Ok(ExitCode::from(level as u8))
+    Ok(level.exit())
 }
 
 /// What a shell in the lower left to be said.

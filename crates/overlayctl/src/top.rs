@@ -5,6 +5,7 @@ mod growth;
 mod screen;
 
 use crate::diff::place::{Place, WhichUpper};
+use crate::exit::Exit;
 use crate::status::human;
 use anyhow::{Context, Result};
 use growth::{Grown, Snapshot};
@@ -13,7 +14,6 @@ use overlayroot_linux::room::room;
 use screen::{Screen, Woken};
 use std::io::{ErrorKind, IsTerminal};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Rows of each list where there is no screen to fill.
@@ -43,7 +43,7 @@ pub struct Args {
 }
 
 /// Shows it until it is ended.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<Exit> {
     let place = Place::of_upper(&args.place)?;
     let path = place.path(args.path.as_deref());
     place.raise_file_limit();
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     drop(screen);
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// What is shown of one look.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl uppers`: the upper in use and those that are kept beside it.
 
+use crate::exit::{Exit, refuse};
 use crate::kept;
-use crate::reset::{ask, refuse};
+use crate::reset::ask;
 use crate::status::human;
 use crate::walk::{self, Size};
 use anyhow::{Context, Result};
@@ -12,7 +13,6 @@ use overlayroot_linux::reset;
 use serde::Serialize;
 use serde_json::json;
 use std::fs;
-use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ struct Upper {
 }
 
 /// Shows them.
-pub fn list(as_json: bool) -> Result<ExitCode> {
+pub fn list(as_json: bool) -> Result<Exit> {
     let store = match kept::find()? {
         Ok((_, store)) => store,
         Err(why) => return refuse(&why),
@@ -41,7 +41,7 @@ pub fn list(as_json: bool) -> Result<ExitCode> {
         let next = pending.flatten().map(|marker| serde_json::from_str::<serde_json::Value>(&marker.to_string()));
         let value = json!({ "uppers": uppers, "next_boot": next.transpose()? });
         println!("{}", serde_json::to_string_pretty(&value)?);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Good);
     }
     for upper in &uppers {
         let mark = if upper.current { '*' } else { ' ' };
@@ -51,7 +51,7 @@ pub fn list(as_json: bool) -> Result<ExitCode> {
     if let Some(marker) = pending {
         println!("at the next boot: {}", words(marker.as_ref()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// What a marker means, also one that is not understood.
@@ -60,7 +60,7 @@ pub fn words(marker: Option<&Marker>) -> String {
 }
 
 /// Asks the next boot to use a kept upper.
-pub fn restore(name: &str) -> Result<ExitCode> {
+pub fn restore(name: &str) -> Result<Exit> {
     let (record, store) = match kept::find()? {
         Ok(found) => found,
         Err(why) => return refuse(&why),
@@ -72,11 +72,11 @@ pub fn restore(name: &str) -> Result<ExitCode> {
         return refuse("rd.overlay.reset is given, which would empty it at each boot");
     }
     ask(&store, &Marker::Restore(name.to_owned()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// Throws a kept upper away.
-pub fn remove(name: &str) -> Result<ExitCode> {
+pub fn remove(name: &str) -> Result<Exit> {
     let store = match kept::find()? {
         Ok((_, store)) => store,
         Err(why) => return refuse(&why),
@@ -94,7 +94,7 @@ pub fn remove(name: &str) -> Result<ExitCode> {
     }
     reset::discard(&store, number)?;
     println!("{name} is in the trash; overlayctl trash empty gives its room back, or the next boot does");
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// The number of a kept upper that is there.

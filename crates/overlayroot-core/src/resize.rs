@@ -5,7 +5,7 @@ use crate::bytes::{bytes_of, count_of};
 use crate::issue::shown;
 use crate::levels::Reading;
 use crate::ondisk::human;
-use crate::record::UpperKind;
+use crate::record::{NOT_OURS, UpperKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -173,7 +173,7 @@ pub fn instead(kind: UpperKind, fstype: &str, device: &str) -> String {
              lvextend), then the file system (resize2fs {device}, xfs_growfs or btrfs filesystem resize max on its \
              mount point); a partition of rd.overlay=part:LABEL follows at the next boot with grow"
         ),
-        _ => "there is no overlay of this project on the root, so there is nothing to resize".to_owned(),
+        _ => NOT_OURS.to_owned(),
     }
 }
 

@@ -91,7 +91,7 @@ fn a_directory_without_a_limit_is_refused() {
 fn every_other_kind_says_what_to_do() {
     assert!(instead(UpperKind::Device, "xfs", "/dev/vdb").contains("xfs_growfs"));
     assert!(instead(UpperKind::Subvol, "btrfs", "").contains("btrfs device add"));
-    assert!(instead(UpperKind::None, "", "").contains("no overlay"));
+    assert!(instead(UpperKind::None, "", "").contains("not managed"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! `overlayctl shell`: whether the lower can be made writable for servicing, and what that takes. Pure.
 
 use crate::mountinfo::{self, Mount};
-use crate::record::{Record, RootKind, UpperKind};
+use crate::record::{self, Record, RootKind, UpperKind};
 use serde::{Deserialize, Serialize};
 
 /// Version of [`Serviced`]; raised when a field changes its meaning or goes.
@@ -71,11 +71,11 @@ pub fn target(
     hidden: Option<String>,
 ) -> Result<Target, String> {
     let Some(record) = record else {
-        return Err("no record of this boot: the initramfs lacks overlayroot-rs".to_owned());
+        return Err(record::NO_RECORD.to_owned());
     };
     let overlay = mountinfo::at(mounts, "/").is_some_and(|root| root.fstype == "overlay");
     if record.effective.root != RootKind::Overlay || !overlay {
-        return Err("the root is no overlay of this project: what you change in / stays".to_owned());
+        return Err(format!("{}: changes in / are permanent", record::NOT_OURS));
     }
     let found = record.effective.lowers.last().and_then(|at| mountinfo::at(mounts, at));
     let lower = found.ok_or_else(|| "the lower is not mounted where the record says".to_owned())?;

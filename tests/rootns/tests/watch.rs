@@ -153,7 +153,7 @@ fn a_runaway_log_is_told_with_its_directory_and_resize_ends_it() {
         for args in [&["watch"][..], &["watch", "--clear"]] {
             let second = stage.overlayctl_inside(args);
             let said = String::from_utf8_lossy(&second.stderr).into_owned();
-            assert!(second.status.code() == Some(3) && said.contains("another watch runs"), "{said}");
+            assert!(second.status.code() == Some(1) && said.contains("another overlayctl watch is running"), "{said}");
         }
         assert!(fs::exists(MOTD).unwrap());
         let rescued = stage.overlayctl_inside(&["resize", "256M"]);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Where upper and lowers are: those of the root that runs, a kept upper, or directories that are named.
 
+use crate::exit::refused;
 use crate::fill::named;
 use crate::{kept, stale, uppers};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use overlayroot_core::issue::shown;
-use overlayroot_core::record::{Record, RootKind};
+use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record, RootKind};
 use overlayroot_core::{mountinfo, paths};
 use overlayroot_diff::Layers;
 use overlayroot_linux::{mounts, recordfile};
@@ -123,9 +124,11 @@ fn found(kept: Option<&str>, upperdir: Option<&Path>, lowers: impl FnOnce() -> V
         return kept_place(name);
     }
     let Some(record) = recordfile::read(paths::RECORD)? else {
-        bail!("no record of this boot: the initramfs lacks overlayroot-rs");
+        return Err(refused(NO_RECORD));
     };
-    ensure!(record.effective.root == RootKind::Overlay, "there is no overlay of this project on the root");
+    if record.effective.root != RootKind::Overlay {
+        return Err(refused(NOT_OURS));
+    }
     let mounts = mounts::read()?;
     let root = mountinfo::at(&mounts, "/").filter(|root| root.fstype == "overlay");
     let root = root.context("the record says overlay, the kernel says that / is none")?;
@@ -143,9 +146,9 @@ fn found(kept: Option<&str>, upperdir: Option<&Path>, lowers: impl FnOnce() -> V
 }
 
 fn kept_place(name: &str) -> Result<Place> {
-    let (record, store) = kept::find()?.map_err(anyhow::Error::msg)?;
+    let (record, store) = kept::find()?.map_err(refused)?;
     let upper = stale::places(&store, Some(name)).map(|(upper, _)| upper);
-    let upper = upper.with_context(|| format!("{} is not a kept upper, see overlayctl uppers", shown(name)))?;
+    let upper = upper.ok_or_else(|| refused(format!("{} is not a kept upper, see overlayctl uppers", shown(name))))?;
     // it was begun on the root itself, whatever lies above that now
     let lowers = record.effective.lowers.last().map(PathBuf::from).into_iter().collect();
     let live = uppers::number(&store, name).is_none();

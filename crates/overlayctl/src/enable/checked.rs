@@ -3,12 +3,12 @@
 
 use super::Job;
 use crate::doctor;
+use crate::exit::Exit;
 use crate::next::{self, Query};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::doctor::Grade;
 use overlayroot_core::next::{Asker, Module, NextBoot, Verdict};
-use std::process::ExitCode;
 
 fn query<'a>(job: &'a Job<'_>, want: bool) -> Query<'a> {
     Query {
@@ -49,7 +49,7 @@ pub struct End {
     /// What the next boot does.
     pub boot: NextBoot,
     /// The exit status.
-    pub code: ExitCode,
+    pub code: Exit,
     sentence: String,
     good: bool,
     todo: Vec<String>,
@@ -98,7 +98,7 @@ pub fn after(job: &Job<'_>) -> End {
     let todo = if verdict == wanted || anew { Vec::new() } else { mends(job, &boot) };
     // Of another system's tree not all can be known, and some is still to be made: what is asked there is the edit.
     let elsewhere = !job.tree.live && (job.enables() || !known || !job.plan.todo.is_empty());
-    let code = if verdict == wanted || elsewhere || dry { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let code = if verdict == wanted || elsewhere || dry { Exit::Good } else { Exit::No };
     End { boot, code, sentence, good, todo }
 }
 

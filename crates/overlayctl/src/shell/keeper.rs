@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The process that opens the lower and closes it, and what it leaves in `/run`.
 
-use super::{FAILED, code, look, start, wait};
+use super::{code, look, start, wait};
+use crate::exit::Exit;
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -15,7 +16,7 @@ use std::fs::{self, File};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Opens the lower, runs the command in it, and closes it, whatever happens between.
-pub fn run(parent: u32, command: &[String]) -> Result<u8> {
+pub fn run(parent: u32, command: &[String]) -> Result<Exit> {
     let held = Held::new()?;
     servicing::end_with_parent(Signal::SIGTERM)?;
     if getppid().as_raw().unsigned_abs() != parent {
@@ -47,7 +48,7 @@ pub fn run(parent: u32, command: &[String]) -> Result<u8> {
     ended
 }
 
-fn serve(target: &Target, command: &[String], held: &Held) -> Result<u8> {
+fn serve(target: &Target, command: &[String], held: &Held) -> Result<Exit> {
     for note in servicing::furnish(target)? {
         eprintln!("overlayctl: {note}");
     }
@@ -60,7 +61,7 @@ fn serve(target: &Target, command: &[String], held: &Held) -> Result<u8> {
     let mut init = start("init", command)?;
     // Nothing but this ends the first process of a namespace, and all in it with it.
     let status = wait(&mut init, held, Signal::SIGKILL)?;
-    Ok(if status.code().is_some() { code(status) } else { FAILED })
+    Ok(if status.code().is_some() { code(status) } else { Exit::NotOpened })
 }
 
 fn lock() -> Result<Flock<File>> {
