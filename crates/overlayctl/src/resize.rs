@@ -27,6 +27,9 @@ pub struct Asked {
     /// How many files an upper in RAM may have: 200k, +50k
     #[arg(long, value_name = "N", value_parser = Amount::parse_count)]
     inodes: Option<Amount>,
+    /// Also beyond RAM and swap, where the system can run out of memory
+    #[arg(long)]
+    force: bool,
     /// Print what would be done, change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -69,7 +72,7 @@ fn resize(asked: &Asked) -> Answer {
 fn tmpfs(asked: &Asked, upper: &Upper) -> Answer {
     let at = &upper.mount.at;
     let before = reading(&upper.at, "tmpfs")?;
-    let limits = match resize::tmpfs(asked.size, asked.inodes, &before) {
+    let limits = match resize::tmpfs(asked.size, asked.inodes, &before, asked.force) {
         Ok(limits) => limits,
         Err(why) => return Ok(Err(why)),
     };

@@ -85,11 +85,11 @@ impl Limits {
 
 const PAGE: u64 = 4096;
 
-/// New limits of the tmpfs that is the upper.
+/// New limits of the tmpfs that is the upper. `force`: also beyond what RAM and swap hold.
 ///
 /// # Errors
-/// Why it can't be: less than is in it, or the kernel does not do it while it is mounted.
-pub fn tmpfs(size: Option<Amount>, inodes: Option<Amount>, now: &Reading) -> Result<Limits, String> {
+/// Why it can't be: less than is in it, larger than memory, or the kernel does not do it while it is mounted.
+pub fn tmpfs(size: Option<Amount>, inodes: Option<Amount>, now: &Reading, force: bool) -> Result<Limits, String> {
     let memory = now.memory.unwrap_or_default();
     let mut limits = Limits::default();
     if let Some(size) = size {
@@ -104,11 +104,11 @@ pub fn tmpfs(size: Option<Amount>, inodes: Option<Amount>, now: &Reading) -> Res
         }
         let most = memory.ram.saturating_add(memory.swap);
         if most > 0 && bytes > most {
-            let text = format!(
-                "{} is more than the {} of RAM and swap: full, it would take the machine down",
-                told(bytes),
-                told(most)
-            );
+            let (bytes, most) = (told(bytes), told(most));
+            let text = format!("{bytes} is larger than RAM and swap ({most}): the system would run out of memory");
+            if !force {
+                return Err(format!("{text}; --force resizes it all the same"));
+            }
             limits.warnings.push(text);
         }
         limits.bytes = Some(bytes);
