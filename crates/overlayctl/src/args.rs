@@ -195,7 +195,8 @@ pub enum Command {
     ///
     /// For updates of the root itself. It has mounts and processes of its own; with
     /// its end everything is undone, and the lower is read-only again. Reboot after
-    /// it. Exits as the command does; 125 where the lower can't be opened.
+    /// it, except with --read-only. Exits as the command does; 125 where the lower
+    /// can't be opened.
     Shell(shell::Args),
     /// Explain a key: what it means, what it is here, and who said so
     Explain(explain::Args),

@@ -178,7 +178,7 @@ fn below(common: &Common) -> Result<Exit> {
     command.extend(common.rebuild.then(|| "--rebuild".to_owned()));
     command.extend(common.json.then(|| "--json".to_owned()));
     eprintln!("overlayctl: the root is an overlay; working on its lower");
-    let code = lower::run(&lower::Args { command })?;
+    let code = lower::run(&lower::Args { read_only: false, command })?;
     if code.code() == Exit::NotOpened.code() {
         return refuse(
             "the lower could not be opened, or not be closed again: overlayctl is-enabled says what the next boot does; \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `overlayctl shell`: a shell in the lower, which is writable meanwhile.
+//! `overlayctl shell`: a shell in the lower, which is writable meanwhile, or only looked at.
 //!
 //! Four processes, each this same program. The *front* waits, and puts things right should the keeper be killed. The
 //! *keeper* has the lock and mounts of its own, opens the lower and closes it. The *init* is the first process of a
@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
-use overlayroot_core::servicing::{Target, target};
+use overlayroot_core::servicing::{Access, Target, Way, target};
 use overlayroot_linux::watched::{Held, Stopped};
 use overlayroot_linux::{mounts, recordfile, servicing};
 use std::fs;
@@ -33,6 +33,9 @@ const STAGE: &str = "OVERLAYCTL_SHELL_STAGE";
 /// What is asked for.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Only look: nothing can be written, and no reboot is needed afterwards
+    #[arg(short, long)]
+    pub read_only: bool,
     /// What to run in place of a shell
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
@@ -42,12 +45,12 @@ pub struct Args {
 pub fn run(asked: &Args) -> Result<Exit> {
     let told = std::env::var(STAGE).unwrap_or_default();
     let (stage, parent) = told.split_once(' ').unwrap_or_default();
-    let (command, parent) = (&asked.command, parent.parse().unwrap_or(0));
+    let parent = parent.parse().unwrap_or(0);
     let result = match stage {
-        "keeper" => keeper::run(parent, command),
-        "init" => inside::init(parent, command),
-        "enter" => inside::enter(command),
-        _ => front(command),
+        "keeper" => keeper::run(parent, asked),
+        "init" => inside::init(parent, asked),
+        "enter" => inside::enter(&asked.command),
+        _ => front(asked),
     };
     Ok(result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");
@@ -56,24 +59,25 @@ pub fn run(asked: &Args) -> Result<Exit> {
 }
 
 /// What it takes to open the lower, or why not.
-fn look() -> Result<Result<Target, String>> {
+fn look(read_only: bool) -> Result<Result<Target, String>> {
     let record = recordfile::read(paths::RECORD)?;
     let mounts = mounts::read()?;
     let lower = record.as_ref().and_then(|record| record.effective.lowers.last()).cloned().unwrap_or_default();
-    let read_only = mountinfo::at(&mounts, &lower).is_some_and(servicing::device_read_only);
+    let device = || mountinfo::at(&mounts, &lower).is_some_and(servicing::device_read_only);
+    let access = if read_only { Access::Read } else { Access::Write { device_read_only: device() } };
     let hidden = match &record {
         Some(record) if record.effective.device.is_none() => hidden(record, &lower)?,
         _ => None,
     };
-    Ok(target(record.as_ref(), &mounts, read_only, hidden))
+    Ok(target(record.as_ref(), &mounts, access, hidden))
 }
 
-fn front(command: &[String]) -> Result<Exit> {
+fn front(asked: &Args) -> Result<Exit> {
     if !fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0) {
         eprintln!("overlayctl: only root can open the lower");
         return Ok(Exit::NotOpened);
     }
-    let target = match look()? {
+    let target = match look(asked.read_only)? {
         Ok(target) => target,
         Err(why) => {
             eprintln!("overlayctl: {why}");
@@ -81,11 +85,13 @@ fn front(command: &[String]) -> Result<Exit> {
         }
     };
     let held = Held::new()?;
-    let mut keeper = start("keeper", command)?;
+    let mut keeper = start("keeper", asked)?;
     let status = wait(&mut keeper, &held, Signal::SIGTERM)?;
     if status.code().is_none() {
         eprintln!("overlayctl: the process that kept the lower open was killed; closing it");
-        keeper::closed(servicing::close(&target)?)?;
+        if target.way != Way::Look {
+            keeper::closed(servicing::close(&target)?)?;
+        }
     }
     if keeper::state().is_some_and(|state| !state.restored) {
         // In these mounts, not in the keeper's, which are gone.
@@ -96,10 +102,11 @@ fn front(command: &[String]) -> Result<Exit> {
 }
 
 /// Starts this program again, as another of the four.
-fn start(stage: &str, command: &[String]) -> Result<Child> {
+fn start(stage: &str, asked: &Args) -> Result<Child> {
     // By its link: the path is that of other mounts than the keeper's.
     let mut child = Command::new("/proc/self/exe");
-    child.arg0("overlayctl").args(["shell", "--"]).args(command).env(STAGE, format!("{stage} {}", std::process::id()));
+    child.arg0("overlayctl").arg("shell").args(asked.read_only.then_some("--read-only"));
+    child.arg("--").args(&asked.command).env(STAGE, format!("{stage} {}", std::process::id()));
     child.spawn().with_context(|| format!("starting the {stage}"))
 }
 

@@ -86,7 +86,8 @@ pub fn run(json: bool) -> Result<Exit> {
 /// What a shell in the lower left to be said.
 fn of_shell(state: &Serviced, open: bool) -> String {
     let at = uppers::date(state.ended.unwrap_or(state.started));
-    match (open, state.restored) {
+    // Who only looks holds the lock, too.
+    match (open && state.ended.is_none(), state.restored) {
         (true, _) => "the lower is open in overlayctl shell".to_owned(),
         (false, true) => format!("the lower was serviced ({at}): reboot"),
         (false, false) => format!("the lower was serviced ({at}), and its file system could not be closed: reboot"),

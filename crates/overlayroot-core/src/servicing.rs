@@ -28,6 +28,20 @@ pub enum Way {
     Remount,
     /// Its file system is writable already, for the upper or another mount needs that; only the view of it is not.
     View,
+    /// It does not: it is only looked at.
+    Look,
+}
+
+/// What the lower is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To be changed. `device_read_only` is what the kernel says of the lower's block device.
+    Write {
+        /// Whether nothing can write to it.
+        device_read_only: bool,
+    },
+    /// To be looked at.
+    Read,
 }
 
 /// What it takes.
@@ -59,15 +73,14 @@ const SHARED: [&str; 12] = [
 /// File systems that are images: nothing can write to them.
 const IMAGES: [&str; 5] = ["squashfs", "erofs", "iso9660", "cramfs", "romfs"];
 
-/// Decides. `device_read_only` is what the kernel says of the lower's block device; `hidden` is the path of the
-/// upper in the root, where it lies there.
+/// Decides. `hidden` is the path of the upper in the root, where it lies there.
 ///
 /// # Errors
 /// Why not, in one line with what to do.
 pub fn target(
     record: Option<&Record>,
     mounts: &[Mount],
-    device_read_only: bool,
+    access: Access,
     hidden: Option<String>,
 ) -> Result<Target, String> {
     let Some(record) = record else {
@@ -79,9 +92,14 @@ pub fn target(
     }
     let found = record.effective.lowers.last().and_then(|at| mountinfo::at(mounts, at));
     let lower = found.ok_or_else(|| "the lower is not mounted where the record says".to_owned())?;
-    writable_kind(lower, device_read_only)?;
-    let needed = on_lower(record) || sharer(mounts, lower).is_some();
-    let way = if needed && !lower.super_read_only() { Way::View } else { Way::Remount };
+    let way = match access {
+        Access::Read => Way::Look,
+        Access::Write { device_read_only } => {
+            writable_kind(lower, device_read_only)?;
+            let needed = on_lower(record) || sharer(mounts, lower).is_some();
+            if needed && !lower.super_read_only() { Way::View } else { Way::Remount }
+        }
+    };
     Ok(Target { lower: lower.at.clone(), way, protect: hidden.filter(|path| path.starts_with('/')) })
 }
 

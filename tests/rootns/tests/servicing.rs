@@ -132,6 +132,32 @@ fn the_lower_is_written_and_read_only_again() {
 }
 
 #[test]
+fn who_only_looks_changes_nothing_and_leaves_no_word() {
+    on_stage("shelllook", |stage| {
+        with_programs(stage);
+        assert_eq!(stage.assemble("rd.overlay")["outcome"], "applied");
+        let look = |script: &str| stage.overlayctl_inside(&["shell", "--read-only", "--", "/bin/sh", "-c", script]);
+        let output = look("cat /etc/hostname /proc/self/mountinfo; touch /etc/new; exit 7");
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(7), "{text}");
+        let root = text.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+        assert!(root.contains(" ro") && text.contains("Read-only file system"), "{text}");
+        assert!(!text.contains("overlayctl:"), "of one command nothing is said: {text}");
+        assert!(mount_at(LOWER).unwrap().super_read_only() && !fs::exists(format!("{LOWER}/etc/new")).unwrap());
+        assert!(!fs::exists("/run/overlayroot/serviced.json").unwrap());
+        let status = stage.overlayctl_inside(&["status", "--json"]);
+        assert!(said(&status).contains("\"serviced\": null"), "{}", said(&status));
+        all_is_as_before("none");
+        stage.reboot();
+        // The upper lies on the lower's file system, which is writable: its mounts inside are not.
+        assert_eq!(stage.assemble("rd.overlay=dir:/upper")["outcome"], "applied");
+        let text =
+            said(&stage.overlayctl_inside(&["shell", "-r", "--", "/bin/sh", "-c", "touch /etc/new; rm -r /upper"]));
+        assert!(text.matches("Read-only file system").count() >= 2, "{text}");
+    });
+}
+
+#[test]
 fn codes_of_what_does_not_run() {
     on_stage("shellcodes", |stage| {
         with_programs(stage);

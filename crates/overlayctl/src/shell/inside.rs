@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The two processes inside: the first of the namespace, and the one that becomes the command.
 
-use super::{STAGE, start};
+use super::{Args, STAGE, start};
 use crate::exit::Exit;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
@@ -16,7 +16,7 @@ use std::process::Command;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The first process: ends with the keeper, and takes all others along.
-pub fn init(keeper: u32, command: &[String]) -> Result<Exit> {
+pub fn init(keeper: u32, asked: &Args) -> Result<Exit> {
     servicing::end_with_parent(Signal::SIGKILL)?;
     // getppid(2) gives 0 here; /proc is still the one outside, and has numbers as they are there.
     let parent = fs::read_to_string("/proc/self/status").context("looking for the keeper")?;
@@ -25,7 +25,7 @@ pub fn init(keeper: u32, command: &[String]) -> Result<Exit> {
         bail!("the keeper is gone");
     }
     servicing::furnish_proc()?;
-    let child = start("enter", command)?;
+    let child = start("enter", asked)?;
     servicing::wait_as_init(child.id()).map(Exit::Command)
 }
 
