@@ -34,6 +34,8 @@ fn codes_that_hang_on_no_machine() {
         (&["config", "--cmdline", "rd.overlay"], 0),
         (&["config", "--cmdline", "rd.overlay.rest"], 1),
         (&["explain", "xyzzy"], 1),
+        (&["explain", "rd.overlay=dir:/x,size=2G"], 0),
+        (&["explain", "rd.overlay=dir:/x,sise=2G"], 1),
         (&[], 64),
         (&["nonsense"], 64),
         (&["keys", "--nonsense"], 64),
@@ -165,6 +167,8 @@ fn nothing_from_files_names_or_arguments_steers_the_terminal() {
         with(verb, &["--cmdline", &cmdline, "--json"]);
     }
     with(&["explain", HOSTILE], &[]);
+    with(&["explain", &format!("rd.overlay={HOSTILE}")], &[]);
+    with(&["explain", &format!("path=persist:/{HOSTILE}"), "--json"], &[]);
     with(&["loop", "check"], &[&format!("/{HOSTILE}")]);
     with(&["migrate", "--root"], &[&at("host")]);
     with(&["uppers", "restore", HOSTILE], &[]);
@@ -206,6 +210,9 @@ fn json_as_the_schemas_have_it() {
         schema::holds("config", &text(&["config", "--json", "--cmdline", cmdline]));
         schema::holds("explain", &text(&["explain", "--json", "overlay", "--cmdline", cmdline]));
     }
+    let value = schema::holds("explain", &text(&["explain", "--json", "overlay=dir:/x,size=2G"]));
+    assert_eq!(value["value"]["parts"][2]["part"], "size=2G", "{value:#}");
+    schema::holds("explain", &text(&["explain", "--json", "path"]));
     schema::holds("doctor", &text(&["doctor", "--json", "--cmdline", "rd.overlay=tmpfs:size=0"]));
     schema::holds("status", &text(&["status", "--json"]));
     schema::holds("next-boot", &text(&["is-enabled", "--json"]));
