@@ -2,14 +2,13 @@
 //! The command line of `overlayctl`.
 
 use crate::{completions, config, diff, du, explain, keep, resize, shell, top, watch};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 mod below;
 
 pub use below::{Build, Image, Loop, OfStale, OfTrash, OfUppers};
 
-/// Show what this machine's root is and what the next boot would make of it; reset and
-/// exchange uppers, prepare loop files, build images.
+/// Overlay root: what runs, what the next boot does, what changed and what fills it
 #[derive(Debug, Parser)]
 #[command(name = "overlayctl", version, max_term_width = 80)]
 pub struct Args {
@@ -84,6 +83,9 @@ pub enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Print only the names of those that are kept
+        #[arg(long, conflicts_with = "json")]
+        names: bool,
         /// What to do with a kept one.
         #[command(subcommand)]
         what: Option<OfUppers>,
@@ -133,6 +135,7 @@ pub enum Command {
     ///
     /// Run early at each boot by overlayroot-rs-label.service. Does nothing without SELinux, or
     /// where the upper is on a disk, which keeps labels.
+    #[command(hide = true)]
     Label,
     /// Say before the boot whether what is configured will work
     ///
@@ -149,6 +152,7 @@ pub enum Command {
     ///
     /// Run after each boot by overlayroot-rs-keep.service, and at the shutdown.
     /// Exits with 1 where one can't be saved.
+    #[command(hide = true)]
     Keep(keep::Args),
     /// Put kernel arguments into the boot loader, and the module into every initramfs to come
     ///
@@ -190,6 +194,7 @@ pub enum Command {
     ///
     /// Run by overlayroot-rs-watch.service. Ends at once where the root is no
     /// overlay.
+    #[command(hide = true)]
     Watch(watch::Asked),
     /// Open the lower for servicing: a shell or a command in it, with it writable
     ///
@@ -212,6 +217,39 @@ pub enum Command {
         #[command(subcommand)]
         what: OfTrash,
     },
+}
+
+/// How the verbs stand in the help; those that only units call are hidden, and stand in the manual.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Show", &["status", "check", "plan", "doctor", "is-enabled"]),
+    ("Set up", &["enable", "disable", "migrate", "config", "explain", "keys"]),
+    ("Changes", &["diff", "du", "top", "stale"]),
+    ("Uppers", &["reset", "uppers", "resize", "trash", "loop"]),
+    ("The root itself", &["shell", "image", "pull"]),
+    ("More", &["completions", "help"]),
+];
+
+/// The parser, with its verbs in groups.
+pub fn command() -> clap::Command {
+    let command = Args::command();
+    let heading = command.get_styles().get_header().to_owned();
+    let about = |name: &str| match name {
+        "help" => "Print this, or the help of a command".to_owned(),
+        name => command
+            .find_subcommand(name)
+            .and_then(clap::Command::get_about)
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    };
+    let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
+    for (group, verbs) in GROUPS {
+        text.push_str(&format!("\n{heading}{group}:{heading:#}\n"));
+        for verb in verbs {
+            text.push_str(&format!("  {verb:<12} {}\n", about(verb)));
+        }
+    }
+    text.push_str(&format!("\n{heading}Options:{heading:#}\n{{options}}{{after-help}}"));
+    command.help_template(text)
 }
 
 impl Command {
@@ -248,7 +286,6 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     /// Every verb without verbs below it, and those that do something without the one below.
     fn leaves(command: &clap::Command, so_far: &str, found: &mut Vec<String>) {
@@ -262,10 +299,32 @@ mod tests {
     }
 
     #[test]
+    fn every_verb_is_in_a_group_or_hidden() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+        let command = command();
+        let mut seen: Vec<&str> =
+            command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name).collect();
+        seen.push("help");
+        grouped.sort_unstable();
+        seen.sort_unstable();
+        assert_eq!(grouped, seen);
+        let hidden = command.get_subcommands().filter(|verb| verb.is_hide_set());
+        let hidden: Vec<&str> = hidden.map(clap::Command::get_name).collect();
+        assert_eq!(hidden, ["label", "keep", "watch"], "only what units alone call is hidden");
+    }
+
+    #[test]
+    fn the_help_fits_a_terminal() {
+        let help = command().render_help().to_string();
+        assert!(help.contains("\nUppers:\n  reset ") && !help.contains("  label"), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+    }
+
+    #[test]
     fn the_walk_of_exit_statuses_has_every_verb() {
         let walk = include_str!("../tests/exit.rs");
         let mut found = Vec::new();
-        leaves(&Args::command(), "", &mut found);
+        leaves(&command(), "", &mut found);
         assert!(found.len() > 30, "{found:?}");
         for verb in found {
             assert!(walk.contains(&format!("(&[{verb}")), "tests/exit.rs lacks {verb}");

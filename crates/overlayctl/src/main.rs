@@ -49,13 +49,14 @@ mod walk;
 mod watch;
 
 use args::{Args, Command, Image, OfStale, OfTrash, OfUppers};
-use clap::Parser;
+use clap::FromArgMatches;
 use exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // clap exits with 2 for wrong arguments, which monitoring reads as "critical".
-    let args = Args::try_parse().unwrap_or_else(|error| {
+    let parsed = args::command().try_get_matches().and_then(|found| Args::from_arg_matches(&found));
+    let args = parsed.unwrap_or_else(|error| {
         let _ = error.print();
         if error.use_stderr() { Exit::Usage.now() } else { Exit::Good.now() }
     });
@@ -71,7 +72,8 @@ fn main() -> ExitCode {
         Command::Loop { verb } => loopfile::run(&verb),
         Command::Reset { cancel: true, .. } => reset::cancel(),
         Command::Reset { keep, now_and_reboot, .. } => reset::run(keep, now_and_reboot),
-        Command::Uppers { what: None, json } => uppers::list(json),
+        Command::Uppers { what: None, names: true, .. } => uppers::names(),
+        Command::Uppers { what: None, json, .. } => uppers::list(json),
         Command::Uppers { what: Some(OfUppers::Restore { name }), .. } => uppers::restore(&name),
         Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
         Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),

@@ -54,6 +54,18 @@ pub fn list(as_json: bool) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
+/// Prints the names of those that are kept, one a line.
+pub fn names() -> Result<Exit> {
+    let store = match kept::find()? {
+        Ok((_, store)) => store,
+        Err(why) => return refuse(&why),
+    };
+    for number in numbers(&store)? {
+        println!("{}.{number}", store.name());
+    }
+    Ok(Exit::Good)
+}
+
 /// What a marker means, also one that is not understood.
 pub fn words(marker: Option<&Marker>) -> String {
     marker.map_or_else(|| "reset.json is not understood, nothing will be done for it".to_owned(), Marker::words)

@@ -56,11 +56,12 @@ fn every_code_stands_in_the_manual() {
         assert!(table.contains(&format!("\n.B {code}\n")), "EXIT STATUS lacks {code}");
     }
     let help = text(&["--help"]);
-    let (_, verbs) = help.split_once("Commands:\n").unwrap();
-    let verbs = verbs.lines().take_while(|line| !line.trim().is_empty());
+    let (verbs, _) = help.split_once("Options:\n").unwrap();
+    let verbs = verbs.lines();
     // What is wrapped stands further in.
     let verbs = verbs.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let page = page.replace("\\-", "-");
+    assert!(verbs.clone().count() > 20, "{help}");
     for verb in verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help") {
         let named = [format!("overlayctl {verb}"), format!("overlayctl {verb}\"")];
         assert!(named.iter().any(|name| page.contains(name.as_str())), "the manual lacks overlayctl {verb}");
