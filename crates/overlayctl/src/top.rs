@@ -2,15 +2,16 @@
 //! `overlayctl top`: which directories and files of the upper grow, as they do.
 
 mod growth;
+mod page;
 mod screen;
 
 use crate::diff::place::{Place, WhichUpper};
 use crate::exit::Exit;
-use crate::status::human;
 use anyhow::{Context, Result};
-use growth::{Grown, Snapshot};
+use growth::Snapshot;
 use overlayroot_diff::shown;
 use overlayroot_linux::room::room;
+use page::{Look, page};
 use screen::{Screen, Woken};
 use std::io::{ErrorKind, IsTerminal};
 use std::path::PathBuf;
@@ -54,18 +55,17 @@ pub fn run(args: &Args) -> Result<Exit> {
     // before the terminal is taken: what is wrong is to be read
     let mut first = look(None)?;
     let mut screen = Screen::new(!args.batch && std::io::stdout().is_terminal())?;
-    let begun = Instant::now();
-    let (mut before, mut then) = (None, begun);
+    let title = (place.upper.display().to_string(), place.file_system());
+    let mut before: Option<Look> = None;
     for turn in 1_u64.. {
-        let now = Instant::now();
+        let at = Instant::now();
         let snapshot = match before.as_ref() {
             None => std::mem::take(&mut first),
-            Some(before) => look(Some(before))?,
+            Some(before) => look(Some(&before.snapshot))?,
         };
-        let grown = before.as_ref().map(|before| snapshot.grown(before));
-        let seconds = now.duration_since(then).as_secs_f64();
-        let rows = screen.rows().map_or(ROWS, |rows| rows.saturating_sub(6) / 2);
-        let text = page(&place, &snapshot, grown.as_ref(), seconds, rows);
+        let now = Look { at, snapshot, room: room(&place.upper.to_string_lossy()).ok() };
+        let rows = screen.rows().map_or(ROWS, |rows| rows.saturating_sub(7) / 2);
+        let text = page(&title, &now, before.as_ref(), rows);
         match screen.show(&text) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
             result => result.context("writing to standard output")?,
@@ -73,8 +73,8 @@ pub fn run(args: &Args) -> Result<Exit> {
         if args.count == Some(turn) {
             break;
         }
-        let pause = Duration::from_secs(args.interval).max(now.elapsed() * (SHARE - 1));
-        (before, then) = (Some(snapshot), now);
+        let pause = Duration::from_secs(args.interval).max(at.elapsed() * (SHARE - 1));
+        before = Some(now);
         match screen.wait(pause)? {
             Woken::ByTime => {}
             Woken::ToEnd => break,
@@ -82,36 +82,4 @@ pub fn run(args: &Args) -> Result<Exit> {
     }
     drop(screen);
     Ok(Exit::Good)
-}
-
-/// What is shown of one look.
-fn page(place: &Place, now: &Snapshot, grown: Option<&Grown>, seconds: f64, rows: usize) -> String {
-    let mut text = format!("{}: {} in {} inodes", place.upper.display(), human(now.all.bytes), now.all.inodes);
-    if let Ok(room) = room(&place.upper.to_string_lossy()) {
-        // What is kept back for root is no part of either: it can't be had by an overlay.
-        let used = room.bytes.saturating_sub(room.free);
-        let all = human(used.saturating_add(room.available));
-        text.push_str(&format!("; {} of the {all} of {} free", human(room.available), place.file_system()));
-    }
-    let Some(grown) = grown else {
-        text.push_str("\n\nlargest directories\n");
-        for (bytes, path) in now.largest(rows) {
-            text.push_str(&format!("{:>12}  {}\n", human(bytes), shown(&path)));
-        }
-        return text;
-    };
-    let rate = |bytes: i64| {
-        let sign = if bytes < 0 { '-' } else { '+' };
-        let rate = bytes.unsigned_abs() as f64 / seconds.max(0.001);
-        format!("{sign}{}/s", human(rate as u64))
-    };
-    text.push_str(&format!(", {}\n\n{:>14} {:>12}  directories that grow\n", rate(grown.all), "rate", "size"));
-    for row in grown.directories.iter().take(rows) {
-        text.push_str(&format!("{:>14} {:>12}  {}\n", rate(row.growth), human(row.bytes), shown(&row.path)));
-    }
-    text.push_str(&format!("\n{:>14} {:>12}  files that grow\n", "rate", "size"));
-    for row in grown.files.iter().take(rows) {
-        text.push_str(&format!("{:>14} {:>12}  {}\n", rate(row.growth), human(row.bytes), shown(&row.path)));
-    }
-    text
 }

@@ -191,6 +191,8 @@ fn top_names_what_grows() {
         assert!(directories.lines().nth(1).unwrap().ends_with("  /etc/app/logs"), "{text}");
         assert!(files.trim().ends_with("/etc/app/logs/grows") && !files.contains("still"), "{text}");
         assert!(!text.contains('\x1b'), "no terminal: {text}");
+        assert!(text.contains("inodes free; at this rate full in "), "{text}");
+        assert!(directories.lines().nth(1).unwrap().contains("/s "), "{text}");
     });
 }
 
