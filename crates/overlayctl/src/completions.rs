@@ -23,7 +23,7 @@ const UPPERS: &str = "OVERLAYCTL_UPPERS";
 const ASK: &str = "overlayctl uppers --names 2>/dev/null";
 /// Verbs with `--upper NAME`, and verbs of `uppers` with a NAME.
 const WITH_UPPER: [&str; 4] = ["diff", "du", "top", "stale"];
-const WITH_NAME: [&str; 2] = ["restore", "remove"];
+const WITH_NAME: [&str; 3] = ["restore", "remove", "describe"];
 
 /// Prints them.
 pub fn run(asked: &Args) -> Result<Exit> {

@@ -76,6 +76,7 @@ fn main() -> ExitCode {
         Command::Uppers { what: None, json, .. } => uppers::list(json),
         Command::Uppers { what: Some(OfUppers::Restore { name }), .. } => uppers::restore(&name),
         Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
+        Command::Uppers { what: Some(OfUppers::Describe { name, text }), .. } => uppers::describe(&name, &text),
         Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
         Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
         Command::Diff(asked) => diff::run(&asked),

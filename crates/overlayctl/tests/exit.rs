@@ -13,7 +13,7 @@ const USAGE: i32 = 64;
 
 /// Every verb, as it is called where no overlay runs, and how it may end then. Nothing of it changes a thing.
 /// `src/args.rs` looks that no verb is forgotten here.
-const VERBS: [(&[&str], &[i32]); 34] = [
+const VERBS: [(&[&str], &[i32]); 35] = [
     (&["status"], &[2, FAILED]),
     (&["check"], &[0, NO]),
     (&["plan"], &[0, NO]),
@@ -25,6 +25,7 @@ const VERBS: [(&[&str], &[i32]); 34] = [
     (&["uppers"], &[NO]),
     (&["uppers", "restore", "overlay.1"], &[NO]),
     (&["uppers", "remove", "overlay.1"], &[NO]),
+    (&["uppers", "describe", "overlay.1", "before the upgrade"], &[NO]),
     (&["stale"], &[NO]),
     (&["stale", "accept"], &[NO]),
     (&["diff"], ROOTS),

@@ -102,6 +102,9 @@ fn exchange(stage: &Stage, cmdline: &str, at: &str) {
     assert!(row(1, "files").as_u64().unwrap() >= 1 && row(1, "bytes").as_u64().unwrap() > 0);
     assert!(refused(&["uppers", "restore", "overlay.7"]).contains("not a kept upper"));
     assert!(refused(&["uppers", "remove", "overlay"]).contains("in use"));
+    stage.overlayctl(&["uppers", "describe", "overlay.1", "the first"]);
+    assert!(refused(&["uppers", "describe", "overlay.7", "x"]).contains("not a kept upper"));
+    assert!(stage.overlayctl(&["uppers"]).contains("UTC  the first"));
     stage.overlayctl(&["uppers", "restore", "overlay.1"]);
     assert!(refused(&["uppers", "remove", "overlay.1"]).contains("to be restored"));
     stage.reboot();
@@ -109,6 +112,9 @@ fn exchange(stage: &Stage, cmdline: &str, at: &str) {
     assert!(notes(&record).contains("overlay.1 is the upper now, the one before is kept as overlay.2"), "{record:#}");
     assert!(record["effective"]["reset"] == false && has("one") && !has("two"));
     assert!(!Path::new(&format!("{at}/overlay.1")).exists() && Path::new(&format!("{at}/overlay.2")).exists());
+    let list = overlayroot_rootns::schema::holds("uppers", &stage.overlayctl(&["uppers", "--json"]));
+    let said = |number: usize| list["uppers"][number]["description"].clone();
+    assert_eq!((said(0), said(1)), ("the first".into(), serde_json::Value::Null), "it goes where the upper goes");
     stage.overlayctl(&["uppers", "remove", "overlay.2"]);
     assert!(!Path::new(&format!("{at}/overlay.2")).exists());
     assert!(!stage.overlayctl(&["uppers"]).contains("overlay.2"));

@@ -88,10 +88,18 @@ pub enum OfUppers {
         /// Its name, such as overlay.1
         name: String,
     },
-    /// Throw a kept upper away, at once
+    /// Discard a kept upper, at once
     Remove {
         /// Its name, such as overlay.1
         name: String,
+    },
+    /// Say in your own words what an upper is, for the list
+    Describe {
+        /// Its name, such as overlay.1; also the one in use
+        name: String,
+        /// At most 200 letters; without it the description goes
+        #[arg(default_value = "", hide_default_value = true)]
+        text: String,
     },
 }
 
