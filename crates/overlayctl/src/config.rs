@@ -40,7 +40,7 @@ pub fn run(asked: &Args) -> Result<Exit> {
             "issues": config.issues,
             "notes": config.notes,
         });
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        crate::out::json(&value)?;
     } else {
         show(&config, &settings);
     }

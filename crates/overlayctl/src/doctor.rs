@@ -4,6 +4,7 @@
 use crate::exit::Exit;
 use crate::hostprobe;
 use crate::next::{self, Next, Query};
+use crate::out::fold;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::doctor::{Finding, Grade, examine, worst};
@@ -24,7 +25,7 @@ pub fn run(cmdline: Option<String>, as_json: bool) -> Result<Exit> {
     let found = findings(&next::find(&Query { cmdline: cmdline.as_deref(), ..Query::HERE }))?;
     let worst = worst(&found);
     match as_json {
-        true => println!("{}", serde_json::to_string_pretty(&json!({ "worst": worst, "findings": found }))?),
+        true => crate::out::json(&json!({ "worst": worst, "findings": found }))?,
         false => found.iter().for_each(show),
     }
     Ok(match worst {
@@ -41,8 +42,9 @@ fn show(finding: &Finding) {
         Grade::Warning => ("warning", AnsiColor::Yellow.on_default().bold()),
         Grade::Problem => ("PROBLEM", AnsiColor::Red.on_default().bold()),
     };
-    println!("{style}{word:>7}{style:#}  {:<13}  {}", finding.check, finding.text);
+    // Words of 7 and 13 letters, with two blanks behind each.
+    println!("{style}{word:>7}{style:#}  {:<13}  {}", finding.check, fold(24, &finding.text));
     if !finding.todo.is_empty() {
-        println!("{:>7}  {:<13}  -> {}", "", "", finding.todo);
+        println!("{:>7}  {:<13}  -> {}", "", "", fold(27, &finding.todo));
     }
 }

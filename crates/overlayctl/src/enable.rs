@@ -215,7 +215,7 @@ fn finish(job: &Job<'_>) -> Result<Exit> {
     }
     let end = checked::after(job);
     match job.common.json {
-        true => println!("{}", serde_json::to_string_pretty(&told::value(job, &end))?),
+        true => crate::out::json(&told::value(job, &end))?,
         false => end.print(),
     }
     Ok(end.code)

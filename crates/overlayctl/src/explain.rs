@@ -6,6 +6,7 @@ mod value;
 mod values;
 
 use crate::exit::{Exit, refuse};
+use crate::out::fold;
 use crate::plan;
 use anyhow::Result;
 use overlayroot_core::config::Config;
@@ -46,7 +47,7 @@ pub fn run(asked: &Args) -> Result<Exit> {
     let about = crate::manual::about(key);
     let given = asked.key.split_once('=').map(|(_, given)| value::read(key, given));
     if asked.json {
-        println!("{}", serde_json::to_string_pretty(&as_value(key, &about, setting.as_ref(), given.as_ref()))?);
+        crate::out::json(&as_value(key, &about, setting.as_ref(), given.as_ref()))?;
     } else if let Some(given) = &given {
         show_value(key, given);
     } else {
@@ -99,7 +100,7 @@ fn show(key: &Key, about: &[String], setting: Option<&Setting>) {
     let bold = anstyle::Style::new().bold();
     println!("{bold}{}{bold:#}={}", key.name, key.syntax);
     println!();
-    wrapped(key.help, "  ");
+    println!("  {}", fold(2, key.help));
     println!();
     println!("values:");
     for form in values::of(key) {
@@ -116,7 +117,7 @@ fn show(key: &Key, about: &[String], setting: Option<&Setting>) {
     }
     for paragraph in about {
         println!();
-        wrapped(paragraph, "  ");
+        println!("  {}", fold(2, paragraph));
     }
     println!();
     if !key.deprecated.is_empty() {
@@ -136,22 +137,5 @@ fn show(key: &Key, about: &[String], setting: Option<&Setting>) {
 
 /// A name, and beside it what it means.
 fn row(name: &str, text: &str) {
-    println!("  {name:<16} {text}");
-}
-
-/// Prints a paragraph in lines of at most 78 characters.
-fn wrapped(text: &str, indent: &str) {
-    const WIDTH: usize = 78;
-    let mut line = indent.to_owned();
-    for word in text.split_whitespace() {
-        if line.len() > indent.len() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            println!("{line}");
-            line = indent.to_owned();
-        }
-        if line.len() > indent.len() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    println!("{line}");
+    println!("  {name:<16} {}", fold(19, text));
 }

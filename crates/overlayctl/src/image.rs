@@ -255,7 +255,7 @@ fn tell(asked: &Build, told: &Told) -> Result<()> {
     }
     let tree = format!("{} in {} files", human(told.tree_bytes), told.files);
     match &told.made {
-        _ if asked.json => println!("{}", serde_json::to_string_pretty(told)?),
+        _ if asked.json => crate::out::json(told)?,
         None => {
             let command: Vec<String> = told.command.iter().map(|word| format!("{word:?}")).collect();
             println!("would pack {tree}, without what is mounted below {}:\n{}", told.source, command.join(" "));

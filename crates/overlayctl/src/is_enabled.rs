@@ -22,7 +22,7 @@ pub fn run(asked: &Args) -> Result<Exit> {
     // Who can't open devices would find each of them missing.
     let boot = next::find(&Query { root: &asked.root, lightly: !next::is_root(), ..Query::HERE }).boot;
     match asked.json {
-        true => println!("{}", serde_json::to_string_pretty(&boot.told())?),
+        true => crate::out::json(&boot.told())?,
         false => println!("{}", boot.verdict().word()),
     }
     if boot.verdict() == Verdict::Unknown {

@@ -65,7 +65,7 @@ fn check(file: &str, as_json: bool) -> Result<Exit> {
     };
     let report = loopcheck::check(&path)?;
     match as_json {
-        true => println!("{}", serde_json::to_string_pretty(&as_value(&report))?),
+        true => crate::out::json(&as_value(&report))?,
         false => print!("{report}"),
     }
     Ok(if report.sound() { Exit::Good } else { Exit::No })

@@ -67,7 +67,7 @@ pub fn run(asked: &Migrate) -> Result<Exit> {
         eprintln!("overlayctl: written: {}", place.display());
     }
     match asked.json {
-        true => println!("{}", serde_json::to_string_pretty(&value(&found))?),
+        true => crate::out::json(&value(&found))?,
         false => {
             if asked.write.is_none() {
                 print!("{}", found.text());

@@ -3,6 +3,7 @@
 
 use crate::exit::Exit;
 use crate::next::{self, Next, Query};
+use crate::out::fold;
 use anyhow::Result;
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::{Config, Inputs};
@@ -20,7 +21,7 @@ pub fn run(cmdline: Option<String>, as_json: bool) -> Result<Exit> {
     }
     let decision = next.decision()?;
     match as_json {
-        true => println!("{}", serde_json::to_string_pretty(&as_value(&next.boot, decision))?),
+        true => crate::out::json(&as_value(&next.boot, decision))?,
         false => show(&next, decision),
     }
     Ok(match as_asked(&next.boot, decision, cmdline.is_some()) {
@@ -48,16 +49,18 @@ pub fn inputs(cmdline: Option<&str>) -> Inputs {
 
 fn show(next: &Next, decision: &Decision) {
     let config = &next.boot.config;
-    println!("next boot: {}", next.boot.says());
+    println!("next boot: {}", fold(11, &next.boot.says()));
     if next.boot.line.is_err() {
         println!("           what follows holds if it has this boot's command line");
     }
     println!("asked for: {}  [{}]", shown(&config.upper.value.to_string()), config.upper.origin);
     println!("fallback:  {}  [{}]", config.fallback.value.word(), config.fallback.origin);
     for issue in &config.issues {
-        println!("issue:     {issue}");
+        println!("issue:     {}", fold(11, &issue.to_string()));
     }
-    print!("{decision}");
+    for line in decision.to_string().lines() {
+        println!("{}", fold(if line.starts_with(' ') { 3 } else { 0 }, line));
+    }
     if let Decision::Do(plan) | Decision::Instead(_, plan) = decision {
         println!("{}", plan.effective.changes());
     }
@@ -86,5 +89,5 @@ fn as_value(boot: &NextBoot, decision: &Decision) -> Value {
 }
 
 fn steps(plan: &Plan) -> Vec<Value> {
-    plan.steps.iter().map(|step| json!({"step": step.name(), "text": step.to_string()})).collect()
+    plan.steps.iter().map(|step| json!({"step": step.name(), "text": format!("{step:#}")})).collect()
 }

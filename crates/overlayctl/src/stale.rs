@@ -45,7 +45,7 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<Exit> {
     if as_json {
         let value =
             json!({ "stale": !differs.is_empty(), "differs": differs, "was": was, "now": now, "shadows": shadows });
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        crate::out::json(&value)?;
     } else {
         show(&was, now, &differs);
         for shadow in &shadows.paths {

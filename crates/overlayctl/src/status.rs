@@ -7,6 +7,7 @@ use crate::fill::{alone, named};
 use crate::kept;
 use crate::live::{self, Fill, Level, Live};
 use crate::next::{self, Query};
+use crate::out::fold;
 use crate::pull;
 use crate::resize;
 use crate::shell;
@@ -74,7 +75,7 @@ pub fn run(json: bool) -> Result<Exit> {
             serviced: serviced.as_ref(),
             next_boot: next.told(),
         };
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        crate::out::json(&status)?;
     } else {
         let pull = pull::row(record.as_ref(), pulled.as_ref(), live.root_fstype == "overlay");
         let shown = Shown { live: &live, pull: pull.as_deref(), next: &next.says() };
@@ -174,7 +175,7 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     for (level, text) in problems {
         let style = self::style(*level);
         let word = format!("{level:?}").to_lowercase();
-        println!("{style}{word:>10}{style:#}  {text}");
+        println!("{style}{word:>10}{style:#}  {}", fold(12, text));
     }
     for line in record.iter().flat_map(|record| &record.reasons).flat_map(|reason| &reason.kernel) {
         row("kernel", line);
@@ -182,7 +183,7 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
 }
 
 fn row(name: &str, text: &str) {
-    println!("{name:>10}  {text}");
+    println!("{name:>10}  {}", fold(12, text));
 }
 
 /// The share is of what it stands beside: what is kept back for root is no part of either.

@@ -50,7 +50,7 @@ pub fn list(as_json: bool) -> Result<Exit> {
     if as_json {
         let next = pending.flatten().map(|marker| serde_json::from_str::<serde_json::Value>(&marker.to_string()));
         let value = json!({ "uppers": uppers, "next_boot": next.transpose()? });
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        crate::out::json(&value)?;
         return Ok(Exit::Good);
     }
     for upper in &uppers {

@@ -248,7 +248,7 @@ fn raspi(sources: &Sources, out: &mut Migrated) {
     }
     if sources.raspi_script {
         out.todo.push("rm /etc/initramfs-tools/scripts/overlay".to_owned());
-        out.todo.push("take the line \"initramfs initrd.img-…-overlay\" out of config.txt".to_owned());
+        out.todo.push("take the line \"initramfs initrd.img-VERSION-overlay\" out of config.txt".to_owned());
     }
 }
 

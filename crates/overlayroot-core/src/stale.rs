@@ -151,7 +151,7 @@ impl fmt::Display for Shadows {
         }
         let (paths, hide) = if self.count == 1 { ("path", "hides") } else { ("paths", "hide") };
         let first: Vec<String> = self.paths.iter().take(FEW).map(|shadow| crate::issue::shown(&shadow.path)).collect();
-        let more = if self.count > FEW as u64 { ", …" } else { "" };
+        let more = if self.count > FEW as u64 { ", ..." } else { "" };
         write!(f, "{least}{} {paths} in it {hide} what has changed below: {}{more}", self.count, first.join(", "))
     }
 }

@@ -226,7 +226,10 @@ impl Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<18} ", self.name())?;
+        // `{:#}` is without the name: records have it in a field of its own.
+        if !f.alternate() {
+            write!(f, "{:<18} ", self.name())?;
+        }
         match self {
             Self::StandDown { hooks } => write!(f, "remove {}", hooks.join(" ")),
             Self::Uncover { at, live } => write!(f, "{} at {at}, in place of {}'s overlay", live.lower, live::NAME),

@@ -63,7 +63,7 @@ pub fn parse(value: &str) -> Result<Ubuntu, Problem> {
         ("crypt", true) => Ok(Ubuntu::new(Upper::Crypt(crypt_device(&params)))),
         _ => {
             let words = ["tmpfs", "device:dev=", "crypt:dev=", "disabled"];
-            Err(Problem::new("not tmpfs, device:…, crypt:…, /dev/… or disabled", nearest(value, words)))
+            Err(Problem::new("not one of tmpfs, device:, crypt:, /dev/PATH, disabled", nearest(value, words)))
         }
     }
 }

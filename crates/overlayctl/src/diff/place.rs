@@ -24,7 +24,7 @@ pub struct Where {
     #[arg(long, value_name = "DIR", requires = "lowerdir")]
     upperdir: Option<PathBuf>,
     /// Its lowers, the topmost first
-    #[arg(long, value_name = "DIR[:DIR…]", requires = "upperdir")]
+    #[arg(long, value_name = "DIR[:DIR...]", requires = "upperdir")]
     lowerdir: Option<String>,
 }
 
@@ -115,7 +115,7 @@ impl Place {
 
 fn found(kept: Option<&str>, upperdir: Option<&Path>, lowers: impl FnOnce() -> Vec<PathBuf>) -> Result<Place> {
     // Others don't see trusted.overlay.*, and would be told what is not so.
-    ensure!(rustix::process::geteuid().is_root(), "only root can read an upper: sudo overlayctl …");
+    ensure!(rustix::process::geteuid().is_root(), "only root can read an upper: run it with sudo");
     if let Some(upper) = upperdir {
         let upper = upper.to_path_buf();
         return Ok(Place { upper, lowers: lowers(), hidden: Vec::new(), user: false, live: false });

@@ -64,7 +64,7 @@ pub fn parse(words: &[String], conf: &[Source]) -> Result<Vec<Given>, Vec<String
         (Upper::Off, true) => {
             let name = grammar::OVERLAY.name;
             Err(vec![format!(
-                "nothing asks for an overlay ({name}: {}): give {name}=…, or use overlayctl disable",
+                "nothing asks for an overlay ({name}: {}): give {name}=VALUE, or use overlayctl disable",
                 config.upper.origin
             )])
         }

@@ -42,7 +42,7 @@ pub(super) fn read(sources: &Sources, out: &mut Migrated) {
     }
     if is_live {
         out.add.push(
-            "rd.overlay=…, on the command line of the image: its configuration files are in its own initramfs"
+            "rd.overlay=VALUE, on the command line of the image: its configuration files are in its own initramfs"
                 .to_owned(),
         );
     }
@@ -75,7 +75,7 @@ fn upper(enable: Option<&Arg>, place: Option<&Arg>, is_live: bool, out: &mut Mig
                     let kept = "the upper is begun anew in the directory overlay of that device";
                     match text.split_once(':') {
                         Some((_, path)) => out.lost(&format!("the place {path} on it"), kept),
-                        None if is_live => out.lost("what the file LiveOS/overlay-… on it holds", kept),
+                        None if is_live => out.lost("what the file LiveOS/overlay-LABEL-UUID on it holds", kept),
                         None => {}
                     }
                 }
