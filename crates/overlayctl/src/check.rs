@@ -44,11 +44,11 @@ pub fn run(motd: bool) -> Result<Exit> {
 /// What who logs in is told where the root is not what was asked for.
 fn at_login(record: Option<&Record>) -> String {
     let what = record.map_or_else(
-        || "there is no record of this boot".to_owned(),
+        || "no record of this boot".to_owned(),
         |record| {
             let (asked, now) = (shown(&record.requested.spec), &record.effective);
             format!("asked for: {asked}; running: {now}; {}", now.changes())
         },
     );
-    format!("overlayroot-rs: the root is not what was asked for. {what}.\nSee: overlayctl status\n")
+    format!("overlayroot-rs: the root does not match the request. {what}.\nSee: overlayctl status\n")
 }

@@ -16,10 +16,10 @@ pub const SCHEMA: u32 = 1;
 /// What is to be shown.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Kernel command line to take it from, in place of this boot's
+    /// Kernel command line to use instead of this boot's
     #[arg(long, value_name = "TEXT")]
     pub cmdline: Option<String>,
-    /// Only what somebody has said, not the defaults
+    /// Only values that were given, not the defaults
     #[arg(long)]
     pub given: bool,
     /// Print JSON

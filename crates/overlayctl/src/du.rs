@@ -26,7 +26,7 @@ const SCHEMA: u32 = 1;
 pub struct Args {
     /// A directory of the root [default: all of it]
     path: Option<PathBuf>,
-    /// Directories so far below PATH are shown on their own
+    /// Maximum directory depth
     #[arg(short, long, value_name = "N", default_value_t = 2)]
     depth: usize,
     /// Also the N largest files
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     place.raise_file_limit();
     match count(&place.upper, &path, &mut rows) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            bail!("{} is no directory of the upper: nothing below it takes room there", shown(&path));
+            bail!("{} is not a directory of the upper: nothing below it uses space there", shown(&path));
         }
         result => result.with_context(|| format!("counting {}", place.upper.display()))?,
     }
@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         _ => {}
     }
     if rows.problems > 0 {
-        bail!("{} paths could not be looked at", rows.problems);
+        bail!("{} paths could not be read", rows.problems);
     }
     Ok(Exit::Good)
 }
@@ -108,7 +108,7 @@ fn holder(place: &Place) -> String {
     let Ok(room) = room(&place.upper.to_string_lossy()) else { return String::new() };
     let space = Space { used: room.bytes.saturating_sub(room.free), available: room.available };
     let (used, all) = (human(space.used), human(space.all()));
-    format!("\nin use on {}, by the upper and all else: {used} of {all}\n", place.file_system())
+    format!("\nin use on {}, by the upper and others: {used} of {all}\n", place.file_system())
 }
 
 fn as_text(directories: &[(Sum, Vec<u8>)], files: &[(u64, Vec<u8>)]) -> String {

@@ -19,16 +19,16 @@ use overlayroot_core::loader::{Edit, Kind, Plan, Tree, module, own, plan};
 /// What both verbs take.
 #[derive(Debug, clap::Args)]
 pub struct Common {
-    /// Take this one, in place of what is found
+    /// Use this boot loader instead of the one found
     #[arg(long, value_name = "KIND", value_parser = kind)]
     boot_loader: Option<Kind>,
-    /// Work on the system in this directory; none of its programs is run
+    /// Edit the system in this directory; none of its programs is run
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     root: String,
-    /// Make the initramfs of every kernel anew, too
+    /// Also rebuild the initramfs of every kernel
     #[arg(long)]
     rebuild: bool,
-    /// Print what would change, change nothing
+    /// Print what would change and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Print JSON
@@ -42,7 +42,7 @@ pub struct Enable {
     /// Kernel arguments, as on the command line [default: rd.overlay=tmpfs]
     #[arg(value_name = "ARGUMENT")]
     arguments: Vec<String>,
-    /// Also where overlayctl doctor finds problems of the next boot
+    /// Enable even if overlayctl doctor finds problems
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -118,10 +118,12 @@ fn conf(tree: &Tree) -> Vec<Source> {
 }
 
 fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn Lister) -> Result<Exit> {
-    ensure!(!common.rebuild || tree.live, "--rebuild works on the running system: run dracut in {}", common.root);
+    ensure!(!common.rebuild || tree.live, "--rebuild works on the running system only; run dracut in {}", common.root);
     let enable = !given.is_empty();
     let (kind, reason) = match (common.boot_loader, tree.detect()) {
-        (Some(Kind::Grubby), _) if !tree.live => return refuse("grubby can't work on another tree: take bls"),
+        (Some(Kind::Grubby), _) if !tree.live => {
+            return refuse("grubby can't edit another tree; use --boot-loader bls");
+        }
         (Some(kind), _) => (kind, "asked for".to_owned()),
         (None, Ok(found)) => found,
         (None, Err(why)) => return refuse(&why),
@@ -137,9 +139,7 @@ fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn L
         match enable {
             true => return refuse(&lies_in_the_overlay(path)),
             false if !common.dry_run => return below(common),
-            false => {
-                plan.notes.push(format!("{path} and others lie in the overlay that runs now: the lower is edited"))
-            }
+            false => plan.notes.push(format!("{path} and others are in the overlay; the lower is edited instead")),
         }
     }
     if common.rebuild && apply::boot_is_lost()? {
@@ -177,12 +177,12 @@ fn below(common: &Common) -> Result<Exit> {
     }
     command.extend(common.rebuild.then(|| "--rebuild".to_owned()));
     command.extend(common.json.then(|| "--json".to_owned()));
-    eprintln!("overlayctl: the root is an overlay; working on its lower");
+    eprintln!("overlayctl: the root is an overlay; editing the lower");
     let code = lower::run(&lower::Args { read_only: false, command })?;
     if code.code() == Exit::NotOpened.code() {
         return refuse(
-            "the lower could not be opened, or not be closed again: overlayctl is-enabled says what the next boot does; \
-             boot once with rd.overlay=0 and repeat it there",
+            "the lower could not be opened or closed; check with overlayctl is-enabled, or boot once with rd.overlay=0 and \
+             repeat it there",
         );
     }
     Ok(code)
@@ -195,7 +195,7 @@ fn kept(root: &str, tree: &Tree, edit: Option<Edit>, notes: &mut Vec<String>) ->
     match apply::lost(root, tree, &alone)?.first() {
         None => Ok(Some(edit)),
         Some(path) => {
-            notes.push(format!("{path} stays as it is: it is in the overlay"));
+            notes.push(format!("{path} is in the overlay and was not changed"));
             Ok(None)
         }
     }

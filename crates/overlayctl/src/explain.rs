@@ -22,7 +22,7 @@ pub struct Args {
     /// The key, whole or its end: rd.overlay.stale, stale; with =VALUE what that value means
     #[arg(value_name = "KEY[=VALUE]")]
     pub key: String,
-    /// Kernel command line to take it from, in place of this boot's
+    /// Kernel command line to use instead of this boot's
     #[arg(long, value_name = "TEXT")]
     pub cmdline: Option<String>,
     /// Print JSON

@@ -25,7 +25,7 @@ pub fn build(asked: &Build) -> Result<Exit> {
     match try_build(asked) {
         Err(error) => match error.downcast_ref() {
             Some(Stopped(signal)) => {
-                eprintln!("overlayctl: stopped, nothing is left behind");
+                eprintln!("overlayctl: stopped; all files were removed");
                 Ok(Exit::Signal(u8::try_from(*signal).unwrap_or(u8::MAX)))
             }
             None => Err(error),

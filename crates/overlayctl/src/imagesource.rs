@@ -81,7 +81,7 @@ impl Source {
         let mut apart: Vec<String> = apart.into_iter().filter(|path| !of_the_boot(path)).collect();
         apart.sort_unstable();
         if !apart.is_empty() {
-            notes.push(format!("mounted apart, so not in the image: {}", apart.join(", ")));
+            notes.push(format!("not in the image (mounted separately): {}", apart.join(", ")));
         }
         let has = |name: &str| Path::new(view).join(name).is_dir() && !self.left_out.has(name);
         if has("LiveOS") {
@@ -91,7 +91,7 @@ impl Source {
         }
         for path in &self.left_out.paths {
             if fs::symlink_metadata(Path::new(view).join(path)).is_err() {
-                notes.push(format!("--exclude {path}: it is not there"));
+                notes.push(format!("--exclude {path}: not found"));
             }
         }
         let (name, option) = tool.compression.of(tool.kind);

@@ -9,7 +9,7 @@ use overlayroot_core::next::{NextBoot, Verdict};
 /// What the verb takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Look at the system in this directory, whose devices are not looked at
+    /// Check the system in this directory; devices are not checked
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     root: String,
     /// Print JSON

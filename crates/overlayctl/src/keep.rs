@@ -12,7 +12,7 @@ use overlayroot_linux::{keepfiles, recordfile};
 /// The command line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Say nothing about what was saved
+    /// Do not list what was saved
     #[arg(short, long)]
     quiet: bool,
 }
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<Exit> {
             Ok(_) if args.quiet => {}
             Ok(saved) => {
                 saved.saved.iter().for_each(|path| println!("saved {path}"));
-                saved.removed.iter().for_each(|path| println!("forgot {path}, which is no longer there"));
+                saved.removed.iter().for_each(|path| println!("removed {path}, which was deleted"));
             }
         }
     }

@@ -20,7 +20,7 @@ pub fn find() -> Result<Result<(Record, Store), String>> {
         (RootKind::Overlay, UpperKind::Tmpfs, _) if effective.lowers.len() > 1 => {
             "the upper is in RAM, the kept one below it is read-only: boot without rd.overlay.readonly"
         }
-        (RootKind::Overlay, UpperKind::Tmpfs, _) => "the upper is in RAM: it begins anew at each boot",
+        (RootKind::Overlay, UpperKind::Tmpfs, _) => "the upper is in RAM and is discarded at every boot",
         (RootKind::Overlay, _, None) => "this boot's record does not name the upper's directories",
         (RootKind::Overlay, _, Some(store)) => {
             let mounts = mounts::read()?;

@@ -197,21 +197,21 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         return vec![match asked {
             true => (
                 Level::Critical,
-                "an overlay is asked for, but there is no record: the initramfs lacks overlayroot-rs, or it was stopped".to_owned(),
+                "an overlay is configured, but there is no record: the initramfs lacks overlayroot-rs, or it was stopped".to_owned(),
             ),
             false => (Level::Unknown, NO_RECORD.to_owned()),
         }];
     };
     let mut found = from_record(record);
     if let Some(stale) = record.stale.as_ref().filter(|stale| stale.action == "warned") {
-        let todo = "overlayctl stale lists all, overlayctl stale accept or a reset ends this";
+        let todo = "overlayctl stale lists them; overlayctl stale accept or a reset clears this";
         found.push((Level::Warning, format!("{stale}; {todo}")));
     }
     let complaint = record.image.as_ref().and_then(Fetched::complaint);
     found.extend(complaint.map(|text| (Level::Warning, text)));
     let populate = record.populate.as_ref();
     if let Some(left) = populate.filter(|archive| matches!(archive.state.as_str(), "changed" | "used")) {
-        found.push((Level::Warning, format!("{left}; overlayctl reset would begin with it")));
+        found.push((Level::Warning, format!("{left}; overlayctl reset applies it")));
     }
     if record.effective.root == RootKind::Overlay {
         if live.root_fstype != "overlay" {
@@ -222,11 +222,11 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         }
         let excused = live.lower_holds_upper || live.lower_shared_with.is_some();
         if live.lower.is_some() && !live.lower_read_only && !excused {
-            found.push((Level::Warning, "the file system under the lower can be written".to_owned()));
+            found.push((Level::Warning, "the lower's file system is writable".to_owned()));
         }
     }
     let lost = live.lost_paths.iter();
-    found.extend(lost.map(|path| (Level::Warning, format!("no longer so: {path}"))));
+    found.extend(lost.map(|path| (Level::Warning, format!("no longer in effect: {path}"))));
     if let Some(fill) = &live.upper {
         match fill.level {
             FillLevel::Fine => {}

@@ -43,7 +43,7 @@ fn create(asked: &LoopFile, dry_run: bool) -> Result<Exit> {
     }
     let bytes = by_hand(dry_run, |hand| loophand::create(&here, hand))?;
     if !dry_run {
-        eprintln!("{} is made, {} of {}; on the kernel command line it is", here.path, human(bytes), asked.fs.word());
+        eprintln!("{} created, {} of {}; the kernel argument is", here.path, human(bytes), asked.fs.word());
         println!("{}", argument(asked));
     }
     Ok(Exit::Good)
@@ -53,7 +53,7 @@ fn grow(asked: &LoopFile, dry_run: bool) -> Result<Exit> {
     let here = LoopFile { path: writable(asked)?, dev: None, ..asked.clone() };
     let bytes = by_hand(dry_run, |hand| loophand::grow(&here, hand))?;
     if !dry_run {
-        eprintln!("{} has {} now", here.path, human(bytes));
+        eprintln!("{} is {} now", here.path, human(bytes));
     }
     Ok(Exit::Good)
 }
@@ -118,8 +118,8 @@ fn writable(asked: &LoopFile) -> Result<String> {
     match mountinfo::at(&mounts, paths::ROOT_KEPT) {
         Some(mount) if !mount.read_only() => Ok(format!("{}{path}", paths::ROOT_KEPT)),
         _ => Err(refused(format!(
-            "/ is an overlay over a disk that is only read: boot with rd.overlay=loop:{path}, which makes \
-             the file by itself, or do this in a boot with rd.overlay=0"
+            "/ is an overlay over a read-only disk: boot with rd.overlay=loop:{path}, which creates \
+             the file, or repeat this in a boot with rd.overlay=0"
         ))),
     }
 }
@@ -142,16 +142,18 @@ fn on_device(dev: &Device, path: &str, mounts: &[Mount], write: bool) -> Result<
         Lookup::Found(device) => device,
         Lookup::Ambiguous(nodes) => bail!("{dev} is on several devices: {}", nodes.join(", ")),
         Lookup::Incomplete { nodes, of, .. } => {
-            bail!("{dev} is a btrfs of {of} devices, and these alone are there: {}", nodes.join(", "))
+            bail!("{dev} is a btrfs of {of} devices, of which these were found: {}", nodes.join(", "))
         }
-        Lookup::Missing { .. } | Lookup::NotBlock(_) => bail!("{dev} is not there"),
+        Lookup::Missing { .. } | Lookup::NotBlock(_) => bail!("{dev} not found"),
     };
     let wanted = device.file_system();
     let whole = |mount: &&Mount| mount.root == "/" && !(write && mount.read_only());
     let holds = |mount: &&Mount| whole(mount) && filesystem::shows(mount, &wanted);
     let found = mounts.iter().find(holds);
     let how = if write { ", writable," } else { "" };
-    let mount = found.with_context(|| format!("{dev} ({}) must be mounted{how} first, as a whole", device.path))?;
+    let mount = found.with_context(|| {
+        format!("{dev} ({}) must be mounted{how} first, not just a subdirectory of it", device.path)
+    })?;
     Ok(format!("{}{path}", mount.at.trim_end_matches('/')))
 }
 

@@ -18,10 +18,10 @@ pub struct Migrate {
     /// Read only this one: ubuntu, raspi-config, dracut, kiwi, readonly-root, live-boot
     #[arg(long, value_name = "KIND", value_parser = from)]
     from: Option<From>,
-    /// Write the file [default: /etc/overlayroot-rs.conf] in place of printing it
+    /// Write the file [default: /etc/overlayroot-rs.conf] instead of printing it
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "/etc/overlayroot-rs.conf")]
     write: Option<String>,
-    /// Replace a file that is there
+    /// Replace an existing file
     #[arg(long, requires = "write")]
     force: bool,
     /// Read the system in this directory; FILE is below it, too
@@ -56,7 +56,7 @@ pub fn run(asked: &Migrate) -> Result<Exit> {
     }
     // The initramfs will read it with the same parser.
     for issue in found.issues() {
-        eprintln!("overlayctl: to be corrected: {issue}");
+        eprintln!("overlayctl: please correct: {issue}");
     }
     if let Some(path) = &asked.write {
         let place = bootfile::real(&asked.root, path.trim_start_matches('/'))?;
@@ -93,13 +93,13 @@ fn value(found: &Migrated) -> serde_json::Value {
 fn advice(found: &Migrated, written: bool) -> String {
     let mut out = String::new();
     let mut say = |what: &str, all: &[String]| all.iter().for_each(|one| out.push_str(&format!("{what}{one}\n")));
-    say("kernel argument to take away: ", &found.remove);
+    say("kernel argument to remove: ", &found.remove);
     say("kernel argument to add: ", &found.add);
     say("to do: ", &found.todo);
     if !written {
         out.push_str("to do: overlayctl migrate --write\n");
     }
-    out.push_str("to do: dracut --force, which puts the file into the initramfs; then overlayctl doctor\n");
+    out.push_str("to do: dracut --force, to add the file to the initramfs; then overlayctl doctor\n");
     out
 }
 
@@ -283,7 +283,7 @@ mod tests {
         let paths: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("rd.overlay.path = ")).collect();
         // Files are kept below /var/home/me, which has a file system of its own by the other line.
         assert_eq!(paths, ["volatile:/var/home/me/,copy", "volatile:/var/lib/x/", "persist:/etc/zone"], "{text}");
-        assert_eq!(text.matches("# not carried over: rd.overlay.path = ").count(), 3, "{text}");
+        assert_eq!(text.matches("# not imported: rd.overlay.path = ").count(), 3, "{text}");
     }
 
     #[test]

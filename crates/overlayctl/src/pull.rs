@@ -49,11 +49,11 @@ impl Failure {
 pub fn run(timeout: u64, grace: u64, plain_root: bool) -> Result<Exit> {
     log::start(Level::INFO, false);
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0);
-    ensure!(is_root, "only root can pull: what is pulled is run as root");
+    ensure!(is_root, "only root can pull: scripts run as root");
     let record = recordfile::read(paths::RECORD)?;
     let found = asked::find(record.as_ref());
     if let Ok(None) = found {
-        eprintln!("overlayctl: no repository is asked for, see rd.overlay.git in overlayroot-rs(7)");
+        eprintln!("overlayctl: no repository is configured; see rd.overlay.git in overlayroot-rs(7)");
         return Ok(Exit::No);
     }
     let _held = state::lock()?;
@@ -74,7 +74,7 @@ fn ready(state: &mut State, record: Option<&Record>, found: &Found, plain_root: 
     let mounts = mounts::read().map_err(|error| Failure::new("no-overlay", format!("{error:#}")))?;
     let overlay = mountinfo::at(&mounts, "/").is_some_and(|root| root.fstype == "overlay");
     if !overlay && !plain_root {
-        let text = "the root is no overlay: what scripts change would stay in it (--plain-root does it all the same)";
+        let text = "the root is not an overlay: changes of scripts would be permanent (--plain-root allows it)";
         return Err(Failure::new("no-overlay", text));
     }
     if let Some(record) = record.filter(|record| record.outcome == Outcome::Degraded) {

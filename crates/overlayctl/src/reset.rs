@@ -18,7 +18,7 @@ pub fn run(keep: bool, reboot: bool) -> Result<Exit> {
         Err(why) => return refuse(&why),
     };
     if record.requested.reset {
-        eprintln!("overlayctl: rd.overlay.reset is given, which resets at each boot anyway");
+        eprintln!("overlayctl: rd.overlay.reset is set: changes are lost at every boot anyway");
     }
     ask(&store, &if keep { Marker::Keep } else { Marker::Reset })?;
     if reboot {
@@ -35,11 +35,11 @@ pub fn cancel() -> Result<Exit> {
         Err(why) => return refuse(&why),
     };
     match std::fs::remove_file(&store.marker) {
-        Err(error) if error.kind() == ErrorKind::NotFound => println!("nothing was asked for"),
+        Err(error) if error.kind() == ErrorKind::NotFound => println!("nothing to cancel"),
         result => {
             result.with_context(|| format!("removing {}", store.marker))?;
             sync_parent(&store.marker)?;
-            println!("taken back: the next boot uses the upper as it is");
+            println!("cancelled; the upper will be kept");
         }
     }
     Ok(Exit::Good)
@@ -51,7 +51,7 @@ pub fn ask(store: &Store, marker: &Marker) -> Result<()> {
     std::fs::create_dir_all(parent).with_context(|| format!("making {parent}"))?;
     if let Err(error) = write_durable(&store.marker, &format!("{marker}\n")) {
         let full = error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::StorageFull);
-        let hint = "the upper is full: remove a file, or boot once with rd.overlay.reset";
+        let hint = "the upper is full: remove a file, or boot once with rd.overlay.reset (changes will be lost)";
         return if full { Err(error.context(hint)) } else { Err(error) };
     }
     println!("at the next boot: {}", marker.words());

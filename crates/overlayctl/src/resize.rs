@@ -24,13 +24,13 @@ pub struct Asked {
     /// 2G, +512M, or 50% (of RAM for an upper in RAM, else of the file system that holds it)
     #[arg(value_parser = Amount::parse, required_unless_present = "inodes")]
     size: Option<Amount>,
-    /// How many files an upper in RAM may have: 200k, +50k
+    /// Maximum number of files of an upper in RAM: 200k, +50k
     #[arg(long, value_name = "N", value_parser = Amount::parse_count)]
     inodes: Option<Amount>,
-    /// Also beyond RAM and swap, where the system can run out of memory
+    /// Allow more than RAM and swap (the system may run out of memory)
     #[arg(long)]
     force: bool,
-    /// Print what would be done, change nothing
+    /// Print what would be done and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
 }

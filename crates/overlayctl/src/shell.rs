@@ -33,10 +33,10 @@ const STAGE: &str = "OVERLAYCTL_SHELL_STAGE";
 /// What is asked for.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only look: nothing can be written, and no reboot is needed afterwards
+    /// Open the lower read-only; no reboot is needed
     #[arg(short, long)]
     pub read_only: bool,
-    /// What to run in place of a shell
+    /// Command to run instead of a shell
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -88,7 +88,7 @@ fn front(asked: &Args) -> Result<Exit> {
     let mut keeper = start("keeper", asked)?;
     let status = wait(&mut keeper, &held, Signal::SIGTERM)?;
     if status.code().is_none() {
-        eprintln!("overlayctl: the process that kept the lower open was killed; closing it");
+        eprintln!("overlayctl: the process that kept the lower open was killed; closing the lower");
         if target.way != Way::Look {
             keeper::closed(servicing::close(&target)?)?;
         }

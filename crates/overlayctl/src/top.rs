@@ -27,16 +27,16 @@ const SHARE: u32 = 4;
 pub struct Args {
     /// A directory of the root [default: all of it]
     path: Option<PathBuf>,
-    /// Seconds between two looks
+    /// Seconds between updates
     #[arg(short = 'd', long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
-    /// End after so many looks
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Exit after N updates
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// One look below the other, as where the output is no terminal
+    /// Print updates one after another, as into a pipe
     #[arg(short, long)]
     batch: bool,
-    /// Directories so far below PATH are told apart
+    /// Maximum directory depth
     #[arg(long, value_name = "N", default_value_t = 4)]
     depth: usize,
     #[command(flatten)]

@@ -79,7 +79,7 @@ pub fn names() -> Result<Exit> {
 
 /// What a marker means, also one that is not understood.
 pub fn words(marker: Option<&Marker>) -> String {
-    marker.map_or_else(|| "reset.json is not understood, nothing will be done for it".to_owned(), Marker::words)
+    marker.map_or_else(|| "reset.json is not valid and will be ignored".to_owned(), Marker::words)
 }
 
 /// Asks the next boot to use a kept upper.
@@ -92,7 +92,7 @@ pub fn restore(name: &str) -> Result<Exit> {
         return refuse(&format!("{name} is not a kept upper, see overlayctl uppers"));
     }
     if record.requested.reset {
-        return refuse("rd.overlay.reset is given, which would empty it at each boot");
+        return refuse("rd.overlay.reset is set, which would discard it at every boot");
     }
     ask(&store, &Marker::Restore(name.to_owned()))?;
     Ok(Exit::Good)
@@ -105,18 +105,16 @@ pub fn remove(name: &str) -> Result<Exit> {
         Err(why) => return refuse(&why),
     };
     if name == store.name() {
-        return refuse(&format!("{name} is in use; overlayctl reset empties it at the next boot"));
+        return refuse(&format!("{name} is in use; overlayctl reset discards it at the next boot"));
     }
     let Some(number) = number(&store, name) else {
         return refuse(&format!("{name} is not a kept upper, see overlayctl uppers"));
     };
     if kept::pending(&store)?.flatten() == Some(Marker::Restore(name.to_owned())) {
-        return refuse(&format!(
-            "{name} is to be restored at the next boot; overlayctl reset --cancel takes that back"
-        ));
+        return refuse(&format!("{name} will be restored at the next boot; overlayctl reset --cancel cancels that"));
     }
     reset::discard(&store, number)?;
-    println!("{name} is in the trash; overlayctl trash empty gives its room back, or the next boot does");
+    println!("{name} was discarded; the next boot frees its space, or overlayctl trash empty does now");
     Ok(Exit::Good)
 }
 
@@ -168,7 +166,7 @@ pub fn describe(name: &str, text: &str) -> Result<Exit> {
 /// Whether it is a line that can be shown.
 fn fit(text: &str) -> Result<(), String> {
     match text.chars().any(char::is_control) || text.chars().count() > LONGEST {
-        true => Err(format!("a description is one line of at most {LONGEST} letters, without control characters")),
+        true => Err(format!("a description is one line of at most {LONGEST} characters, without control characters")),
         false => Ok(()),
     }
 }
@@ -183,7 +181,7 @@ fn write_description(path: &str, text: &str) -> Result<()> {
     let field = format!("{}{quoted}}}", DESCRIPTION.trim_end_matches('"'));
     let field = (!text.is_empty()).then_some(field.as_str());
     let new = with(&old, field).filter(|new| parse(new).is_some() && parse(new) == parse(&old));
-    write_durable(path, &new.with_context(|| format!("{path} is not understood"))?)?;
+    write_durable(path, &new.with_context(|| format!("{path} is not valid"))?)?;
     copy_times(&times, path)
 }
 

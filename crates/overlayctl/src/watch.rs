@@ -32,7 +32,7 @@ const EXPORT: Duration = Duration::from_secs(15);
 /// What `overlayctl watch` is asked for.
 #[derive(Debug, clap::Args)]
 pub struct Asked {
-    /// Take back what an earlier watch left: motd and targets; watch nothing
+    /// Clear what an earlier watch left (motd, targets), and exit
     #[arg(long)]
     clear: bool,
 }
@@ -127,7 +127,7 @@ impl Watch {
         }
         let hint = self.hint(resource, reading);
         let fine = next == FillLevel::Fine;
-        let message = if fine { format!("there is room again: {text}") } else { text.clone() };
+        let message = if fine { format!("space is available again: {text}") } else { text.clone() };
         let mut fields = vec![
             ("MESSAGE", message),
             ("OVERLAY_LEVEL", next.word().to_owned()),
@@ -175,8 +175,8 @@ impl Watch {
             UpperKind::Device | UpperKind::Subvol | UpperKind::None => false,
         };
         match grows {
-            true => "See: overlayctl status. More room while it runs: overlayctl resize SIZE".to_owned(),
-            false => format!("See: overlayctl status. Make room on {}", named(&mount.fstype, &mount.source)),
+            true => "See: overlayctl status. To grow it: overlayctl resize SIZE".to_owned(),
+            false => format!("See: overlayctl status. Free space on {}", named(&mount.fstype, &mount.source)),
         }
     }
 

@@ -30,7 +30,7 @@ const VERBS: [(&[&str], &[i32]); 35] = [
     (&["stale", "accept"], &[NO]),
     (&["diff"], ROOTS),
     (&["du"], ROOTS),
-    (&["top", "-n", "1"], ROOTS),
+    (&["top", "--count", "1"], ROOTS),
     (&["pull", "--timeout", "0"], ROOTS),
     (&["label"], &[0]),
     (&["doctor"], &[0, NO, 2]),

@@ -119,7 +119,7 @@ impl Migrated {
 
     /// Words of somebody's that have no equal here.
     fn lost(&mut self, what: &str, why: &str) {
-        self.comment(format!("not carried over: {}: {why}", shown(&url::told_in(what))));
+        self.comment(format!("not imported: {}: {why}", shown(&url::told_in(what))));
     }
 
     /// The first to say something about a key wins; a path may be said many times.

@@ -101,7 +101,7 @@ fn a_btrfs_without_one_of_its_devices() {
     let facts = Facts { device: Some(lookup), ..facts() };
     assert_eq!(refused("rd.overlay=LABEL=x", &facts).0, "device-incomplete");
     let Decision::Instead(refusal, _) = decide(&config("rd.overlay=LABEL=x"), &facts) else { panic!() };
-    assert_eq!(refusal.text, "LABEL=x is a btrfs of 2 devices, and 1 is there after 30.0 s: /dev/vdb");
+    assert_eq!(refusal.text, "LABEL=x is a btrfs of 2 devices, of which 1 is found after 30.0 s: /dev/vdb");
 }
 
 #[test]

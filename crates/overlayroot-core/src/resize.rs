@@ -100,14 +100,14 @@ pub fn tmpfs(size: Option<Amount>, inodes: Option<Amount>, now: &Reading, force:
         }
         let bytes = size.of(now.bytes, memory.ram) / PAGE * PAGE;
         if bytes < now.used || bytes == 0 {
-            return Err(format!("{} is less than the {} in it: nothing is thrown away", told(bytes), told(now.used)));
+            return Err(format!("{} is less than the {} in use", told(bytes), told(now.used)));
         }
         let most = memory.ram.saturating_add(memory.swap);
         if most > 0 && bytes > most {
             let (bytes, most) = (told(bytes), told(most));
             let text = format!("{bytes} is larger than RAM and swap ({most}): the system would run out of memory");
             if !force {
-                return Err(format!("{text}; --force resizes it all the same"));
+                return Err(format!("{text}; --force resizes it anyway"));
             }
             limits.warnings.push(text);
         }
@@ -157,7 +157,7 @@ pub fn quota(size: Amount, now: &Reading, all: u64) -> Result<u64, String> {
     }
     let bytes = size.of(now.bytes, all) >> 20 << 20;
     if bytes <= now.used {
-        return Err(format!("{} is not more than the {} in it", told(bytes), told(now.used)));
+        return Err(format!("{} is not more than the {} in use", told(bytes), told(now.used)));
     }
     Ok(bytes)
 }

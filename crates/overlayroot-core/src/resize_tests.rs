@@ -51,7 +51,7 @@ fn a_tmpfs_grows_and_shrinks_down_to_what_is_in_it() {
 fn more_than_ram_and_swap_takes_force() {
     let set = |text: &str, force| tmpfs(Some(amount(text)), None, &upper(), force);
     let text = "1201M is larger than RAM and swap (1200M): the system would run out of memory";
-    assert_eq!(set("1201M", false).unwrap_err(), format!("{text}; --force resizes it all the same"));
+    assert_eq!(set("1201M", false).unwrap_err(), format!("{text}; --force resizes it anyway"));
     assert!(set("200%", false).is_err() && set("+700M", false).is_err());
     let limits = set("1201M", true).unwrap();
     assert_eq!((limits.warnings, limits.bytes), (vec![text.to_owned()], Some(1201 * MIB)));

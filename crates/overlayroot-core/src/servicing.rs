@@ -106,14 +106,14 @@ pub fn target(
 fn writable_kind(lower: &Mount, device_read_only: bool) -> Result<(), String> {
     let (kind, source) = (lower.fstype.as_str(), &lower.source);
     if SHARED.contains(&kind) {
-        return Err(format!("the lower is {kind} ({source}), which other machines boot from: change it on its server"));
+        return Err(format!("the lower is {kind} ({source}), which other machines use; change it on its server"));
     }
     if IMAGES.contains(&kind) {
-        let todo = "make a new one: overlayctl image build";
-        return Err(format!("the lower is {kind} ({source}), an image that can't be written: {todo}"));
+        let todo = "build a new one: overlayctl image build";
+        return Err(format!("the lower is {kind} ({source}), a read-only image; {todo}"));
     }
     if matches!(kind, "overlay" | "tmpfs" | "ramfs") {
-        return Err(format!("the lower is {kind} ({source}): what is changed there does not stay"));
+        return Err(format!("the lower is {kind} ({source}): changes there are not kept"));
     }
     if device_read_only {
         return Err(format!("the lower's device {source} is read-only (blockdev --getro)"));

@@ -104,7 +104,7 @@ fn what_is_refused_and_why() {
         ("9p", "other machines"),
         ("squashfs", "overlayctl image build"),
         ("erofs", "can't be written"),
-        ("overlay", "does not stay"),
+        ("overlay", "are not kept"),
     ] {
         let text = why(Some(&tmpfs), &mounts(fstype, "ro"), false);
         assert!(text.contains(want), "{fstype}: {text}");

@@ -129,8 +129,8 @@ pub fn furnish(target: &Target) -> Result<Vec<String>> {
     for at in servicing::submounts(&all, &fstab) {
         match inside(at).filter(|to| to.exists()).map(|to| show(at, &to, look)) {
             Some(Ok(())) => {}
-            Some(Err(error)) => notes.push(format!("{at} can't be seen inside: {error:#}")),
-            None => notes.push(format!("{at} can't be seen inside: the lower has no such directory")),
+            Some(Err(error)) => notes.push(format!("{at} is not available inside: {error:#}")),
+            None => notes.push(format!("{at} is not available inside: the lower has no such directory")),
         }
     }
     for dir in ["dev", "sys"] {

@@ -132,7 +132,7 @@ impl<R: Read> Archive<R> {
             b'6' => Kind::Fifo,
             b'S' => return pax::sparse(),
             other => {
-                return archive(format!("{} is of kind '{}', which is not understood", shown(path), shown(&[other])));
+                return archive(format!("{} is of kind '{}', which is not supported", shown(path), shown(&[other])));
             }
         };
         let size = match more.size {
@@ -144,7 +144,7 @@ impl<R: Read> Archive<R> {
         }
         if size != 0 && kind != Kind::File {
             // Programs differ in whether such bytes follow: what is the next header then?
-            return archive(format!("{} is no file and has a size", shown(path)));
+            return archive(format!("{} is not a file and has a size", shown(path)));
         }
         self.begin(size);
         let number = |given: Option<i64>, header: Result<i64>| match given {

@@ -181,7 +181,7 @@ fn top_names_what_grows() {
         fs::create_dir_all("/sysroot/etc/app/logs").unwrap();
         fs::write("/sysroot/etc/app/logs/still", vec![1; 50_000]).unwrap();
         stage.overlayctl_inside(&["check"]);
-        let args = ["/sysroot", "/run/overlayctl", "top", "-n", "2", "-d", "3"];
+        let args = ["/sysroot", "/run/overlayctl", "top", "--count", "2", "-d", "3"];
         let top = Command::new("chroot").args(args).stdout(Stdio::piped()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(1500));
         fs::write("/sysroot/etc/app/logs/grows", vec![1; 3_000_000]).unwrap();
@@ -204,7 +204,7 @@ fn top_gives_the_terminal_back() {
         run("mount", &["-t", "tmpfs", "tmpfs", "/tmp"]);
         for (how, line) in [
             ("ctrl-C", "timeout --foreground -s INT 2 /overlayctl top --upperdir /run/overlayfs"),
-            ("its end", "/overlayctl top -n 1 --upperdir /run/overlayfs"),
+            ("its end", "/overlayctl top -c 1 --upperdir /run/overlayfs"),
         ] {
             let line = format!("stty -g; {line}; stty -g");
             let text = run("script", &["-qec", &line, "/dev/null"]);

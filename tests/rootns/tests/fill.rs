@@ -74,7 +74,7 @@ fn ram_in_place_of_what_stays_is_told_with_the_loss() {
             let (code, text) = inside(stage, &["check", "--motd"]);
             assert!(code == 1 && text.contains(&format!("changes:   {lost}")), "{text}");
             let motd = fs::read_to_string(MOTD).unwrap();
-            assert!(motd.contains("not what was asked for") && motd.contains(lost), "{motd}");
+            assert!(motd.contains("does not match the request") && motd.contains(lost), "{motd}");
             let (_, text) = inside(stage, &["status"]);
             assert!(text.contains(lost), "{text}");
         });

@@ -48,7 +48,7 @@ fn a_full_upper_is_reset_and_usable() {
         stage.reboot();
         let record = boot(stage, &disk, "");
         assert_eq!(record["effective"]["reset"], true);
-        assert!(notes(&record).contains("little room"), "{record:#}");
+        assert!(notes(&record).contains("space was low"), "{record:#}");
         fs::write("/sysroot/room", vec![1; 2 << 20]).unwrap();
     });
 }
@@ -61,7 +61,7 @@ fn a_reset_that_is_asked_for_happens_once() {
         write("one");
         fs::write(format!("{DEVICE}/mine"), "keep").unwrap();
         stage.overlayctl(&["reset", "--keep"]);
-        assert!(stage.overlayctl(&["uppers"]).contains("at the next boot: reset, the old upper is kept"));
+        assert!(stage.overlayctl(&["uppers"]).contains("at the next boot: reset; the old upper will be kept"));
         stage.overlayctl(&["reset", "--cancel"]);
         stage.reboot();
         assert_eq!(boot(stage, &disk, "")["effective"]["reset"], false);
@@ -106,7 +106,7 @@ fn exchange(stage: &Stage, cmdline: &str, at: &str) {
     assert!(refused(&["uppers", "describe", "overlay.7", "x"]).contains("not a kept upper"));
     assert!(stage.overlayctl(&["uppers"]).contains("UTC  the first"));
     stage.overlayctl(&["uppers", "restore", "overlay.1"]);
-    assert!(refused(&["uppers", "remove", "overlay.1"]).contains("to be restored"));
+    assert!(refused(&["uppers", "remove", "overlay.1"]).contains("will be restored"));
     stage.reboot();
     let record = boot();
     assert!(notes(&record).contains("overlay.1 is the upper now, the one before is kept as overlay.2"), "{record:#}");

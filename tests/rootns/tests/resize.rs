@@ -58,7 +58,7 @@ fn a_tmpfs_grows_shrinks_and_keeps_what_is_in_it() {
         assert_eq!(bytes(TMPFS), 64 * MIB);
         done(stage, &["+16M"]);
         assert_eq!(bytes(TMPFS), 80 * MIB);
-        refused(stage, &["16M"], "nothing is thrown away");
+        refused(stage, &["16M"], "less than the");
         done(stage, &["24M"]);
         assert_eq!((bytes(TMPFS), fs::read("/sysroot/big").unwrap()), (24 * MIB, vec![1; 20 << 20]));
         // Nothing else of the mount changes.

@@ -119,13 +119,13 @@ fn the_lower_is_written_and_read_only_again() {
         }
         assert!(text.contains("nameserver 192.0.2.53"), "{text}");
         assert!(text.lines().any(|line| line == "pid 2"), "its own process namespace: {text}");
-        assert!(text.contains("reboot now"), "{text}");
+        assert!(text.contains("reboot required"), "{text}");
         all_is_as_before("none");
         assert_eq!(fs::read_to_string(format!("{LOWER}/etc/new")).unwrap(), "new\n");
         assert_eq!(fs::read_to_string(format!("{LOWER}/etc/resolv.conf")).unwrap(), "# the lower's\n");
         assert_eq!(serviced()["restored"], true);
         let status = stage.overlayctl_inside(&["status", "--json"]);
-        assert!(said(&status).contains("the lower was serviced"), "{}", said(&status));
+        assert!(said(&status).contains("the lower was modified"), "{}", said(&status));
         stage.reboot();
         assert!(fs::exists("/sysroot/etc/new").unwrap(), "it stays");
     });
@@ -201,7 +201,7 @@ fn whoever_is_killed_the_lower_is_closed() {
             assert!(!mount_at(LOWER).unwrap().super_read_only() && mount_at(LOWER).unwrap().read_only());
             let second = again("true").output().unwrap();
             assert_eq!(second.status.code(), Some(125), "{}", said(&second));
-            assert!(said(&second).contains("another overlayctl shell is open"), "{}", said(&second));
+            assert!(said(&second).contains("another overlayctl shell is running"), "{}", said(&second));
             let keeper = children(front.0.id())[0];
             match who {
                 "front" => kill(front.0.id()),

@@ -159,7 +159,7 @@ fn a_runaway_log_is_told_with_its_directory_and_resize_ends_it() {
         let rescued = stage.overlayctl_inside(&["resize", "256M"]);
         assert!(rescued.status.success(), "{rescued:?}");
         let fine = watch.entry(FillLevel::Fine);
-        assert!(value(&fine, "MESSAGE").starts_with("there is room again: "), "{fine:?}");
+        assert!(value(&fine, "MESSAGE").starts_with("space is available again: "), "{fine:?}");
         until("no motd", || !fs::exists(MOTD).unwrap());
         until("the new size in the file", || export().contains("\noverlayroot_upper_size_bytes 268435456\n"));
         let systemctl = fs::read_to_string("/run/fake/log").unwrap();

@@ -17,10 +17,10 @@ use std::path::{Component, Path, PathBuf};
 /// Which layers.
 #[derive(Debug, clap::Args)]
 pub struct Where {
-    /// A kept upper, such as overlay.1, in place of the one in use
+    /// A kept upper, such as overlay.1, instead of the one in use
     #[arg(long, value_name = "NAME", conflicts_with = "upperdir")]
     upper: Option<String>,
-    /// The upper directory of any overlay, in place of the root's
+    /// The upper directory of any overlay, instead of the root's
     #[arg(long, value_name = "DIR", requires = "lowerdir")]
     upperdir: Option<PathBuf>,
     /// Its lowers, the topmost first
@@ -31,10 +31,10 @@ pub struct Where {
 /// Which upper.
 #[derive(Debug, clap::Args)]
 pub struct WhichUpper {
-    /// A kept upper, such as overlay.1, in place of the one in use
+    /// A kept upper, such as overlay.1, instead of the one in use
     #[arg(long, value_name = "NAME", conflicts_with = "upperdir")]
     upper: Option<String>,
-    /// The upper directory of any overlay, in place of the root's
+    /// The upper directory of any overlay, instead of the root's
     #[arg(long, value_name = "DIR")]
     upperdir: Option<PathBuf>,
 }

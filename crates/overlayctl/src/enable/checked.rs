@@ -37,9 +37,9 @@ pub fn may(job: &Job<'_>) -> Result<bool> {
     }
     if !bad.is_empty() {
         let image = bad.iter().all(|finding| finding.check == "initramfs");
-        let hint = if image && job.tree.has("dracut") { "--rebuild makes the initramfs anew, " } else { "" };
+        let hint = if image && job.tree.has("dracut") { "--rebuild rebuilds the initramfs, " } else { "" };
         job.plan.notes.iter().for_each(|note| eprintln!("overlayctl: note: {note}"));
-        eprintln!("overlayctl: nothing was changed; {hint}--force enables it all the same");
+        eprintln!("overlayctl: nothing was changed; {hint}--force enables it anyway");
     }
     Ok(bad.is_empty())
 }
@@ -79,11 +79,11 @@ pub fn after(job: &Job<'_>) -> End {
     let wanted = if job.enables() { Verdict::Enabled } else { Verdict::Disabled };
     let anew = dry && job.common.rebuild;
     let (word, known) = match (job.enables(), verdict) {
-        _ if anew => ("the initramfs is made anew, and NOT KNOWN before that", false),
+        _ if anew => ("the initramfs will be rebuilt; NOT KNOWN before that", false),
         (true, Verdict::Enabled) => ("enabled", true),
         (false, Verdict::Disabled) => ("disabled", true),
         (true, Verdict::Unknown) => ("set, but NOT KNOWN to be enabled", false),
-        (false, Verdict::Unknown) => ("taken out, but NOT KNOWN to be disabled", false),
+        (false, Verdict::Unknown) => ("removed, but NOT KNOWN to be disabled", false),
         (true, _) => ("NOT enabled", true),
         (false, _) => ("NOT disabled", true),
     };
@@ -109,7 +109,7 @@ fn mends(job: &Job<'_>, boot: &NextBoot) -> Vec<String> {
         match &boot.image.module {
             Module::There => {}
             Module::Missing(_) | Module::NotKnown(_) if job.tree.live && job.tree.has("dracut") => {
-                found.push("make the initramfs anew: overlayctl enable --rebuild, or dracut --force".to_owned());
+                found.push("rebuild the initramfs: overlayctl enable --rebuild, or dracut --force".to_owned());
             }
             Module::Missing(_) | Module::NotKnown(_) => {}
         }
@@ -138,7 +138,7 @@ fn mend(asker: &Asker, boot: &NextBoot) -> String {
             )
         }
         false => format!(
-            "{text} in {source} asks for an overlay, and is not ours to remove: take it out there, or put rd.overlay=0 on \
+            "{text} in {source} asks for an overlay and belongs to another tool: remove it there, or add rd.overlay=0 to \
              the kernel command line"
         ),
     }

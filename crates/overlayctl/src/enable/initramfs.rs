@@ -23,8 +23,9 @@ fn releases(root: &str) -> Vec<String> {
 pub fn advise(root: &str, tree: &Tree, enable: bool, rebuild: bool, plan: &mut Plan) {
     if enable && !tree.has("dracut") {
         let others = if tree.has("update-initramfs") { " (it has initramfs-tools)" } else { "" };
-        let text =
-            format!("this system has no dracut{others}: without the module in the initramfs the arguments do nothing");
+        let text = format!(
+            "dracut is not installed{others}: without the module in the initramfs the arguments have no effect"
+        );
         plan.notes.push(text);
     }
     let changed = plan.edits.iter().any(|edit| edit.path == MODULE);
@@ -33,19 +34,19 @@ pub fn advise(root: &str, tree: &Tree, enable: bool, rebuild: bool, plan: &mut P
         return;
     }
     if !enable {
-        plan.notes.push("the initramfs keeps the module, which does nothing without arguments".to_owned());
+        plan.notes.push("the module stays in the initramfs; it has no effect without arguments".to_owned());
         return;
     }
     let releases = releases(root);
     if releases.is_empty() {
-        plan.todo.push("dracut --force: the module must get into the initramfs".to_owned());
+        plan.todo.push("add the module to the initramfs: dracut --force".to_owned());
     }
     plan.todo.extend(releases.iter().map(|release| format!("dracut --force --kver {release}")));
 }
 
 /// Makes every image anew.
 pub fn rebuild(root: &str) -> Result<()> {
-    let dracut = program(root, "dracut").context("no dracut on this system")?;
+    let dracut = program(root, "dracut").context("dracut is not installed")?;
     let releases = releases(root);
     ensure!(!releases.is_empty(), "no kernel with modules below /usr/lib/modules");
     for release in releases {
@@ -54,7 +55,7 @@ pub fn rebuild(root: &str) -> Result<()> {
         let status = status.with_context(|| format!("running {dracut}"))?;
         ensure!(
             status.success(),
-            "dracut --force --kver {release}: {status}; the arguments are in place, the image is not"
+            "dracut --force --kver {release}: {status}; the arguments are set, the image was not rebuilt"
         );
     }
     Ok(())

@@ -45,9 +45,7 @@ pub fn run(parent: u32, asked: &Args) -> Result<Exit> {
         );
     }
     if ended.is_ok() {
-        eprintln!(
-            "overlayctl: the lower was writable; reboot now, for the running system may show what was there before"
-        );
+        eprintln!("overlayctl: the lower was modified; reboot required");
     }
     ended
 }
@@ -78,7 +76,7 @@ fn lock() -> Result<Flock<File>> {
     let file = newfile::lock_file(SHELL_LOCK)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
-        Err((_, Errno::EWOULDBLOCK)) => bail!("another overlayctl shell is open"),
+        Err((_, Errno::EWOULDBLOCK)) => bail!("another overlayctl shell is running"),
         Err((_, error)) => bail!("locking {SHELL_LOCK}: {error}"),
     }
 }

@@ -55,7 +55,7 @@ fn nothing(state: &State) -> String {
         Kind::KernelInstall => "unified images hold their command line inside, which is not read".to_owned(),
         Kind::GrubD | Kind::CmdlineTxt | Kind::Extlinux if !state.unsure.is_empty() => state.unsure.clone(),
         Kind::Grubby | Kind::Bls | Kind::GrubD | Kind::CmdlineTxt | Kind::Extlinux => {
-            format!("{}: no entry of a kernel was found", state.kind.says())
+            format!("{}: no kernel entry found", state.kind.says())
         }
     }
 }
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_says_why() {
-        assert!(of(&[], Kind::GrubD).unwrap_err().contains("no grub.cfg"));
+        assert!(of(&[], Kind::GrubD).unwrap_err().contains("grub.cfg not found"));
         assert!(of(&[("etc/kernel/cmdline", "rd.overlay")], Kind::KernelInstall).unwrap_err().contains("inside"));
-        assert!(of(&[], Kind::Bls).unwrap_err().contains("no entry of a kernel"));
+        assert!(of(&[], Kind::Bls).unwrap_err().contains("no kernel entry"));
     }
 }
