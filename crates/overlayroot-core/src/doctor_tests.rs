@@ -98,7 +98,7 @@ fn mistakes_and_what_is_said_twice() {
     let found = doctor("rd.overlay rd.overlay.rest", "", &facts(), &host());
     assert!(one(&found, Grade::Warning).contains("did you mean rd.overlay.reset?"));
     let found = doctor("rd.overlay rd.overlay.timeout=5", "rd.overlay=0\nrd.overlay.timeout=5", &facts(), &host());
-    let want = "configuration: rd.overlay: rd.overlay=0 in c:1 is overruled by rd.overlay in /proc/cmdline";
+    let want = "configuration: rd.overlay: rd.overlay in /proc/cmdline overrides rd.overlay=0 in c:1";
     assert_eq!(one(&found, Grade::Warning), want);
     assert_eq!(
         worst(&doctor("rd.overlay rd.overlay.rest rd.overlay.fallback=halt", "", &facts(), &host())),

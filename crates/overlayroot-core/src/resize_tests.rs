@@ -41,7 +41,7 @@ fn sizes() {
 fn a_tmpfs_grows_and_shrinks_down_to_what_is_in_it() {
     let bytes = |text: &str| tmpfs(Some(amount(text)), None, &upper(), false).map(|limits| limits.bytes.unwrap() / MIB);
     assert_eq!((bytes("800M"), bytes("+100M"), bytes("40%"), bytes("300M")), (Ok(800), Ok(612), Ok(400), Ok(300)));
-    assert_eq!(bytes("299M").unwrap_err(), "299M is less than the 300M in it: nothing is thrown away");
+    assert_eq!(bytes("299M").unwrap_err(), "299M is less than the 300M in use");
     assert!(bytes("1").is_err());
     let whole = tmpfs(Some(amount("400M")), None, &upper(), false).unwrap();
     assert_eq!((whole.options(), whole.warnings.len()), ("size=419430400".to_owned(), 0));

@@ -44,7 +44,7 @@ fn a_card_that_is_full_of_other_things_is_not_called_the_upper() {
         let (used, all) = (upper["used"].as_u64().unwrap(), upper["available"].as_u64().unwrap());
         assert_eq!(upper["percent"].as_u64().unwrap(), used * 100 / (used + all));
         let (_, du) = inside(stage, &["du"]);
-        assert!(du.contains(&format!("in use on {node} (ext4), by the upper and all else: ")), "{du}");
+        assert!(du.contains(&format!("in use on {node} (ext4), by the upper and others: ")), "{du}");
     });
 }
 
