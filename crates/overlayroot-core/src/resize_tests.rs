@@ -88,7 +88,7 @@ fn a_file_only_grows() {
 fn a_directory_without_a_limit_is_refused() {
     let limited = Reading { bytes: 64 * MIB, used: 60 * MIB, available: 4 * MIB, ..Reading::default() };
     assert_eq!(quota(amount("+64M"), &limited, 1000 * MIB), Ok(128 * MIB));
-    assert!(quota(amount("60M"), &limited, 1000 * MIB).unwrap_err().contains("60M in it"));
+    assert!(quota(amount("60M"), &limited, 1000 * MIB).unwrap_err().contains("60M in use"));
     assert!(quota(amount("+1M"), &limited, 64 * MIB).unwrap_err().contains("not held to a size"));
 }
 
