@@ -78,7 +78,7 @@ fn a_path_that_can_t_be_kept_is_told_with_what_to_do() {
     let found = doctor("rd.overlay rd.overlay.path=home,dev=LABEL=k", "", &kept, &host());
     assert!(one(&found, Grade::Problem).contains("lacks the kernel module xfs"), "{found:#?}");
     let twice = doctor("rd.overlay rd.overlay.path=volatile:/srv", "rd.overlay.path=volatile:/opt", &facts(), &host());
-    assert!(one(&twice, Grade::Warning).contains("rd.overlay.path: rd.overlay.path=volatile:/opt in c"), "{twice:#?}");
+    assert!(one(&twice, Grade::Warning).contains("overrides rd.overlay.path=volatile:/opt in c"), "{twice:#?}");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn others_staleness_and_rights() {
     let now = Fingerprint { os: "debian 13".into(), ..Fingerprint::default() };
     let was = Fingerprint { os: "debian 12".into(), ..Fingerprint::default() };
     let stale = Host { upper: Some((was, now.clone())), ..host() };
-    assert!(one(&doctor("rd.overlay", "", &facts(), &stale), Grade::Warning).contains("another lower (os)"));
+    assert!(one(&doctor("rd.overlay", "", &facts(), &stale), Grade::Warning).contains("current lower (os)"));
     let fit = Host { upper: Some((now.clone(), now)), ..host() };
     assert_eq!(worst(&doctor("rd.overlay", "", &facts(), &fit)), Grade::Ok);
     let other = Host { others: vec!["x is installed".into()], ..host() };

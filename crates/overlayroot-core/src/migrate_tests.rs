@@ -89,7 +89,7 @@ fn dracut_s_older_names() {
          rd.overlay.readonly = 0\n\
          # not imported: rd.live.overlay.size=2048: dracut heard it for device-mapper snapshots only; here it would be \
          rd.overlay = tmpfs:size=2048M\n\
-         # not imported: rd.live.overlay.thin=1: no equal here\n"
+         # not imported: rd.live.overlay.thin=1: no equivalent\n"
     );
     assert_eq!(out.remove.len(), 6);
     let (text, _) =
@@ -153,7 +153,7 @@ fn rhel_s_tables() {
              # not imported: {at}:5: RW_LABEL=stateless-rw: for an upper there instead of in RAM: \
              rd.overlay = LABEL=stateless-rw and rd.overlay.reset = 1\n\
              rd.overlay.path.dev = LABEL=stateless-state\n\
-             # not imported: {at}:8: SLAVE_MOUNTS=yes: no equal here\n\
+             # not imported: {at}:8: SLAVE_MOUNTS=yes: no equivalent\n\
              # with the upper in RAM the volatile lines say nothing new; with one that stays they do\n\
              # /etc/rwtab:1: dirs\t/var/cache/man: its files are there, too, at the beginning\n\
              rd.overlay.path = volatile:/var/cache/man/,copy\n\

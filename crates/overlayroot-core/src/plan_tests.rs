@@ -88,7 +88,7 @@ fn a_device_of_the_roots_is_known_by_its_number() {
     let two = root("/dev/vda", "btrfs", "0:30", &["254:0", "254:16"]);
     assert_eq!(why(two, device("/dev/vdb", "254:16", "")), own("/dev/vdb"));
     let (code, text) = why(ext4, device("/dev/loop1", "7:1", "AB-1"));
-    assert!(code == "device-in-use" && text.contains("has the UUID of the root: it is the same"), "{text}");
+    assert!(code == "device-in-use" && text.contains("has the UUID of the root: the same"), "{text}");
     // The root's path for another device: it was renamed since.
     let renamed = root("/dev/sda", "btrfs", "0:30", &["8:0"]);
     let facts = Facts { root: Some(renamed), ..found(|found| *found = device("/dev/sda", "8:16", "cd-2")) };

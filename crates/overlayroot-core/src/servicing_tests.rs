@@ -103,7 +103,7 @@ fn what_is_refused_and_why() {
         ("nfs4", "other machines"),
         ("9p", "other machines"),
         ("squashfs", "overlayctl image build"),
-        ("erofs", "can't be written"),
+        ("erofs", "read-only image"),
         ("overlay", "are not kept"),
     ] {
         let text = why(Some(&tmpfs), &mounts(fstype, "ro"), false);
