@@ -52,7 +52,7 @@ boot > /tmp/boot.before
 apt install --no-install-recommends /run/out/package.deb > /tmp/apt.log || { cat /tmp/apt.log && fail "apt install"; }
 # apt's own lines name no dracut option
 [ "$(grep -c '^overlayroot-rs: ' /tmp/apt.log)" = 1 ] || { cat /tmp/apt.log && fail "not one line of advice"; }
-grep -q 'dracut --force --add overlayroot-rs' /tmp/apt.log || fail "the line does not say how"
+grep -q 'Not active yet. To enable: overlayctl enable --rebuild' /tmp/apt.log || fail "the line does not say how"
 boot | cmp - /tmp/boot.before || fail "the installation changed what the machine boots from"
 grep -q -e "overlayctl $version" <<- END || fail "overlayctl --version says something else"
 	$(overlayctl --version)

@@ -235,6 +235,6 @@ fn a_card_that_is_full_of_other_things_is_told_as_that() {
         let own: Vec<u64> = value(&entry, "OVERLAY_OWN").split(' ').map(|number| number.parse().unwrap()).collect();
         assert!(own.len() == 2 && own[0] < 1 << 20, "{entry:?}");
         assert!(entry.iter().all(|line| !line.starts_with("OVERLAY_GREW")), "{entry:?}");
-        watch.shows(&format!("Make room on {node} (ext4)"));
+        watch.shows(&format!("Free space on {node} (ext4)"));
     });
 }
