@@ -95,9 +95,11 @@ pub enum OfUppers {
     /// Set or clear the description of an upper
     Describe {
         /// Its name, such as overlay.1, or that of the one in use
+        // The completions exchange it, and what is exchanged comes last.
+        #[arg(index = 1)]
         name: String,
         /// At most 200 characters; without it the description is cleared
-        #[arg(default_value = "", hide_default_value = true)]
+        #[arg(index = 2, default_value = "", hide_default_value = true)]
         text: String,
     },
 }
