@@ -89,7 +89,7 @@ fn show_value(key: &Key, given: &Given) {
     println!();
     println!("taken as: {}", shown(taken));
     for mistake in &given.mistakes {
-        println!("mistake: {mistake}");
+        println!("mistake: {}", fold(9, mistake));
     }
     if !given.mistakes.is_empty() {
         println!("overlayctl explain {} lists the values", key.name);
@@ -130,9 +130,9 @@ fn show(key: &Key, about: &[String], setting: Option<&Setting>) {
         From::Given { text, source } => println!("here: {} ({} in {source})", shown(value), shown(text)),
     }
     for said in setting.said.iter().filter(|said| !said.decides) {
-        println!("  also {} in {}: {}", shown(&said.text), said.source, said.why);
+        println!("  {}", fold(2, &format!("also {} in {}: {}", shown(&said.text), said.source, said.why)));
     }
-    println!("The kernel command line overrides /etc/overlayroot-rs.conf; the last value wins.");
+    println!("{}", fold(0, "The kernel command line overrides /etc/overlayroot-rs.conf; the last value wins."));
 }
 
 /// A name, and beside it what it means.

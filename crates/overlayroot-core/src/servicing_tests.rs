@@ -110,7 +110,7 @@ fn what_is_refused_and_why() {
         assert!(text.contains(want), "{fstype}: {text}");
     }
     let plain = mounts("ext4", "rw").into_iter().take(2).collect::<Vec<_>>();
-    assert!(why(Some(&tmpfs), &plain, false).contains("no overlay"));
+    assert!(why(Some(&tmpfs), &plain, false).contains("not managed"));
     let gone = vec![mount("/", "overlay", "0:40", "rw", "rw")];
     assert!(why(Some(&tmpfs), &gone, false).contains("not mounted"));
 }
