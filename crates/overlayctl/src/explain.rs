@@ -86,7 +86,9 @@ fn show_value(key: &Key, given: &Given) {
         row(&shown(&said.part), &said.text);
     }
     let taken = if given.taken_as.is_empty() { "none" } else { &given.taken_as };
-    println!();
+    if !given.parts.is_empty() {
+        println!();
+    }
     println!("taken as: {}", shown(taken));
     for mistake in &given.mistakes {
         println!("mistake: {}", fold(9, mistake));
