@@ -240,6 +240,6 @@ fn an_upper_in_ram_is_refused() {
         assert_eq!(stage.overlayctl(&["trash", "empty"]), "");
         stage.reboot();
         stage.assemble("rd.overlay=0");
-        assert!(refused(&["reset"]).contains("no overlay"));
+        assert!(refused(&["reset"]).contains("not managed by overlayroot-rs"));
     });
 }

@@ -161,7 +161,13 @@ fn the_host_lists_accepts_and_restores() {
         stage.assemble(&upper);
         let (code, text) = ctl(&["stale"]);
         assert_eq!(code, Some(1), "{text}");
-        for want in ["STALE", "packages", "file       /etc/hostname", "directory  /etc/tree", "2 paths"] {
+        for want in [
+            "STALE",
+            "packages",
+            "file       /etc/hostname",
+            "directory  /etc/tree",
+            "2 changed files of the lower are hidden",
+        ] {
             assert!(text.contains(want), "no {want}: {text}");
         }
         for (schema, args) in [("stale", &["stale", "--json"]), ("status", &["status", "--json"])] {
