@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl check`: fails where what runs is not what was asked for.
 
+use crate::exit::Exit;
 use crate::live::{self, Level};
 use crate::status::asked_for;
 use anyhow::Result;
@@ -8,13 +9,12 @@ use overlayroot_core::issue::shown;
 use overlayroot_core::paths;
 use overlayroot_core::record::Record;
 use overlayroot_linux::recordfile;
-use std::process::ExitCode;
 
 /// Prints the reasons and exits with 1, or is silent and exits with 0. How full the upper is,
 /// on which lower it was begun, and with which archive, does not count here: that is `status`, for monitoring.
 ///
 /// With `motd` who logs in is told, too: a shell on a machine that forgets looks like any other.
-pub fn run(motd: bool) -> Result<ExitCode> {
+pub fn run(motd: bool) -> Result<Exit> {
     let mut record = recordfile::read(paths::RECORD)?;
     if let Some(record) = &mut record {
         record.stale = None;
@@ -28,7 +28,7 @@ pub fn run(motd: bool) -> Result<ExitCode> {
         crate::motd::set(paths::MOTD_BOOT, (!bad.is_empty()).then(|| at_login(record.as_ref())).as_deref());
     }
     if bad.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Good);
     }
     if let Some(record) = &record {
         eprintln!("asked for: {} ({})", shown(&record.requested.spec), record.requested.origin);
@@ -38,17 +38,17 @@ pub fn run(motd: bool) -> Result<ExitCode> {
     for (_, text) in bad {
         eprintln!("because:   {text}");
     }
-    Ok(ExitCode::FAILURE)
+    Ok(Exit::No)
 }
 
 /// What who logs in is told where the root is not what was asked for.
 fn at_login(record: Option<&Record>) -> String {
     let what = record.map_or_else(
-        || "there is no record of this boot".to_owned(),
+        || "no record of this boot".to_owned(),
         |record| {
             let (asked, now) = (shown(&record.requested.spec), &record.effective);
             format!("asked for: {asked}; running: {now}; {}", now.changes())
         },
     );
-    format!("overlayroot-rs: the root is not what was asked for. {what}.\nSee: overlayctl status\n")
+    format!("overlayroot-rs: the root does not match the request. {what}.\nSee: overlayctl status\n")
 }

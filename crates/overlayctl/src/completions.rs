@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `overlayctl completions`: made from the same parser that reads the arguments, so they can't be out of step.
+//! `overlayctl completions`: made from the same parser that reads the arguments, so they can't be out of step. Keys are
+//! in the script; the names of uppers are asked for when somebody presses the key.
 
 use crate::args;
+use crate::exit::Exit;
 use anyhow::{Context, Result};
-use clap::CommandFactory;
+use clap::builder::PossibleValuesParser;
 use clap_complete::{Shell, generate};
-use std::process::ExitCode;
+use overlayroot_core::grammar::KEYS;
 
 /// For which shell.
 #[derive(Debug, clap::Args)]
@@ -15,21 +17,71 @@ pub struct Args {
     pub shell: Shell,
 }
 
+/// Stands for the names of uppers until the script is made.
+const UPPERS: &str = "OVERLAYCTL_UPPERS";
 /// Prints them.
-pub fn run(asked: &Args) -> Result<ExitCode> {
-    print!("{}", String::from_utf8(text(asked.shell)).context("the completions")?);
-    Ok(ExitCode::SUCCESS)
+const ASK: &str = "overlayctl uppers --names 2>/dev/null";
+/// Verbs with `--upper NAME`, and verbs of `uppers` with a NAME.
+const WITH_UPPER: [&str; 4] = ["diff", "du", "top", "stale"];
+const WITH_NAME: [&str; 3] = ["restore", "remove", "describe"];
+
+/// Prints them.
+pub fn run(asked: &Args) -> Result<Exit> {
+    print!("{}", text(asked.shell)?);
+    Ok(Exit::Good)
 }
 
-fn text(shell: Shell) -> Vec<u8> {
+/// The parser, with what it leaves to the verbs: which keys there are, and where a name is one of an upper.
+fn command() -> clap::Command {
+    let name = |arg: clap::Arg| arg.value_parser(PossibleValuesParser::new([UPPERS]));
+    let keys = || KEYS.iter().map(|key| key.name);
+    let mut command = args::command();
+    for verb in WITH_UPPER {
+        command = command.mut_subcommand(verb, |verb| verb.mut_arg("upper", name));
+    }
+    for verb in WITH_NAME {
+        let of_name = |verb: clap::Command| verb.mut_arg("name", name);
+        command = command.mut_subcommand("uppers", |uppers| uppers.mut_subcommand(verb, of_name));
+    }
+    let of_key = |arg: clap::Arg| arg.value_parser(PossibleValuesParser::new(keys()));
+    command.mut_subcommand("explain", |verb| verb.mut_arg("key", of_key))
+}
+
+fn text(shell: Shell) -> Result<String> {
     let mut text = Vec::new();
-    generate(shell, &mut args::Args::command(), "overlayctl", &mut text);
+    generate(shell, &mut command(), "overlayctl", &mut text);
+    let text = String::from_utf8(text).context("the completions")?;
+    Ok(match shell {
+        Shell::Zsh => zsh(&text),
+        Shell::Fish => fish(text),
+        // In double quotes wherever it stands.
+        _ => text.replace(UPPERS, &format!("$({ASK})")),
+    })
+}
+
+fn zsh(text: &str) -> String {
+    let function = format!("_overlayctl_uppers() {{\n    compadd -- ${{(f)\"$({ASK})\"}}\n}}\n");
+    let text = text.replace(&format!("({UPPERS})"), "_overlayctl_uppers");
+    // The first line is for zsh's compinit.
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    format!("{first}\n\n{function}{rest}")
+}
+
+/// clap's has no words for what is no option (clap_complete::Fish).
+fn fish(text: String) -> String {
+    let mut text = text.replace(&format!("{UPPERS}\\t''"), &format!("({ASK})"));
+    let keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let using = "complete -c overlayctl -n \"__fish_overlayctl_using_subcommand";
+    text.push_str(&format!("{using} explain\" -f -a \"{}\"\n", keys.join(" ")));
+    let names = WITH_NAME.join(" ");
+    text.push_str(&format!("{using} uppers; and __fish_seen_subcommand_from {names}\" -f -a \"({ASK})\"\n"));
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
     /// Words of the parser: verbs and long options that people see.
     fn words(command: &clap::Command, words: &mut Vec<String>) {
@@ -43,25 +95,64 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_and_option_is_in_each() {
-        let mut wanted = Vec::new();
-        words(&args::Args::command(), &mut wanted);
-        assert!(wanted.len() > 40, "{wanted:?}");
+    fn every_verb_option_and_key_is_in_each() {
+        let mut wanted: Vec<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
+        words(&args::command(), &mut wanted);
+        assert!(wanted.len() > 60, "{wanted:?}");
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let text = String::from_utf8(text(shell)).unwrap();
+            let text = text(shell).unwrap();
             for word in &wanted {
                 assert!(text.contains(word.as_str()), "{shell}: {word}");
             }
+            assert!(!text.contains(UPPERS) && text.contains(ASK), "{shell}");
         }
     }
 
     #[test]
-    fn bash_can_read_its_own() {
+    fn every_name_of_an_upper_is_asked_for() {
+        fn with_names(command: &clap::Command, so_far: &str, found: &mut Vec<String>) {
+            for verb in command.get_subcommands() {
+                let here = format!("{so_far}{}", verb.get_name());
+                let kept =
+                    |arg: &clap::Arg| arg.get_help().is_some_and(|help| help.to_string().contains("such as overlay.1"));
+                found
+                    .extend(verb.get_arguments().filter(|arg| kept(arg)).map(|arg| format!("{here} {}", arg.get_id())));
+                with_names(verb, &format!("{here} "), found);
+            }
+        }
+        let mut found = Vec::new();
+        with_names(&args::command(), "", &mut found);
+        let mut want: Vec<String> = WITH_UPPER.iter().map(|verb| format!("{verb} upper")).collect();
+        want.extend(WITH_NAME.iter().map(|verb| format!("uppers {verb} name")));
+        found.sort();
+        want.sort();
+        assert_eq!(found, want);
+    }
+
+    /// What bash offers behind these words, with a program of that name that has two uppers.
+    fn offered(words: &[&str]) -> String {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("overlayctl");
-        std::fs::write(&file, text(Shell::Bash)).unwrap();
-        let script = format!("source {} && complete -p overlayctl", file.display());
-        let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+        let file = dir.path().join("completions");
+        std::fs::write(&file, text(Shell::Bash).unwrap()).unwrap();
+        let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        let script = format!(
+            "overlayctl() {{ printf 'overlay.1\\noverlay.2\\n'; }}\nsource {}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n\
+             _overlayctl overlayctl '{}' '{}'\necho \"${{COMPREPLY[@]}}\"",
+            file.display(),
+            quoted.join(" "),
+            words.len() - 1,
+            words[words.len() - 1],
+            words[words.len() - 2]
+        );
+        let output = Command::new("bash").args(["-c", &script]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn bash_offers_keys_and_names() {
+        assert!(offered(&["overlayctl", "explain", "rd.overlay.st"]).contains("rd.overlay.stale"));
+        assert_eq!(offered(&["overlayctl", "uppers", "restore", "ov"]), "overlay.1 overlay.2");
+        assert_eq!(offered(&["overlayctl", "diff", "--upper", "overlay.2"]), "overlay.2");
     }
 }

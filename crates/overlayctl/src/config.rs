@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl config`: the effective configuration, each value with where it came from, and what is not heeded.
 
+use crate::exit::Exit;
 use crate::plan;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
@@ -8,7 +9,6 @@ use overlayroot_core::config::Config;
 use overlayroot_core::effective::{self, From, Setting};
 use overlayroot_core::issue::shown;
 use serde_json::json;
-use std::process::ExitCode;
 
 /// Version of the JSON; raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -16,10 +16,10 @@ pub const SCHEMA: u32 = 1;
 /// What is to be shown.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Kernel command line to take it from, in place of this boot's
+    /// Kernel command line to use instead of this boot's
     #[arg(long, value_name = "TEXT")]
     pub cmdline: Option<String>,
-    /// Only what somebody has said, not the defaults
+    /// Only values that were given, not the defaults
     #[arg(long)]
     pub given: bool,
     /// Print JSON
@@ -28,7 +28,7 @@ pub struct Args {
 }
 
 /// Shows it. 1 where something is not understood.
-pub fn run(asked: &Args) -> Result<ExitCode> {
+pub fn run(asked: &Args) -> Result<Exit> {
     let inputs = plan::inputs(asked.cmdline.as_deref());
     let config = Config::read(&inputs);
     let mut settings = effective::settings(&inputs, &config);
@@ -40,11 +40,11 @@ pub fn run(asked: &Args) -> Result<ExitCode> {
             "issues": config.issues,
             "notes": config.notes,
         });
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        crate::out::json(&value)?;
     } else {
         show(&config, &settings);
     }
-    Ok(if config.issues.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if config.issues.is_empty() { Exit::Good } else { Exit::No })
 }
 
 fn show(config: &Config, settings: &[Setting]) {

@@ -6,6 +6,7 @@ mod list;
 mod patch;
 pub mod place;
 
+use crate::exit::Exit;
 use crate::out::for_terminal;
 use anyhow::{Context, Result};
 use overlayroot_core::issue::plain;
@@ -14,7 +15,6 @@ use place::{Place, Where};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// What `overlayctl diff` is asked for.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct Args {
     /// One line for each directory: how many changes, how many bytes
     #[arg(long, group = "form")]
     stat: bool,
-    /// Directories below PATH that --stat tells apart
+    /// Maximum directory depth of --stat
     #[arg(long, value_name = "N", default_value_t = 2, requires = "stat")]
     depth: usize,
     /// Only the paths
@@ -39,13 +39,13 @@ pub struct Args {
     /// End each path with a NUL and leave its bytes as they are
     #[arg(short = 'z', long, requires = "name_only")]
     null: bool,
-    /// A time of the last change that differs is a change, too
+    /// Also list files whose modification time alone differs
     #[arg(long)]
     times: bool,
-    /// Also what was copied up and is the same (=)
+    /// Also list unchanged copies (=)
     #[arg(long)]
     same: bool,
-    /// Also everything in directories that were removed or renamed
+    /// List everything in removed or renamed directories
     #[arg(long)]
     expand: bool,
     /// Exit with 1 where there are differences
@@ -56,7 +56,7 @@ pub struct Args {
 }
 
 /// Shows it.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<Exit> {
     let place = Place::find(&args.place)?;
     let path = place.path(args.path.as_deref());
     let layers = place.open()?;
@@ -85,9 +85,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (changes, problems) = (shows.changes, shows.problems);
     form.end(changes, &mut out);
     if out.finish()? && problems > 0 {
-        anyhow::bail!("{problems} paths could not be looked at");
+        anyhow::bail!("{problems} paths could not be read");
     }
-    Ok(if args.exit_code && changes > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if args.exit_code && changes > 0 { Exit::No } else { Exit::Good })
 }
 
 /// Where all of it goes.

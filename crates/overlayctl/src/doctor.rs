@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl doctor`: whether the next boot will do what is configured, and what to do where it won't.
 
+use crate::exit::Exit;
 use crate::hostprobe;
 use crate::next::{self, Next, Query};
+use crate::out::fold;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::doctor::{Finding, Grade, examine, worst};
 use serde_json::json;
-use std::process::ExitCode;
 
 /// All that is found of a next boot.
 ///
@@ -20,17 +21,17 @@ pub fn findings(next: &Next) -> Result<Vec<Finding>> {
 }
 
 /// Judges `cmdline`, or the next boot's.
-pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
+pub fn run(cmdline: Option<String>, as_json: bool) -> Result<Exit> {
     let found = findings(&next::find(&Query { cmdline: cmdline.as_deref(), ..Query::HERE }))?;
     let worst = worst(&found);
     match as_json {
-        true => println!("{}", serde_json::to_string_pretty(&json!({ "worst": worst, "findings": found }))?),
+        true => crate::out::json(&json!({ "worst": worst, "findings": found }))?,
         false => found.iter().for_each(show),
     }
     Ok(match worst {
-        Grade::Ok | Grade::Note => ExitCode::SUCCESS,
-        Grade::Warning => ExitCode::from(1),
-        Grade::Problem => ExitCode::from(2),
+        Grade::Ok | Grade::Note => Exit::Good,
+        Grade::Warning => Exit::No,
+        Grade::Problem => Exit::Critical,
     })
 }
 
@@ -41,8 +42,9 @@ fn show(finding: &Finding) {
         Grade::Warning => ("warning", AnsiColor::Yellow.on_default().bold()),
         Grade::Problem => ("PROBLEM", AnsiColor::Red.on_default().bold()),
     };
-    println!("{style}{word:>7}{style:#}  {:<13}  {}", finding.check, finding.text);
+    // Words of 7 and 13 letters, with two blanks behind each.
+    println!("{style}{word:>7}{style:#}  {:<13}  {}", finding.check, fold(24, &finding.text));
     if !finding.todo.is_empty() {
-        println!("{:>7}  {:<13}  -> {}", "", "", finding.todo);
+        println!("{:>7}  {:<13}  -> {}", "", "", fold(27, &finding.todo));
     }
 }

@@ -2,6 +2,7 @@
 //! `overlayctl du`: what fills the upper.
 
 use crate::diff::place::{Place, WhichUpper};
+use crate::exit::Exit;
 use crate::out::for_terminal;
 use crate::status::human;
 use anyhow::{Context, Result, bail};
@@ -16,7 +17,6 @@ use std::collections::BinaryHeap;
 use std::io::{self, ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Version of the JSON; raised when a field changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -26,7 +26,7 @@ const SCHEMA: u32 = 1;
 pub struct Args {
     /// A directory of the root [default: all of it]
     path: Option<PathBuf>,
-    /// Directories so far below PATH are shown on their own
+    /// Maximum directory depth
     #[arg(short, long, value_name = "N", default_value_t = 2)]
     depth: usize,
     /// Also the N largest files
@@ -73,7 +73,7 @@ impl Counter for Rows {
 }
 
 /// Shows it.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<Exit> {
     let place = Place::of_upper(&args.place)?;
     let path = place.path(args.path.as_deref());
     let mut rows =
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     place.raise_file_limit();
     match count(&place.upper, &path, &mut rows) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            bail!("{} is no directory of the upper: nothing below it takes room there", shown(&path));
+            bail!("{} is not a directory of the upper: nothing below it uses space there", shown(&path));
         }
         result => result.with_context(|| format!("counting {}", place.upper.display()))?,
     }
@@ -98,9 +98,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         _ => {}
     }
     if rows.problems > 0 {
-        bail!("{} paths could not be looked at", rows.problems);
+        bail!("{} paths could not be read", rows.problems);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// What its file system has, whosever it is.
@@ -108,7 +108,7 @@ fn holder(place: &Place) -> String {
     let Ok(room) = room(&place.upper.to_string_lossy()) else { return String::new() };
     let space = Space { used: room.bytes.saturating_sub(room.free), available: room.available };
     let (used, all) = (human(space.used), human(space.all()));
-    format!("\nin use on {}, by the upper and all else: {used} of {all}\n", place.file_system())
+    format!("\nin use on {}, by the upper and others: {used} of {all}\n", place.file_system())
 }
 
 fn as_text(directories: &[(Sum, Vec<u8>)], files: &[(u64, Vec<u8>)]) -> String {

@@ -8,27 +8,27 @@ mod initramfs;
 pub mod read;
 mod told;
 
+use crate::exit::{Exit, refuse};
 use crate::next::initrd::{Lister, Tools};
 use crate::shell as lower;
 use anyhow::{Result, ensure};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::loader::ask::{self, Given};
 use overlayroot_core::loader::{Edit, Kind, Plan, Tree, module, own, plan};
-use std::process::ExitCode;
 
 /// What both verbs take.
 #[derive(Debug, clap::Args)]
 pub struct Common {
-    /// Take this one, in place of what is found
+    /// Use this boot loader instead of the one found
     #[arg(long, value_name = "KIND", value_parser = kind)]
     boot_loader: Option<Kind>,
-    /// Work on the system in this directory; none of its programs is run
+    /// Edit the system in this directory; none of its programs is run
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     root: String,
-    /// Make the initramfs of every kernel anew, too
+    /// Also rebuild the initramfs of every kernel
     #[arg(long)]
     rebuild: bool,
-    /// Print what would change, change nothing
+    /// Print what would change and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Print JSON
@@ -42,7 +42,7 @@ pub struct Enable {
     /// Kernel arguments, as on the command line [default: rd.overlay=tmpfs]
     #[arg(value_name = "ARGUMENT")]
     arguments: Vec<String>,
-    /// Also where overlayctl doctor finds problems of the next boot
+    /// Enable even if overlayctl doctor finds problems
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -80,11 +80,11 @@ impl Job<'_> {
 }
 
 /// Puts the arguments there.
-pub fn enable(asked: &Enable) -> Result<ExitCode> {
+pub fn enable(asked: &Enable) -> Result<Exit> {
     enable_with(asked, &Tools)
 }
 
-fn enable_with(asked: &Enable, lister: &dyn Lister) -> Result<ExitCode> {
+fn enable_with(asked: &Enable, lister: &dyn Lister) -> Result<Exit> {
     let default = [ask::DEFAULT.to_owned()];
     let words = if asked.arguments.is_empty() { &default[..] } else { &asked.arguments };
     let tree = read::tree(&asked.common.root)?;
@@ -93,17 +93,17 @@ fn enable_with(asked: &Enable, lister: &dyn Lister) -> Result<ExitCode> {
         Err(wrong) => {
             wrong.iter().for_each(|why| eprintln!("overlayctl: {why}"));
             eprintln!("overlayctl: nothing was changed");
-            Ok(ExitCode::FAILURE)
+            Ok(Exit::No)
         }
     }
 }
 
 /// Takes them away.
-pub fn disable(asked: &Disable) -> Result<ExitCode> {
+pub fn disable(asked: &Disable) -> Result<Exit> {
     disable_with(asked, &Tools)
 }
 
-fn disable_with(asked: &Disable, lister: &dyn Lister) -> Result<ExitCode> {
+fn disable_with(asked: &Disable, lister: &dyn Lister) -> Result<Exit> {
     // The files as the next boot finds them: in an overlay those of the lower.
     let (tree, unread) = crate::next::tree(&asked.common.root);
     ensure!(unread.is_empty(), "{}", unread.join("; "));
@@ -117,16 +117,13 @@ fn conf(tree: &Tree) -> Vec<Source> {
     files.map(|(path, text)| Source::new(format!("/{path}"), text.clone())).collect()
 }
 
-fn refuse(why: &str) -> Result<ExitCode> {
-    eprintln!("overlayctl: {why}");
-    Ok(ExitCode::FAILURE)
-}
-
-fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn Lister) -> Result<ExitCode> {
-    ensure!(!common.rebuild || tree.live, "--rebuild works on the running system: run dracut in {}", common.root);
+fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn Lister) -> Result<Exit> {
+    ensure!(!common.rebuild || tree.live, "--rebuild works on the running system only; run dracut in {}", common.root);
     let enable = !given.is_empty();
     let (kind, reason) = match (common.boot_loader, tree.detect()) {
-        (Some(Kind::Grubby), _) if !tree.live => return refuse("grubby can't work on another tree: take bls"),
+        (Some(Kind::Grubby), _) if !tree.live => {
+            return refuse("grubby can't edit another tree; use --boot-loader bls");
+        }
         (Some(kind), _) => (kind, "asked for".to_owned()),
         (None, Ok(found)) => found,
         (None, Err(why)) => return refuse(&why),
@@ -142,9 +139,7 @@ fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn L
         match enable {
             true => return refuse(&lies_in_the_overlay(path)),
             false if !common.dry_run => return below(common),
-            false => {
-                plan.notes.push(format!("{path} and others lie in the overlay that runs now: the lower is edited"))
-            }
+            false => plan.notes.push(format!("{path} and others are in the overlay; the lower is edited instead")),
         }
     }
     if common.rebuild && apply::boot_is_lost()? {
@@ -162,7 +157,7 @@ fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn L
         if common.dry_run && !common.json {
             print!("{}", told::text(&job));
         }
-        return Ok(ExitCode::FAILURE);
+        return Ok(Exit::No);
     }
     finish(&job)
 }
@@ -175,19 +170,19 @@ fn lies_in_the_overlay(path: &str) -> String {
 }
 
 /// `disable` once more, in the lower, which is writable meanwhile.
-fn below(common: &Common) -> Result<ExitCode> {
+fn below(common: &Common) -> Result<Exit> {
     let mut command = vec!["/proc/self/exe".to_owned(), "disable".to_owned()];
     if let Some(kind) = common.boot_loader {
         command.push(format!("--boot-loader={}", kind.word()));
     }
     command.extend(common.rebuild.then(|| "--rebuild".to_owned()));
     command.extend(common.json.then(|| "--json".to_owned()));
-    eprintln!("overlayctl: the root is an overlay; working on its lower");
-    let code = lower::run(&lower::Args { command })?;
-    if code == ExitCode::from(lower::FAILED) {
+    eprintln!("overlayctl: the root is an overlay; editing the lower");
+    let code = lower::run(&lower::Args { read_only: false, command })?;
+    if code.code() == Exit::NotOpened.code() {
         return refuse(
-            "the lower could not be opened, or not be closed again: overlayctl is-enabled says what the next boot does; \
-             boot once with rd.overlay=0 and repeat it there",
+            "the lower could not be opened or closed; check with overlayctl is-enabled, or boot once with rd.overlay=0 and \
+             repeat it there",
         );
     }
     Ok(code)
@@ -200,13 +195,13 @@ fn kept(root: &str, tree: &Tree, edit: Option<Edit>, notes: &mut Vec<String>) ->
     match apply::lost(root, tree, &alone)?.first() {
         None => Ok(Some(edit)),
         Some(path) => {
-            notes.push(format!("{path} stays as it is: it is in the overlay"));
+            notes.push(format!("{path} is in the overlay and was not changed"));
             Ok(None)
         }
     }
 }
 
-fn finish(job: &Job<'_>) -> Result<ExitCode> {
+fn finish(job: &Job<'_>) -> Result<Exit> {
     if !job.common.json {
         print!("{}", told::text(job));
     }
@@ -220,7 +215,7 @@ fn finish(job: &Job<'_>) -> Result<ExitCode> {
     }
     let end = checked::after(job);
     match job.common.json {
-        true => println!("{}", serde_json::to_string_pretty(&told::value(job, &end))?),
+        true => crate::out::json(&told::value(job, &end))?,
         false => end.print(),
     }
     Ok(end.code)

@@ -44,12 +44,12 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn on(dir: &Path, words: &[&str]) -> ExitCode {
+fn on(dir: &Path, words: &[&str]) -> Exit {
     let arguments = words.iter().map(|word| (*word).to_owned()).collect();
     enable(&Enable { arguments, force: false, common: common(dir, false) }).unwrap()
 }
 
-fn off(dir: &Path) -> ExitCode {
+fn off(dir: &Path) -> Exit {
     disable(&Disable { common: common(dir, false) }).unwrap()
 }
 
@@ -57,14 +57,14 @@ fn off(dir: &Path) -> ExitCode {
 fn a_debian_tree_and_back() {
     let dir = made(&[("etc/default/grub", "GRUB_CMDLINE_LINUX=\"\"\n"), ("etc/default/grub.d/x.cfg", "")]);
     let before = files(dir.path());
-    assert_eq!(on(dir.path(), &[]), ExitCode::SUCCESS);
+    assert_eq!(on(dir.path(), &[]), Exit::Good);
     let after = files(dir.path());
     assert!(String::from_utf8_lossy(&after[DROP_IN]).contains("$GRUB_CMDLINE_LINUX rd.overlay=tmpfs"));
     assert!(after.contains_key(MODULE));
     assert_eq!(after.len(), before.len() + 2);
-    assert_eq!(on(dir.path(), &[]), ExitCode::SUCCESS);
+    assert_eq!(on(dir.path(), &[]), Exit::Good);
     assert_eq!(files(dir.path()), after);
-    assert_eq!(off(dir.path()), ExitCode::SUCCESS);
+    assert_eq!(off(dir.path()), Exit::Good);
     assert_eq!(files(dir.path()), before);
 }
 
@@ -72,12 +72,12 @@ fn a_debian_tree_and_back() {
 fn a_pi_s_card_keeps_a_copy() {
     let line = "console=tty1 root=PARTUUID=1-02 rootwait\n";
     let dir = made(&[("boot/firmware/cmdline.txt", line), ("boot/firmware/config.txt", "")]);
-    assert_eq!(on(dir.path(), &["rd.overlay=LABEL=x", "rd.overlay.fallback=halt"]), ExitCode::SUCCESS);
+    assert_eq!(on(dir.path(), &["rd.overlay=LABEL=x", "rd.overlay.fallback=halt"]), Exit::Good);
     let after = files(dir.path());
     let text = String::from_utf8_lossy(&after[CMDLINE_TXT[0]]).into_owned();
     assert_eq!(text, "console=tty1 root=PARTUUID=1-02 rootwait rd.overlay=LABEL=x rd.overlay.fallback=halt\n");
     assert_eq!(after["boot/firmware/cmdline.txt.overlayctl-old"], line.as_bytes());
-    assert_eq!(off(dir.path()), ExitCode::SUCCESS);
+    assert_eq!(off(dir.path()), Exit::Good);
     assert_eq!(files(dir.path())[CMDLINE_TXT[0]], line.as_bytes());
 }
 
@@ -86,12 +86,12 @@ fn what_is_refused_changes_nothing() {
     let dir = made(&[("boot/cmdline.txt", "root=x\n"), ("boot/config.txt", "")]);
     let before = files(dir.path());
     for words in [&["rd.overlay=0"][..], &["quiet"], &["rd.overlay=vdb"]] {
-        assert_eq!(on(dir.path(), words), ExitCode::FAILURE);
+        assert_eq!(on(dir.path(), words), Exit::No);
     }
     let dry = Enable { arguments: Vec::new(), force: false, common: common(dir.path(), true) };
-    assert_eq!(enable(&dry).unwrap(), ExitCode::SUCCESS);
+    assert_eq!(enable(&dry).unwrap(), Exit::Good);
     assert_eq!(files(dir.path()), before);
-    assert_eq!(on(made(&[]).path(), &[]), ExitCode::FAILURE);
+    assert_eq!(on(made(&[]).path(), &[]), Exit::No);
     let rebuild = Common { rebuild: true, ..common(dir.path(), false) };
     assert!(disable(&Disable { common: rebuild }).is_err());
 }
@@ -105,7 +105,7 @@ fn a_write_that_fails_puts_the_others_back() {
     let before = files(dir.path());
     let asked = Enable { arguments: Vec::new(), force: false, common: common(dir.path(), false) };
     let error = format!("{:#}", enable(&asked).unwrap_err());
-    assert!(error.starts_with("nothing was changed: every file is as it was"), "{error}");
+    assert!(error.starts_with("failed, all changes rolled back"), "{error}");
     assert_eq!(files(dir.path()), before);
 }
 
@@ -117,11 +117,11 @@ fn a_link_of_the_tree_stays_in_it() {
     let dir = made(&[("boot/loader/entries/a.conf", entry), ("boot/efi/EFI/fedora/grubenv", &block)]);
     fs::create_dir_all(dir.path().join("boot/grub2")).unwrap();
     std::os::unix::fs::symlink("/boot/efi/EFI/fedora/grubenv", dir.path().join("boot/grub2/grubenv")).unwrap();
-    assert_eq!(on(dir.path(), &[]), ExitCode::SUCCESS);
+    assert_eq!(on(dir.path(), &[]), Exit::Good);
     let written = fs::read_to_string(dir.path().join("boot/efi/EFI/fedora/grubenv")).unwrap();
     assert!(written.contains("kernelopts=root=x rd.overlay=tmpfs\n#") && written.len() == 1024);
     assert!(dir.path().join("boot/grub2/grubenv").is_symlink());
-    assert_eq!(off(dir.path()), ExitCode::SUCCESS);
+    assert_eq!(off(dir.path()), Exit::Good);
     assert_eq!(fs::read_to_string(dir.path().join("boot/efi/EFI/fedora/grubenv")).unwrap(), block);
 }
 
@@ -173,7 +173,7 @@ fn the_words_are_the_shell_s() {
     assert!(kind("lilo").unwrap_err().starts_with("one of grubby, bls"));
 }
 
-fn off_of(dir: &Path, kind: Kind) -> ExitCode {
+fn off_of(dir: &Path, kind: Kind) -> Exit {
     let common = Common { boot_loader: Some(kind), ..common(dir, false) };
     disable_with(&Disable { common }, &Texts).unwrap()
 }
@@ -202,7 +202,7 @@ fn disable_leaves_the_plain_root_or_says_that_it_is_not_so() {
             let boot = look(dir.path(), loader);
             let truth = initramfs("x", &left, said).asks_for_overlay();
             assert_eq!(boot.verdict() == Verdict::Enabled, truth, "{case}: {}", boot.says());
-            assert_eq!(code == ExitCode::SUCCESS, !truth, "{case}: {}", boot.says());
+            assert_eq!(code == Exit::Good, !truth, "{case}: {}", boot.says());
             assert!(!truth || !boot.asked().is_empty(), "{case}");
             if copy.contains("tmpfs") {
                 assert!(boot.asked().iter().any(|asker| asker.source == "/etc/overlayroot-rs.conf:1"), "{case}");
@@ -217,7 +217,7 @@ fn disable_leaves_the_plain_root_or_says_that_it_is_not_so() {
                 let boot = look(dir.path(), loader);
                 let truth = initramfs("x", &left, Files { copy: "", ..said }).asks_for_overlay();
                 assert_eq!(boot.verdict() == Verdict::Enabled, truth, "{case}: {}", boot.says());
-                assert_eq!(off_of(dir.path(), loader.kind) == ExitCode::SUCCESS, !truth, "{case}");
+                assert_eq!(off_of(dir.path(), loader.kind) == Exit::Good, !truth, "{case}");
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::args::Build;
 use crate::bar::Bar;
+use crate::exit::{Exit, refused};
 use crate::imagemenu::{self, GRUB, IPXE, PXELINUX, SUM};
 use crate::imagesource::{self, Survey, View};
 use crate::imagetool::{self, Kind};
@@ -17,19 +18,19 @@ use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 /// Builds the image.
-pub fn build(asked: &Build) -> Result<ExitCode> {
+pub fn build(asked: &Build) -> Result<Exit> {
     match try_build(asked) {
         Err(error) => match error.downcast_ref() {
             Some(Stopped(signal)) => {
-                eprintln!("overlayctl: stopped, nothing is left behind");
-                Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))
+                eprintln!("overlayctl: stopped; all files were removed");
+                Ok(Exit::Signal(u8::try_from(*signal).unwrap_or(u8::MAX)))
             }
             None => Err(error),
         },
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(Exit::Good),
     }
 }
 
@@ -110,8 +111,7 @@ fn try_build(asked: &Build) -> Result<()> {
 fn free(path: &str, force: bool) -> Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
     ensure!(!metadata.is_dir(), "{path} is a directory");
-    ensure!(force, "{path} is there already: --force replaces it");
-    Ok(())
+    if force { Ok(()) } else { Err(refused(format!("{path} exists; --force replaces it"))) }
 }
 
 /// Seconds since 1970 that nothing in the image may be younger than.
@@ -255,7 +255,7 @@ fn tell(asked: &Build, told: &Told) -> Result<()> {
     }
     let tree = format!("{} in {} files", human(told.tree_bytes), told.files);
     match &told.made {
-        _ if asked.json => println!("{}", serde_json::to_string_pretty(told)?),
+        _ if asked.json => crate::out::json(told)?,
         None => {
             let command: Vec<String> = told.command.iter().map(|word| format!("{word:?}")).collect();
             println!("would pack {tree}, without what is mounted below {}:\n{}", told.source, command.join(" "));

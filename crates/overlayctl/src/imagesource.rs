@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The tree that an image is made of: found, looked at, and shown to the tool.
 
+use crate::exit::refused;
 use crate::imagelayers;
 use crate::imagetool::{LeftOut, Tool};
 use crate::kept;
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::mountinfo::Mount;
 use overlayroot_core::paths;
-use overlayroot_core::record::RootKind;
+use overlayroot_core::record::{NO_RECORD, NOT_OURS, RootKind};
 use overlayroot_linux::loophand::Scratch;
 use overlayroot_linux::watched::Held;
 use overlayroot_linux::{mounts, recordfile};
@@ -47,10 +48,9 @@ pub fn find(root: &str) -> Result<Source> {
 }
 
 fn lower() -> Result<String> {
-    let record =
-        recordfile::read(paths::RECORD)?.context("no record of this boot: the initramfs lacks overlayroot-rs")?;
+    let record = recordfile::read(paths::RECORD)?.ok_or_else(|| refused(NO_RECORD))?;
     let overlay = record.effective.root == RootKind::Overlay;
-    ensure!(overlay, "no overlay of this project is on the root");
+    overlay.then_some(()).ok_or_else(|| refused(NOT_OURS))?;
     Ok(kept::lower(&record)?.to_owned())
 }
 
@@ -81,7 +81,7 @@ impl Source {
         let mut apart: Vec<String> = apart.into_iter().filter(|path| !of_the_boot(path)).collect();
         apart.sort_unstable();
         if !apart.is_empty() {
-            notes.push(format!("mounted apart, so not in the image: {}", apart.join(", ")));
+            notes.push(format!("not in the image (mounted separately): {}", apart.join(", ")));
         }
         let has = |name: &str| Path::new(view).join(name).is_dir() && !self.left_out.has(name);
         if has("LiveOS") {
@@ -91,7 +91,7 @@ impl Source {
         }
         for path in &self.left_out.paths {
             if fs::symlink_metadata(Path::new(view).join(path)).is_err() {
-                notes.push(format!("--exclude {path}: it is not there"));
+                notes.push(format!("--exclude {path}: not found"));
             }
         }
         let (name, option) = tool.compression.of(tool.kind);

@@ -114,7 +114,7 @@ pub fn find(kind: Kind, compression: Option<Compression>) -> Result<Tool> {
     let said = |argument: &str| match Command::new(program).arg(argument).output() {
         Ok(output) => Ok((text(&output.stdout), text(&output.stderr))),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!("{program} is not here: install the package {package}")
+            bail!("{program} not found; install the package {package}")
         }
         Err(error) => bail!("running {program}: {error}"),
     };
@@ -127,7 +127,7 @@ pub fn find(kind: Kind, compression: Option<Compression>) -> Result<Tool> {
     let (name, (out, errors)) = (compression.of(kind).0, said(help)?);
     let words = |text: &str| text.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == name);
     if !words(&out) && !words(&errors) {
-        bail!("{program} {version} can't compress with {name}: choose another --compression");
+        bail!("{program} {version} can't compress with {name}; choose another --compression");
     }
     Ok(Tool { kind, program, version, compression })
 }

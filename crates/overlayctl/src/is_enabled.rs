@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl is-enabled`: whether the next boot makes the overlay that is asked for, as an exit status.
 
+use crate::exit::Exit;
 use crate::next::{self, Query};
 use anyhow::Result;
 use overlayroot_core::next::{NextBoot, Verdict};
-use std::process::ExitCode;
 
 /// What the verb takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Look at the system in this directory, whose devices are not looked at
+    /// Check the system in this directory; devices are not checked
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     root: String,
     /// Print JSON
@@ -18,11 +18,11 @@ pub struct Args {
 }
 
 /// Prints the word; 0 for enabled alone.
-pub fn run(asked: &Args) -> Result<ExitCode> {
+pub fn run(asked: &Args) -> Result<Exit> {
     // Who can't open devices would find each of them missing.
     let boot = next::find(&Query { root: &asked.root, lightly: !next::is_root(), ..Query::HERE }).boot;
     match asked.json {
-        true => println!("{}", serde_json::to_string_pretty(&boot.told())?),
+        true => crate::out::json(&boot.told())?,
         false => println!("{}", boot.verdict().word()),
     }
     if boot.verdict() == Verdict::Unknown {
@@ -32,9 +32,9 @@ pub fn run(asked: &Args) -> Result<ExitCode> {
 }
 
 /// As systemctl's.
-pub fn status(boot: &NextBoot) -> ExitCode {
+pub fn status(boot: &NextBoot) -> Exit {
     match boot.verdict() {
-        Verdict::Enabled => ExitCode::SUCCESS,
-        Verdict::Degraded | Verdict::Disabled | Verdict::Unknown => ExitCode::FAILURE,
+        Verdict::Enabled => Exit::Good,
+        Verdict::Degraded | Verdict::Disabled | Verdict::Unknown => Exit::No,
     }
 }

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl keep`: saves the files that `rd.overlay.path=persist:` keeps, as far as they have changed.
 
-use anyhow::{Result, bail};
+use crate::exit::{Exit, refuse};
+use anyhow::Result;
 use overlayroot_core::path_spec::Kind;
 use overlayroot_core::path_state::{PathOutcome, PathState};
 use overlayroot_core::paths;
-use overlayroot_core::record::{Record, RootKind};
+use overlayroot_core::record::{NO_RECORD, Record, RootKind};
 use overlayroot_linux::{keepfiles, recordfile};
-use std::process::ExitCode;
 
 /// The command line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Say nothing about what was saved
+    /// Do not list what was saved
     #[arg(short, long)]
     quiet: bool,
 }
 
 /// Saves all, and says what.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<Exit> {
     let Some(record) = recordfile::read(paths::RECORD)? else {
-        bail!("no record of this boot: the initramfs lacks overlayroot-rs");
+        return refuse(NO_RECORD);
     };
-    let mut code = ExitCode::SUCCESS;
+    let mut code = Exit::Good;
     let mut fail = |path: &str, why: &str| {
         eprintln!("overlayctl: {path} is not kept: {why}");
-        code = ExitCode::FAILURE;
+        code = Exit::No;
     };
     for state in files(&record) {
         let Some(store) = state.kept_files() else {
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Ok(_) if args.quiet => {}
             Ok(saved) => {
                 saved.saved.iter().for_each(|path| println!("saved {path}"));
-                saved.removed.iter().for_each(|path| println!("forgot {path}, which is no longer there"));
+                saved.removed.iter().for_each(|path| println!("removed {path}, which was deleted"));
             }
         }
     }

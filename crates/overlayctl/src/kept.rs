@@ -6,21 +6,21 @@ use overlayroot_core::layout::Store;
 use overlayroot_core::marker::Marker;
 use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
-use overlayroot_core::record::{Record, RootKind, UpperKind};
+use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record, RootKind, UpperKind};
 use overlayroot_linux::{files, mounts, recordfile};
 use std::io::ErrorKind;
 
 /// The upper that stays, and its record; or why there is none.
 pub fn find() -> Result<Result<(Record, Store), String>> {
     let Some(record) = recordfile::read(paths::RECORD)? else {
-        return Ok(Err("no record of this boot: the initramfs lacks overlayroot-rs".to_owned()));
+        return Ok(Err(NO_RECORD.to_owned()));
     };
     let effective = &record.effective;
     let why = match (effective.root, effective.upper, &effective.store) {
         (RootKind::Overlay, UpperKind::Tmpfs, _) if effective.lowers.len() > 1 => {
             "the upper is in RAM, the kept one below it is read-only: boot without rd.overlay.readonly"
         }
-        (RootKind::Overlay, UpperKind::Tmpfs, _) => "the upper is in RAM: it begins anew at each boot",
+        (RootKind::Overlay, UpperKind::Tmpfs, _) => "the upper is in RAM and is discarded at every boot",
         (RootKind::Overlay, _, None) => "this boot's record does not name the upper's directories",
         (RootKind::Overlay, _, Some(store)) => {
             let mounts = mounts::read()?;
@@ -31,7 +31,7 @@ pub fn find() -> Result<Result<(Record, Store), String>> {
             }
             return Ok(Err(format!("the upper's file system is not mounted on {at}")));
         }
-        _ => "there is no overlay of this project on the root",
+        _ => NOT_OURS,
     };
     Ok(Err(why.to_owned()))
 }

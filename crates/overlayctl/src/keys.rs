@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl keys`: the one table, for people.
 
+use crate::exit::Exit;
 use anyhow::Result;
 use overlayroot_core::grammar::KEYS;
-use std::process::ExitCode;
 
 /// Prints every key.
-pub fn run() -> Result<ExitCode> {
+pub fn run() -> Result<Exit> {
     for key in KEYS {
         println!("{}={}", key.name, key.syntax);
         println!("    {}", key.help);
@@ -16,5 +16,5 @@ pub fn run() -> Result<ExitCode> {
             println!("    also (deprecated): {}", key.deprecated.join(", "));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }

@@ -7,6 +7,7 @@
 //! merged `/`. Later files are labelled as on any file system. So the list is labelled once, by the host's own
 //! restorecon(8), which asks its policy.
 
+use crate::exit::Exit;
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::made::Made;
 use overlayroot_core::record::{Record, RootKind, UpperKind};
@@ -18,14 +19,14 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::{fs, thread};
 
 /// Labels, and says how many paths it looked at.
-pub fn run() -> Result<ExitCode> {
+pub fn run() -> Result<Exit> {
     let record = recordfile::read(paths::RECORD)?.filter(|record| record.effective.root == RootKind::Overlay);
     let Some(record) = record.filter(|_| selinux::is_loaded()) else {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Good);
     };
     let upper = if forgets(&record) { Some(upper()?) } else { None };
     let made: Vec<Made> = record.made.into_iter().filter(|made| !made.whole || is_apart(&made.path)).collect();
@@ -34,7 +35,7 @@ pub fn run() -> Result<ExitCode> {
         restore(&list)?;
         println!("labelled {} paths that the initramfs made", list.len());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 /// Whether the root's upper loses labels when a policy is loaded.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the kernel says now, held against the record: a record alone proves nothing.
 
+use crate::exit::Exit;
 use crate::fill::{Own, alone, sentence, thresholds};
 use anyhow::Result;
 use overlayroot_core::fetched::Fetched;
@@ -9,25 +10,37 @@ use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::path_spec::Kind;
 use overlayroot_core::path_state::{PathOutcome, PathState};
 use overlayroot_core::paths;
-use overlayroot_core::record::{Effective, Outcome, Record, RootKind, UpperKind};
+use overlayroot_core::record::{Effective, NO_RECORD, Outcome, Record, RootKind, UpperKind};
 use overlayroot_core::servicing;
 use overlayroot_linux::mounts;
 use overlayroot_linux::upperfill;
 use serde::Serialize;
 use std::time::Duration;
 
-/// How bad it is; the number is the exit code.
+/// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// What was asked for runs.
-    Ok = 0,
+    Ok,
     /// Degraded, or the upper fills up.
-    Warning = 1,
+    Warning,
     /// The overlay asked for is not there, or the upper is nearly full.
-    Critical = 2,
+    Critical,
     /// No record.
-    Unknown = 3,
+    Unknown,
+}
+
+impl Level {
+    /// The exit status of `status`.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Ok => Exit::Good,
+            Self::Warning => Exit::No,
+            Self::Critical => Exit::Critical,
+            Self::Unknown => Exit::Failed,
+        }
+    }
 }
 
 /// The upper's own files are counted for so long at most.
@@ -203,21 +216,21 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         return vec![match asked {
             true => (
                 Level::Critical,
-                "an overlay is asked for, but there is no record: the initramfs lacks overlayroot-rs, or it was stopped".to_owned(),
+                "an overlay is configured, but there is no record: the initramfs lacks overlayroot-rs, or it was stopped".to_owned(),
             ),
-            false => (Level::Unknown, "no record of this boot: the initramfs lacks overlayroot-rs".to_owned()),
+            false => (Level::Unknown, NO_RECORD.to_owned()),
         }];
     };
     let mut found = from_record(record);
     if let Some(stale) = record.stale.as_ref().filter(|stale| stale.action == "warned") {
-        let todo = "overlayctl stale lists all, overlayctl stale accept or a reset ends this";
+        let todo = "overlayctl stale lists them; overlayctl stale accept or a reset clears this";
         found.push((Level::Warning, format!("{stale}; {todo}")));
     }
     let complaint = record.image.as_ref().and_then(Fetched::complaint);
     found.extend(complaint.map(|text| (Level::Warning, text)));
     let populate = record.populate.as_ref();
     if let Some(left) = populate.filter(|archive| matches!(archive.state.as_str(), "changed" | "used")) {
-        found.push((Level::Warning, format!("{left}; overlayctl reset would begin with it")));
+        found.push((Level::Warning, format!("{left}; overlayctl reset applies it")));
     }
     if record.effective.root == RootKind::Overlay {
         if live.root_fstype != "overlay" {
@@ -228,11 +241,11 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         }
         let excused = live.lower_holds_upper || live.lower_shared_with.is_some();
         if live.lower.is_some() && !live.lower_read_only && !excused {
-            found.push((Level::Warning, "the file system under the lower can be written".to_owned()));
+            found.push((Level::Warning, "the lower's file system is writable".to_owned()));
         }
     }
     let lost = live.lost_paths.iter();
-    found.extend(lost.map(|path| (Level::Warning, format!("no longer so: {path}"))));
+    found.extend(lost.map(|path| (Level::Warning, format!("no longer in effect: {path}"))));
     if !live.lost_mounts.is_empty() {
         let text = format!("no longer mounted: {}; reboot to get it back", live.lost_mounts.join(", "));
         found.push((Level::Warning, text));

@@ -3,7 +3,8 @@
 
 use crate::args::Loop;
 use crate::bar::Bar;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use crate::exit::{Exit, refuse, refused};
+use anyhow::{Context, Result, anyhow, bail};
 use overlayroot_core::facts::Lookup;
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::ondisk::{LoopFile, human, parse_loop, parse_loop_by_hand};
@@ -16,11 +17,11 @@ use overlayroot_linux::loopcheck::{self, Report};
 use overlayroot_linux::loophand::{self, Hand};
 use overlayroot_linux::mounts;
 use serde_json::{Value, json};
-use std::process::ExitCode;
+use std::fs;
 use std::time::Duration;
 
 /// Does what was asked for.
-pub fn run(verb: &Loop) -> Result<ExitCode> {
+pub fn run(verb: &Loop) -> Result<Exit> {
     log::start(Level::WARN, false);
     match verb {
         Loop::Create { file, dry_run } => create(&understand(file)?, *dry_run),
@@ -35,36 +36,39 @@ fn understand(text: &str) -> Result<LoopFile> {
     parse_loop(text).map_err(|problem| anyhow!("{problem}"))
 }
 
-fn create(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
+fn create(asked: &LoopFile, dry_run: bool) -> Result<Exit> {
     let here = LoopFile { path: writable(asked)?, dev: None, ..asked.clone() };
+    if fs::symlink_metadata(&here.path).is_ok() {
+        return refuse(&format!("{} exists; overlayctl loop check tells what it is", here.path));
+    }
     let bytes = by_hand(dry_run, |hand| loophand::create(&here, hand))?;
     if !dry_run {
-        eprintln!("{} is made, {} of {}; on the kernel command line it is", here.path, human(bytes), asked.fs.word());
+        eprintln!("{} created, {} of {}; the kernel argument is", here.path, human(bytes), asked.fs.word());
         println!("{}", argument(asked));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
-fn grow(asked: &LoopFile, dry_run: bool) -> Result<ExitCode> {
+fn grow(asked: &LoopFile, dry_run: bool) -> Result<Exit> {
     let here = LoopFile { path: writable(asked)?, dev: None, ..asked.clone() };
     let bytes = by_hand(dry_run, |hand| loophand::grow(&here, hand))?;
     if !dry_run {
-        eprintln!("{} has {} now", here.path, human(bytes));
+        eprintln!("{} is {} now", here.path, human(bytes));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
-fn check(file: &str, as_json: bool) -> Result<ExitCode> {
+fn check(file: &str, as_json: bool) -> Result<Exit> {
     let path = match understand(file) {
         Ok(asked) => readable(&asked)?,
         Err(_) => parse_loop_by_hand(file).map_err(|problem| anyhow!("{problem}"))?.path,
     };
     let report = loopcheck::check(&path)?;
     match as_json {
-        true => println!("{}", serde_json::to_string_pretty(&as_value(&report))?),
+        true => crate::out::json(&as_value(&report))?,
         false => print!("{report}"),
     }
-    Ok(if report.sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.sound() { Exit::Good } else { Exit::No })
 }
 
 /// Has `work` done with a bar, or its steps printed.
@@ -104,15 +108,19 @@ fn writable(asked: &LoopFile) -> Result<String> {
     if !overlaid(&mounts)? {
         let holder = loophand::holder(path)?;
         let (at, fstype) = (&holder.at, &holder.fstype);
-        ensure!(at == "/", "{at} is a {fstype} of its own: the boot looks for {path} on the root's own file system");
-        return Ok(path.clone());
+        if at == "/" {
+            return Ok(path.clone());
+        }
+        return Err(refused(format!(
+            "{at} is a {fstype} of its own: the boot looks for {path} on the root's own file system"
+        )));
     }
     match mountinfo::at(&mounts, paths::ROOT_KEPT) {
         Some(mount) if !mount.read_only() => Ok(format!("{}{path}", paths::ROOT_KEPT)),
-        _ => bail!(
-            "/ is an overlay over a disk that is only read: boot with rd.overlay=loop:{path}, which makes \
-             the file by itself, or do this in a boot with rd.overlay=0"
-        ),
+        _ => Err(refused(format!(
+            "/ is an overlay over a read-only disk: boot with rd.overlay=loop:{path}, which creates \
+             the file, or repeat this in a boot with rd.overlay=0"
+        ))),
     }
 }
 
@@ -134,16 +142,18 @@ fn on_device(dev: &Device, path: &str, mounts: &[Mount], write: bool) -> Result<
         Lookup::Found(device) => device,
         Lookup::Ambiguous(nodes) => bail!("{dev} is on several devices: {}", nodes.join(", ")),
         Lookup::Incomplete { nodes, of, .. } => {
-            bail!("{dev} is a btrfs of {of} devices, and these alone are there: {}", nodes.join(", "))
+            bail!("{dev} is a btrfs of {of} devices, of which these were found: {}", nodes.join(", "))
         }
-        Lookup::Missing { .. } | Lookup::Locked { .. } | Lookup::NotBlock(_) => bail!("{dev} is not there"),
+        Lookup::Missing { .. } | Lookup::Locked { .. } | Lookup::NotBlock(_) => bail!("{dev} not found"),
     };
     let wanted = device.file_system();
     let whole = |mount: &&Mount| mount.root == "/" && !(write && mount.read_only());
     let holds = |mount: &&Mount| whole(mount) && filesystem::shows(mount, &wanted);
     let found = mounts.iter().find(holds);
     let how = if write { ", writable," } else { "" };
-    let mount = found.with_context(|| format!("{dev} ({}) must be mounted{how} first, as a whole", device.path))?;
+    let mount = found.with_context(|| {
+        format!("{dev} ({}) must be mounted{how} first, not just a subdirectory of it", device.path)
+    })?;
     Ok(format!("{}{path}", mount.at.trim_end_matches('/')))
 }
 

@@ -14,6 +14,7 @@ mod diff;
 mod doctor;
 mod du;
 mod enable;
+mod exit;
 mod explain;
 mod fill;
 mod hostinside;
@@ -50,14 +51,16 @@ mod walk;
 mod watch;
 
 use args::{Args, Command, Image, OfStale, OfTrash, OfUppers};
-use clap::Parser;
+use clap::FromArgMatches;
+use exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // clap exits with 2 for wrong arguments, which monitoring reads as "critical".
-    let args = Args::try_parse().unwrap_or_else(|error| {
+    let parsed = args::command().try_get_matches().and_then(|found| Args::from_arg_matches(&found));
+    let args = parsed.unwrap_or_else(|error| {
         let _ = error.print();
-        std::process::exit(if error.use_stderr() { 64 } else { 0 });
+        if error.use_stderr() { Exit::Usage.now() } else { Exit::Good.now() }
     });
     if args.command.only_tells() {
         out::end_with_the_reader();
@@ -71,9 +74,11 @@ fn main() -> ExitCode {
         Command::Loop { verb } => loopfile::run(&verb),
         Command::Reset { cancel: true, .. } => reset::cancel(),
         Command::Reset { keep, now_and_reboot, .. } => reset::run(keep, now_and_reboot),
-        Command::Uppers { what: None, json } => uppers::list(json),
+        Command::Uppers { what: None, names: true, .. } => uppers::names(),
+        Command::Uppers { what: None, json, .. } => uppers::list(json),
         Command::Uppers { what: Some(OfUppers::Restore { name }), .. } => uppers::restore(&name),
         Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
+        Command::Uppers { what: Some(OfUppers::Describe { name, text }), .. } => uppers::describe(&name, &text),
         Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
         Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
         Command::Diff(asked) => diff::run(&asked),
@@ -98,8 +103,9 @@ fn main() -> ExitCode {
         Command::Trim => trim::run(),
     };
     drop(pager);
-    result.unwrap_or_else(|error| {
+    let exit = result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");
-        ExitCode::from(3)
-    })
+        Exit::of(&error)
+    });
+    exit.into()
 }

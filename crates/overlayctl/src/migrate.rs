@@ -2,6 +2,7 @@
 //! `overlayctl migrate`: a configuration file from what others were told.
 
 use crate::enable::read;
+use crate::exit::{Exit, refuse};
 use anyhow::{Context, Result};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::facts::PlaceKind;
@@ -10,7 +11,6 @@ use overlayroot_core::migrate::{From, Migrated, Sources, migrate};
 use overlayroot_linux::{bootfile, files, place, sources};
 use serde_json::json;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// What the verb takes.
 #[derive(Debug, clap::Args)]
@@ -18,10 +18,10 @@ pub struct Migrate {
     /// Read only this one: ubuntu, raspi-config, dracut, kiwi, readonly-root, live-boot
     #[arg(long, value_name = "KIND", value_parser = from)]
     from: Option<From>,
-    /// Write the file [default: /etc/overlayroot-rs.conf] in place of printing it
+    /// Write the file [default: /etc/overlayroot-rs.conf] instead of printing it
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "/etc/overlayroot-rs.conf")]
     write: Option<String>,
-    /// Replace a file that is there
+    /// Replace an existing file
     #[arg(long, requires = "write")]
     force: bool,
     /// Read the system in this directory; FILE is below it, too
@@ -46,31 +46,28 @@ const VOLUMES: [&str; 3] = ["run/live/persistence", "lib/live/mount/persistence"
 const RASPI_SCRIPT: &str = "etc/initramfs-tools/scripts/overlay";
 const OVERLAYROOT_SCRIPT: &str = "usr/share/initramfs-tools/scripts/init-bottom/overlayroot";
 
-/// Prints or writes; exits with 1 where nobody's words were found, or the file is there already.
-pub fn run(asked: &Migrate) -> Result<ExitCode> {
+/// Prints or writes; refuses where nobody's words were found, or the file exists.
+pub fn run(asked: &Migrate) -> Result<Exit> {
     let found = migrate(&collect(asked)?, asked.from);
     if found.found.is_empty() {
         let names: Vec<&str> = From::ALL.iter().map(|(name, _)| *name).collect();
         let of = asked.from.map_or_else(|| names.join(", "), |from| from.word().to_owned());
-        eprintln!("overlayctl: nothing was found of {of}");
-        return Ok(ExitCode::FAILURE);
+        return refuse(&format!("no settings found of {of}"));
     }
     // The initramfs will read it with the same parser.
     for issue in found.issues() {
-        eprintln!("overlayctl: to be corrected: {issue}");
+        eprintln!("overlayctl: please correct: {issue}");
     }
     if let Some(path) = &asked.write {
         let place = bootfile::real(&asked.root, path.trim_start_matches('/'))?;
         if place.exists() && !asked.force {
-            let at = place.display();
-            eprintln!("overlayctl: {at} is there already: take what you want of it, or give --force");
-            return Ok(ExitCode::FAILURE);
+            return refuse(&format!("{} exists; --force replaces it", place.display()));
         }
         bootfile::replace(&place, found.text().as_bytes())?;
         eprintln!("overlayctl: written: {}", place.display());
     }
     match asked.json {
-        true => println!("{}", serde_json::to_string_pretty(&value(&found))?),
+        true => crate::out::json(&value(&found))?,
         false => {
             if asked.write.is_none() {
                 print!("{}", found.text());
@@ -78,7 +75,7 @@ pub fn run(asked: &Migrate) -> Result<ExitCode> {
             eprint!("{}", advice(&found, asked.write.is_some()));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Good)
 }
 
 fn value(found: &Migrated) -> serde_json::Value {
@@ -96,13 +93,13 @@ fn value(found: &Migrated) -> serde_json::Value {
 fn advice(found: &Migrated, written: bool) -> String {
     let mut out = String::new();
     let mut say = |what: &str, all: &[String]| all.iter().for_each(|one| out.push_str(&format!("{what}{one}\n")));
-    say("kernel argument to take away: ", &found.remove);
+    say("kernel argument to remove: ", &found.remove);
     say("kernel argument to add: ", &found.add);
     say("to do: ", &found.todo);
     if !written {
         out.push_str("to do: overlayctl migrate --write\n");
     }
-    out.push_str("to do: dracut --force, which puts the file into the initramfs; then overlayctl doctor\n");
+    out.push_str("to do: dracut --force, to add the file to the initramfs; then overlayctl doctor\n");
     out
 }
 
@@ -232,14 +229,14 @@ mod tests {
         fs::write(dir.path().join("boot/firmware/cmdline.txt"), "overlayroot=tmpfs console=tty1 root=x\n").unwrap();
         let sources = collect(&asked(dir.path(), false)).unwrap();
         assert_eq!(migrate(&sources, None).remove, ["overlayroot=tmpfs"]);
-        assert_eq!(run(&asked(dir.path(), true)).unwrap(), ExitCode::SUCCESS);
+        assert_eq!(run(&asked(dir.path(), true)).unwrap(), Exit::Good);
         let file = dir.path().join("etc/overlayroot-rs.conf");
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains("\nrd.overlay = tmpfs\n"), "{text}");
         fs::write(&file, "mine").unwrap();
-        assert_eq!(run(&asked(dir.path(), true)).unwrap(), ExitCode::FAILURE);
+        assert_eq!(run(&asked(dir.path(), true)).unwrap(), Exit::No);
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
-        assert_eq!(run(&Migrate { force: true, ..asked(dir.path(), true) }).unwrap(), ExitCode::SUCCESS);
+        assert_eq!(run(&Migrate { force: true, ..asked(dir.path(), true) }).unwrap(), Exit::Good);
         assert_eq!(fs::read_to_string(&file).unwrap(), text);
     }
 
@@ -286,13 +283,13 @@ mod tests {
         let paths: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("rd.overlay.path = ")).collect();
         // Files are kept below /var/home/me, which has a file system of its own by the other line.
         assert_eq!(paths, ["volatile:/var/home/me/,copy", "volatile:/var/lib/x/", "persist:/etc/zone"], "{text}");
-        assert_eq!(text.matches("# not carried over: rd.overlay.path = ").count(), 3, "{text}");
+        assert_eq!(text.matches("# not imported: rd.overlay.path = ").count(), 3, "{text}");
     }
 
     #[test]
     fn nothing_found() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(run(&asked(dir.path(), true)).unwrap(), ExitCode::FAILURE);
+        assert_eq!(run(&asked(dir.path(), true)).unwrap(), Exit::No);
         assert!(!dir.path().join("etc").exists());
         assert!(from("grub").is_err() && from("kiwi") == Ok(From::Kiwi));
     }

@@ -128,7 +128,7 @@ pub fn find(query: &Query<'_>) -> Next {
     let (line, inputs) = texts(query, handed, &tree, &image, running);
     let config = Config::read(&inputs);
     let facts = facts(query, &tree, &config, &inputs);
-    let decision = facts.as_ref().map(|facts| decide(&config, facts));
+    let decision = facts.as_ref().map(|facts| waiting(decide(&config, facts), config.timeout.value));
     let loader = state.as_ref().ok().map(|state| state.kind.word());
     let boot = NextBoot { loader, line, image, inputs, config, decision, live: tree.live };
     Next {
@@ -139,6 +139,16 @@ pub fn find(query: &Query<'_>) -> Next {
         makes: makes(&tree),
         hook_in_overlay: raspi::runs_in_overlay(&tree),
     }
+}
+
+/// Here one look is enough, the boot goes on looking.
+fn waiting(mut decision: Decision, seconds: u32) -> Decision {
+    if let Decision::Instead(refusal, _) = &mut decision {
+        if refusal.code == "device-missing" && refusal.text.ends_with(" not found") {
+            refusal.text.push_str(&format!(" (the boot waits {seconds} s)"));
+        }
+    }
+    decision
 }
 
 /// What the boot loader gives to the next boot, once it has the arguments that are wanted.

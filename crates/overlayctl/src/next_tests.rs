@@ -3,10 +3,10 @@
 //! decides for exactly the command line and the files that it gets.
 use super::loaders_tests::*;
 use super::*;
+use crate::exit::Exit;
 use crate::{is_enabled, plan};
 use overlayroot_core::facts::{Kernel, Root};
 use overlayroot_core::next::Verdict;
-use std::process::ExitCode;
 
 /// What the parser of the initramfs makes of exactly this line and these files.
 pub fn initramfs(from: &str, words: &[&str], said: Files) -> Config {
@@ -29,7 +29,7 @@ fn judged(loader: &Loader, words: &[&str], said: Files) {
     let boot = look(dir.path(), loader);
     let case = format!("{}: {words:?}, copy {:?}, ubuntu {:?}: {}", loader.name, said.copy, said.ubuntu, boot.says());
     if loader.name == "unified images" {
-        assert_eq!((boot.verdict(), is_enabled::status(&boot)), (Verdict::Unknown, ExitCode::FAILURE), "{case}");
+        assert_eq!((boot.verdict(), is_enabled::status(&boot)), (Verdict::Unknown, Exit::No), "{case}");
         assert!(boot.says().starts_with("not known: "), "{case}");
         return;
     }
@@ -38,9 +38,9 @@ fn judged(loader: &Loader, words: &[&str], said: Files) {
     assert_eq!(decide(&boot.config, &machine()), decide(&truth, &machine()), "{case}");
     let planned = NextBoot { decision: Some(decide(&boot.config, &machine())), ..boot.clone() };
     let (verdict, code) = match decide(&truth, &machine()) {
-        Decision::Do(_) => (Verdict::Enabled, ExitCode::SUCCESS),
-        Decision::Instead(..) => (Verdict::Degraded, ExitCode::FAILURE),
-        Decision::Off | Decision::NotYet => (Verdict::Disabled, ExitCode::FAILURE),
+        Decision::Do(_) => (Verdict::Enabled, Exit::Good),
+        Decision::Instead(..) => (Verdict::Degraded, Exit::No),
+        Decision::Off | Decision::NotYet => (Verdict::Disabled, Exit::No),
     };
     assert_eq!((planned.verdict(), is_enabled::status(&planned)), (verdict, code), "{case}");
     let as_asked = !matches!(decide(&truth, &machine()), Decision::Instead(..)) && truth.issues.is_empty();

@@ -20,6 +20,7 @@ pub fn start() -> Option<Pager> {
         return None;
     }
     let line = wanted(|name| env::var(name).ok())?;
+    crate::out::columns();
     // By a shell, for the variables hold a command line (PAGER="less -S"), as everywhere.
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &line]).stdin(Stdio::piped());

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl plan`: what the next boot would do, decided by the initramfs's own code.
 
+use crate::exit::Exit;
 use crate::next::{self, Next, Query};
+use crate::out::fold;
 use anyhow::Result;
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::{Config, Inputs};
@@ -10,22 +12,21 @@ use overlayroot_core::next::{Module, NextBoot, Verdict};
 use overlayroot_core::plan::{Decision, Plan};
 use overlayroot_linux::sources;
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
 /// Plans for `cmdline`, or for the next boot's.
-pub fn run(cmdline: Option<String>, as_json: bool) -> Result<ExitCode> {
+pub fn run(cmdline: Option<String>, as_json: bool) -> Result<Exit> {
     let next = next::find(&Query { cmdline: cmdline.as_deref(), ..Query::HERE });
     if !next::is_root() {
         eprintln!("overlayctl: not root: devices and images can't be read, and the plan may say that one is missing");
     }
     let decision = next.decision()?;
     match as_json {
-        true => println!("{}", serde_json::to_string_pretty(&as_value(&next.boot, decision))?),
+        true => crate::out::json(&as_value(&next.boot, decision))?,
         false => show(&next, decision),
     }
     Ok(match as_asked(&next.boot, decision, cmdline.is_some()) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+        true => Exit::Good,
+        false => Exit::No,
     })
 }
 
@@ -48,16 +49,18 @@ pub fn inputs(cmdline: Option<&str>) -> Inputs {
 
 fn show(next: &Next, decision: &Decision) {
     let config = &next.boot.config;
-    println!("next boot: {}", next.boot.says());
+    println!("next boot: {}", fold(11, &next.boot.says()));
     if next.boot.line.is_err() {
         println!("           what follows holds if it has this boot's command line");
     }
     println!("asked for: {}  [{}]", shown(&config.upper.value.to_string()), config.upper.origin);
     println!("fallback:  {}  [{}]", config.fallback.value.word(), config.fallback.origin);
     for issue in &config.issues {
-        println!("issue:     {issue}");
+        println!("issue:     {}", fold(11, &issue.to_string()));
     }
-    print!("{decision}");
+    for line in decision.to_string().lines() {
+        println!("{}", fold(if line.starts_with(' ') { 3 } else { 0 }, line));
+    }
     if let Decision::Do(plan) | Decision::Instead(_, plan) = decision {
         println!("{}", plan.effective.changes());
     }
@@ -86,5 +89,5 @@ fn as_value(boot: &NextBoot, decision: &Decision) -> Value {
 }
 
 fn steps(plan: &Plan) -> Vec<Value> {
-    plan.steps.iter().map(|step| json!({"step": step.name(), "text": step.to_string()})).collect()
+    plan.steps.iter().map(|step| json!({"step": step.name(), "text": format!("{step:#}")})).collect()
 }

@@ -8,7 +8,8 @@ mod repository;
 mod scripts;
 pub mod state;
 
-use anyhow::{Context, Result, ensure};
+use crate::exit::Exit;
+use anyhow::{Result, ensure};
 use asked::Found;
 use overlayroot_core::git;
 use overlayroot_core::issue::shown;
@@ -23,7 +24,6 @@ use scripts::Surroundings;
 use state::State;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,17 +46,17 @@ impl Failure {
 
 /// Pulls, and goes on trying to fetch for `timeout` seconds; what git does then may take `grace` seconds more. On a
 /// root without an overlay only where `plain_root`.
-pub fn run(timeout: u64, grace: u64, plain_root: bool) -> Result<ExitCode> {
+pub fn run(timeout: u64, grace: u64, plain_root: bool) -> Result<Exit> {
     log::start(Level::INFO, false);
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0);
-    ensure!(is_root, "only root can pull: what is pulled is run as root");
+    ensure!(is_root, "only root can pull: scripts run as root");
     let record = recordfile::read(paths::RECORD)?;
     let found = asked::find(record.as_ref());
     if let Ok(None) = found {
-        eprintln!("overlayctl: no repository is asked for, see rd.overlay.git in overlayroot-rs(7)");
-        return Ok(ExitCode::FAILURE);
+        eprintln!("overlayctl: no repository is configured; see rd.overlay.git in overlayroot-rs(7)");
+        return Ok(Exit::No);
     }
-    let _held = state::lock().context("another pull runs")?;
+    let _held = state::lock()?;
     let mut state = State::begin(&found);
     let result = match found {
         Err(mistake) => Err(Failure::new("mistakes", mistake)),
@@ -66,7 +66,7 @@ pub fn run(timeout: u64, grace: u64, plain_root: bool) -> Result<ExitCode> {
     };
     let done = result.is_ok();
     state.end(result);
-    Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if done { Exit::Good } else { Exit::No })
 }
 
 /// What can be told before anything is fetched.
@@ -74,7 +74,7 @@ fn ready(state: &mut State, record: Option<&Record>, found: &Found, plain_root: 
     let mounts = mounts::read().map_err(|error| Failure::new("no-overlay", format!("{error:#}")))?;
     let overlay = mountinfo::at(&mounts, "/").is_some_and(|root| root.fstype == "overlay");
     if !overlay && !plain_root {
-        let text = "the root is no overlay: what scripts change would stay in it (--plain-root does it all the same)";
+        let text = "the root is not an overlay: changes of scripts would be permanent (--plain-root allows it)";
         return Err(Failure::new("no-overlay", text));
     }
     if let Some(record) = record.filter(|record| record.outcome == Outcome::Degraded) {

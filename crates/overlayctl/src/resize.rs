@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl resize`: gives the upper in use more room, or less, while it runs.
 
+use crate::exit::Exit;
 use crate::fill::sentence;
 use crate::loopfile::by_hand;
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::config::Config;
 use overlayroot_core::ondisk::{LoopFile, Size, parse_loop_by_hand};
 use overlayroot_core::paths;
-use overlayroot_core::record::{Record, UpperKind};
+use overlayroot_core::record::{NO_RECORD, Record, UpperKind};
 use overlayroot_core::resize::{self, Amount, Resized, told};
 use overlayroot_core::upper;
 use overlayroot_linux::log::{self, Level};
@@ -15,7 +16,6 @@ use overlayroot_linux::room::room;
 use overlayroot_linux::upperfill::{self, Upper, reading};
 use overlayroot_linux::{files, filesystem, loophand, mounts, quota, recordfile, sources, store};
 use std::fs;
-use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What `overlayctl resize` is asked for.
@@ -24,10 +24,13 @@ pub struct Asked {
     /// 2G, +512M, or 50% (of RAM for an upper in RAM, else of the file system that holds it)
     #[arg(value_parser = Amount::parse, required_unless_present = "inodes")]
     size: Option<Amount>,
-    /// How many files an upper in RAM may have: 200k, +50k
+    /// Maximum number of files of an upper in RAM: 200k, +50k
     #[arg(long, value_name = "N", value_parser = Amount::parse_count)]
     inodes: Option<Amount>,
-    /// Print what would be done, change nothing
+    /// Allow more than RAM and swap (the system may run out of memory)
+    #[arg(long)]
+    force: bool,
+    /// Print what would be done and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
 }
@@ -36,20 +39,20 @@ pub struct Asked {
 type Answer = Result<Result<(), String>>;
 
 /// Resizes. Exits with 1 where that is refused.
-pub fn run(asked: &Asked) -> Result<ExitCode> {
+pub fn run(asked: &Asked) -> Result<Exit> {
     log::start(Level::WARN, false);
     match resize(asked)? {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(Exit::Good),
         Err(why) => {
             eprintln!("overlayctl: {why}");
-            Ok(ExitCode::FAILURE)
+            Ok(Exit::No)
         }
     }
 }
 
 fn resize(asked: &Asked) -> Answer {
     let Some(record) = recordfile::read(paths::RECORD)? else {
-        return Ok(Err("no record of this boot: the initramfs lacks overlayroot-rs".to_owned()));
+        return Ok(Err(NO_RECORD.to_owned()));
     };
     let Some(upper) = upperfill::find(&record)? else {
         return Ok(Err(resize::instead(UpperKind::None, "", "")));
@@ -69,7 +72,7 @@ fn resize(asked: &Asked) -> Answer {
 fn tmpfs(asked: &Asked, upper: &Upper) -> Answer {
     let at = &upper.mount.at;
     let before = reading(&upper.at, "tmpfs")?;
-    let limits = match resize::tmpfs(asked.size, asked.inodes, &before) {
+    let limits = match resize::tmpfs(asked.size, asked.inodes, &before, asked.force) {
         Ok(limits) => limits,
         Err(why) => return Ok(Err(why)),
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `overlayctl shell`: a shell in the lower, which is writable meanwhile.
+//! `overlayctl shell`: a shell in the lower, which is writable meanwhile, or only looked at.
 //!
 //! Four processes, each this same program. The *front* waits, and puts things right should the keeper be killed. The
 //! *keeper* has the lock and mounts of its own, opens the lower and closes it. The *init* is the first process of a
@@ -11,96 +11,102 @@ mod keeper;
 
 pub use keeper::{is_open, state};
 
+use crate::exit::Exit;
 use crate::stale::hidden;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
-use overlayroot_core::servicing::{Target, target};
+use overlayroot_core::servicing::{Access, Target, Way, target};
 use overlayroot_linux::watched::{Held, Stopped};
 use overlayroot_linux::{mounts, recordfile, servicing};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-/// Refused, or failed: as chroot(1) and env(1) have it, for the rest belongs to the command.
-pub const FAILED: u8 = 125;
 /// Tells this program which of the four it is, and the number of the process that started it.
 const STAGE: &str = "OVERLAYCTL_SHELL_STAGE";
 
 /// What is asked for.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to run in place of a shell
+    /// Open the lower read-only; no reboot is needed
+    #[arg(short, long)]
+    pub read_only: bool,
+    /// Command to run instead of a shell
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 
 /// Runs it.
-pub fn run(asked: &Args) -> Result<ExitCode> {
+pub fn run(asked: &Args) -> Result<Exit> {
     let told = std::env::var(STAGE).unwrap_or_default();
     let (stage, parent) = told.split_once(' ').unwrap_or_default();
-    let (command, parent) = (&asked.command, parent.parse().unwrap_or(0));
+    let parent = parent.parse().unwrap_or(0);
     let result = match stage {
-        "keeper" => keeper::run(parent, command),
-        "init" => inside::init(parent, command),
-        "enter" => inside::enter(command),
-        _ => front(command),
+        "keeper" => keeper::run(parent, asked),
+        "init" => inside::init(parent, asked),
+        "enter" => inside::enter(&asked.command),
+        _ => front(asked),
     };
-    Ok(ExitCode::from(result.unwrap_or_else(|error| {
+    Ok(result.unwrap_or_else(|error| {
         eprintln!("overlayctl: {error:#}");
-        FAILED
-    })))
+        Exit::NotOpened
+    }))
 }
 
 /// What it takes to open the lower, or why not.
-fn look() -> Result<Result<Target, String>> {
+fn look(read_only: bool) -> Result<Result<Target, String>> {
     let record = recordfile::read(paths::RECORD)?;
     let mounts = mounts::read()?;
     let lower = record.as_ref().and_then(|record| record.effective.lowers.last()).cloned().unwrap_or_default();
-    let read_only = mountinfo::at(&mounts, &lower).is_some_and(servicing::device_read_only);
+    let device = || mountinfo::at(&mounts, &lower).is_some_and(servicing::device_read_only);
+    let access = if read_only { Access::Read } else { Access::Write { device_read_only: device() } };
     let hidden = match &record {
         Some(record) if record.effective.device.is_none() => hidden(record, &lower)?,
         _ => None,
     };
-    Ok(target(record.as_ref(), &mounts, read_only, hidden))
+    Ok(target(record.as_ref(), &mounts, access, hidden))
 }
 
-fn front(command: &[String]) -> Result<u8> {
+fn front(asked: &Args) -> Result<Exit> {
     if !fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0) {
         eprintln!("overlayctl: only root can open the lower");
-        return Ok(FAILED);
+        return Ok(Exit::NotOpened);
     }
-    let target = match look()? {
+    let target = match look(asked.read_only)? {
         Ok(target) => target,
         Err(why) => {
             eprintln!("overlayctl: {why}");
-            return Ok(FAILED);
+            return Ok(Exit::NotOpened);
         }
     };
     let held = Held::new()?;
-    let mut keeper = start("keeper", command)?;
+    let mut keeper = start("keeper", asked)?;
     let status = wait(&mut keeper, &held, Signal::SIGTERM)?;
     if status.code().is_none() {
-        eprintln!("overlayctl: the process that kept the lower open was killed; closing it");
-        keeper::closed(servicing::close(&target)?)?;
+        eprintln!("overlayctl: the process that kept the lower open was killed; closing the lower");
+        if target.way != Way::Look {
+            keeper::closed(servicing::close(&target)?)?;
+        }
     }
     if keeper::state().is_some_and(|state| !state.restored) {
         // In these mounts, not in the keeper's, which are gone.
         servicing::keep_for_shutdown(&target)?;
     }
     servicing::tidy();
-    Ok(if status.code().is_some() { code(status) } else { FAILED })
+    Ok(if status.code().is_some() { code(status) } else { Exit::NotOpened })
 }
 
 /// Starts this program again, as another of the four.
-fn start(stage: &str, command: &[String]) -> Result<Child> {
+fn start(stage: &str, asked: &Args) -> Result<Child> {
     // By its link: the path is that of other mounts than the keeper's.
     let mut child = Command::new("/proc/self/exe");
-    child.arg0("overlayctl").args(["shell", "--"]).args(command).env(STAGE, format!("{stage} {}", std::process::id()));
+    child.arg0("overlayctl").arg("shell").args(asked.read_only.then_some("--read-only"));
+    child.arg("--").args(&asked.command).env(STAGE, format!("{stage} {}", std::process::id()));
     child.spawn().with_context(|| format!("starting the {stage}"))
 }
 
@@ -122,7 +128,7 @@ fn wait(child: &mut Child, held: &Held, signal: Signal) -> Result<ExitStatus> {
 }
 
 /// The exit code of a child, or 128 and the signal's number.
-fn code(status: ExitStatus) -> u8 {
+fn code(status: ExitStatus) -> Exit {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    u8::try_from(code).unwrap_or(u8::MAX)
+    Exit::Command(u8::try_from(code).unwrap_or(u8::MAX))
 }

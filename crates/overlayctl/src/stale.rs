@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `overlayctl stale`: whether the upper was begun on this lower, and what it hides that has changed since.
+//! `overlayctl stale`: whether the upper matches the current lower, and what it hides that has changed since.
 
+use crate::exit::{Exit, refuse};
 use crate::kept;
-use crate::reset::refuse;
 use crate::uppers::{date, number};
 use anyhow::{Context, Result};
 use overlayroot_core::facts::Fingerprint;
@@ -16,12 +16,11 @@ use overlayroot_linux::shadow::{self, Limits};
 use overlayroot_linux::stale::{Stored, stored};
 use overlayroot_linux::store::remember_anew;
 use serde_json::json;
-use std::process::ExitCode;
 
 const ALL: Limits = Limits { entries: u64::MAX, until: None, listed: usize::MAX };
 
 /// Shows it for the upper in use, or for a kept one.
-pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
+pub fn run(name: Option<&str>, as_json: bool) -> Result<Exit> {
     let (record, store) = match kept::find()? {
         Ok(found) => found,
         Err(why) => return refuse(&why),
@@ -37,9 +36,9 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
     let was = match stored(&path) {
         Stored::Is(was) => was,
         Stored::None => {
-            return refuse(&format!("{path} is not there: nobody knows on which lower the upper was begun"));
+            return refuse(&format!("{path} does not exist: the lower of the upper is unknown"));
         }
-        Stored::Unclear(why) => return refuse(&format!("{why}: overlayctl stale accept writes it anew")),
+        Stored::Unclear(why) => return refuse(&format!("{why}; overlayctl stale accept replaces it")),
     };
     let differs = differences(&was, now);
     let hidden = hidden(&record, lower)?;
@@ -47,7 +46,7 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
     if as_json {
         let value =
             json!({ "stale": !differs.is_empty(), "differs": differs, "was": was, "now": now, "shadows": shadows });
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        crate::out::json(&value)?;
     } else {
         show(&was, now, &differs);
         for shadow in &shadows.paths {
@@ -59,13 +58,13 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<ExitCode> {
             println!("{kind:<10} {}", shadow.path.escape_debug());
         }
         let since = date(u64::try_from(was.taken).unwrap_or(0));
-        println!("{} paths of the upper hide what has changed below since {since}", shadows.count);
+        println!("{} changed files of the lower are hidden by the upper (since {since})", shadows.count);
     }
-    Ok(if differs.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if differs.is_empty() { Exit::Good } else { Exit::No })
 }
 
 /// Takes the lower of this boot for the one that the upper belongs to.
-pub fn accept() -> Result<ExitCode> {
+pub fn accept() -> Result<Exit> {
     let (record, store) = match kept::find()? {
         Ok(found) => found,
         Err(why) => return refuse(&why),
@@ -75,12 +74,12 @@ pub fn accept() -> Result<ExitCode> {
         Err(why) => return refuse(why),
     };
     if matches!(stored(&store.fingerprint), Stored::Is(was) if differences(&was, now).is_empty()) {
-        println!("nothing to accept: the upper was begun on this lower");
-        return Ok(ExitCode::SUCCESS);
+        println!("nothing to accept: the upper matches the current lower");
+        return Ok(Exit::Good);
     }
     remember_anew(&store.fingerprint, now).context("accepting this lower")?;
-    println!("accepted: the upper counts as begun on this lower; the next change of it is told again");
-    Ok(ExitCode::SUCCESS)
+    println!("accepted; you will be warned if the lower changes again");
+    Ok(Exit::Good)
 }
 
 /// Whether what the boot said still holds: somebody may have accepted it since.
@@ -123,16 +122,16 @@ pub fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
 fn lower(record: &Record) -> Result<(&Fingerprint, &str), &'static str> {
     match (&record.fingerprint, record.effective.lowers.last()) {
         (Some(now), Some(at)) => Ok((now, at)),
-        _ => Err("this boot's record has no fingerprint: the initramfs has an older version"),
+        _ => Err("this boot's record has no fingerprint: the initramfs is older; rebuild it"),
     }
 }
 
 fn show(was: &Fingerprint, now: &Fingerprint, differs: &[&str]) {
     if differs.is_empty() {
-        println!("the upper was begun on this lower");
+        println!("the upper matches the current lower");
         return;
     }
-    println!("STALE: the upper was begun on another lower");
+    println!("STALE: the upper does not match the current lower");
     let time = |seconds: i64| date(u64::try_from(seconds).unwrap_or(0));
     for name in differs {
         let (was, now) = match *name {

@@ -2,10 +2,12 @@
 //! `overlayctl status`: a table for eyes, JSON for machines, an exit code for monitoring.
 
 use crate::bar::cells;
+use crate::exit::Exit;
 use crate::fill::{alone, named};
 use crate::kept;
 use crate::live::{self, Fill, Level, Live};
 use crate::next::{self, Query};
+use crate::out::fold;
 use crate::pull;
 use crate::resize;
 use crate::shell;
@@ -24,7 +26,6 @@ use overlayroot_core::resize::Resized;
 use overlayroot_core::servicing::Serviced;
 use overlayroot_linux::{recordfile, sources};
 use serde::Serialize;
-use std::process::ExitCode;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -46,18 +47,18 @@ pub fn asked_for() -> bool {
 }
 
 /// Shows the status.
-pub fn run(json: bool) -> Result<ExitCode> {
+pub fn run(json: bool) -> Result<Exit> {
     let mut record = recordfile::read(paths::RECORD)?;
     if let Some(record) = record.as_mut().filter(|record| record.stale.is_some() && !stale::holds(record)) {
         record.stale = None;
-        record.notes.push("the upper was stale at the boot, and was accepted since".to_owned());
+        record.notes.push("the upper was stale at boot and has been accepted".to_owned());
     }
     let mut live = live::read(record.as_ref())?;
     live.count_own(record.as_ref());
     let mut problems = live::problems(record.as_ref(), asked_for(), &live);
     let pulled = pull::state::read()?;
     if pulled.as_ref().is_some_and(|pulled| pulled.outcome == pulled::Outcome::Failed) {
-        problems.push((Level::Warning, "the configuration was not pulled, or not all of it ran".to_owned()));
+        problems.push((Level::Warning, "pulling the configuration failed; see the row pull".to_owned()));
     }
     let serviced = shell::state();
     problems.extend(serviced.as_ref().map(|state| (Level::Warning, of_shell(state, shell::is_open()))));
@@ -74,22 +75,25 @@ pub fn run(json: bool) -> Result<ExitCode> {
             serviced: serviced.as_ref(),
             next_boot: next.told(),
         };
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        crate::out::json(&status)?;
     } else {
         let pull = pull::row(record.as_ref(), pulled.as_ref(), live.root_fstype == "overlay");
         let shown = Shown { live: &live, pull: pull.as_deref(), next: &next.says() };
         show(record.as_ref(), &shown, &problems, level);
     }
-    Ok(ExitCode::from(level as u8))
+    Ok(level.exit())
 }
 
 /// What a shell in the lower left to be said.
 fn of_shell(state: &Serviced, open: bool) -> String {
     let at = uppers::date(state.ended.unwrap_or(state.started));
-    match (open, state.restored) {
+    // Who only looks holds the lock, too.
+    match (open && state.ended.is_none(), state.restored) {
         (true, _) => "the lower is open in overlayctl shell".to_owned(),
-        (false, true) => format!("the lower was serviced ({at}): reboot"),
-        (false, false) => format!("the lower was serviced ({at}), and its file system could not be closed: reboot"),
+        (false, true) => format!("the lower was modified ({at}); reboot required"),
+        (false, false) => {
+            format!("the lower was modified ({at}), and its file system is still writable; reboot required")
+        }
     }
 }
 
@@ -101,6 +105,15 @@ fn style(level: Level) -> Style {
         Level::Unknown => AnsiColor::Cyan,
     };
     color.on_default().bold()
+}
+
+/// Who made the overlay.
+fn by(word: &str) -> String {
+    match word {
+        "unit" => "overlayroot-rs.service".to_owned(),
+        "hook" => "the hook of dracut's module".to_owned(),
+        other => shown(other),
+    }
 }
 
 /// What is shown besides the record.
@@ -140,7 +153,7 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
             (_, false) if live.lower_holds_upper => "read-only view of the file system that holds the upper".to_owned(),
             (Some(other), false) => format!("read-only mount of a file system that {other} writes to"),
             (_, true) => "read-only".to_owned(),
-            (None, false) => "WRITABLE underneath".to_owned(),
+            (None, false) => "WRITABLE".to_owned(),
         };
         row("lower", &format!("{lower}, {mode}"));
     }
@@ -163,9 +176,7 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
         row("", &uppers::words(marker.as_ref()));
     }
     if let Some(record) = record {
-        let count = record.steps.len();
-        let (took, start) = (record.took_us / 1000, record.started_ms as f64 / 1000.0);
-        row("boot", &format!("{count} steps in {took} ms, {start:.1} s after the kernel, by the {}", record.by));
+        row("boot", &format!("set up in {} ms by {}", record.took_us / 1000, by(&record.by)));
         for note in &record.notes {
             row("note", note);
         }
@@ -173,7 +184,7 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     for (level, text) in problems {
         let style = self::style(*level);
         let word = format!("{level:?}").to_lowercase();
-        println!("{style}{word:>10}{style:#}  {text}");
+        println!("{style}{word:>10}{style:#}  {}", fold(12, text));
     }
     for line in record.iter().flat_map(|record| &record.reasons).flat_map(|reason| &reason.kernel) {
         row("kernel", line);
@@ -181,7 +192,7 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
 }
 
 fn row(name: &str, text: &str) {
-    println!("{name:>10}  {text}");
+    println!("{name:>10}  {}", fold(12, text));
 }
 
 /// The share is of what it stands beside: what is kept back for root is no part of either.
@@ -212,7 +223,7 @@ fn own(fill: &Fill) -> String {
             let (bytes, inodes) = (human(own.bytes), own.inodes);
             format!("of the file system {name}; the upper's own files: {least}{bytes} in {inodes} inodes")
         }
-        None => format!("of the file system {name}, whatever is on it; root is told what is the upper's own"),
+        None => format!("of the file system {name}, including other files; run as root to see the upper's own"),
     }
 }
 
@@ -262,7 +273,7 @@ mod tests {
         let card = Reading { bytes: 30 * GIB, used: 24 * GIB, available: 4 * GIB, ..Reading::default() };
         let mut shown = fill("ext4", card);
         assert!(bar(&shown).ends_with(" 85 %  24.0 GiB of 28.0 GiB"), "{}", bar(&shown));
-        assert!(own(&shown).contains("/dev/vda2 (ext4)") && own(&shown).contains("root is told"));
+        assert!(own(&shown).contains("/dev/vda2 (ext4)") && own(&shown).contains("run as root"));
         shown.own = Some(Own { bytes: 32 << 10, inodes: 9, whole: true });
         let want = "of the file system /dev/vda2 (ext4); the upper's own files: 32.0 KiB in 9 inodes";
         assert_eq!(own(&shown), want);

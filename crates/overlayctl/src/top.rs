@@ -2,18 +2,19 @@
 //! `overlayctl top`: which directories and files of the upper grow, as they do.
 
 mod growth;
+mod page;
 mod screen;
 
 use crate::diff::place::{Place, WhichUpper};
-use crate::status::human;
+use crate::exit::Exit;
 use anyhow::{Context, Result};
-use growth::{Grown, Snapshot};
+use growth::Snapshot;
 use overlayroot_diff::shown;
 use overlayroot_linux::room::room;
+use page::{Look, page};
 use screen::{Screen, Woken};
 use std::io::{ErrorKind, IsTerminal};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Rows of each list where there is no screen to fill.
@@ -26,16 +27,16 @@ const SHARE: u32 = 4;
 pub struct Args {
     /// A directory of the root [default: all of it]
     path: Option<PathBuf>,
-    /// Seconds between two looks
+    /// Seconds between updates
     #[arg(short = 'd', long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
-    /// End after so many looks
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Exit after N updates
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// One look below the other, as where the output is no terminal
+    /// Print updates one after another, as into a pipe
     #[arg(short, long)]
     batch: bool,
-    /// Directories so far below PATH are told apart
+    /// Maximum directory depth
     #[arg(long, value_name = "N", default_value_t = 4)]
     depth: usize,
     #[command(flatten)]
@@ -43,7 +44,7 @@ pub struct Args {
 }
 
 /// Shows it until it is ended.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<Exit> {
     let place = Place::of_upper(&args.place)?;
     let path = place.path(args.path.as_deref());
     place.raise_file_limit();
@@ -54,18 +55,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // before the terminal is taken: what is wrong is to be read
     let mut first = look(None)?;
     let mut screen = Screen::new(!args.batch && std::io::stdout().is_terminal())?;
-    let begun = Instant::now();
-    let (mut before, mut then) = (None, begun);
+    let title = (place.upper.display().to_string(), place.file_system());
+    let mut before: Option<Look> = None;
     for turn in 1_u64.. {
-        let now = Instant::now();
+        let at = Instant::now();
         let snapshot = match before.as_ref() {
             None => std::mem::take(&mut first),
-            Some(before) => look(Some(before))?,
+            Some(before) => look(Some(&before.snapshot))?,
         };
-        let grown = before.as_ref().map(|before| snapshot.grown(before));
-        let seconds = now.duration_since(then).as_secs_f64();
-        let rows = screen.rows().map_or(ROWS, |rows| rows.saturating_sub(6) / 2);
-        let text = page(&place, &snapshot, grown.as_ref(), seconds, rows);
+        let now = Look { at, snapshot, room: room(&place.upper.to_string_lossy()).ok() };
+        let rows = screen.rows().map_or(ROWS, |rows| rows.saturating_sub(7) / 2);
+        let text = page(&title, &now, before.as_ref(), rows);
         match screen.show(&text) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
             result => result.context("writing to standard output")?,
@@ -73,45 +73,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         if args.count == Some(turn) {
             break;
         }
-        let pause = Duration::from_secs(args.interval).max(now.elapsed() * (SHARE - 1));
-        (before, then) = (Some(snapshot), now);
+        let pause = Duration::from_secs(args.interval).max(at.elapsed() * (SHARE - 1));
+        before = Some(now);
         match screen.wait(pause)? {
             Woken::ByTime => {}
             Woken::ToEnd => break,
         }
     }
     drop(screen);
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What is shown of one look.
-fn page(place: &Place, now: &Snapshot, grown: Option<&Grown>, seconds: f64, rows: usize) -> String {
-    let mut text = format!("{}: {} in {} inodes", place.upper.display(), human(now.all.bytes), now.all.inodes);
-    if let Ok(room) = room(&place.upper.to_string_lossy()) {
-        // What is kept back for root is no part of either: it can't be had by an overlay.
-        let used = room.bytes.saturating_sub(room.free);
-        let all = human(used.saturating_add(room.available));
-        text.push_str(&format!("; {} of the {all} of {} free", human(room.available), place.file_system()));
-    }
-    let Some(grown) = grown else {
-        text.push_str("\n\nlargest directories\n");
-        for (bytes, path) in now.largest(rows) {
-            text.push_str(&format!("{:>12}  {}\n", human(bytes), shown(&path)));
-        }
-        return text;
-    };
-    let rate = |bytes: i64| {
-        let sign = if bytes < 0 { '-' } else { '+' };
-        let rate = bytes.unsigned_abs() as f64 / seconds.max(0.001);
-        format!("{sign}{}/s", human(rate as u64))
-    };
-    text.push_str(&format!(", {}\n\n{:>14} {:>12}  directories that grow\n", rate(grown.all), "rate", "size"));
-    for row in grown.directories.iter().take(rows) {
-        text.push_str(&format!("{:>14} {:>12}  {}\n", rate(row.growth), human(row.bytes), shown(&row.path)));
-    }
-    text.push_str(&format!("\n{:>14} {:>12}  files that grow\n", "rate", "size"));
-    for row in grown.files.iter().take(rows) {
-        text.push_str(&format!("{:>14} {:>12}  {}\n", rate(row.growth), human(row.bytes), shown(&row.path)));
-    }
-    text
+    Ok(Exit::Good)
 }

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl trash empty`: gives the room of discarded uppers back.
 
+use crate::exit::Exit;
 use crate::kept;
 use anyhow::Result;
 use overlayroot_linux::sweep;
-use std::process::ExitCode;
 
 /// Empties the trash of this boot's upper. Interrupted, it goes on where it is called again.
-pub fn empty() -> Result<ExitCode> {
+pub fn empty() -> Result<Exit> {
     let Ok((_, store)) = kept::find()? else {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Good);
     };
     let mut whole = empty_one(&store.trash)?;
     // In a subvolume of its own it is another directory.
     if store.aside() != store.trash {
         whole &= empty_one(&store.aside())?;
     }
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if whole { Exit::Good } else { Exit::No })
 }
 
 /// False where something is left.

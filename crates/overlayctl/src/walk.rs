@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How much a directory holds, as du(1) counts: blocks, on one file system, no link followed.
 
+use crate::out::CLEAR;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -62,14 +63,14 @@ impl Progress {
 
     fn show(&mut self, files: u64) {
         if self.terminal && Instant::now() >= self.next {
-            let _ = write!(std::io::stderr(), "\r{files} files …");
+            eprint!("{CLEAR}{files} files");
             (self.shown, self.next) = (true, Instant::now() + Duration::from_millis(200));
         }
     }
 
     fn clear(&self) {
         if self.shown {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
+            eprint!("{CLEAR}");
         }
     }
 }

@@ -8,9 +8,11 @@ mod culprits;
 mod pressure;
 mod tell;
 
+use crate::exit::{Exit, refused};
 use crate::fill::{Own, named, sentence};
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use culprits::Culprits;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use overlayroot_core::config::Config;
 use overlayroot_core::issue::shown;
@@ -22,7 +24,6 @@ use overlayroot_linux::upperfill::{self, Upper};
 use overlayroot_linux::{newfile, recordfile, sources, store};
 use pressure::Pressure;
 use std::fs::File;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// The file for Prometheus is written anew after this time, and at each change.
@@ -31,23 +32,23 @@ const EXPORT: Duration = Duration::from_secs(15);
 /// What `overlayctl watch` is asked for.
 #[derive(Debug, clap::Args)]
 pub struct Asked {
-    /// Take back what an earlier watch left: motd and targets; watch nothing
+    /// Clear what an earlier watch left (motd, targets), and exit
     #[arg(long)]
     clear: bool,
 }
 
 /// Watches until it is ended; returns at once where `/` is no overlay of this project.
-pub fn run(asked: &Asked) -> Result<ExitCode> {
+pub fn run(asked: &Asked) -> Result<Exit> {
     let record = if asked.clear { None } else { recordfile::read(paths::RECORD)? };
     let upper = record.as_ref().map(upperfill::find).transpose()?.flatten();
     if upper.is_none() && !asked.clear {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Good);
     }
     // Two would take back what the other has told.
     let _held = lock()?;
     tell::clear();
     let Some(upper) = upper else {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Good);
     };
     let config = Config::read(&sources::read(Some("/")));
     for issue in config.issues.iter().filter(|issue| issue.key.starts_with("rd.overlay.watch")) {
@@ -76,8 +77,10 @@ pub fn run(asked: &Asked) -> Result<ExitCode> {
 
 fn lock() -> Result<Flock<File>> {
     let file = newfile::lock_file(paths::WATCH_LOCK)?;
-    let held = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-    held.map_err(|(_, error)| error).context("another watch runs")
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        Errno::EWOULDBLOCK => refused("another overlayctl watch is running"),
+        error => anyhow!("locking {}: {error}", paths::WATCH_LOCK),
+    })
 }
 
 struct Watch {
@@ -124,7 +127,7 @@ impl Watch {
         }
         let hint = self.hint(resource, reading);
         let fine = next == FillLevel::Fine;
-        let message = if fine { format!("there is room again: {text}") } else { text.clone() };
+        let message = if fine { format!("space is available again: {text}") } else { text.clone() };
         let mut fields = vec![
             ("MESSAGE", message),
             ("OVERLAY_LEVEL", next.word().to_owned()),
@@ -172,8 +175,8 @@ impl Watch {
             UpperKind::Device | UpperKind::Subvol | UpperKind::None => false,
         };
         match grows {
-            true => "See: overlayctl status. More room while it runs: overlayctl resize SIZE".to_owned(),
-            false => format!("See: overlayctl status. Make room on {}", named(&mount.fstype, &mount.source)),
+            true => "See: overlayctl status. To grow it: overlayctl resize SIZE".to_owned(),
+            false => format!("See: overlayctl status. Free space on {}", named(&mount.fstype, &mount.source)),
         }
     }
 

@@ -34,6 +34,8 @@ fn codes_that_hang_on_no_machine() {
         (&["config", "--cmdline", "rd.overlay"], 0),
         (&["config", "--cmdline", "rd.overlay.rest"], 1),
         (&["explain", "xyzzy"], 1),
+        (&["explain", "rd.overlay=dir:/x,size=2G"], 0),
+        (&["explain", "rd.overlay=dir:/x,sise=2G"], 1),
         (&[], 64),
         (&["nonsense"], 64),
         (&["keys", "--nonsense"], 64),
@@ -54,11 +56,12 @@ fn every_code_stands_in_the_manual() {
         assert!(table.contains(&format!("\n.B {code}\n")), "EXIT STATUS lacks {code}");
     }
     let help = text(&["--help"]);
-    let (_, verbs) = help.split_once("Commands:\n").unwrap();
-    let verbs = verbs.lines().take_while(|line| !line.trim().is_empty());
+    let (verbs, _) = help.split_once("Options:\n").unwrap();
+    let verbs = verbs.lines();
     // What is wrapped stands further in.
     let verbs = verbs.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let page = page.replace("\\-", "-");
+    assert!(verbs.clone().count() > 20, "{help}");
     for verb in verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help") {
         let named = [format!("overlayctl {verb}"), format!("overlayctl {verb}\"")];
         assert!(named.iter().any(|name| page.contains(name.as_str())), "the manual lacks overlayctl {verb}");
@@ -131,6 +134,64 @@ fn a_pager_on_a_terminal_and_its_text_in_colour() {
     }
 }
 
+/// What stands on a terminal of so many columns; errors go elsewhere.
+fn on_columns(columns: u16, pager: &str, args: &[&str]) -> String {
+    let size = nix::pty::Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = nix::pty::openpty(Some(&size), None).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_overlayctl"))
+        .args(args)
+        .envs([("TERM", "xterm"), ("NO_COLOR", "1"), ("OVERLAYCTL_PAGER", pager)])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .stdout(pty.slave)
+        .spawn()
+        .unwrap();
+    let (mut said, mut part, mut terminal) = (Vec::new(), [0; 4096], fs::File::from(pty.master));
+    while let Ok(count @ 1..) = terminal.read(&mut part) {
+        said.extend_from_slice(&part[..count]);
+    }
+    child.wait().unwrap();
+    String::from_utf8_lossy(&said).replace("\r\n", "\n")
+}
+
+#[test]
+fn prose_fits_the_terminal_and_a_pipe_has_it_whole() {
+    for args in [
+        &["doctor", "--cmdline", "rd.overlay=LABEL=nowhere"][..],
+        &["explain", "stale"],
+        &["explain", "rd.overlay=dir:/x,size=2G"],
+        &["status"],
+    ] {
+        let said = on_columns(60, "", args);
+        let (long, piped) = (said.lines().count(), text(args));
+        for line in said.lines() {
+            // A word that is longer stays whole.
+            let without_last = line.rsplit_once(' ').map_or("", |(rest, _)| rest.trim_end());
+            assert!(line.chars().count() <= 60 || without_last.trim().len() < 30, "{args:?}: {line:?}");
+        }
+        assert!(long > piped.lines().count(), "{args:?}: {said}{piped}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&said), words(&piped), "{args:?}");
+    }
+    // With a pager, too, which has a pipe.
+    assert_eq!(on_columns(60, "cat -", &["explain", "stale"]), on_columns(60, "", &["explain", "stale"]));
+}
+
+#[test]
+fn ascii_where_the_locale_is_not_utf_8() {
+    let said = |locale: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_overlayctl"));
+        let output = command.args(args).env("LC_ALL", locale).output().unwrap();
+        [output.stdout, output.stderr].concat()
+    };
+    for args in [&["status"][..], &["doctor"], &["keys"], &["--help"], &["explain", "overlay"], &["diff", "--help"]] {
+        let text = said("C", args);
+        assert!(text.is_ascii(), "{args:?}: {}", String::from_utf8_lossy(&text));
+    }
+    assert!(said("C", &["status"]).starts_with(b"* overlay root"));
+    assert!(said("C.UTF-8", &["status"]).starts_with("\u{25cf} overlay root".as_bytes()));
+}
+
 /// Clears the screen, sets the title, types into the shell: in 7 bits and in 8.
 const HOSTILE: &str = "x\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}6n\ry";
 
@@ -165,6 +226,8 @@ fn nothing_from_files_names_or_arguments_steers_the_terminal() {
         with(verb, &["--cmdline", &cmdline, "--json"]);
     }
     with(&["explain", HOSTILE], &[]);
+    with(&["explain", &format!("rd.overlay={HOSTILE}")], &[]);
+    with(&["explain", &format!("path=persist:/{HOSTILE}"), "--json"], &[]);
     with(&["loop", "check"], &[&format!("/{HOSTILE}")]);
     with(&["migrate", "--root"], &[&at("host")]);
     with(&["uppers", "restore", HOSTILE], &[]);
@@ -206,6 +269,9 @@ fn json_as_the_schemas_have_it() {
         schema::holds("config", &text(&["config", "--json", "--cmdline", cmdline]));
         schema::holds("explain", &text(&["explain", "--json", "overlay", "--cmdline", cmdline]));
     }
+    let value = schema::holds("explain", &text(&["explain", "--json", "overlay=dir:/x,size=2G"]));
+    assert_eq!(value["value"]["parts"][2]["part"], "size=2G", "{value:#}");
+    schema::holds("explain", &text(&["explain", "--json", "path"]));
     schema::holds("doctor", &text(&["doctor", "--json", "--cmdline", "rd.overlay=tmpfs:size=0"]));
     schema::holds("status", &text(&["status", "--json"]));
     schema::holds("next-boot", &text(&["is-enabled", "--json"]));

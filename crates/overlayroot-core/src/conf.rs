@@ -74,7 +74,7 @@ pub(crate) fn conf_args(files: &[Source], issues: &mut Vec<Issue>) -> Vec<Arg> {
             let source = format!("{}:{}", file.name, number + 1);
             let Ok(line) = std::str::from_utf8(line).map(str::trim) else {
                 let line = String::from_utf8_lossy(line).into_owned();
-                issues.push(make_issue(&line, "", &source, Problem::new("the line is not UTF-8, left out", None)));
+                issues.push(make_issue(&line, "", &source, Problem::new("the line is not UTF-8, ignored", None)));
                 continue;
             };
             if line.is_empty() || line.starts_with('#') {

@@ -83,7 +83,7 @@ fn a_mistake_is_one_issue_with_its_source() {
             "rd.overlay.rest in /proc/cmdline: unknown key; did you mean rd.overlay.reset?",
             "rd.overlay.timout=1 in /etc/overlayroot-rs.conf:1: unknown key; did you mean rd.overlay.timeout?",
             "foo in /etc/overlayroot-rs.conf:2: unknown key",
-            "rd.overlay.fallback=hatl in /proc/cmdline: not one of tmpfs, ro, none, halt; the default tmpfs holds; did you mean halt?",
+            "rd.overlay.fallback=hatl in /proc/cmdline: not one of tmpfs, ro, none, halt; using the default tmpfs; did you mean halt?",
         ]
     );
 }
@@ -194,7 +194,7 @@ fn a_blank_beside_the_equals_sign_loses_the_value_and_is_said() {
 #[test]
 fn a_path_that_is_not_understood_is_told_with_what_becomes_of_it() {
     let told = |line: &str| read(line, "").issues[0].to_string();
-    let lost = "; left out, changes there will be lost at reboot";
+    let lost = "; ignored, changes there will be lost at reboot";
     assert!(told("rd.overlay rd.overlay.path=persit:/home").contains(lost));
     let kept = told("rd.overlay=LABEL=x rd.overlay.path=persit:/home");
     assert!(kept.contains("; left out") && !kept.contains("lost"), "{kept}");

@@ -188,9 +188,9 @@ pub(crate) fn finding(check: &'static str, grade: Grade, text: impl Into<String>
 fn not_known(host: &Host, far: bool, found: &mut Vec<Finding>) {
     for text in &host.not_known {
         let todo = match text.contains("command line") {
-            true => "judge one by hand: overlayctl doctor --cmdline \"$(cat /proc/cmdline)\"",
-            false if far => "look by hand, on the boot server: lsinitrd shows what is in an image",
-            false => "look by hand: lsinitrd shows what is in an image",
+            true => "check one by hand: overlayctl doctor --cmdline \"$(cat /proc/cmdline)\"",
+            false if far => "check by hand, on the boot server: lsinitrd lists an image",
+            false => "check by hand: lsinitrd lists an image",
         };
         found.push(finding("next-boot", Grade::Warning, format!("not known: {text}"), todo));
     }
@@ -198,7 +198,7 @@ fn not_known(host: &Host, far: bool, found: &mut Vec<Finding>) {
 
 fn plan(config: &Config, decision: &Decision, known: bool, found: &mut Vec<Finding>) {
     match decision {
-        Decision::Off => found.push(finding("plan", Grade::Note, "no overlay is asked for", "")),
+        Decision::Off => found.push(finding("plan", Grade::Note, "no overlay is configured", "")),
         Decision::NotYet => found.push(finding("plan", Grade::Warning, "the root's file system was not found", "")),
         Decision::Do(plan) => {
             let (steps, effective) = (plan.steps.len(), &plan.effective);
@@ -231,10 +231,10 @@ fn advice(config: &Config, code: &str) -> String {
         "device-incomplete" => {
             "attach the missing device; if it is lost: mount -o degraded, then btrfs device remove missing".to_owned()
         }
-        "device-in-use" => "unmount it for the check, and take it out of /etc/fstab".to_owned(),
-        "no-file-system" => "make one: mkfs.ext4 -m 0".to_owned(),
-        "no-mkfs" => "make the file now: overlayctl loop create".to_owned(),
-        "no-room" => "make room, or ask for a smaller size=".to_owned(),
+        "device-in-use" => "unmount it, and remove it from /etc/fstab".to_owned(),
+        "no-file-system" => "create one: mkfs.ext4 -m 0".to_owned(),
+        "no-mkfs" => "create the file now: overlayctl loop create".to_owned(),
+        "no-room" => "free space, or set a smaller size=".to_owned(),
         "casefold" => "a kernel from 6.17 on, or a file system without it: tune2fs -O ^casefold, unmounted, where no \
                        directory folds"
             .to_owned(),
@@ -242,7 +242,7 @@ fn advice(config: &Config, code: &str) -> String {
         "mistakes" => "correct them".to_owned(),
         "populate" => "see rd.overlay.populate in overlayroot-rs(7)".to_owned(),
         "path-store" => format!("name a device: {}=LABEL=NAME", grammar::PATH_DEV.name),
-        "path-hidden" => "take the line out of fstab, or name what lies elsewhere".to_owned(),
+        "path-hidden" => "remove the line from fstab, or name another path".to_owned(),
         "path-place" | "path-lower" => format!("see {} in overlayroot-rs(7)", grammar::PATH.name),
         "hostname" => {
             "correct the name; if only the initramfs knows the value, the next boot's record tells".to_owned()
@@ -263,16 +263,18 @@ fn table(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) 
         let Upper::Device(asked) = &config.upper.value else { break };
         if entry.what.replace('"', "") == asked.to_string() || host.names(&entry.what, &upper) {
             let text = format!("fstab mounts the upper's own file system on {}, too", entry.at);
-            let todo = "take the line out: writes there change the upper in use";
-            found.push(finding("fstab", Grade::Warning, text, todo).in_root());
+            found.push(
+                finding("fstab", Grade::Warning, text, "remove the line: writes there change the upper in use")
+                    .in_root(),
+            );
         }
     }
     for entry in entries.iter().filter(|entry| entry.at == "/" && matches!(entry.fstype.as_str(), "overlay" | "aufs")) {
         let text = format!("fstab has a line that mounts {} on /", entry.fstype);
-        found.push(finding("fstab", Grade::Warning, text, "leave it to rd.overlay").in_root());
+        found.push(finding("fstab", Grade::Warning, text, "remove the line; rd.overlay does this").in_root());
     }
     if found.len() == before {
-        found.push(finding("fstab", Grade::Ok, "no line works against the overlay", ""));
+        found.push(finding("fstab", Grade::Ok, "no conflicting fstab entries", ""));
     }
 }
 
@@ -282,21 +284,26 @@ fn fingerprint(config: &Config, host: &Host, found: &mut Vec<Finding>) {
     };
     let differs = stale::differences(was, now);
     if differs.is_empty() {
-        return found.push(finding("stale", Grade::Ok, "the upper was begun on this lower", ""));
+        return found.push(finding("stale", Grade::Ok, "the upper matches the current lower", ""));
     }
     let policy = config.stale.value;
     let grade = if policy == stale::Policy::Keep { Grade::Note } else { Grade::Warning };
     let (key, word, differs) = (grammar::STALE.name, policy.word(), differs.join(", "));
-    let text = format!("the upper was begun on another lower ({differs}); {key} is {word}");
-    found.push(finding("stale", grade, text, "see overlayctl stale; accept it there, or overlayctl reset --keep"));
+    let text = format!("the upper does not match the current lower ({differs}); {key} is {word}");
+    found.push(finding(
+        "stale",
+        grade,
+        text,
+        "see overlayctl stale; then overlayctl stale accept, or overlayctl reset --keep",
+    ));
 }
 
 fn others(host: &Host, found: &mut Vec<Finding>) {
     for other in &host.others {
-        found.push(finding("others", Grade::Warning, other.clone(), "remove it, or take this one out").in_root());
+        found.push(finding("others", Grade::Warning, other.clone(), "remove one of the two").in_root());
     }
     if host.others.is_empty() {
-        found.push(finding("others", Grade::Ok, "nobody else makes the root an overlay", ""));
+        found.push(finding("others", Grade::Ok, "no other overlay tool found", ""));
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, host: &Host, found: &mut
     let (key, before) = (IMAGE_CACHE.name, found.len());
     if is_uppers(config) {
         let text = format!("{key}: {asked} is the upper's own device, which can't be both");
-        found.push(finding("cache", Grade::Problem, text, "give the cache a partition of its own"));
+        found.push(finding("cache", Grade::Problem, text, "use another partition for the cache"));
     }
     if !live::asked(&lex(&inputs.cmdline)) {
         let text = format!("{key} is for root=live:URL, which the kernel command line lacks");

@@ -8,7 +8,7 @@ use crate::facts::{Facts, Lookup, PlaceKind};
 use crate::loader::raspi;
 use crate::upper::Upper;
 
-const MAKE: &str = "make it anew: dracut --force --kver";
+const MAKE: &str = "rebuild it: dracut --force --kver";
 
 /// The images that this machine may boot.
 pub(crate) fn all(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
@@ -47,7 +47,7 @@ fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec
     }
     let make = format!("{MAKE} {release}");
     let Some(image) = &kernel.image else {
-        let text = format!("no initramfs of kernel {release} was found: whether the module is in it is not known");
+        let text = format!("no initramfs of kernel {release} found");
         return found.push(finding("initramfs", Grade::Note, text, ""));
     };
     if !kernel.newer.is_empty() {
@@ -56,14 +56,16 @@ fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec
     }
     let files = match &kernel.files {
         Err(why) => {
-            let text = format!("{image} can't be listed ({why}): whether the module is in it is not known");
+            let text = format!("{image} can't be listed ({why}): cannot check whether it has the module");
             return found.push(finding("initramfs", Grade::Note, text, ""));
         }
         Ok(files) => files,
     };
     if !files.iter().any(|name| name == "overlay-assemble") {
-        let text = format!("{image} lacks the dracut module overlayroot-rs: nothing will happen at the boot");
-        let todo = format!("dracut --force --add overlayroot-rs --kver {release}, or make enable for always");
+        let text = format!("{image} lacks the dracut module overlayroot-rs: the next boot makes no overlay");
+        let todo = format!(
+            "dracut --force --add overlayroot-rs --kver {release}; for every kernel: overlayctl enable --rebuild"
+        );
         return found.push(finding("initramfs", Grade::Problem, text, todo));
     }
     // Where its modules can't be listed, nobody knows what is built in.
@@ -74,13 +76,13 @@ fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec
         }
     }
     for program in programs(config, facts).into_iter().filter(|program| !files.contains(program)) {
-        let text = format!("{image} lacks {program}, which makes the upper or enlarges it");
+        let text = format!("{image} lacks {program}, which creates or grows the upper");
         let by_hand = if matches!(config.upper.value, Upper::Loop(_)) { "overlayctl loop create, or " } else { "" };
         let todo = format!("{by_hand}have rd.overlay in /etc/overlayroot-rs.conf and {make}");
         found.push(finding("initramfs", Grade::Problem, text, todo));
     }
     if found.len() == before {
-        found.push(finding("initramfs", Grade::Ok, format!("{image} has what is needed"), ""));
+        found.push(finding("initramfs", Grade::Ok, format!("{image} has everything needed"), ""));
     }
 }
 

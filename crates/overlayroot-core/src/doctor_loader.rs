@@ -52,7 +52,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, loader: &Loader, found: 
     let state = match &loader.state {
         Ok(state) if !state.entries.is_empty() => state,
         Ok(state) => {
-            let text = format!("{}: no entry of a kernel was found", state.kind.says());
+            let text = format!("{}: no kernel entry found", state.kind.says());
             return found.push(finding(CHECK, Grade::Note, text, ""));
         }
         Err(why) if asked(config) && !in_files => {

@@ -21,12 +21,12 @@ pub(crate) fn memory(decision: &Decision, host: &Host, found: &mut Vec<Finding>)
     let all = sizes.iter().fold(0_u64, |all, size| all.saturating_add(*size));
     let ram = mebi(host.ram);
     if sizes.contains(&0) {
-        let text = format!("a volatile path has no limit: writing to it can take all of the {ram}");
-        return found.push(finding("memory", Grade::Warning, text, "give a size="));
+        let text = format!("a volatile path has no limit: it can use all of the {ram}");
+        return found.push(finding("memory", Grade::Warning, text, "set a size="));
     }
     if all > host.ram.saturating_add(host.swap) / 4 * 3 {
-        let text = format!("volatile paths may take {} of {ram} RAM together", mebi(all));
-        found.push(finding("memory", Grade::Warning, text, "give smaller size="));
+        let text = format!("volatile paths may use {} of {ram} RAM together", mebi(all));
+        found.push(finding("memory", Grade::Warning, text, "set smaller size="));
     }
 }
 

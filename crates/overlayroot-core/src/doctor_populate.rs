@@ -30,7 +30,7 @@ pub(crate) fn way(inputs: &Inputs, config: &Config, facts: &Facts, found: &mut V
     let key = POPULATE.name;
     if facts.archive.missing {
         let text = format!("{key}: {asked} is not in the root");
-        found.push(finding("populate", Grade::Problem, text, "put it there, below the overlay").in_root());
+        found.push(finding("populate", Grade::Problem, text, "copy it into the lower").in_root());
     }
     if asked.is_url() && !networked(&lex(&inputs.cmdline), facts) {
         let text = format!("{key} needs the network, and nothing asks for it in the initramfs");

@@ -15,14 +15,14 @@ pub(crate) fn examine(config: &Config, overlay: bool, host: &Host, found: &mut V
         }
         Ok(Some(_)) if !overlay => {
             let text = "rd.overlay.git is asked for, and no overlay: nothing is pulled on a plain root";
-            found.push(finding("pull", Grade::Warning, text, "ask for an overlay, too"));
+            found.push(finding("pull", Grade::Warning, text, "configure an overlay, too"));
         }
         Ok(Some(asked)) if host.lacking.is_empty() => {
             found.push(finding("pull", Grade::Ok, format!("pulls {}", asked.git), ""));
         }
         Ok(Some(asked)) => {
             let text = format!("pulls {}, but this root lacks {}", asked.git, host.lacking.join(", "));
-            found.push(finding("pull", Grade::Problem, text, "put it into the root").in_root());
+            found.push(finding("pull", Grade::Problem, text, "install it in the root").in_root());
         }
     }
 }

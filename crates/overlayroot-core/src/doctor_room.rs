@@ -16,17 +16,17 @@ pub(crate) fn memory(config: &Config, host: &Host, found: &mut Vec<Finding>) {
     let size = match tmpfs_bytes(asked, host.ram) {
         _ if host.ram == 0 => return,
         Some(0) => {
-            let text = format!("the upper in RAM has no limit: writing to / can take all of the {ram}");
-            return found.push(finding("memory", Grade::Warning, text, "give a size="));
+            let text = format!("the upper in RAM has no limit: it can use all of the {ram}");
+            return found.push(finding("memory", Grade::Warning, text, "set a size="));
         }
         None => return,
         Some(bytes) => bytes,
     };
-    let text = format!("the upper may take {} of {ram} RAM, with {swap} swap", mebi(size));
+    let text = format!("the upper may use {} of {ram} RAM, with {swap} swap", mebi(size));
     // A quarter is little for the system itself.
     let fits = size <= host.ram.saturating_add(host.swap) / 4 * 3;
     let (grade, todo) =
-        if fits { (Grade::Ok, "") } else { (Grade::Warning, "give a smaller size=, or an upper on disk") };
+        if fits { (Grade::Ok, "") } else { (Grade::Warning, "set a smaller size=, or use an upper on disk") };
     found.push(finding("memory", grade, text, todo));
 }
 
@@ -54,6 +54,6 @@ pub(crate) fn space(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
         && facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::File);
     // A file that is made has its space already.
     let little = !made && root.free < LEAST.min(root.bytes / 10);
-    let (grade, todo) = if little { (Grade::Warning, "make room before the upper fills it") } else { (Grade::Ok, "") };
+    let (grade, todo) = if little { (Grade::Warning, "free space before the upper fills it") } else { (Grade::Ok, "") };
     found.push(finding("space", grade, text, todo));
 }

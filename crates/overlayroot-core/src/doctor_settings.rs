@@ -15,8 +15,8 @@ pub(crate) fn configuration(inputs: &Inputs, config: &Config, found: &mut Vec<Fi
         found.push(finding("configuration", grade, issue.to_string(), todo));
     }
     for (key, file, line) in overruled(inputs) {
-        let text = format!("{key}: {file} is overruled by {line}");
-        found.push(finding("configuration", Grade::Warning, text, "let only one of them say it"));
+        let text = format!("{key}: {line} overrides {file}");
+        found.push(finding("configuration", Grade::Warning, text, "set it in one place only"));
     }
     if config.issues.is_empty() {
         let text = format!("asked for: {} ({})", shown(&config.upper.value.to_string()), config.upper.origin);

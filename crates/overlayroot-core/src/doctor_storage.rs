@@ -39,13 +39,13 @@ fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<F
             continue;
         }
         let gone = match &config.upper.value {
-            Upper::Tmpfs(_) => ", in RAM, and is gone at each boot",
-            _ if config.readonly.value => ", in RAM, and is gone at each boot",
+            Upper::Tmpfs(_) => ", in RAM, and is lost at every boot",
+            _ if config.readonly.value => ", in RAM, and is lost at every boot",
             _ => "",
         };
         let seen = if host.marked.iter().any(|store| store == path) { SEEN } else { "" };
         let text = format!(
-            "{who}'s storage {path} will lie in the overlay{gone}: the kernel refuses the driver overlay there \
+            "{who}'s storage {path} will be in the overlay{gone}: the kernel refuses the driver overlay there \
              (its upper may not be on overlayfs), so {}{seen}",
             instead(who)
         );
@@ -54,7 +54,7 @@ fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<F
     }
     for path in host.marked.iter().filter(|path| !STORES.iter().any(|(store, ..)| store == path)) {
         if !apart(config, entries, path) {
-            let text = format!("the container storage {} will lie in the overlay{SEEN}", shown(path));
+            let text = format!("the container storage {} will be in the overlay{SEEN}", shown(path));
             let todo = format!("{}=persist:{}/, or a file system of its own", grammar::PATH.name, shown(path));
             found.push(finding("containers", Grade::Warning, text, todo));
         }
@@ -89,11 +89,8 @@ fn swap(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding
     let direct = config.paths.iter().filter(|asked| matches!(asked.value.kind, Kind::Bind | Kind::Persist));
     let apart: Vec<String> = direct.map(|asked| asked.value.path.clone()).collect();
     for file in files.into_iter().filter(|file| fstab::on_root(entries, &apart, file)) {
-        let text = format!(
-            "the swap file {} will lie in the overlay, where swapon fails: it stays off, and memory counts less",
-            shown(file)
-        );
-        let todo = "a swap partition or zram; and take its line out of /etc/fstab";
+        let text = format!("the swap file {} will be in the overlay, where swapon fails: it stays off", shown(file));
+        let todo = "a swap partition or zram; and remove its line from /etc/fstab";
         found.push(finding("swap", Grade::Warning, text, todo).in_root());
     }
 }
@@ -103,8 +100,8 @@ fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &m
     const QUOTAS: [&str; 6] = ["usrquota", "grpquota", "prjquota", "quota", "usrjquota", "grpjquota"];
     let slash = entries.iter().find(|entry| entry.at == "/");
     for entry in entries.iter().filter(|entry| hides(&entry.at) && !entry.has("noauto")) {
-        let text = format!("fstab mounts {} on {}, where this boot's own mounts lie", shown(&entry.what), entry.at);
-        found.push(finding("fstab", Grade::Warning, text, "take the line out").in_root());
+        let text = format!("fstab mounts {} on {}, where overlayroot-rs mounts its own", shown(&entry.what), entry.at);
+        found.push(finding("fstab", Grade::Warning, text, "remove the line").in_root());
     }
     let own = root.file_system();
     let same = |entry: &&Entry| host.names(&entry.what, &own) || slash.is_some_and(|slash| slash.what == entry.what);
@@ -113,18 +110,18 @@ fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &m
     for entry in entries.iter().filter(|_| root.fstype != "btrfs").filter(|entry| entry.not_overlaid()) {
         if same(&entry) && writes(&entry) {
             let how = match &config.upper.value {
-                Upper::Dir(_) | Upper::Subvol(_) => "it can be written there, under the overlay",
-                Upper::Loop(file) if file.dev.is_none() => "it can be written there, under the overlay",
+                Upper::Dir(_) | Upper::Subvol(_) => "it is writable there, below the overlay",
+                Upper::Loop(file) if file.dev.is_none() => "it is writable there, below the overlay",
                 _ => "the lower holds it read-only, and that mount fails",
             };
             let text = format!("fstab mounts the root's own device on {}, too: {how}", entry.at);
-            found.push(finding("fstab", Grade::Warning, text, "take the line out, or give it ro").in_root());
+            found.push(finding("fstab", Grade::Warning, text, "remove the line, or add ro to it").in_root());
         }
     }
     let quota = |option: &str| QUOTAS.contains(&option.split('=').next().unwrap_or(option));
     if slash.is_some_and(|entry| entry.options.split(',').any(quota)) {
         let text = "fstab asks for quotas on /: an overlay has none, quotaon fails";
-        let todo = "take the option out; rd.overlay=dir:PATH,size=SIZE limits the whole upper";
+        let todo = "remove the option; rd.overlay=dir:PATH,size=SIZE limits the whole upper";
         found.push(finding("fstab", Grade::Warning, text, todo).in_root());
     }
 }

@@ -41,7 +41,7 @@ fn storage_of_containers() {
     assert_eq!(found.len(), 4, "{found:#?}");
     for ((check, grade, text, todo), (path, who, preset)) in found.iter().zip(STORES) {
         assert_eq!((*check, *grade), ("containers", Grade::Warning));
-        assert!(text.contains(&format!("{who}'s storage {path} ")) && text.contains("gone at each boot"), "{text}");
+        assert!(text.contains(&format!("{who}'s storage {path} ")) && text.contains("lost at every boot"), "{text}");
         assert_eq!(todo, &format!("rd.overlay.path={preset}, or a file system of its own on {path}"));
     }
     assert!(found[0].2.contains("fuse-overlayfs") && found[1].2.contains("vfs") && found[2].2.contains("snapshotter"));
@@ -65,7 +65,7 @@ fn stores_with_whiteouts() {
     let hides =
         "; its image layers have whiteouts, which the overlay hides: containers see files that their image removed";
     assert!(found[0].2.ends_with(hides) && !found[1].2.contains("whiteouts"), "{found:#?}");
-    assert!(found[2].2.ends_with(&format!("{home} will lie in the overlay{hides}")), "{found:#?}");
+    assert!(found[2].2.ends_with(&format!("{home} will be in the overlay{hides}")), "{found:#?}");
     assert_eq!(found[2].3, format!("rd.overlay.path=persist:{home}/, or a file system of its own"));
     let conf = "rd.overlay.path=docker\nrd.overlay.path=containers\nrd.overlay.path=persist:/home\n";
     assert_eq!(findings("rd.overlay", conf, table(""), &host), []);
@@ -75,7 +75,7 @@ fn stores_with_whiteouts() {
 fn swap_files() {
     let (check, grade, text, todo) = one("/swapfile none swap sw\n", &Host::default());
     assert_eq!((check, grade), ("swap", Grade::Warning));
-    assert!(text.contains("/swapfile will lie in the overlay") && todo.contains("zram"), "{text}");
+    assert!(text.contains("/swapfile will be in the overlay") && todo.contains("zram"), "{text}");
     let running = Host { swap_files: vec!["/swap.img".into()], ..Host::default() };
     assert!(one("", &running).2.contains("/swap.img"));
     let own = "/data/swap none swap sw\nLABEL=d /data ext4 rw\n";
@@ -91,7 +91,7 @@ fn swap_files() {
 fn lines_of_fstab() {
     let (check, _, text, _) = one("tmpfs /run tmpfs size=10M\n", &Host::default());
     assert!(check == "fstab" && text.contains("on /run, where"), "{text}");
-    assert!(one("LABEL=x /run/initramfs ext4 rw\n", &Host::default()).2.contains("where this boot's own"));
+    assert!(one("LABEL=x /run/initramfs ext4 rw\n", &Host::default()).2.contains("where overlayroot-rs mounts"));
     let twice = "LABEL=root / ext4 defaults\nLABEL=root /mnt/disk ext4 rw\n";
     assert!(one(twice, &Host::default()).2.contains("the root's own device on /mnt/disk"));
     // The source of the root's mount is another path to it.
@@ -100,7 +100,7 @@ fn lines_of_fstab() {
     assert_eq!(findings("rd.overlay", "", table("/dev/disk/by-id/y /mnt/disk ext4\n"), &named), []);
     assert_eq!(findings("rd.overlay", "", table(&twice.replace("rw", "ro")), &Host::default()), []);
     let found = findings("rd.overlay=dir:/u", "", table(twice), &Host::default());
-    assert!(found.len() == 1 && found[0].2.ends_with("it can be written there, under the overlay"), "{found:#?}");
+    assert!(found.len() == 1 && found[0].2.ends_with("it is writable there, below the overlay"), "{found:#?}");
     assert_eq!(findings("rd.overlay", "", table("tmpfs /run tmpfs noauto\n"), &Host::default()), []);
     let btrfs = Root { fstype: "btrfs".into(), ..table(twice) };
     assert_eq!(findings("rd.overlay", "", btrfs, &Host::default()), []);

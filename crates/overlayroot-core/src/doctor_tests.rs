@@ -70,7 +70,7 @@ fn a_path_that_can_t_be_kept_is_told_with_what_to_do() {
     let found = doctor("rd.overlay rd.overlay.path=containers", "", &facts(), &host());
     assert!(worst(&found) == Grade::Note && found.iter().any(|f| f.text.contains("is volatile")), "{found:#?}");
     let much = "rd.overlay rd.overlay.path=volatile:/a,size=2G rd.overlay.path=volatile:/b,size=40%";
-    assert!(one(&doctor(much, "", &facts(), &host()), Grade::Warning).contains("may take"));
+    assert!(one(&doctor(much, "", &facts(), &host()), Grade::Warning).contains("may use"));
     let endless = doctor("rd.overlay rd.overlay.path=volatile:/a,size=0", "", &facts(), &host());
     assert!(one(&endless, Grade::Warning).contains("no limit"), "{endless:#?}");
     let device = Device { path: "/dev/vdc".into(), fstype: "xfs".into(), ..Device::default() };
@@ -78,7 +78,7 @@ fn a_path_that_can_t_be_kept_is_told_with_what_to_do() {
     let found = doctor("rd.overlay rd.overlay.path=home,dev=LABEL=k", "", &kept, &host());
     assert!(one(&found, Grade::Problem).contains("lacks the kernel module xfs"), "{found:#?}");
     let twice = doctor("rd.overlay rd.overlay.path=volatile:/srv", "rd.overlay.path=volatile:/opt", &facts(), &host());
-    assert!(one(&twice, Grade::Warning).contains("rd.overlay.path: rd.overlay.path=volatile:/opt in c"), "{twice:#?}");
+    assert!(one(&twice, Grade::Warning).contains("overrides rd.overlay.path=volatile:/opt in c"), "{twice:#?}");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn mistakes_and_what_is_said_twice() {
     let found = doctor("rd.overlay rd.overlay.rest", "", &facts(), &host());
     assert!(one(&found, Grade::Warning).contains("did you mean rd.overlay.reset?"));
     let found = doctor("rd.overlay rd.overlay.timeout=5", "rd.overlay=0\nrd.overlay.timeout=5", &facts(), &host());
-    let want = "configuration: rd.overlay: rd.overlay=0 in c:1 is overruled by rd.overlay in /proc/cmdline";
+    let want = "configuration: rd.overlay: rd.overlay in /proc/cmdline overrides rd.overlay=0 in c:1";
     assert_eq!(one(&found, Grade::Warning), want);
     assert_eq!(
         worst(&doctor("rd.overlay rd.overlay.rest rd.overlay.fallback=halt", "", &facts(), &host())),
@@ -205,7 +205,7 @@ fn what_an_archive_needs() {
 #[test]
 fn ram_that_is_too_small() {
     let text = one(&doctor("rd.overlay=tmpfs:size=8G", "", &facts(), &host()), Grade::Warning);
-    assert_eq!(text, "memory: the upper may take 8192M of 4096M RAM, with 0M swap");
+    assert_eq!(text, "memory: the upper may use 8192M of 4096M RAM, with 0M swap");
     assert!(one(&doctor("rd.overlay=tmpfs:size=0", "", &facts(), &host()), Grade::Warning).contains("no limit"));
     assert!(one(&doctor("rd.overlay=tmpfs:nr_blocks=1m", "", &facts(), &host()), Grade::Warning).contains("4096M of"));
     let swap = Host { swap: 16 << 30, ..host() };
@@ -237,7 +237,7 @@ fn others_staleness_and_rights() {
     let now = Fingerprint { os: "debian 13".into(), ..Fingerprint::default() };
     let was = Fingerprint { os: "debian 12".into(), ..Fingerprint::default() };
     let stale = Host { upper: Some((was, now.clone())), ..host() };
-    assert!(one(&doctor("rd.overlay", "", &facts(), &stale), Grade::Warning).contains("another lower (os)"));
+    assert!(one(&doctor("rd.overlay", "", &facts(), &stale), Grade::Warning).contains("current lower (os)"));
     let fit = Host { upper: Some((now.clone(), now)), ..host() };
     assert_eq!(worst(&doctor("rd.overlay", "", &facts(), &fit)), Grade::Ok);
     let other = Host { others: vec!["x is installed".into()], ..host() };
@@ -310,7 +310,7 @@ fn a_boot_that_ends_in_the_emergency_shell_or_does_nothing_is_a_problem() {
     let none =
         Host { lacking_module: Some("the boot loader loads no initramfs".into()), kernels: Vec::new(), ..host() };
     let found = doctor("rd.overlay", "", &facts(), &none);
-    assert!(one(&found, Grade::Problem).contains("nothing will happen at the boot"), "{found:#?}");
+    assert!(one(&found, Grade::Problem).contains("the next boot makes no overlay"), "{found:#?}");
     // what another kernel's image lacks does not stop the next boot
     let mut two = Host { next_image: Some("/boot/initramfs-6.1.img".into()), ..host() };
     let other = KernelImage { image: Some("/boot/other.img".into()), files: Ok(Vec::new()), ..two.kernels[0].clone() };

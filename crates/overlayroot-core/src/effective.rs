@@ -191,7 +191,7 @@ fn said(inputs: &Inputs, config: &Config, key: &Key, origin: &From) -> Vec<Said>
         match (issue, origin) {
             (Some(issue), _) => issue.text.clone(),
             (None, From::Given { text, source }) => format!("{} in {source} decides", shown(text)),
-            (None, From::Default) => "it counts for nothing here".to_owned(),
+            (None, From::Default) => "it has no effect".to_owned(),
         }
     };
     let said = |(index, (text, source)): (usize, &(String, String))| Said {

@@ -191,7 +191,7 @@ pub struct Place {
     pub fs_bytes: u64,
     /// Bytes of the device's file system that are free to everybody.
     pub fs_free: u64,
-    /// Why the device's file system could not be looked at.
+    /// Why the device's file system could not be read.
     pub unseen: Option<String>,
 }
 

@@ -218,7 +218,7 @@ pub fn upper_device(config: &Config) -> Option<&Device> {
 pub(crate) fn note(config: &Config, fetched: Option<&Fetched>) -> Option<String> {
     let asked = config.image_cache.value.as_ref().filter(|_| fetched.is_none())?;
     let (key, asked) = (IMAGE_CACHE.name, shown(&asked.to_string()));
-    Some(format!("{key}={asked} does nothing: it is for root=live:URL, in an image with {PROGRAM}"))
+    Some(format!("{key}={asked} has no effect: it is for root=live:URL, in an image with {PROGRAM}"))
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ pub fn check_ref(name: &str) -> Result<(), String> {
         || name.contains("@{")
         || name.contains(bad_char)
         || name.split('/').any(bad_part);
-    if bad { Err(format!("'{}' is no branch, tag or commit id", shown(name))) } else { Ok(()) }
+    if bad { Err(format!("'{}' is not a branch, tag or commit id", shown(name))) } else { Ok(()) }
 }
 
 /// A whole commit id, SHA-1 or SHA-256. It is never taken for a name: a server could make a branch of that name.
@@ -246,7 +246,7 @@ pub(crate) fn ask(config: &Config, plan: &mut Plan) {
             });
         }
         Ok(None) if config.git_verify.value.is_some() => {
-            plan.notes.push(format!("{} does nothing without {}", grammar::GIT_VERIFY.name, grammar::GIT.name));
+            plan.notes.push(format!("{} has no effect without {}", grammar::GIT_VERIFY.name, grammar::GIT.name));
         }
         _ => {}
     }

@@ -50,8 +50,8 @@ fn urls() {
         ("HTTPS://git.example/x", "is none of"),
         ("https://git.example/${host}", "no variable"),
         ("https://git.example/${mac", "without '}'"),
-        ("https://git.example/x#", "no branch"),
-        ("https://git.example/x#-x", "no branch"),
+        ("https://git.example/x#", "not a branch"),
+        ("https://git.example/x#-x", "not a branch"),
     ] {
         let problem = parse(bad).expect_err(bad).to_string();
         assert!(problem.contains(why), "{bad}: {problem}");
@@ -136,11 +136,11 @@ fn variables_can_only_be_one_part() {
     );
     assert_eq!(on("https://s/x${serial}").unwrap().0, "https://s/x..%2F%3Bx%20%24%28y%29%23z");
     assert!(on("file:///srv/${serial}").unwrap_err().contains("'..'"));
-    assert!(on("https://s/x#${serial}").unwrap_err().contains("no branch"));
+    assert!(on("https://s/x#${serial}").unwrap_err().contains("not a branch"));
     assert!(on("https://s/${uuid}").unwrap_err().contains("${uuid} is not known"));
     let dash = Node { hostname: some("-oProxyCommand=x"), ..Node::default() };
     assert!(parse("ssh://${hostname}/x").unwrap().unwrap().on(&dash).unwrap_err().contains("begin with '-'"));
-    assert!(parse("https://s/x#${hostname}").unwrap().unwrap().on(&dash).unwrap_err().contains("no branch"));
+    assert!(parse("https://s/x#${hostname}").unwrap().unwrap().on(&dash).unwrap_err().contains("not a branch"));
 }
 
 #[test]

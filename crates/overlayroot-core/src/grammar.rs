@@ -35,7 +35,7 @@ pub static RESET: Key = Key {
     deprecated: &["rd.live.overlay.reset"],
     syntax: "[BOOL]",
     default: "0",
-    help: "Begin the upper anew at every boot that carries the key (once: overlayctl reset).",
+    help: "Discard the upper at every boot with this key (once: overlayctl reset).",
 };
 /// `rd.overlay.readonly`.
 pub static READONLY: Key = Key {
@@ -43,7 +43,7 @@ pub static READONLY: Key = Key {
     deprecated: &["rd.live.overlay.readonly", "rd.live.overlayfs.readonly"],
     syntax: "[BOOL]",
     default: "0",
-    help: "Use the device's upper as a read-only layer and put changes into RAM.",
+    help: "Use the upper as a read-only layer; changes go to RAM and are lost at reboot.",
 };
 /// `rd.overlay.crypt`.
 pub static CRYPT: Key = Key {
@@ -51,7 +51,7 @@ pub static CRYPT: Key = Key {
     deprecated: &[],
     syntax: "DEVICE[,mapname=NAME][,fstype=TYPE][,mkfs=0|1][,timeout=SECONDS]",
     default: "",
-    help: "An encrypted upper; understood but not in this version, the fallback applies.",
+    help: "An encrypted upper; not supported, the fallback applies.",
 };
 /// `rd.overlay.fallback`.
 pub static FALLBACK: Key = Key {
@@ -59,7 +59,7 @@ pub static FALLBACK: Key = Key {
     deprecated: &[],
     syntax: "tmpfs|ro|none|halt",
     default: "tmpfs",
-    help: "What to boot where the overlay asked for can't be had: a RAM overlay, the root read-only, the plain root, or the emergency shell.",
+    help: "What to boot if the overlay fails: a RAM overlay, the root read-only, the plain root, or the emergency shell.",
 };
 /// `rd.overlay.timeout`.
 pub static TIMEOUT: Key = Key {
@@ -75,7 +75,7 @@ pub static STALE: Key = Key {
     deprecated: &[],
     syntax: "keep|warn|park|reset",
     default: "warn",
-    help: "What to do with an upper that was begun on another lower: use it in silence, use it and warn, keep it under another name and begin a new one, or throw it away and begin a new one.",
+    help: "What to do with an upper that does not match the current lower: use it, use it and warn, keep it under another name and create a new one, or discard it and create a new one.",
 };
 /// `rd.overlay.image.sha256`.
 pub static IMAGE_SHA256: Key = Key {
@@ -91,7 +91,7 @@ pub static IMAGE_CACHE: Key = Key {
     deprecated: &[],
     syntax: "LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH",
     default: "",
-    help: "Keep the image of root=live:URL on this device, and use it again while its SHA-256 fits.",
+    help: "Cache the image of root=live:URL on this device, and reuse it while its SHA-256 matches.",
 };
 /// `rd.overlay.hostname`.
 pub static HOSTNAME: Key = Key {
@@ -99,7 +99,7 @@ pub static HOSTNAME: Key = Key {
     deprecated: &[],
     syntax: "NAME",
     default: "",
-    help: "Name of the machine: goes into /etc/hostname of the overlay, and to the kernel. May have ${hostname}, ${mac}, ${serial}, ${uuid}, ${ip}.",
+    help: "Hostname, in the kernel and in /etc/hostname of the overlay. May contain ${hostname}, ${mac}, ${serial}, ${uuid}, ${ip}.",
 };
 /// `rd.overlay.populate`.
 pub static POPULATE: Key = Key {
@@ -107,7 +107,7 @@ pub static POPULATE: Key = Key {
     deprecated: &[],
     syntax: "URL|PATH[,sha256=HEX][,devices]",
     default: "",
-    help: "Unpack a tar archive into an upper that is new, from a server or from the root itself. May have variables as the hostname.",
+    help: "Unpack a tar archive into a new upper, from a server or from the root itself. May contain variables as the hostname.",
 };
 /// `rd.overlay.git`.
 pub static GIT: Key = Key {
@@ -115,7 +115,7 @@ pub static GIT: Key = Key {
     deprecated: &[],
     syntax: "URL[#REF]",
     default: "",
-    help: "Repository that the booted system fetches once the network is up, to run its overlayroot.d/* as root. May have variables as the hostname.",
+    help: "Repository that the booted system fetches once the network is up, to run its overlayroot.d/* as root. May contain variables as the hostname.",
 };
 /// `rd.overlay.git.verify`.
 pub static GIT_VERIFY: Key = Key {
@@ -123,7 +123,7 @@ pub static GIT_VERIFY: Key = Key {
     deprecated: &[],
     syntax: "FILE",
     default: "",
-    help: "File in the root with the signers that are allowed: of the tag, or else of the commit. Nothing of what another signed is run.",
+    help: "File in the root with the allowed signers of the tag or commit; nothing signed by others runs.",
 };
 /// `rd.overlay.path`.
 pub static PATH: Key = Key {
@@ -131,7 +131,7 @@ pub static PATH: Key = Key {
     deprecated: &[],
     syntax: "persist:PATH[,dev=DEVICE]|volatile:PATH[,size=SIZE,nr_inodes=N,mode=MODE,copy]|bind:PATH|readonly:PATH|[KIND:]PRESET[,PARAMETERS]",
     default: "",
-    help: "What becomes of one path: kept, on a tmpfs of its own, the lower's own and writable, or read-only. Can be repeated.",
+    help: "Policy for one path: kept, on a tmpfs of its own, the lower's own and writable, or read-only. Can be repeated.",
 };
 /// `rd.overlay.path.dev`.
 pub static PATH_DEV: Key = Key {
@@ -139,7 +139,7 @@ pub static PATH_DEV: Key = Key {
     deprecated: &[],
     syntax: "LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH",
     default: "",
-    help: "Device that keeps the paths of persist: which name none; without it they lie beside the upper.",
+    help: "Default device for paths of persist: that name none; without it they are kept beside the upper.",
 };
 /// `rd.overlay.watch.warn`.
 pub static WATCH_WARN: Key = Key {
@@ -147,7 +147,7 @@ pub static WATCH_WARN: Key = Key {
     deprecated: &[],
     syntax: "PERCENT",
     default: "70",
-    help: "From how full an upper on overlayctl watch and status warn: bytes, inodes, and memory for one in RAM.",
+    help: "Usage at which overlayctl watch and status warn: bytes, inodes, and memory for an upper in RAM.",
 };
 /// `rd.overlay.watch.critical`.
 pub static WATCH_CRITICAL: Key = Key {
@@ -155,7 +155,7 @@ pub static WATCH_CRITICAL: Key = Key {
     deprecated: &[],
     syntax: "PERCENT",
     default: "90",
-    help: "From how full an upper on they call it critical; more than rd.overlay.watch.warn.",
+    help: "Usage at which they report critical; more than rd.overlay.watch.warn.",
 };
 /// `rd.overlay.watch.textfile`.
 pub static WATCH_TEXTFILE: Key = Key {
@@ -163,7 +163,7 @@ pub static WATCH_TEXTFILE: Key = Key {
     deprecated: &[],
     syntax: "PATH",
     default: "",
-    help: "File in which overlayctl watch keeps the fill of the upper for Prometheus' node exporter.",
+    help: "File that overlayctl watch writes the usage of the upper to, for Prometheus' node exporter.",
 };
 
 /// Every key, in the order the manual lists them.
@@ -235,7 +235,7 @@ pub fn parse_fallback(value: &str) -> Result<Fallback, Problem> {
     let found = Fallback::ALL.iter().find(|(word, _)| *word == value);
     found.map(|(_, fallback)| *fallback).ok_or_else(|| {
         let near = nearest(value, Fallback::ALL.iter().map(|(word, _)| *word));
-        Problem::new("not one of tmpfs, ro, none, halt; the default tmpfs holds", near)
+        Problem::new("not one of tmpfs, ro, none, halt; using the default tmpfs", near)
     })
 }
 
@@ -245,7 +245,7 @@ pub fn parse_timeout(value: &str) -> Result<u32, Problem> {
     match value.parse::<u32>() {
         Ok(seconds) if digits && seconds <= MOST_TIMEOUT => Ok(seconds),
         _ => Err(Problem::new(
-            format!("not a number of seconds from 0 to {MOST_TIMEOUT}; the default {} holds", TIMEOUT.default),
+            format!("not a number of seconds from 0 to {MOST_TIMEOUT}; using the default {}", TIMEOUT.default),
             None,
         )),
     }

@@ -30,7 +30,7 @@ pub(crate) fn of<'a>(config: &Config, facts: &'a Facts, root: &Root, asked: &Loo
     };
     let device =
         refusal::device(dev, facts, config.readonly.value).map_err(|refusal| roots_own(refusal, facts, root))?;
-    let unseen = |why: &str| refuse("look", format!("{dev} ({}) could not be looked at: {why}", device.path));
+    let unseen = |why: &str| refuse("look", format!("{dev} ({}) could not be read: {why}", device.path));
     let Some(place) = &facts.place else {
         return unseen("nobody did");
     };

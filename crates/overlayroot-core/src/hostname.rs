@@ -50,7 +50,7 @@ pub fn check(name: &str) -> Result<(), String> {
     let good = |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
     match name.split('.').all(good) {
         true => Ok(()),
-        false => Err(format!("'{name}' is no hostname: each part has 1 to 63 characters and no hyphen at an end")),
+        false => Err(format!("'{name}' is not a hostname: each part has 1 to 63 characters and no hyphen at an end")),
     }
 }
 

@@ -46,7 +46,7 @@ pub fn parse_sha256(value: &str) -> Result<Option<String>, Problem> {
     if digits && value.len() == 64 {
         return Ok(Some(value.to_ascii_lowercase()));
     }
-    Err(Problem::new("not the 64 hexadecimal digits of a SHA-256; no image will do", None))
+    Err(Problem::new("not the 64 hexadecimal digits of a SHA-256; no image is accepted", None))
 }
 
 /// Whether somebody wants the image to be a certain one, or tried to say so.
@@ -66,13 +66,13 @@ fn misspelt(config: &Config) -> bool {
 pub(crate) fn check(config: &Config, facts: &Facts) -> Result<(), Refusal> {
     let key = grammar::IMAGE_SHA256.name;
     if misspelt(config) {
-        return refuse("image", format!("{key} can't be understood, so no image is the right one"));
+        return refuse("image", format!("{key} is not valid, so no image is accepted"));
     }
     let Some(wanted) = &config.image_sha256.value else {
         return Ok(());
     };
     match &facts.image {
-        None => refuse("image", format!("{key} is for root=live:, and this root is no image")),
+        None => refuse("image", format!("{key} is for root=live:, and this root is not an image")),
         Some(image) if !image.unseen.is_empty() => {
             refuse("image", format!("the image {} could not be read: {}", image.path, image.unseen))
         }

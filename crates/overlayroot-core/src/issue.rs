@@ -65,7 +65,7 @@ fn cut(text: &str, most: usize) -> String {
     }
     let all = text.chars().count();
     if all > most {
-        out.push_str(&format!("… ({all} characters)"));
+        out.push_str(&format!("... ({all} characters)"));
     }
     out
 }

@@ -19,7 +19,7 @@ pub struct Left {
     pub bytes: u64,
     /// Nothing was ever put into it: it was never mounted writable, or its mkfs was cut.
     pub unused: bool,
-    /// Why it could not be looked at; empty where it could.
+    /// Why it could not be read; empty where it could.
     pub unread: String,
 }
 

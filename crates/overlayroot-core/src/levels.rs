@@ -251,7 +251,7 @@ pub fn parse_percent(value: &str) -> Result<u8, Problem> {
     let plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     value.parse().ok().filter(|percent| plain && (1..=99).contains(percent)).ok_or_else(|| {
         let text = format!(
-            "not a percentage from 1 to 99; the defaults hold, {} for the warning and {} for the critical level",
+            "not a percentage from 1 to 99; using the defaults, {} for the warning and {} for the critical level",
             WATCH_WARN.default, WATCH_CRITICAL.default
         );
         Problem::new(text, None)
@@ -266,7 +266,7 @@ pub fn parse_textfile(value: &str) -> Result<Option<String>, Problem> {
         _ if value.starts_with('/') && !value.ends_with('/') && !climbs && !value.contains(char::is_control) => {
             Ok(Some(value.to_owned()))
         }
-        _ => Err(Problem::new(format!("'{}' is no absolute path of a file; none is written", shown(value)), None)),
+        _ => Err(Problem::new(format!("'{}' is not an absolute path of a file; none is written", shown(value)), None)),
     }
 }
 

@@ -103,7 +103,7 @@ fn dev(text: &str) -> Result<Device, Problem> {
     let parsed = parse_device(text).unwrap_or_else(|| {
         let head = text.find('=').map_or(text, |at| text.get(..=at).unwrap_or(text));
         let near = nearest(head, ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "/dev/"]);
-        Err(Problem::new("it is not LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/…", near))
+        Err(Problem::new("it is not LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/PATH", near))
     });
     parsed.map_err(|problem| Problem::new(format!("dev={}: {}", shown(text), problem.text), problem.nearest))
 }

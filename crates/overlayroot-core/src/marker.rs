@@ -33,9 +33,9 @@ impl Marker {
     /// One line for a person.
     pub fn words(&self) -> String {
         match self {
-            Self::Reset => "reset, the old upper goes to the trash".to_owned(),
-            Self::Keep => "reset, the old upper is kept".to_owned(),
-            Self::Restore(name) => format!("{name} becomes the upper, the old one is kept"),
+            Self::Reset => "reset; all changes will be lost".to_owned(),
+            Self::Keep => "reset; the old upper will be kept".to_owned(),
+            Self::Restore(name) => format!("{name} becomes the upper; the old one will be kept"),
         }
     }
 }

@@ -119,7 +119,7 @@ impl Migrated {
 
     /// Words of somebody's that have no equal here.
     fn lost(&mut self, what: &str, why: &str) {
-        self.comment(format!("not carried over: {}: {why}", shown(&url::told_in(what))));
+        self.comment(format!("not imported: {}: {why}", shown(&url::told_in(what))));
     }
 
     /// The first to say something about a key wins; a path may be said many times.
@@ -248,7 +248,7 @@ fn raspi(sources: &Sources, out: &mut Migrated) {
     }
     if sources.raspi_script {
         out.todo.push("rm /etc/initramfs-tools/scripts/overlay".to_owned());
-        out.todo.push("take the line \"initramfs initrd.img-…-overlay\" out of config.txt".to_owned());
+        out.todo.push("take the line \"initramfs initrd.img-VERSION-overlay\" out of config.txt".to_owned());
     }
 }
 

@@ -44,13 +44,13 @@ fn ubuntu_s_files_and_arguments() {
     assert_eq!(
         text,
         "# --- from ubuntu ---\n\
-         # not carried over: overlayroot=tmpfs in /etc/overlayroot.conf: overruled by /etc/overlayroot.local.conf\n\
+         # not imported: overlayroot=tmpfs in /etc/overlayroot.conf: overruled by /etc/overlayroot.local.conf\n\
          # overlayroot=device:dev=LABEL=data,timeout=20,swap=1,recurse=0,dir=/a (/etc/overlayroot.local.conf)\n\
          rd.overlay = LABEL=data\n\
          rd.overlay.timeout = 20\n\
-         # not carried over: dir=a: the upper's directory is called overlay here: rename a on the device to keep its content\n\
+         # not imported: dir=a: the upper's directory is called overlay here: rename a on the device to keep its content\n\
          # a failure gave the plain root in silence: rd.overlay.fallback = none is the same, but recorded\n\
-         # not carried over: /etc/overlayroot.conf:2: overlayroot_cfgdisk=\"LABEL=X\": no setting of the overlay\n"
+         # not imported: /etc/overlayroot.conf:2: overlayroot_cfgdisk=\"LABEL=X\": no setting of the overlay\n"
     );
     assert_eq!(out.todo[0], "apt-get purge overlayroot");
     assert_eq!(out.remove, Vec::<String>::new());
@@ -59,7 +59,7 @@ fn ubuntu_s_files_and_arguments() {
 #[test]
 fn raspi_config_new_and_old() {
     let (text, out) = file(&cmdline("overlayroot=tmpfs console=tty1"));
-    assert!(text.contains("\nrd.overlay = tmpfs\n# not carried over: swap=0 (the default)"), "{text}");
+    assert!(text.contains("\nrd.overlay = tmpfs\n# not imported: swap=0 (the default)"), "{text}");
     assert_eq!(out.remove, ["overlayroot=tmpfs"]);
     let (text, out) = file(&Sources { raspi_script: true, ..cmdline("boot=overlay console=tty1") });
     assert_eq!(text, "# --- from raspi-config ---\nrd.overlay = tmpfs\n");
@@ -71,7 +71,7 @@ fn raspi_config_new_and_old() {
 #[test]
 fn a_passphrase_is_not_told() {
     let (text, out) = file(&cmdline("overlayroot=crypt:dev=/dev/vdb,pass=secret"));
-    assert!(text.contains("pass=***: an encrypted upper is not in this version"), "{text}");
+    assert!(text.contains("pass=***: an encrypted upper is not supported"), "{text}");
     assert!(!text.contains("secret") && !out.remove.join(" ").contains("secret"));
     assert!(!text.contains("\nrd.overlay = "));
 }
@@ -87,18 +87,18 @@ fn dracut_s_older_names() {
          rd.overlay = LABEL=data\n\
          rd.overlay.reset = 1\n\
          rd.overlay.readonly = 0\n\
-         # not carried over: rd.live.overlay.size=2048: dracut heard it for device-mapper snapshots only; here it would be \
+         # not imported: rd.live.overlay.size=2048: dracut heard it for device-mapper snapshots only; here it would be \
          rd.overlay = tmpfs:size=2048M\n\
-         # not carried over: rd.live.overlay.thin=1: no equal here\n"
+         # not imported: rd.live.overlay.thin=1: no equivalent\n"
     );
     assert_eq!(out.remove.len(), 6);
     let (text, _) =
         file(&cmdline("root=live:LABEL=iso rd.live.overlay=UUID=1-2:/LiveOS/x rd.live.overlay.nouserconfirmprompt"));
-    assert!(text.contains("\nrd.overlay = UUID=1-2\n# not carried over: the place /LiveOS/x on it: "), "{text}");
+    assert!(text.contains("\nrd.overlay = UUID=1-2\n# not imported: the place /LiveOS/x on it: "), "{text}");
     for (line, want) in [
         ("rd.live.overlay.overlayfs=0", "rd.overlay = 0\n"),
         ("rd.live.overlay.overlayfs", "rd.overlay = tmpfs\n"),
-        ("rd.live.overlay=none", "rd.overlay = tmpfs\n# not carried over: rd.live.overlay=none: no device"),
+        ("rd.live.overlay=none", "rd.overlay = tmpfs\n# not imported: rd.live.overlay=none: no device"),
         ("rd.overlay=tmpfs:size=1G rd.live.overlay=LABEL=x", "rd.overlay = tmpfs:size=1G\n"),
         ("rd.overlay", "rd.overlay = 1\n"),
     ] {
@@ -114,8 +114,8 @@ fn kiwi_s_images() {
         text,
         "# --- from kiwi ---\n\
          rd.overlay = /dev/vdb\n\
-         # not carried over: what kiwi wrote there: its upper is the directory rw; rename it to overlay to keep its content\n\
-         # not carried over: rd.root.overlay.size=1G: kiwi never applied it; here it would be rd.overlay = tmpfs:size=1G\n"
+         # not imported: what kiwi wrote there: its upper is the directory rw; rename it to overlay to keep its content\n\
+         # not imported: rd.root.overlay.size=1G: kiwi never applied it; here it would be rd.overlay = tmpfs:size=1G\n"
     );
     assert_eq!(out.add, ["root=UUID=1-2 ro"]);
     let (text, _) = file(&cmdline("root=overlay:UNIXNODE=vda2 rd.root.overlay.readonly"));
@@ -123,7 +123,7 @@ fn kiwi_s_images() {
     let (text, out) = file(&cmdline("root=overlay:nbd=10.0.0.1:x"));
     assert!(text.contains("rd.overlay = tmpfs\n") && text.contains("docs/diskless.md") && out.add.is_empty(), "{text}");
     let (text, _) = file(&cmdline("root=live:CDLABEL=x rd.live.overlay.persistent rd.live.cowfile.mbsize=500"));
-    assert_eq!(text.matches("not carried over").count(), 2, "{text}");
+    assert_eq!(text.matches("not imported").count(), 2, "{text}");
 }
 
 #[test]
@@ -149,23 +149,23 @@ fn rhel_s_tables() {
         format!(
             "# --- from readonly-root ---\n\
              rd.overlay = tmpfs\n\
-             # not carried over: {at}:4: RW_MOUNT=/var/lib/stateless/writable: a mount point of its own is not needed\n\
-             # not carried over: {at}:5: RW_LABEL=stateless-rw: for an upper there instead of in RAM: \
+             # not imported: {at}:4: RW_MOUNT=/var/lib/stateless/writable: a mount point of its own is not needed\n\
+             # not imported: {at}:5: RW_LABEL=stateless-rw: for an upper there instead of in RAM: \
              rd.overlay = LABEL=stateless-rw and rd.overlay.reset = 1\n\
              rd.overlay.path.dev = LABEL=stateless-state\n\
-             # not carried over: {at}:8: SLAVE_MOUNTS=yes: no equal here\n\
+             # not imported: {at}:8: SLAVE_MOUNTS=yes: no equivalent\n\
              # with the upper in RAM the volatile lines say nothing new; with one that stays they do\n\
              # /etc/rwtab:1: dirs\t/var/cache/man: its files are there, too, at the beginning\n\
              rd.overlay.path = volatile:/var/cache/man/,copy\n\
              rd.overlay.path = volatile:/tmp/\n\
-             # not carried over: /etc/rwtab:3: files /etc/adjtime: no directory: a single file is volatile with the upper in RAM\n\
+             # not imported: /etc/rwtab:3: files /etc/adjtime: no directory: a single file is volatile with the upper in RAM\n\
              rd.overlay.path = volatile:/var/lib/xdm/,copy\n\
-             # not carried over: /etc/rwtab:5: empty /run/x: a file system of the kernel's, or /run, is mounted there\n\
-             # not carried over: /etc/rwtab:6: odd /x: not empty, dirs or files\n\
-             # not carried over: /etc/rwtab:7: empty: no path\n\
+             # not imported: /etc/rwtab:5: empty /run/x: a file system of the kernel's, or /run, is mounted there\n\
+             # not imported: /etc/rwtab:6: odd /x: not empty, dirs or files\n\
+             # not imported: /etc/rwtab:7: empty: no path\n\
              rd.overlay.path = persist:/var/lib/x/\n\
              rd.overlay.path = persist:/etc/ssh/ssh_host_*\n\
-             # not carried over: /etc/statetab.d/x:3: /etc/a\"b: '/etc/a\"b' has a character that is not taken in a path here\n"
+             # not imported: /etc/statetab.d/x:3: /etc/a\"b: '/etc/a\"b' has a character that is not allowed in a path\n"
         )
     );
     assert_eq!(out.remove, ["readonlyroot"]);
@@ -192,12 +192,12 @@ fn live_boot_s_volume() {
          rd.overlay.path = persist:/var/lib/x/\n\
          # p:2: /var/lib/x union: kept as a whole, later changes of the image in it are not seen\n\
          rd.overlay.path = persist:/srv/\n\
-         # not carried over: p:3: /srv bind,source=srv-data, source=srv-data: the directory has a place of its own on the \
+         # not imported: p:3: /srv bind,source=srv-data, source=srv-data: the directory has a place of its own on the \
          volume: copy the content there\n\
-         # not carried over: p:4: /root link: links to single files: name each by rd.overlay.path = persist:FILE\n\
+         # not imported: p:4: /root link: links to single files: name each by rd.overlay.path = persist:FILE\n\
          rd.overlay.path = persist:/opt/\n\
-         # not carried over: p:5: /opt odd: the option 'odd'\n\
-         # not carried over: persistence-label=x: live-boot's own way to find or open the volume\n"
+         # not imported: p:5: /opt odd: the option 'odd'\n\
+         # not imported: persistence-label=x: live-boot's own way to find or open the volume\n"
     );
     assert_eq!(out.remove, ["persistence", "persistence-label=x"]);
     let (text, _) = file(&Sources { persistence: vec![source("p", "/ union\n")], ..Sources::default() });
@@ -209,7 +209,7 @@ fn two_at_once_are_told() {
     let both = cmdline("overlayroot=tmpfs boot=overlay rd.live.overlay.overlayfs rd.live.overlay=LABEL=x");
     let (text, out) = file(&both);
     assert_eq!(out.found, ["ubuntu", "raspi-config", "dracut"]);
-    assert!(text.contains("not carried over: rd.overlay = LABEL=x: tmpfs was said before"), "{text}");
+    assert!(text.contains("not imported: rd.overlay = LABEL=x: tmpfs was said before"), "{text}");
     assert_eq!(migrate(&both, Some(From::Dracut)).found, ["dracut"]);
 }
 
@@ -223,11 +223,7 @@ fn patterns_and_what_no_line_can_hold() {
     };
     let (text, _) = file(&sources);
     let paths: Vec<&str> = text.lines().filter(|line| line.starts_with("rd.overlay.path = ")).collect();
-    assert_eq!(
-        (paths, text.matches("not carried over").count()),
-        (vec!["rd.overlay.path = persist:/a/b?"], 3),
-        "{text}"
-    );
+    assert_eq!((paths, text.matches("not imported").count()), (vec!["rd.overlay.path = persist:/a/b?"], 3), "{text}");
 }
 
 /// What the boot would make of the lines of paths, each with its reason where it is refused.
@@ -276,14 +272,14 @@ fn links_and_what_the_boot_refuses() {
     let volatile = ["rd.overlay.path = volatile:/var/tmp/", "rd.overlay.path = volatile:/var/home/me/,copy"];
     assert_eq!(kept, volatile, "{text}");
     for why in [
-        "# not carried over: rwtab:1: empty /var/run/: a file system of the kernel's, or /run, is mounted there\n",
-        "# not carried over: rwtab:2: empty /var/lock: a file system of the kernel's",
-        "# not carried over: rwtab:3: dirs /var/run/x: a file system of the kernel's",
-        "# not carried over: rd.overlay.path = volatile:/tmp/: fstab mounts tmpfs on /tmp, which hides /tmp\n",
-        "# not carried over: rd.overlay.path = volatile:/var/file/: /var/file is a file, not a directory\n",
-        "# not carried over: rd.overlay.path = volatile:/l/x/,copy: /l on the way",
-        "# not carried over: rd.overlay.path = persist:/etc/resolv.conf: nowhere to keep /etc/resolv.conf",
-        "# not carried over: rd.overlay.path = persist:/var/lib/x: nowhere to keep",
+        "# not imported: rwtab:1: empty /var/run/: a file system of the kernel's, or /run, is mounted there\n",
+        "# not imported: rwtab:2: empty /var/lock: a file system of the kernel's",
+        "# not imported: rwtab:3: dirs /var/run/x: a file system of the kernel's",
+        "# not imported: rd.overlay.path = volatile:/tmp/: fstab mounts tmpfs on /tmp, which hides /tmp\n",
+        "# not imported: rd.overlay.path = volatile:/var/file/: /var/file is a file, not a directory\n",
+        "# not imported: rd.overlay.path = volatile:/l/x/,copy: /l on the way",
+        "# not imported: rd.overlay.path = persist:/etc/resolv.conf: nowhere to keep /etc/resolv.conf",
+        "# not imported: rd.overlay.path = persist:/var/lib/x: nowhere to keep",
     ] {
         assert!(text.contains(why), "{why}: {text}");
     }
@@ -342,7 +338,7 @@ proptest::proptest! {
         let said = lines.iter().filter(|line| !line.trim().is_empty()).count();
         let file = out.text();
         let settings = file.lines().filter(|line| line.starts_with("rd.overlay.path = ")).count();
-        let lost = file.lines().filter(|line| line.starts_with("# not carried over: ")).count();
+        let lost = file.lines().filter(|line| line.starts_with("# not imported: ")).count();
         proptest::prop_assert!(settings + lost >= 3 * said, "{}\n{}", text, file);
         proptest::prop_assert_eq!(out.issues(), Vec::<String>::new());
     }

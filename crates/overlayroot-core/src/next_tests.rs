@@ -71,7 +71,7 @@ fn without_the_module_nothing_happens() {
 
 #[test]
 fn what_is_not_known_is_not_green() {
-    let blind = || image(Module::NotKnown("lsinitrd is not there".into()), None);
+    let blind = || image(Module::NotKnown("lsinitrd is not installed".into()), None);
     for (line, image) in [(Err("none was found"), there()), (Ok("rd.overlay"), blind()), (Ok("quiet"), blind())] {
         let next = next(line, image, "", "");
         assert_eq!(next.verdict(), Verdict::Unknown);

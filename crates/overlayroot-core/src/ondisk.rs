@@ -144,18 +144,18 @@ pub(crate) fn split(text: &str) -> Result<(String, Params<'_>), Problem> {
 pub(crate) fn plain_path(text: &str) -> Result<String, Problem> {
     let problem = |what: &str| Err(Problem::new(format!("'{}' {what}", shown(text)), None));
     let Some(below) = text.strip_prefix('/') else {
-        return problem("is no absolute path");
+        return problem("is not an absolute path");
     };
     let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
     if parts.is_empty() {
         return problem("is the root itself");
     }
     if parts.iter().any(|part| matches!(*part, "." | "..")) {
-        return problem("must not climb");
+        return problem("must not contain '..'");
     }
     let forbidden = |c: char| c.is_control() || matches!(c, ':' | '\\' | '"' | '\'');
     if text.contains(forbidden) {
-        return problem("has a character that is not taken in a path here");
+        return problem("has a character that is not allowed in a path");
     }
     Ok(format!("/{}", parts.join("/")))
 }

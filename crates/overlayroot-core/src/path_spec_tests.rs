@@ -49,7 +49,7 @@ fn what_is_refused_says_why() {
         ("persist:", "neither"),
         ("/var/x", "no kind"),
         ("persist:/", "root itself"),
-        ("persist:/a/../b", "climb"),
+        ("persist:/a/../b", "must not contain"),
         ("persist:var/x", "neither"),
         ("persist:/proc/x", "kernel's"),
         ("volatile:/run", "kernel's"),

@@ -70,7 +70,7 @@ pub enum Decision {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Off => writeln!(f, "off: no overlay is asked for"),
+            Self::Off => writeln!(f, "off: no overlay is configured"),
             Self::NotYet => writeln!(f, "not yet: the root is not mounted"),
             Self::Do(plan) => write!(f, "{plan}"),
             Self::Instead(refusal, plan) => {
@@ -143,7 +143,7 @@ pub(crate) fn tmpfs_plan(config: &Config, facts: &Facts, root: &Root, tmpfs: &Tm
     let lowers = vec![places.lower.clone()];
     let mut plan = finish(config, root, &places, lowers, Vec::new(), steps, effective)?;
     if config.readonly.value {
-        plan.notes.push("rd.overlay.readonly does nothing without a device".to_owned());
+        plan.notes.push("rd.overlay.readonly has no effect without a device".to_owned());
     }
     Ok(plan)
 }
@@ -237,7 +237,7 @@ pub(crate) fn readonly_plan(
             .to_owned(),
     );
     if config.reset.value {
-        plan.notes.push("not reset: the upper is used read-only".to_owned());
+        plan.notes.push("not reset: the upper is read-only".to_owned());
     }
     Ok(plan)
 }

@@ -79,7 +79,7 @@ pub(crate) fn finish(
     notes.splice(0..0, config.notes.iter().cloned());
     if relabel {
         // taken away after labelling, which is forgotten in RAM: each boot would label, and boot again
-        notes.push("the lower asks to be labelled anew: hidden; boot once with rd.overlay=0 for that".to_owned());
+        notes.push("the lower asks for a relabel: hidden; boot once with rd.overlay=0 for it".to_owned());
     }
     Ok(Plan { steps, effective, notes, without: Vec::new() })
 }

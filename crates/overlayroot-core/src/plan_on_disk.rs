@@ -148,11 +148,11 @@ pub(crate) fn hide(upper: &str, path: &str) -> Step {
 /// What lies at the path, if the root's file system can hold an upper and the way there is plain.
 pub(crate) fn place<'a>(facts: &'a Facts, root: &Root, path: &str) -> Result<&'a Place, Refusal> {
     if !UPPER_FILE_SYSTEMS.contains(&root.fstype.as_str()) {
-        let text = format!("the root is {}, which is no place for an upper ({path})", root.fstype);
+        let text = format!("the root is {}, which can't hold an upper ({path})", root.fstype);
         return refuse("foreign-file-system", text);
     }
     let Some(place) = &facts.place else {
-        return refuse("place-taken", format!("{path} could not be looked at"));
+        return refuse("place-taken", format!("{path} could not be read"));
     };
     match &place.blocked_by {
         Some(part) => refuse("place-taken", format!("{part} on the way to {path} is not a plain directory")),
@@ -163,11 +163,11 @@ pub(crate) fn place<'a>(facts: &'a Facts, root: &Root, path: &str) -> Result<&'a
 /// The size of a file to be made.
 fn fresh(config: &Config, facts: &Facts, asked: &LoopFile, ground: &Ground<'_>) -> Result<u64, Refusal> {
     if config.readonly.value {
-        return refuse("place-missing", format!("{} is not there, and nothing is to be written", asked.path));
+        return refuse("place-missing", format!("{} does not exist, and nothing may be written", asked.path));
     }
     let program = format!("mkfs.{}", asked.fs.word());
     if !facts.mkfs.contains(&program) {
-        let text = format!("{} must be made, and {program} is not in this initramfs", asked.path);
+        let text = format!("{} must be made, and {program} is not in the initramfs", asked.path);
         return refuse("no-mkfs", text);
     }
     loopsize::fresh(asked, ground.bytes, ground.free + ground.place.half_made).or_else(|text| refuse("no-room", text))
@@ -176,11 +176,9 @@ fn fresh(config: &Config, facts: &Facts, asked: &LoopFile, ground: &Ground<'_>) 
 /// The type of the file system in a finished file: it is never remade, whatever it holds.
 fn finished(asked: &LoopFile, place: &Place) -> Result<String, Refusal> {
     match place.fstype.as_str() {
-        "" => refuse("no-file-system", format!("{} has no file system that can be recognised", asked.path)),
+        "" => refuse("no-file-system", format!("{} has no known file system", asked.path)),
         fstype if UPPER_FILE_SYSTEMS.contains(&fstype) => Ok(fstype.to_owned()),
-        fstype => {
-            refuse("foreign-file-system", format!("{} holds {fstype}, which is no place for an upper", asked.path))
-        }
+        fstype => refuse("foreign-file-system", format!("{} holds {fstype}, which can't hold an upper", asked.path)),
     }
 }
 

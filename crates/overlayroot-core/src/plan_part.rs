@@ -97,7 +97,7 @@ fn found(facts: &Facts, disk: &Disk, part: &Partition, asked: &Part, readonly: b
 /// What the partition is to become, where it has room and a larger size is asked for.
 fn larger(disk: &Disk, part: &Partition, asked: &Part) -> Result<Option<Piece>, String> {
     if !disk.sfdisk {
-        return Err("sfdisk is not in this initramfs".to_owned());
+        return Err("sfdisk is not in the initramfs".to_owned());
     }
     let table = disk.table()?;
     let Some(room) = disk.most(table, part) else {
@@ -113,18 +113,18 @@ fn larger(disk: &Disk, part: &Partition, asked: &Part) -> Result<Option<Piece>, 
 fn made(facts: &Facts, disk: &Disk, asked: &Part, upper: String, readonly: bool) -> Result<Ready, Refusal> {
     let label = &asked.label;
     if readonly {
-        return refuse("place-missing", format!("part:{label} is not on {}, and nothing is to be written", disk.path));
+        return refuse("place-missing", format!("part:{label} is not on {}, and nothing may be written", disk.path));
     }
     if disk.read_only {
         return refuse("device-read-only", format!("part:{label} must be made, and {} refuses writes", disk.path));
     }
     let lacks =
-        |program: &str| refuse("no-mkfs", format!("part:{label} must be made, and {program} is not in this initramfs"));
+        |program: &str| refuse("no-mkfs", format!("part:{label} must be made, and {program} is not in the initramfs"));
     if !disk.sfdisk {
         return lacks("sfdisk");
     }
     let table =
-        disk.table().or_else(|why| refuse("partition-table", format!("part:{label} is not there, and {why}")))?;
+        disk.table().or_else(|why| refuse("partition-table", format!("part:{label} does not exist, and {why}")))?;
     if let Some(left) = &disk.left {
         return taken_back(disk, table, label, left, upper);
     }
@@ -148,7 +148,7 @@ fn ready(piece: Piece, fill: PartStep, label: String, fs: MadeFs) -> Ready {
 fn taken_back(disk: &Disk, table: &Table, label: &str, left: &Left, upper: String) -> Result<Ready, Refusal> {
     let (start, room) = disk.rest(table);
     let place = format!("the free space of {} from {} on", disk.path, human(start));
-    let not = |why: String| refuse("not-free", format!("part:{label} is not there, and {place} {why}"));
+    let not = |why: String| refuse("not-free", format!("part:{label} does not exist, and {place} {why}"));
     if !left.unread.is_empty() {
         return not(format!("can't be read: {}", left.unread));
     }
@@ -188,7 +188,7 @@ fn piece(disk: &Disk, table: &Table, asked: &Part) -> Result<Piece, Refusal> {
     match disk.number(table) {
         Some(number) => Ok(Piece::of(disk, &table.kind, number, start, bytes)),
         None => {
-            let text = format!("part:{label} is not there, and the table of {} has no entry left", disk.path);
+            let text = format!("part:{label} does not exist, and the table of {} has no entry left", disk.path);
             refuse("partition-table", text)
         }
     }

@@ -88,7 +88,7 @@ fn a_device_of_the_roots_is_known_by_its_number() {
     let two = root("/dev/vda", "btrfs", "0:30", &["254:0", "254:16"]);
     assert_eq!(why(two, device("/dev/vdb", "254:16", "")), own("/dev/vdb"));
     let (code, text) = why(ext4, device("/dev/loop1", "7:1", "AB-1"));
-    assert!(code == "device-in-use" && text.contains("has the UUID of the root: it is the same"), "{text}");
+    assert!(code == "device-in-use" && text.contains("has the UUID of the root: the same"), "{text}");
     // The root's path for another device: it was renamed since.
     let renamed = root("/dev/sda", "btrfs", "0:30", &["8:0"]);
     let facts = Facts { root: Some(renamed), ..found(|found| *found = device("/dev/sda", "8:16", "cd-2")) };
@@ -101,7 +101,7 @@ fn a_btrfs_without_one_of_its_devices() {
     let facts = Facts { device: Some(lookup), ..facts() };
     assert_eq!(refused("rd.overlay=LABEL=x", &facts).0, "device-incomplete");
     let Decision::Instead(refusal, _) = decide(&config("rd.overlay=LABEL=x"), &facts) else { panic!() };
-    assert_eq!(refusal.text, "LABEL=x is a btrfs of 2 devices, and 1 is there after 30.0 s: /dev/vdb");
+    assert_eq!(refusal.text, "LABEL=x is a btrfs of 2 devices, of which 1 is found after 30.0 s: /dev/vdb");
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Asked {
     /// The variable that is not known, or what it makes of a path.
     pub fn on(&self, node: &Node) -> Result<String, String> {
         if self.mistaken {
-            return Err("the value is not understood".to_owned());
+            return Err("the value is not valid".to_owned());
         }
         if self.is_url() {
             return self.source.expand(node, Into::Url);
@@ -174,7 +174,7 @@ impl Populate {
         let lacks = asked.programs().into_iter().find(|program| !facts.programs.iter().any(|has| has == program));
         let lacks = lacks.map(|program| {
             let hint = "overlayroot_populate=yes in dracut.conf puts it there";
-            format!("{program} is not in this initramfs; {hint}")
+            format!("{program} is not in the initramfs; {hint}")
         });
         let unready = source.as_ref().err().cloned().or(lacks);
         Self {

@@ -101,6 +101,6 @@ fn what_is_missing_is_named() {
     let asked = parse("http://s/x").unwrap().unwrap();
     assert_eq!(unready(&asked, &facts), None);
     let facts = Archive { programs: vec![PROGRAM.into()], ..Archive::default() };
-    assert!(unready(&asked, &facts).unwrap().starts_with("curl is not in this initramfs"));
+    assert!(unready(&asked, &facts).unwrap().starts_with("curl is not in the initramfs"));
     assert_eq!(unready(&parse("/x.tar").unwrap().unwrap(), &facts), None);
 }

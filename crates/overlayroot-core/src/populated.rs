@@ -29,10 +29,10 @@ impl fmt::Display for Populated {
             "kept" => write!(f, "from {source}, at an earlier boot"),
             "changed" => {
                 let was = shown(self.was.as_deref().unwrap_or("another archive"));
-                write!(f, "{source} is asked for, but the upper was made from {was} and is left as it is")
+                write!(f, "{source} is configured, but the upper was made from {was} and was not changed")
             }
-            "used" => write!(f, "{source} is asked for, but the upper was in use before and is left as it is"),
-            "waits" => write!(f, "{source} waits, for the upper is only read"),
+            "used" => write!(f, "{source} is configured, but the upper was in use before and was not changed"),
+            "waits" => write!(f, "{source} waits: the upper is read-only"),
             _ => write!(f, "{source} is not in the upper ({})", self.why.as_deref().unwrap_or("failed")),
         }
     }

@@ -18,6 +18,11 @@ mod requested;
 
 pub use requested::Requested;
 
+/// Why every verb refuses a boot of which nothing is known.
+pub const NO_RECORD: &str = "no record of this boot: the initramfs lacks overlayroot-rs";
+/// Why every verb of the overlay refuses any other root.
+pub const NOT_OURS: &str = "the root is not managed by overlayroot-rs";
+
 /// Version of the record's form; raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
 
@@ -174,17 +179,17 @@ impl Effective {
         let on = if device.is_empty() { String::new() } else { format!(" on {device}") };
         match (self.root, self.upper) {
             (RootKind::Overlay, UpperKind::Tmpfs) if self.paths.iter().any(PathState::keeps) => {
-                "changes will be lost at reboot, but for the kept paths".to_owned()
+                "changes will be lost at reboot, except in the kept paths".to_owned()
             }
             (RootKind::Overlay, UpperKind::Tmpfs) => "changes will be lost at reboot".to_owned(),
             (RootKind::Overlay, UpperKind::Device) => format!("changes go to {device}"),
             (RootKind::Overlay, UpperKind::Dir | UpperKind::Loop) => format!("changes go to {path}{on}"),
             (RootKind::Overlay, UpperKind::Subvol) => format!("changes go to the subvolume {path}"),
-            (RootKind::Overlay, UpperKind::None) => "changes go to an upper of which nothing is known".to_owned(),
+            (RootKind::Overlay, UpperKind::None) => "changes go to an unknown upper".to_owned(),
             (RootKind::Plain, _) => "changes go to the root's own file system".to_owned(),
             (RootKind::Ro, _) => "nothing can be changed".to_owned(),
             (RootKind::Foreign, _) => "changes go to another party's overlay".to_owned(),
-            (RootKind::None, _) => "nothing runs that could be changed".to_owned(),
+            (RootKind::None, _) => "nothing is running".to_owned(),
         }
     }
 

@@ -60,12 +60,12 @@ pub fn machine(facts: &Facts) -> Result<(), Refusal> {
     if let Some(rival) = facts.rivals.first() {
         return Err(Refusal {
             code: "rival",
-            text: format!("{} already makes the root an overlay ({}), standing aside", rival.name, rival.evidence),
+            text: format!("{} already makes the root an overlay ({}), left alone", rival.name, rival.evidence),
             stand_aside: true,
         });
     }
     if !facts.kernel.overlay {
-        let text = format!("kernel {} has no overlayfs: its module is not in this initramfs", facts.kernel.release);
+        let text = format!("kernel {} has no overlayfs: its module is not in the initramfs", facts.kernel.release);
         return refuse("no-overlayfs", text);
     }
     Ok(())
@@ -92,7 +92,7 @@ pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Re
     let device = found(asked, facts.device.as_ref(), facts.root.as_ref())?;
     if device.read_only && !readonly {
         let (asked, hint) = (shown(&asked.to_string()), grammar::READONLY.name);
-        return refuse("device-read-only", format!("{asked} ({}) refuses writes; {hint} would use it", device.path));
+        return refuse("device-read-only", format!("{asked} ({}) is read-only; {hint} allows it", device.path));
     }
     Ok(device)
 }
@@ -125,7 +125,8 @@ pub fn found<'a>(
         Some(Lookup::Incomplete { nodes, of, waited_ms }) => {
             let (is, within) = (if nodes.len() == 1 { "is" } else { "are" }, seconds(*waited_ms));
             let (here, nodes) = (nodes.len(), nodes.join(", "));
-            let text = format!("{asked} is a btrfs of {of} devices, and {here} {is} there after {within}: {nodes}");
+            let text =
+                format!("{asked} is a btrfs of {of} devices, of which {here} {is} found after {within}: {nodes}");
             return refuse("device-incomplete", text);
         }
         Some(Lookup::Missing { waited_ms, closed }) => {
@@ -139,11 +140,15 @@ pub fn found<'a>(
 }
 
 fn missing(asked: &str, waited_ms: u64, closed: &[String]) -> String {
-    let missing = format!("{asked} did not appear within {}", seconds(waited_ms));
+    // The host looks once, and so does a boot without a timeout.
+    let missing = match waited_ms / 100 {
+        0 => format!("{asked} not found"),
+        _ => format!("{asked} not found (waited {})", seconds(waited_ms)),
+    };
     match closed {
         [] => missing,
-        [one] => format!("{missing}; {one} is an encrypted volume that is not open, it may lie there"),
-        [..] => format!("{missing}; it may lie in an encrypted volume that is not open: {}", closed.join(", ")),
+        [one] => format!("{missing}; {one} is an encrypted volume that is not open, it may be in there"),
+        [..] => format!("{missing}; it may be in an encrypted volume that is not open: {}", closed.join(", ")),
     }
 }
 
@@ -170,8 +175,8 @@ fn taken(device: &Device, root: Option<&Root>) -> Option<String> {
     let at = device.mounted_at.join(", ");
     match (alike, at.is_empty()) {
         (Some(Alike::Same), true) => return Some("is the root's own".to_owned()),
-        (Some(Alike::Same), false) => return Some(format!("is mounted already, on {at}: it is the root's own")),
-        (Some(Alike::Uuid) | None, false) => return Some(format!("is mounted already, on {at}")),
+        (Some(Alike::Same), false) => return Some(format!("is already mounted on {at}: it is the root's own")),
+        (Some(Alike::Uuid) | None, false) => return Some(format!("is already mounted on {at}")),
         (Some(Alike::Uuid) | None, true) => {}
     }
     if !device.held_by.is_empty() {
@@ -182,7 +187,7 @@ fn taken(device: &Device, root: Option<&Root>) -> Option<String> {
         (true, Some(Alike::Uuid)) => "the root".to_owned(),
         (true, Some(Alike::Same) | None) => return None,
     };
-    Some(format!("has the UUID of {twin}: it is the same file system by another name, or a copy of it"))
+    Some(format!("has the UUID of {twin}: the same file system, or a copy of it"))
 }
 
 fn usable(asked: &str, device: &Device, root: Option<&Root>) -> Result<(), Refusal> {
@@ -191,11 +196,11 @@ fn usable(asked: &str, device: &Device, root: Option<&Root>) -> Result<(), Refus
         return refuse("device-in-use", format!("{name} {by}"));
     }
     match device.fstype.as_str() {
-        "" => refuse("no-file-system", format!("{name} has no file system that can be recognised")),
+        "" => refuse("no-file-system", format!("{name} has no known file system")),
         fstype if UPPER_FILE_SYSTEMS.contains(&fstype) => Ok(()),
         fstype => refuse(
             "foreign-file-system",
-            format!("{name} holds {fstype}, which is no place for an upper ({})", UPPER_FILE_SYSTEMS.join(", ")),
+            format!("{name} holds {fstype}, which can't hold an upper ({})", UPPER_FILE_SYSTEMS.join(", ")),
         ),
     }
 }

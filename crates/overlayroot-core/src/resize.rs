@@ -5,7 +5,7 @@ use crate::bytes::{bytes_of, count_of};
 use crate::issue::shown;
 use crate::levels::Reading;
 use crate::ondisk::human;
-use crate::record::UpperKind;
+use crate::record::{NOT_OURS, UpperKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -85,11 +85,11 @@ impl Limits {
 
 const PAGE: u64 = 4096;
 
-/// New limits of the tmpfs that is the upper.
+/// New limits of the tmpfs that is the upper. `force`: also beyond what RAM and swap hold.
 ///
 /// # Errors
-/// Why it can't be: less than is in it, or the kernel does not do it while it is mounted.
-pub fn tmpfs(size: Option<Amount>, inodes: Option<Amount>, now: &Reading) -> Result<Limits, String> {
+/// Why it can't be: less than is in it, larger than memory, or the kernel does not do it while it is mounted.
+pub fn tmpfs(size: Option<Amount>, inodes: Option<Amount>, now: &Reading, force: bool) -> Result<Limits, String> {
     let memory = now.memory.unwrap_or_default();
     let mut limits = Limits::default();
     if let Some(size) = size {
@@ -100,15 +100,15 @@ pub fn tmpfs(size: Option<Amount>, inodes: Option<Amount>, now: &Reading) -> Res
         }
         let bytes = size.of(now.bytes, memory.ram) / PAGE * PAGE;
         if bytes < now.used || bytes == 0 {
-            return Err(format!("{} is less than the {} in it: nothing is thrown away", told(bytes), told(now.used)));
+            return Err(format!("{} is less than the {} in use", told(bytes), told(now.used)));
         }
         let most = memory.ram.saturating_add(memory.swap);
         if most > 0 && bytes > most {
-            let text = format!(
-                "{} is more than the {} of RAM and swap: full, it would take the machine down",
-                told(bytes),
-                told(most)
-            );
+            let (bytes, most) = (told(bytes), told(most));
+            let text = format!("{bytes} is larger than RAM and swap ({most}): the system would run out of memory");
+            if !force {
+                return Err(format!("{text}; --force resizes it anyway"));
+            }
             limits.warnings.push(text);
         }
         limits.bytes = Some(bytes);
@@ -157,7 +157,7 @@ pub fn quota(size: Amount, now: &Reading, all: u64) -> Result<u64, String> {
     }
     let bytes = size.of(now.bytes, all) >> 20 << 20;
     if bytes <= now.used {
-        return Err(format!("{} is not more than the {} in it", told(bytes), told(now.used)));
+        return Err(format!("{} is not more than the {} in use", told(bytes), told(now.used)));
     }
     Ok(bytes)
 }
@@ -173,7 +173,7 @@ pub fn instead(kind: UpperKind, fstype: &str, device: &str) -> String {
              lvextend), then the file system (resize2fs {device}, xfs_growfs or btrfs filesystem resize max on its \
              mount point); a partition of rd.overlay=part:LABEL follows at the next boot with grow"
         ),
-        _ => "there is no overlay of this project on the root, so there is nothing to resize".to_owned(),
+        _ => NOT_OURS.to_owned(),
     }
 }
 

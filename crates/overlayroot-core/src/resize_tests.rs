@@ -39,35 +39,40 @@ fn sizes() {
 
 #[test]
 fn a_tmpfs_grows_and_shrinks_down_to_what_is_in_it() {
-    let bytes = |text: &str| tmpfs(Some(amount(text)), None, &upper()).map(|limits| limits.bytes.unwrap() / MIB);
+    let bytes = |text: &str| tmpfs(Some(amount(text)), None, &upper(), false).map(|limits| limits.bytes.unwrap() / MIB);
     assert_eq!((bytes("800M"), bytes("+100M"), bytes("40%"), bytes("300M")), (Ok(800), Ok(612), Ok(400), Ok(300)));
-    assert_eq!(bytes("299M").unwrap_err(), "299M is less than the 300M in it: nothing is thrown away");
+    assert_eq!(bytes("299M").unwrap_err(), "299M is less than the 300M in use");
     assert!(bytes("1").is_err());
-    let whole = tmpfs(Some(amount("400M")), None, &upper()).unwrap();
+    let whole = tmpfs(Some(amount("400M")), None, &upper(), false).unwrap();
     assert_eq!((whole.options(), whole.warnings.len()), ("size=419430400".to_owned(), 0));
 }
 
 #[test]
-fn more_than_ram_and_swap_is_a_warning() {
-    let limits = tmpfs(Some(amount("1201M")), None, &upper()).unwrap();
-    assert!(limits.warnings[0].contains("1201M is more than the 1200M of RAM and swap"), "{limits:?}");
-    assert!(tmpfs(Some(amount("1200M")), None, &upper()).unwrap().warnings.is_empty());
+fn more_than_ram_and_swap_takes_force() {
+    let set = |text: &str, force| tmpfs(Some(amount(text)), None, &upper(), force);
+    let text = "1201M is larger than RAM and swap (1200M): the system would run out of memory";
+    assert_eq!(set("1201M", false).unwrap_err(), format!("{text}; --force resizes it anyway"));
+    assert!(set("200%", false).is_err() && set("+700M", false).is_err());
+    let limits = set("1201M", true).unwrap();
+    assert_eq!((limits.warnings, limits.bytes), (vec![text.to_owned()], Some(1201 * MIB)));
+    assert!(set("299M", true).is_err(), "nothing is thrown away by force");
+    assert!(tmpfs(Some(amount("1200M")), None, &upper(), false).unwrap().warnings.is_empty());
 }
 
 #[test]
 fn inodes_of_a_tmpfs() {
-    let set = |text: &str| tmpfs(None, Some(Amount::parse_count(text).unwrap()), &upper());
+    let set = |text: &str| tmpfs(None, Some(Amount::parse_count(text).unwrap()), &upper(), false);
     assert_eq!(set("+1000").unwrap().options(), "nr_inodes=2000");
     assert_eq!(set("399").unwrap_err(), "399 inodes are less than the 400 in use");
-    let both = tmpfs(Some(amount("1000M")), Some(Amount::Exactly(5000)), &upper()).unwrap();
+    let both = tmpfs(Some(amount("1000M")), Some(Amount::Exactly(5000)), &upper(), false).unwrap();
     assert_eq!(both.options(), "size=1048576000,nr_inodes=5000");
 }
 
 #[test]
 fn what_has_no_limit_gets_none() {
     let free = Reading { bytes: 0, inodes: 0, ..upper() };
-    assert!(tmpfs(Some(amount("1G")), None, &free).unwrap_err().contains("no limit of bytes"));
-    assert!(tmpfs(None, Some(Amount::More(5)), &free).unwrap_err().contains("no limit of inodes"));
+    assert!(tmpfs(Some(amount("1G")), None, &free, false).unwrap_err().contains("no limit of bytes"));
+    assert!(tmpfs(None, Some(Amount::More(5)), &free, false).unwrap_err().contains("no limit of inodes"));
 }
 
 #[test]
@@ -83,7 +88,7 @@ fn a_file_only_grows() {
 fn a_directory_without_a_limit_is_refused() {
     let limited = Reading { bytes: 64 * MIB, used: 60 * MIB, available: 4 * MIB, ..Reading::default() };
     assert_eq!(quota(amount("+64M"), &limited, 1000 * MIB), Ok(128 * MIB));
-    assert!(quota(amount("60M"), &limited, 1000 * MIB).unwrap_err().contains("60M in it"));
+    assert!(quota(amount("60M"), &limited, 1000 * MIB).unwrap_err().contains("60M in use"));
     assert!(quota(amount("+1M"), &limited, 64 * MIB).unwrap_err().contains("not held to a size"));
 }
 
@@ -91,7 +96,7 @@ fn a_directory_without_a_limit_is_refused() {
 fn every_other_kind_says_what_to_do() {
     assert!(instead(UpperKind::Device, "xfs", "/dev/vdb").contains("xfs_growfs"));
     assert!(instead(UpperKind::Subvol, "btrfs", "").contains("btrfs device add"));
-    assert!(instead(UpperKind::None, "", "").contains("no overlay"));
+    assert!(instead(UpperKind::None, "", "").contains("not managed"));
 }
 
 #[test]

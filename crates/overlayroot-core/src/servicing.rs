@@ -2,7 +2,7 @@
 //! `overlayctl shell`: whether the lower can be made writable for servicing, and what that takes. Pure.
 
 use crate::mountinfo::{self, Mount};
-use crate::record::{Record, RootKind, UpperKind};
+use crate::record::{self, Record, RootKind, UpperKind};
 use serde::{Deserialize, Serialize};
 
 /// Version of [`Serviced`]; raised when a field changes its meaning or goes.
@@ -28,6 +28,20 @@ pub enum Way {
     Remount,
     /// Its file system is writable already, for the upper or another mount needs that; only the view of it is not.
     View,
+    /// It does not: it is only looked at.
+    Look,
+}
+
+/// What the lower is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To be changed. `device_read_only` is what the kernel says of the lower's block device.
+    Write {
+        /// Whether nothing can write to it.
+        device_read_only: bool,
+    },
+    /// To be looked at.
+    Read,
 }
 
 /// What it takes.
@@ -64,43 +78,47 @@ pub(crate) fn served(fstype: &str) -> bool {
     SHARED.contains(&fstype) && !matches!(fstype, "gfs2" | "ocfs2")
 }
 
-/// Decides. `device_read_only` is what the kernel says of the lower's block device; `hidden` is the path of the
-/// upper in the root, where it lies there.
+/// Decides. `hidden` is the path of the upper in the root, where it lies there.
 ///
 /// # Errors
 /// Why not, in one line with what to do.
 pub fn target(
     record: Option<&Record>,
     mounts: &[Mount],
-    device_read_only: bool,
+    access: Access,
     hidden: Option<String>,
 ) -> Result<Target, String> {
     let Some(record) = record else {
-        return Err("no record of this boot: the initramfs lacks overlayroot-rs".to_owned());
+        return Err(record::NO_RECORD.to_owned());
     };
     let overlay = mountinfo::at(mounts, "/").is_some_and(|root| root.fstype == "overlay");
     if record.effective.root != RootKind::Overlay || !overlay {
-        return Err("the root is no overlay of this project: what you change in / stays".to_owned());
+        return Err(format!("{}: changes in / are permanent", record::NOT_OURS));
     }
     let found = record.effective.lowers.last().and_then(|at| mountinfo::at(mounts, at));
     let lower = found.ok_or_else(|| "the lower is not mounted where the record says".to_owned())?;
-    writable_kind(lower, device_read_only)?;
-    let needed = on_lower(record) || sharer(mounts, lower).is_some();
-    let way = if needed && !lower.super_read_only() { Way::View } else { Way::Remount };
+    let way = match access {
+        Access::Read => Way::Look,
+        Access::Write { device_read_only } => {
+            writable_kind(lower, device_read_only)?;
+            let needed = on_lower(record) || sharer(mounts, lower).is_some();
+            if needed && !lower.super_read_only() { Way::View } else { Way::Remount }
+        }
+    };
     Ok(Target { lower: lower.at.clone(), way, protect: hidden.filter(|path| path.starts_with('/')) })
 }
 
 fn writable_kind(lower: &Mount, device_read_only: bool) -> Result<(), String> {
     let (kind, source) = (lower.fstype.as_str(), &lower.source);
     if SHARED.contains(&kind) {
-        return Err(format!("the lower is {kind} ({source}), which other machines boot from: change it on its server"));
+        return Err(format!("the lower is {kind} ({source}), which other machines use; change it on its server"));
     }
     if IMAGES.contains(&kind) {
-        let todo = "make a new one: overlayctl image build";
-        return Err(format!("the lower is {kind} ({source}), an image that can't be written: {todo}"));
+        let todo = "build a new one: overlayctl image build";
+        return Err(format!("the lower is {kind} ({source}), a read-only image; {todo}"));
     }
     if matches!(kind, "overlay" | "tmpfs" | "ramfs") {
-        return Err(format!("the lower is {kind} ({source}): what is changed there does not stay"));
+        return Err(format!("the lower is {kind} ({source}): changes there are not kept"));
     }
     if device_read_only {
         return Err(format!("the lower's device {source} is read-only (blockdev --getro)"));

@@ -53,12 +53,25 @@ fn mounts(fstype: &str, super_mode: &str) -> Vec<Mount> {
     ]
 }
 
+const WRITE: Access = Access::Write { device_read_only: false };
+
+#[test]
+fn whatever_can_not_be_written_can_be_looked_at() {
+    for fstype in ["ext4", "nfs4", "squashfs", "tmpfs"] {
+        let found = target(Some(&record(UpperKind::Tmpfs, None)), &mounts(fstype, "ro"), Access::Read, None);
+        assert_eq!(found.unwrap().way, Way::Look, "{fstype}");
+    }
+    let found = target(Some(&record(UpperKind::Dir, None)), &mounts("ext4", "rw"), Access::Read, None);
+    assert_eq!(found.unwrap().way, Way::Look);
+    assert!(target(None, &mounts("ext4", "ro"), Access::Read, None).is_err());
+}
+
 #[test]
 fn a_lower_below_ram_is_remounted() {
-    let found = target(Some(&record(UpperKind::Tmpfs, None)), &mounts("ext4", "ro"), false, None).unwrap();
+    let found = target(Some(&record(UpperKind::Tmpfs, None)), &mounts("ext4", "ro"), WRITE, None).unwrap();
     assert_eq!((found.lower.as_str(), found.way, found.protect), ("/run/rootfsbase", Way::Remount, None));
     // Left writable by a shell that was killed: it is put right in the end.
-    let found = target(Some(&record(UpperKind::Device, Some("/dev/vdb"))), &mounts("ext4", "rw"), false, None);
+    let found = target(Some(&record(UpperKind::Device, Some("/dev/vdb"))), &mounts("ext4", "rw"), WRITE, None);
     assert_eq!(found.unwrap().way, Way::Remount);
 }
 
@@ -70,33 +83,35 @@ fn a_file_system_that_is_written_anyway_needs_no_remount() {
         (UpperKind::Loop, None, Way::View),
         (UpperKind::Loop, Some("/dev/vdb"), Way::Remount),
     ] {
-        let found = target(Some(&record(upper, device)), &mounts("xfs", "rw"), false, Some("/u".into())).unwrap();
+        let found = target(Some(&record(upper, device)), &mounts("xfs", "rw"), WRITE, Some("/u".into())).unwrap();
         assert_eq!((found.way, found.protect.as_deref()), (way, Some("/u")), "{upper:?}");
     }
     // Fedora's /home is a subvolume of the same btrfs.
     let mut mounts = mounts("btrfs", "rw");
     mounts.push(mount("/home", "btrfs", "254:0", "rw", "rw"));
-    assert_eq!(target(Some(&record(UpperKind::Tmpfs, None)), &mounts, false, None).unwrap().way, Way::View);
+    assert_eq!(target(Some(&record(UpperKind::Tmpfs, None)), &mounts, WRITE, None).unwrap().way, Way::View);
 }
 
 #[test]
 fn what_is_refused_and_why() {
     let tmpfs = record(UpperKind::Tmpfs, None);
-    let why = |record: Option<&Record>, mounts: &[Mount], ro: bool| target(record, mounts, ro, None).unwrap_err();
+    let why = |record: Option<&Record>, mounts: &[Mount], ro: bool| {
+        target(record, mounts, Access::Write { device_read_only: ro }, None).unwrap_err()
+    };
     assert!(why(None, &mounts("ext4", "ro"), false).contains("no record"));
     assert!(why(Some(&tmpfs), &mounts("ext4", "ro"), true).contains("/dev/vda is read-only"));
     for (fstype, want) in [
         ("nfs4", "other machines"),
         ("9p", "other machines"),
         ("squashfs", "overlayctl image build"),
-        ("erofs", "can't be written"),
-        ("overlay", "does not stay"),
+        ("erofs", "read-only image"),
+        ("overlay", "are not kept"),
     ] {
         let text = why(Some(&tmpfs), &mounts(fstype, "ro"), false);
         assert!(text.contains(want), "{fstype}: {text}");
     }
     let plain = mounts("ext4", "rw").into_iter().take(2).collect::<Vec<_>>();
-    assert!(why(Some(&tmpfs), &plain, false).contains("no overlay"));
+    assert!(why(Some(&tmpfs), &plain, false).contains("not managed"));
     let gone = vec![mount("/", "overlay", "0:40", "rw", "rw")];
     assert!(why(Some(&tmpfs), &gone, false).contains("not mounted"));
 }

@@ -44,7 +44,7 @@ pub fn parse_policy(value: &str) -> Result<Policy, Problem> {
     let found = Policy::ALL.iter().find(|(word, _)| *word == value);
     found.map(|(_, policy)| *policy).ok_or_else(|| {
         let near = nearest(value, Policy::ALL.iter().map(|(word, _)| *word));
-        Problem::new(format!("not one of keep, warn, park, reset; the default {} holds", grammar::STALE.default), near)
+        Problem::new(format!("not one of keep, warn, park, reset; using the default {}", grammar::STALE.default), near)
     })
 }
 
@@ -147,12 +147,12 @@ impl fmt::Display for Shadows {
         const FEW: usize = 3;
         let least = if self.complete { "" } else { "at least " };
         if self.count == 0 {
-            return write!(f, "no path in it is known to hide something that has changed below");
+            return write!(f, "no changed file of the lower is known to be hidden");
         }
-        let (paths, hide) = if self.count == 1 { ("path", "hides") } else { ("paths", "hide") };
+        let (files, are) = if self.count == 1 { ("file", "is") } else { ("files", "are") };
         let first: Vec<String> = self.paths.iter().take(FEW).map(|shadow| crate::issue::shown(&shadow.path)).collect();
-        let more = if self.count > FEW as u64 { ", …" } else { "" };
-        write!(f, "{least}{} {paths} in it {hide} what has changed below: {}{more}", self.count, first.join(", "))
+        let more = if self.count > FEW as u64 { ", ..." } else { "" };
+        write!(f, "{least}{} changed {files} of the lower {are} hidden: {}{more}", self.count, first.join(", "))
     }
 }
 
@@ -171,7 +171,7 @@ pub struct Stale {
 
 impl fmt::Display for Stale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the upper was begun on another lower ({}); {}", self.differs.join(", "), self.shadows)
+        write!(f, "the upper does not match the current lower ({}); {}", self.differs.join(", "), self.shadows)
     }
 }
 

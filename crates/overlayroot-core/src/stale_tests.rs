@@ -62,7 +62,7 @@ fn a_sentence_for_people() {
     let stale = Stale { action: "warned".into(), differs: vec!["os".into()], was: lower(), shadows };
     assert_eq!(
         stale.to_string(),
-        "the upper was begun on another lower (os); at least 9 paths in it hide what has changed below: /a, /b\\n, …"
+        "the upper does not match the current lower (os); at least 9 changed files of the lower are hidden: /a, /b\\n, ..."
     );
 }
 

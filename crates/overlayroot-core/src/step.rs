@@ -226,11 +226,14 @@ impl Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<18} ", self.name())?;
+        // `{:#}` is without the name: records have it in a field of its own.
+        if !f.alternate() {
+            write!(f, "{:<18} ", self.name())?;
+        }
         match self {
             Self::StandDown { hooks } => write!(f, "remove {}", hooks.join(" ")),
             Self::Uncover { at, live } => write!(f, "{} at {at}, in place of {}'s overlay", live.lower, live::NAME),
-            Self::Clear { path } => write!(f, "remove what stands at {path}"),
+            Self::Clear { path } => write!(f, "remove what is at {path}"),
             Self::MountTmpfs { at, source, options } => write!(f, "tmpfs '{source}' on {at} ({options})"),
             Self::Look { device, fstype, base, need, .. } => {
                 write!(f, "{device} is a sound {fstype}{} (read-only on {base})", need.words())
@@ -244,7 +247,7 @@ impl fmt::Display for Step {
                 let mode = if *read_only { " (ro)" } else { "" };
                 write!(f, "top level of the btrfs of {device} on {at}{mode}")
             }
-            Self::MakeSubvolume { path } => write!(f, "{path}, if it is not there"),
+            Self::MakeSubvolume { path } => write!(f, "{path}, if it does not exist"),
             Self::Writable { at } => write!(f, "{at}, and the file system under it"),
             Self::LookInside { store, need, .. } => {
                 write!(f, "{} and its neighbours are plain directories{}", store.upper, need.words())
@@ -261,9 +264,9 @@ impl fmt::Display for Step {
             }
             Self::Reset { store } => write!(f, "{} and {} into {}", store.upper, store.work, store.trash),
             Self::ResetOnce { store, readonly: false, .. } => {
-                write!(f, "what {} asks for, if it is there", store.marker)
+                write!(f, "what {} asks for, if it exists", store.marker)
             }
-            Self::ResetOnce { store, .. } => write!(f, "nothing, but say whether {} is there", store.marker),
+            Self::ResetOnce { store, .. } => write!(f, "nothing, but report whether {} exists", store.marker),
             Self::Stale(compare) => write!(f, "{compare}"),
             Self::MakeUpper { store, like } => {
                 let subvolume = store.subvolume.iter().map(|path| format!(", in the subvolume {path}"));

@@ -126,7 +126,7 @@ fn readable(facts: &Facts, name: &str, seen: Option<&str>) -> Result<(), Refusal
     }
     match &facts.place {
         Some(place) if place.kind == PlaceKind::Missing => {
-            refuse("place-missing", format!("the subvolume {name} is not there, and nothing is to be written"))
+            refuse("place-missing", format!("the subvolume {name} does not exist, and nothing may be written"))
         }
         _ => Ok(()),
     }

@@ -63,7 +63,7 @@ pub fn parse(value: &str) -> Result<Ubuntu, Problem> {
         ("crypt", true) => Ok(Ubuntu::new(Upper::Crypt(crypt_device(&params)))),
         _ => {
             let words = ["tmpfs", "device:dev=", "crypt:dev=", "disabled"];
-            Err(Problem::new("not tmpfs, device:…, crypt:…, /dev/… or disabled", nearest(value, words)))
+            Err(Problem::new("not one of tmpfs, device:, crypt:, /dev/PATH, disabled", nearest(value, words)))
         }
     }
 }
@@ -120,7 +120,7 @@ fn common(out: &mut Ubuntu, params: &str) -> Vec<(String, String)> {
         let named = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if key.is_empty() || !key.chars().all(named) {
             // The original stops here too: what came before holds, the rest is lost.
-            let text = format!("parameter '{}' ends the list, the rest is left out", shown(param));
+            let text = format!("parameter '{}' ends the list, the rest is ignored", shown(param));
             out.problems.push(Problem::new(text, None));
             break;
         }
@@ -153,7 +153,7 @@ fn parse_dir(value: &str) -> Result<String, Problem> {
     let good = !parts.is_empty() && !parts.contains(&"..") && !parts.contains(&".");
     match good && value.chars().all(plain) && value.len() <= 255 {
         true => Ok(parts.join("/")),
-        false => Err(Problem::new("dir= must be a plain path without '..'; /overlay holds", None)),
+        false => Err(Problem::new("dir= must be a plain path without '..'; using /overlay", None)),
     }
 }
 

@@ -209,7 +209,7 @@ fn unknown_kind(value: &str) -> Problem {
     let head = end.and_then(|(at, _)| value.get(..=at)).unwrap_or(value);
     let (lower, upper) = (head.to_lowercase(), head.to_uppercase());
     let near = match lower.as_str() {
-        "crypt:" => return Problem::new("an encrypted upper is not in this version", None),
+        "crypt:" => return Problem::new("an encrypted upper is not supported", None),
         "no" | "off" | "false" | "n" | "none" | "never" | "disable" | "disabled" => Some("0".to_owned()),
         _ => [head, &lower, &upper].iter().find_map(|head| nearest(head, KINDS)),
     };
@@ -232,14 +232,14 @@ pub fn parse_tmpfs(params: &str) -> (Tmpfs, Vec<Problem>) {
             "nr_blocks" => &mut tmpfs.nr_blocks,
             "nr_inodes" => &mut tmpfs.nr_inodes,
             _ => {
-                let text = format!("unknown tmpfs parameter '{}', left out", shown(key));
+                let text = format!("unknown tmpfs parameter '{}', ignored", shown(key));
                 problems.push(Problem::new(text, nearest(key, KEYS)));
                 continue;
             }
         };
         match limit(key, value) {
             Ok(limit) => *slot = Some(limit),
-            Err(problem) => problems.push(Problem::new(format!("{}, left out", problem.text), None)),
+            Err(problem) => problems.push(Problem::new(format!("{}, ignored", problem.text), None)),
         }
     }
     (tmpfs, problems)

@@ -104,5 +104,5 @@ fn what_is_no_kind_names_the_kinds_or_the_nearest() {
         assert_eq!(problems[0].nearest.as_deref(), Some(near), "{value}");
     }
     assert!(parse_upper("persist").1[0].text.contains("LABEL=NAME"));
-    assert_eq!(parse_upper("crypt:dev=/dev/vdb,pass=x").1[0].text, "an encrypted upper is not in this version");
+    assert_eq!(parse_upper("crypt:dev=/dev/vdb,pass=x").1[0].text, "an encrypted upper is not supported");
 }

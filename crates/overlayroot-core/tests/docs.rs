@@ -53,6 +53,36 @@ fn default(key: &Key) -> &'static str {
     if key.default.is_empty() { "none" } else { key.default }
 }
 
+/// Who has a package has no Makefile: nothing that a program or a page of the manual says needs one.
+#[test]
+fn no_advice_needs_the_source() {
+    let targets = ["install", "enable", "disable", "deb", "dist", "test", "check"];
+    let mut seen = 0;
+    let mut todo = vec![
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/man"),
+    ];
+    while let Some(at) = todo.pop() {
+        for entry in fs::read_dir(&at).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if path.is_dir() && name != "tests" {
+                todo.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let said = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            for line in said {
+                for target in targets {
+                    assert!(!line.contains(&format!("make {target}")), "{}: {line}", path.display());
+                }
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "{seen}");
+}
+
 #[test]
 fn the_man_pages_have_every_key_with_its_syntax_and_default() {
     for name in ["docs/man/overlayroot-rs.7", "docs/man/overlayroot-rs.conf.5"] {

@@ -45,7 +45,7 @@ pub trait Counter {
     /// What is not a directory; of several names the first. `Break` ends the count: the directories that are open then
     /// are told with what they have so far.
     fn file(&mut self, path: &[u8], stat: &Stat) -> ControlFlow<()>;
-    /// What could not be looked at, and counts as nothing.
+    /// What could not be read, and counts as nothing.
     fn problem(&mut self, path: &[u8], error: io::Error);
 }
 

@@ -88,7 +88,7 @@ impl Change<'_> {
 pub trait Visitor {
     /// A change. `Break` ends the walk.
     fn change(&mut self, change: &Change<'_>) -> ControlFlow<()>;
-    /// What could not be looked at; the walk goes on.
+    /// What could not be read; the walk goes on.
     fn problem(&mut self, path: &[u8], error: io::Error);
 }
 

@@ -148,7 +148,7 @@ fn help(tool: Tool) -> String {
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",
             "Finds, waits for, looks at, checks and mounts the upper's device on\n\
              /run/initramfs/overlayroot/upper, and read-only on /run/overlayfs-backing.\n\
-             DEVICE (LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=…, /dev/…) stands in for the\n\
+             DEVICE (LABEL=, UUID=, PARTLABEL=, PARTUUID= or a /dev/ path) stands in for the\n\
              configured one.",
         ),
         Tool::Loop => (

@@ -269,7 +269,7 @@ fn tell(record: &Record) {
     }
     let (word, now) = (record.outcome.word(), &record.effective);
     match record.outcome {
-        Outcome::Off => tracing::debug!("{word}: no overlay is asked for"),
+        Outcome::Off => tracing::debug!("{word}: no overlay is configured"),
         Outcome::Applied => tracing::info!("{word}: {now}, {} ms", record.took_us / 1000),
         _ => {
             tracing::error!(

@@ -77,7 +77,7 @@ pub fn real(root: &str, path: &str) -> Result<PathBuf> {
         return fs::read_link(&link).with_context(|| format!("following {path} below {root}"));
     }
     let (parent, name) = path.trim_end_matches('/').rsplit_once('/').unwrap_or((".", path));
-    ensure!(!matches!(name, "" | "." | ".."), "{path} is no place below {root}");
+    ensure!(!matches!(name, "" | "." | ".."), "{path} is not a place below {root}");
     let at = real(root, parent)?.join(name);
     match fs::symlink_metadata(&at) {
         Ok(metadata) if metadata.is_symlink() => bail!("{} is a link to nowhere", at.display()),

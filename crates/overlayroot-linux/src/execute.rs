@@ -62,7 +62,7 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
         tracing::debug!("{step}");
         let word = if result.is_ok() { "done" } else { "failed" };
         let log = &mut report.steps;
-        log.push(StepRecord { step: step.name().to_owned(), text: step.to_string(), result: word.to_owned(), us });
+        log.push(StepRecord { step: step.name().to_owned(), text: format!("{step:#}"), result: word.to_owned(), us });
         if undos.len() > before {
             reversible.push(log.len() - 1);
         }

@@ -81,7 +81,7 @@ fn plain(file: OwnedFd) -> io::Result<File> {
     let file = File::from(file);
     match file.metadata()?.is_file() {
         true => Ok(file),
-        false => Err(io::Error::new(ErrorKind::InvalidInput, "it is no plain file")),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "it is not a plain file")),
     }
 }
 

@@ -27,7 +27,7 @@ pub fn check(device: &str, directory: &str) -> Result<()> {
             tracing::warn!("e2fsck repaired {device}: {said}");
             Ok(())
         }
-        127 => Err(anyhow!("e2fsck is not here")),
+        127 => Err(anyhow!("e2fsck not found")),
         _ => {
             if let Err(error) = take_back(device, &before, &undo, &log) {
                 tracing::error!("what e2fsck changed on {device} could not be taken back: {error:#}");

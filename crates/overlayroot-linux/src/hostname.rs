@@ -39,7 +39,7 @@ fn has(layer: &str) -> Option<Vec<u8>> {
 }
 
 fn write(text: &str, upper: &str, top: &str, lowers: &[String]) -> Result<()> {
-    ensure!(store::parents(upper, top, PATH)?, "/etc is no directory");
+    ensure!(store::parents(upper, top, PATH)?, "/etc is not a directory");
     let directory = inroot::open(upper, ETC, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Links::No)?;
     let mut new = NewFile::at(directory, ".hostname.overlayroot-rs", NAME)?;
     new.file().write_all(text.as_bytes())?;

@@ -141,7 +141,7 @@ fn directory(base: &str, path: &str, links: Links) -> Result<Option<OwnedFd>> {
         Ok(directory) => Ok(Some(directory)),
         Err(Errno::NOENT) => Ok(None),
         Err(Errno::LOOP) => bail!("{path} below {base} is reached by a link that others can have made"),
-        Err(Errno::NOTDIR) => bail!("something is in the way of {path} below {base}: it is no directory"),
+        Err(Errno::NOTDIR) => bail!("something is in the way of {path} below {base}: it is not a directory"),
         Err(error) => Err(error).with_context(|| format!("opening {path} below {base}")),
     }
 }

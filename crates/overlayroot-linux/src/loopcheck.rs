@@ -52,7 +52,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<12} {}", self.state, self.path)?;
         if self.state == "half-made" {
-            return writeln!(f, "{:<12} {} M, made anew by the next boot or by create", "leftover", self.bytes >> 20);
+            return writeln!(f, "{:<12} {} M, recreated by the next boot or by create", "leftover", self.bytes >> 20);
         }
         if self.state != FINISHED {
             return Ok(());
@@ -63,7 +63,7 @@ impl fmt::Display for Report {
             }
             false => writeln!(f, "{:<12} {}, all of it reserved", "size", human(self.bytes)),
         }?;
-        let fstype = if self.fstype.is_empty() { "none that is recognised" } else { &self.fstype };
+        let fstype = if self.fstype.is_empty() { "unknown" } else { &self.fstype };
         writeln!(f, "{:<12} {fstype}", "file system")?;
         if !self.attached.is_empty() {
             writeln!(f, "{:<12} {}", "attached", self.attached.join(" "))?;
@@ -112,7 +112,7 @@ fn e2fsck(path: &str) -> Result<(bool, String)> {
     let log = scratch.log();
     let code = program::run("e2fsck", &["-n", "-f", path], &log)?;
     if code == 127 {
-        bail!("e2fsck is not here");
+        bail!("e2fsck not found");
     }
     let text = files::tail(&log);
     let mut said = last_line(&text);

@@ -31,7 +31,7 @@ pub fn untold(_: &str, _: u64, _: u64) {}
 /// Where there is no room, mkfs fails, or something has the name already. Nothing is left then.
 pub fn make(file: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>) -> Result<()> {
     let new = format!("{file}{UNFINISHED}");
-    ensure!(Path::new(file).symlink_metadata().is_err(), "{file} is there already");
+    ensure!(Path::new(file).symlink_metadata().is_err(), "{file} exists");
     if let Some(parent) = Path::new(file).parent() {
         fs::create_dir_all(parent).with_context(|| format!("making the directory {}", parent.display()))?;
     }
@@ -120,7 +120,7 @@ pub fn mkfs_labelled(device: &str, kind: MadeFs, label: Option<&str>, log: &str)
     let label: Vec<&str> = label.into_iter().flat_map(|label| ["-L", label]).collect();
     match program::run(&program, &[args, &label, &[device]].concat(), log)? {
         0 => Ok(()),
-        127 => bail!("{program} is not there"),
+        127 => bail!("{program} not found"),
         code => {
             let said = files::tail(log);
             bail!("{program} ended with {code}: {}", program::last_line(&said))

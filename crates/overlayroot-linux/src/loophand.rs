@@ -49,15 +49,15 @@ pub fn create(asked: &LoopFile, hand: &mut Hand<'_>) -> Result<u64> {
     if let Some(part) = place.blocked_by {
         bail!("{part} on the way to {path} is not a plain directory");
     }
-    ensure!(place.kind == PlaceKind::Missing, "{path} is there already, as {}: it stays as it is", place.kind.word());
+    ensure!(place.kind == PlaceKind::Missing, "{path} exists ({}) and was not changed", place.kind.word());
     let holder = holder(path)?;
     let (at, fstype) = (&holder.at, &holder.fstype);
     ensure!(
         UPPER_FILE_SYSTEMS.contains(&fstype.as_str()),
-        "{path} would lie on the {fstype} at {at}: no place for an upper"
+        "{path} would lie on the {fstype} at {at}: which can't hold an upper"
     );
     let program = format!("mkfs.{}", asked.fs.word());
-    ensure!(place::mkfs().contains(&program), "{program} is not here");
+    ensure!(place::mkfs().contains(&program), "{program} not found");
     let room = room(&parent(path))?;
     let bytes = loopsize::fresh(asked, room.bytes, room.available + place.half_made).map_err(|text| anyhow!(text))?;
     if hand.does(&Step::MakeLoopFile { file: path.clone(), bytes, fs: asked.fs }) {
@@ -74,17 +74,18 @@ pub fn grow(asked: &LoopFile, hand: &mut Hand<'_>) -> Result<u64> {
     let path = &asked.path;
     let size = asked.size.with_context(|| format!("growing {path}: size= must say how large"))?;
     let place = place::look("", path);
+    ensure!(place.kind != PlaceKind::Missing, "{path} does not exist");
     ensure!(place.kind == PlaceKind::File, "{path} is {}, not a file", place.kind.word());
     let fstype = place.fstype;
-    ensure!(growfs::can(&fstype), "{path} holds '{fstype}', which can't be made larger here");
+    ensure!(growfs::can(&fstype), "{path} holds '{fstype}', which can't be grown");
     let room = room(path)?;
     let bytes = size.of(room.bytes);
     // As large as it is is all right: an earlier attempt may have got no further than the file.
-    ensure!(bytes >= place.bytes, "{path} has {} already, and nothing is made smaller", human(place.bytes));
+    ensure!(bytes >= place.bytes, "{path} is {} already and can't be shrunk", human(place.bytes));
     let nodes = loopdev::of_file(path)?;
     let mounted = mounted(&nodes)?;
     if let (Some(node), None) = (nodes.first(), &mounted) {
-        bail!("{path} is attached as {node}, and not mounted here so that it could grow: detach it first");
+        bail!("{path} is attached as {node} but not mounted here; detach it first");
     }
     let more = Growth { path, fstype: &fstype, bytes, keep: asked.reserved(room.bytes) };
     match mounted {

@@ -199,7 +199,7 @@ fn is_listed(path: &str, locks: &str) -> bool {
 fn place(path: &str) -> Result<(OwnedFd, String)> {
     let whole = absolute(path).with_context(|| format!("looking for the directory of {path}"))?;
     let name = whole.file_name().and_then(|name| name.to_str());
-    let name = name.with_context(|| format!("{path} is no name for a file"))?.to_owned();
+    let name = name.with_context(|| format!("{path} is not a name for a file"))?.to_owned();
     let parent = whole.parent().and_then(Path::to_str).unwrap_or("/");
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = inroot::open("/", parent, flags, Links::Own);

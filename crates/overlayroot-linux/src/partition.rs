@@ -64,7 +64,7 @@ fn appears(node: &str) -> Result<()> {
     const LONGEST: Duration = Duration::from_secs(5);
     let started = Instant::now();
     while !Path::new(node).exists() {
-        ensure!(started.elapsed() < LONGEST, "{node} did not appear within {} s", LONGEST.as_secs());
+        ensure!(started.elapsed() < LONGEST, "{node} not found (waited {} s)", LONGEST.as_secs());
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
@@ -151,7 +151,7 @@ fn grow(piece: &Piece) -> Result<()> {
     let now =
         entries.iter().find(ours).with_context(|| format!("the table has changed: {} is elsewhere", piece.node))?;
     ensure!(entries.iter().all(|entry| entry.start <= piece.start), "{} is not the last partition", piece.node);
-    ensure!(now.bytes <= piece.bytes, "{} is larger already, and nothing is made smaller", piece.node);
+    ensure!(now.bytes <= piece.bytes, "{} is larger already and can't be shrunk", piece.node);
     DESK.resize(piece)?;
     written(piece, &entries)?;
     blkpg::resize(&piece.disk, piece.number, piece.start, piece.bytes)

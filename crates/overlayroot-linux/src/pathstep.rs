@@ -151,7 +151,7 @@ fn into_root(from: &str, to: &str, undos: &mut Vec<Undo>) -> Result<()> {
 
 /// Makes the directories of a store, which nobody but root may look into, on a file system that is mounted.
 fn open_store(store: &str, mount: &str) -> Result<()> {
-    ensure!(mounted(mount)?, "the file system that keeps it is not there");
+    ensure!(mounted(mount)?, "the file system that keeps it is not mounted");
     let below = store.strip_prefix(mount).unwrap_or(store);
     let mut way = mount.to_owned();
     for part in below.split('/').filter(|part| !part.is_empty()) {

@@ -171,7 +171,7 @@ fn in_force(quota: &Quota) -> Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     bail!(
-        "{} holds as much as size={} allows: a larger size, or rd.overlay.reset, makes room",
+        "{} holds as much as size={} allows: set a larger size, or rd.overlay.reset (changes will be lost)",
         quota.upper,
         human(quota.bytes)
     )

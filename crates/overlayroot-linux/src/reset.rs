@@ -49,10 +49,10 @@ pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
         result => result.with_context(|| format!("reading {}", store.marker))?,
     };
     let Some(marker) = Marker::parse(&String::from_utf8_lossy(&text)) else {
-        return Ok(Became::noted(false, format!("{} is not understood, nothing is done for it", store.marker)));
+        return Ok(Became::noted(false, format!("{} is not valid and was ignored", store.marker)));
     };
     if readonly {
-        return Ok(Became::noted(false, "rd.overlay.readonly: what overlayctl asked this boot for waits"));
+        return Ok(Became::noted(false, "rd.overlay.readonly: what overlayctl asked for waits for another boot"));
     }
     let mut became = match &marker {
         Marker::Reset => trashed(store)?,
@@ -79,7 +79,7 @@ pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
 fn trashed(store: &Store) -> Result<Became> {
     let note = match is_directory(store.whole()) {
         true => "reset once: the old upper is in the trash",
-        false => "reset once: there is no old upper, or it was moved by an attempt that was cut short",
+        false => "reset once: no old upper, or an interrupted attempt has moved it",
     };
     aside(store)?;
     Ok(Became::noted(true, note))
@@ -88,7 +88,7 @@ fn trashed(store: &Store) -> Result<Became> {
 fn kept(store: &Store) -> Result<Became> {
     let note = match keep(store)? {
         Some(name) => format!("reset once: the old upper is kept as {name}"),
-        None => "reset once: there is no old upper, or it was kept by an attempt that was cut short".to_owned(),
+        None => "reset once: no old upper, or an interrupted attempt has kept it".to_owned(),
     };
     Ok(Became::noted(true, note))
 }
@@ -122,7 +122,7 @@ fn restore(store: &Store, name: &str) -> Result<Became> {
     let Some((directory, fingerprint)) = places.filter(|(directory, _)| is_directory(directory)) else {
         return Ok(Became::noted(
             false,
-            format!("{name} is not kept here, or was restored by an attempt that was cut short: the upper stays"),
+            format!("{name} not found, or restored by an interrupted attempt; the upper stays"),
         ));
     };
     let before = keep(store)?;
@@ -136,7 +136,7 @@ fn restore(store: &Store, name: &str) -> Result<Became> {
         false,
         match before {
             Some(before) => format!("{name} is the upper now, the one before is kept as {before}"),
-            None => format!("{name} is the upper now, after an attempt that was cut short"),
+            None => format!("{name} is the upper now, after an interrupted attempt"),
         },
     ))
 }
@@ -217,7 +217,7 @@ fn make_room(store: &Store) -> Option<String> {
         asked % FEW == 0 && (Instant::now() >= end || roomy(&store.trash))
     });
     let swept = swept.unwrap_or_default();
-    (swept.removed > 0).then(|| "there was little room, so that the trash was emptied in part at boot".to_owned())
+    (swept.removed > 0).then(|| "space was low: part of the trash was emptied at boot".to_owned())
 }
 
 fn roomy(path: &str) -> bool {

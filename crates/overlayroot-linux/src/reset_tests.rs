@@ -182,7 +182,7 @@ fn what_is_not_to_be_done_is_said_and_left() {
     assert!(!waits.reset && waits.note.unwrap().contains("readonly"));
     assert!(place.has(".overlayroot/reset.json"));
     fs::write(&place.store.marker, "{\"keep\": maybe}").unwrap();
-    assert!(once(&place.store, false, false).unwrap().note.unwrap().contains("not understood"));
+    assert!(once(&place.store, false, false).unwrap().note.unwrap().contains("not valid"));
     place.holds("overlay", "one");
     fs::create_dir(place.store.kept(1).0).unwrap();
     place.ask(&Marker::Restore("overlay.1".into()));

@@ -57,6 +57,7 @@ pub fn open(target: &Target) -> Result<()> {
     match target.way {
         Way::Remount => mounts::remount_super(&target.lower, false),
         Way::View => mounts::remount_bind(&target.lower, false),
+        Way::Look => Ok(()),
     }
 }
 
@@ -67,7 +68,10 @@ pub fn open(target: &Target) -> Result<()> {
 /// # Errors
 /// Where it fails for another reason.
 pub fn close(target: &Target) -> Result<bool> {
-    nix::unistd::sync();
+    match target.way {
+        Way::Look => return Ok(true),
+        Way::Remount | Way::View => nix::unistd::sync(),
+    }
     if target.way == Way::View {
         return Ok(true);
     }
@@ -107,6 +111,10 @@ pub fn furnish(target: &Target) -> Result<Vec<String>> {
     mounts::bind(&target.lower, SHELL)?;
     // In mounts of our own it is the root of those inside: setuid programs work there as they do when it is booted.
     mounts::join_root(SHELL)?;
+    let look = target.way == Way::Look;
+    if look {
+        mounts::remount_bind(SHELL, true)?;
+    }
     for dir in ["dev", "proc", "run", "sys"] {
         let at = format!("{SHELL}/{dir}");
         let is_dir = fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_dir());
@@ -119,10 +127,10 @@ pub fn furnish(target: &Target) -> Result<Vec<String>> {
     let fstab = String::from_utf8_lossy(&read_in_root(SHELL, "/etc/fstab").unwrap_or_default()).into_owned();
     let mut notes = Vec::new();
     for at in servicing::submounts(&all, &fstab) {
-        match inside(at).filter(|to| to.exists()).map(|to| mount(Some(at), &to, NO, MsFlags::MS_BIND, NO)) {
+        match inside(at).filter(|to| to.exists()).map(|to| show(at, &to, look)) {
             Some(Ok(())) => {}
-            Some(Err(error)) => notes.push(format!("{at} can't be seen inside: {error}")),
-            None => notes.push(format!("{at} can't be seen inside: the lower has no such directory")),
+            Some(Err(error)) => notes.push(format!("{at} is not available inside: {error:#}")),
+            None => notes.push(format!("{at} is not available inside: the lower has no such directory")),
         }
     }
     for dir in ["dev", "sys"] {
@@ -133,6 +141,15 @@ pub fn furnish(target: &Target) -> Result<Vec<String>> {
     run_and_tmp()?;
     notes.extend(resolver()?);
     Ok(notes)
+}
+
+/// Shows a mount of the running system inside, read-only where the lower is.
+fn show(at: &str, to: &Path, look: bool) -> Result<()> {
+    mount(Some(at), to, NO, MsFlags::MS_BIND, NO)?;
+    match look {
+        true => mounts::remount_bind(to.to_str().context("a path that is not UTF-8")?, true),
+        false => Ok(()),
+    }
 }
 
 /// `/proc` of the process namespace that this process is in.
@@ -271,19 +288,5 @@ pub fn tidy() {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_of_resolv_conf() {
-        for (link, want) in [
-            ("../run/systemd/resolve/stub-resolv.conf", Some("run/systemd/resolve/stub-resolv.conf")),
-            ("/run/NetworkManager/resolv.conf", Some("run/NetworkManager/resolv.conf")),
-            ("../../../run/x", Some("run/x")),
-            ("/mnt/resolv.conf", None),
-            ("resolv.conf.d/x", None),
-        ] {
-            assert_eq!(below_run(Path::new(link)), want.map(PathBuf::from), "{link}");
-        }
-    }
-}
+#[path = "servicing_tests.rs"]
+mod tests;

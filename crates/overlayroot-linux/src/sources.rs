@@ -61,7 +61,7 @@ fn directory(name: &str) -> Vec<Source> {
 pub fn read_in_root(root: &str, name: &str) -> Result<Vec<u8>> {
     let file = open_in_root(root, name)?;
     let context = || format!("reading {name} below {root}");
-    ensure!(file.metadata().with_context(context)?.is_file(), "{name} below {root} is no plain file");
+    ensure!(file.metadata().with_context(context)?.is_file(), "{name} below {root} is not a plain file");
     files::bytes(file, MOST).with_context(context)
 }
 

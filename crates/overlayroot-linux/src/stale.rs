@@ -42,7 +42,7 @@ pub fn stored(path: &str) -> Stored {
         Ok(text) => text,
     };
     let Some(mut found) = stale::parse(&String::from_utf8_lossy(&text)) else {
-        return Stored::Unclear(format!("{path} is not understood"));
+        return Stored::Unclear(format!("{path} is not valid"));
     };
     if found.taken == 0 {
         found.taken = fs::symlink_metadata(path).map_or(0, |metadata| metadata.mtime());
@@ -66,7 +66,7 @@ pub fn apply(asked: &Compare, restored: bool) -> Result<(Option<Stale>, Became)>
     let was = match stored(path) {
         Stored::None => return Ok((None, Became::default())),
         Stored::Unclear(why) => {
-            let note = Some(format!("{why}: nobody knows whether the upper fits this lower"));
+            let note = Some(format!("{why}: it is unknown whether the upper matches this lower"));
             return Ok((None, Became { note, ..Became::default() }));
         }
         Stored::Is(was) => was,
@@ -99,12 +99,12 @@ fn act(asked: &Compare, restored: bool) -> Result<(&'static str, Became)> {
     let noted = |note: &str| Became { note: Some(note.to_owned()), ..Became::default() };
     let aside = matches!(asked.policy, Policy::Park | Policy::Reset);
     if aside && asked.readonly {
-        return Ok(("warned", noted("stale upper: rd.overlay.stale waits, for nothing is to be written")));
+        return Ok(("warned", noted("stale upper: rd.overlay.stale waits, nothing may be written")));
     }
     if aside && restored {
         // Who asked for it by hand would else have lost it at the same boot, or at the next.
         store::remember_anew(&store.fingerprint, &asked.now)?;
-        return Ok(("accepted", noted("stale upper: restored by hand, so that it counts as fit for this lower now")));
+        return Ok(("accepted", noted("stale upper: restored by hand, so it is accepted for this lower")));
     }
     match asked.policy {
         Policy::Keep => Ok(("kept", Became::default())),

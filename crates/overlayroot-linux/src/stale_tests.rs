@@ -105,7 +105,7 @@ fn what_is_no_fingerprint_is_not_stale() {
     for half in ["{\"uuid\":\"u\",\"pack", "\0\0\0"] {
         fs::write(&asked.store.fingerprint, half).unwrap();
         let (found, became) = apply(&asked, false).unwrap();
-        assert!(found.is_none() && became.note.unwrap().contains("is not understood"), "{half}");
+        assert!(found.is_none() && became.note.unwrap().contains("is not valid"), "{half}");
         store::remember(&asked.store.fingerprint, &asked.now).unwrap();
         assert_eq!(text(&asked.store.fingerprint), half, "what is not understood stays");
     }

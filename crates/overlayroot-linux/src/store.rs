@@ -5,12 +5,13 @@
 //! only root gets to. What an earlier system left there was looked at ([`crate::look`]), and each part of a way is
 //! looked at before it is used. Files are made in [`crate::newfile`].
 
+use crate::files::read_small;
 use crate::newfile::{self, Lasting};
 use crate::{btrfs, reset, sweep};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::layout::{ASIDE, Store};
-use overlayroot_core::nfs;
+use overlayroot_core::{nfs, stale};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fstat, futimens, mknodat,
@@ -221,7 +222,24 @@ pub fn remember_anew(path: &str, fingerprint: &Fingerprint) -> Result<()> {
         fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
     }
     let text = serde_json::to_string(fingerprint).context("writing the fingerprint as JSON")?;
+    let same = |text: &String| stale::parse(text).as_ref() == Some(fingerprint);
+    let text = with(&text, described(path).as_deref()).filter(same).unwrap_or(text);
     write_durable(path, &text)
+}
+
+/// What `overlayctl uppers describe` puts behind a fingerprint, as the last field of its file.
+pub const DESCRIPTION: &str = ",\"description\":\"";
+
+/// That field, from its comma to the end of the file.
+pub fn described(path: &str) -> Option<String> {
+    let text = String::from_utf8(read_small(path).ok()?).ok()?;
+    text.find(DESCRIPTION).and_then(|at| text.get(at..)).map(|field| field.trim_end().to_owned())
+}
+
+/// A fingerprint's text with another such field, or without.
+pub fn with(text: &str, field: Option<&str>) -> Option<String> {
+    let plain = text.find(DESCRIPTION).map_or(text.trim_end().strip_suffix('}'), |at| text.get(..at))?;
+    Some(format!("{plain}{}", field.unwrap_or("}")))
 }
 
 /// Writes a file so that a reader sees the old one or the new one, never a part.

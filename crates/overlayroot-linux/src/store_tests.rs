@@ -40,6 +40,26 @@ fn the_first_lower_is_remembered() {
     assert!(fs::read_to_string(&store.fingerprint).unwrap().contains("debian 12"));
 }
 
+#[test]
+fn a_description_outlives_another_lower_and_nothing_else_does() {
+    let (_dir, store) = fresh();
+    let (path, lower) = (&store.fingerprint, |os: &str| Fingerprint { os: os.into(), ..Fingerprint::default() });
+    remember(path, &lower("debian 12")).unwrap();
+    let text = fs::read_to_string(path).unwrap();
+    let field = format!("{DESCRIPTION}before \\\"13\\\"\"}}");
+    fs::write(path, with(&text, Some(&field)).unwrap()).unwrap();
+    assert_eq!(described(path).as_deref(), Some(field.as_str()));
+    remember_anew(path, &lower("debian 13")).unwrap();
+    let now = fs::read_to_string(path).unwrap();
+    assert!(now.contains("debian 13") && described(path).as_deref() == Some(field.as_str()), "{now}");
+    assert_eq!(stale::parse(&now), Some(lower("debian 13")));
+    assert_eq!(with(&now, None), Some(serde_json::to_string(&lower("debian 13")).unwrap()));
+    // What would change the rest goes.
+    fs::write(path, with(&text, Some(&format!("{DESCRIPTION}x\",\"os\":\"evil\"}}"))).unwrap()).unwrap();
+    remember_anew(path, &lower("debian 13")).unwrap();
+    assert_eq!(stale::parse(&fs::read_to_string(path).unwrap()), Some(lower("debian 13")));
+}
+
 /// Where a boot has no time for it, what is in it is the host's.
 #[test]
 fn an_overfull_work_directory_is_put_aside() {

@@ -129,7 +129,7 @@ fn parse(text: &str, disk: &str, sector: u64) -> Result<Table> {
         let Some((node, fields)) = line.split_once(" : ").filter(|(_, fields)| fields.starts_with("start=")) else {
             continue;
         };
-        let Some(number) = number(node.trim(), disk) else { bail!("{node} is no partition of {disk}") };
+        let Some(number) = number(node.trim(), disk) else { bail!("{node} is not a partition of {disk}") };
         let bytes = |key| {
             let sectors: Option<u64> = field(fields, key).and_then(|word| word.parse().ok());
             sectors.and_then(|n| n.checked_mul(sector)).with_context(|| format!("no {key} of {node}"))

@@ -37,7 +37,7 @@ pub fn open(file: &File) -> Result<Box<dyn Read + '_>> {
         return Ok(Box::new(Zstd { from: Some(from), frame: None }));
     }
     if let Some((name, _)) = OTHERS.iter().find(|(_, magic)| first.starts_with(magic)) {
-        return archive(format!("{name} is not understood, only tar, plain or in gzip or zstd"));
+        return archive(format!("{name} is not supported, only tar, plain or in gzip or zstd"));
     }
     let block: Option<&[u8; 512]> = first.try_into().ok();
     let tar =

@@ -34,7 +34,7 @@ impl<'a> Header<'a> {
         // Old programs summed up signed bytes.
         match said == sum(false) || said == sum(true) {
             true => Ok(header),
-            false => archive("a header's checksum is wrong: it is no tar archive, or damaged"),
+            false => archive("a header's checksum is wrong: it is not a tar archive, or damaged"),
         }
     }
 

@@ -72,7 +72,7 @@ pub fn run(job: &Job) -> Result<()> {
 
 fn fetch(job: &Job) -> Result<Fetched> {
     if checked::asked(&job.config) && job.config.image_sha256.value.is_none() {
-        let text = format!("{} can't be understood, so no image is the right one", IMAGE_SHA256.name);
+        let text = format!("{} is not valid, so no image is accepted", IMAGE_SHA256.name);
         return Err(Fault { word: "sha256", text });
     }
     let source = Source { url: job.url.clone(), told: told(&job.url), proxy: job.proxy.clone(), seconds: job.seconds };

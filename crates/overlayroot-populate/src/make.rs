@@ -102,7 +102,7 @@ pub fn parent(at: BorrowedFd<'_>, name: &[u8], like: Option<&OwnedFd>) -> Result
     let context = || format!("making {}", crate::fault::shown(name));
     mkdirat(at, name, Mode::RWXU).at(context)?;
     let tree::Found::Directory(made) = tree::look(at, name)? else {
-        return archive(format!("{} is no directory", crate::fault::shown(name)));
+        return archive(format!("{} is not a directory", crate::fault::shown(name)));
     };
     let Some(like) = like else {
         chmodat(at, name, Mode::from_raw_mode(0o755), AtFlags::empty()).at(context)?;

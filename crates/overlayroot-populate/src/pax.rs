@@ -63,7 +63,7 @@ fn take(key: &[u8], value: &[u8], into: &mut Extended) -> Result<()> {
         // GNU tar --selinux; the kernel's value ends with a NUL.
         b"RHT.security.selinux" => attribute(b"security.selinux", [value, b"\0"].concat(), into)?,
         _ if key.starts_with(b"SCHILY.acl.") => {
-            return archive("it has access lists as text, which are not understood: make it without --acls");
+            return archive("it has access lists as text, which are not supported: create it without --acls");
         }
         _ if key.starts_with(b"GNU.sparse.") => return sparse(),
         _ => {
@@ -87,12 +87,12 @@ fn attribute(name: &[u8], value: Vec<u8>, into: &mut Extended) -> Result<()> {
 
 /// Files with holes in a form of GNU tar's own.
 pub fn sparse<T>() -> Result<T> {
-    archive("it has sparse files, which are not understood: make it without --sparse")
+    archive("it has sparse files, which are not supported: create it without --sparse")
 }
 
 fn number(key: &[u8], value: &[u8]) -> Result<i64> {
     let parsed = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
-    parsed.filter(|value| *value >= 0).map_or_else(|| archive(format!("{} is no number", shown(key))), Ok)
+    parsed.filter(|value| *value >= 0).map_or_else(|| archive(format!("{} is not a number", shown(key))), Ok)
 }
 
 fn time(value: &[u8]) -> Result<(i64, u32)> {
@@ -105,7 +105,7 @@ fn time(value: &[u8]) -> Result<(i64, u32)> {
             Ok((seconds.saturating_sub(1), 1_000_000_000 - nanoseconds))
         }
         (Ok(seconds), Ok(nanoseconds)) => Ok((seconds, nanoseconds)),
-        _ => archive("mtime is no time"),
+        _ => archive("mtime is not a time"),
     }
 }
 

@@ -132,7 +132,7 @@ impl<R: Read> Archive<R> {
             b'6' => Kind::Fifo,
             b'S' => return pax::sparse(),
             other => {
-                return archive(format!("{} is of kind '{}', which is not understood", shown(path), shown(&[other])));
+                return archive(format!("{} is of kind '{}', which is not supported", shown(path), shown(&[other])));
             }
         };
         let size = match more.size {
@@ -144,7 +144,7 @@ impl<R: Read> Archive<R> {
         }
         if size != 0 && kind != Kind::File {
             // Programs differ in whether such bytes follow: what is the next header then?
-            return archive(format!("{} is no file and has a size", shown(path)));
+            return archive(format!("{} is not a file and has a size", shown(path)));
         }
         self.begin(size);
         let number = |given: Option<i64>, header: Result<i64>| match given {
@@ -273,7 +273,7 @@ fn narrow(value: i64, path: &[u8]) -> Result<u32> {
 /// One that is absolute, climbs, has a NUL in it, or more than 4096 bytes or 256 parts.
 pub fn parts(path: &[u8], what: &str) -> Result<Vec<Vec<u8>>> {
     if path.len() > MOST_PATH {
-        return archive(format!("{what} has {} bytes: {}…", path.len(), shown(path.get(..64).unwrap_or_default())));
+        return archive(format!("{what} has {} bytes: {}...", path.len(), shown(path.get(..64).unwrap_or_default())));
     }
     if path.starts_with(b"/") {
         return archive(format!("{what} is absolute: {}", shown(path)));
@@ -287,7 +287,7 @@ pub fn parts(path: &[u8], what: &str) -> Result<Vec<Vec<u8>>> {
         return archive(format!("{what} leads out of the archive's root: {}", shown(path)));
     }
     if parts.len() > MOST_PARTS {
-        return archive(format!("{what} has {} parts: {}…", parts.len(), shown(path.get(..64).unwrap_or_default())));
+        return archive(format!("{what} has {} parts: {}...", parts.len(), shown(path.get(..64).unwrap_or_default())));
     }
     Ok(parts)
 }

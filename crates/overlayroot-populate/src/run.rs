@@ -70,7 +70,7 @@ fn local(job: &Job) -> Result<File> {
     let opened = sources::open_in_root(&job.lower, &job.source);
     let file = opened.map_err(|error| Fault { word: "fetch", text: format!("{error:#}") })?;
     let plain = file.metadata().is_ok_and(|metadata| metadata.is_file());
-    let text = || format!("{} is no plain file", shown(job.source.as_bytes()));
+    let text = || format!("{} is not a plain file", shown(job.source.as_bytes()));
     if plain { Ok(file) } else { Err(Fault { word: "fetch", text: text() }) }
 }
 

@@ -79,7 +79,7 @@ impl Unpack {
             // "./": the merged root keeps the lower's attributes, not those of the directory it was packed in.
             return match entry.kind {
                 Kind::Directory => Ok(()),
-                _ => archive("its root is no directory"),
+                _ => archive("its root is not a directory"),
             };
         };
         self.allowed(&entry)?;
@@ -161,11 +161,7 @@ impl Unpack {
             }
             let known = ["user.", "trusted.", "security.", "system.posix_acl_"];
             if name.contains(&0) || !known.iter().any(|begin| name.starts_with(begin.as_bytes())) {
-                return archive(format!(
-                    "{} has the attribute {}, which is not understood",
-                    entry.shown(),
-                    shown(name)
-                ));
+                return archive(format!("{} has the attribute {}, which is not supported", entry.shown(), shown(name)));
             }
             if value.len() > 1 << 16 {
                 return archive(format!("{} has an attribute of {} bytes", entry.shown(), value.len()));
@@ -272,7 +268,7 @@ impl Unpack {
 
 fn through<T>(path: &[Vec<u8>], index: usize) -> Result<T> {
     let (whole, at) = (path.join(&b'/'), path.get(..=index).unwrap_or_default().join(&b'/'));
-    archive(format!("{} would be written through {}, which is no directory", shown(&whole), shown(&at)))
+    archive(format!("{} would be written through {}, which is not a directory", shown(&whole), shown(&at)))
 }
 
 fn same(there: rustix::fs::FileType, kind: Kind) -> bool {

@@ -181,7 +181,7 @@ fn top_names_what_grows() {
         fs::create_dir_all("/sysroot/etc/app/logs").unwrap();
         fs::write("/sysroot/etc/app/logs/still", vec![1; 50_000]).unwrap();
         stage.overlayctl_inside(&["check"]);
-        let args = ["/sysroot", "/run/overlayctl", "top", "-n", "2", "-d", "3"];
+        let args = ["/sysroot", "/run/overlayctl", "top", "--count", "2", "-d", "3"];
         let top = Command::new("chroot").args(args).stdout(Stdio::piped()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(1500));
         fs::write("/sysroot/etc/app/logs/grows", vec![1; 3_000_000]).unwrap();
@@ -191,6 +191,8 @@ fn top_names_what_grows() {
         assert!(directories.lines().nth(1).unwrap().ends_with("  /etc/app/logs"), "{text}");
         assert!(files.trim().ends_with("/etc/app/logs/grows") && !files.contains("still"), "{text}");
         assert!(!text.contains('\x1b'), "no terminal: {text}");
+        assert!(text.contains("inodes free; at this rate full in "), "{text}");
+        assert!(directories.lines().nth(1).unwrap().contains("/s "), "{text}");
     });
 }
 
@@ -202,7 +204,7 @@ fn top_gives_the_terminal_back() {
         run("mount", &["-t", "tmpfs", "tmpfs", "/tmp"]);
         for (how, line) in [
             ("ctrl-C", "timeout --foreground -s INT 2 /overlayctl top --upperdir /run/overlayfs"),
-            ("its end", "/overlayctl top -n 1 --upperdir /run/overlayfs"),
+            ("its end", "/overlayctl top -c 1 --upperdir /run/overlayfs"),
         ] {
             let line = format!("stty -g; {line}; stty -g");
             let text = run("script", &["-qec", &line, "/dev/null"]);

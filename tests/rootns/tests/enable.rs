@@ -98,7 +98,7 @@ fn under_an_overlay_only_what_lies_outside_is_written() {
         let text = said(&output);
         // what is in the image can't be listed here
         assert!(output.status.code() == Some(1) && text.contains("NOT KNOWN to be enabled"), "{text}");
-        assert!(text.contains("50-overlayroot-rs.conf stays as it is"), "{text}");
+        assert!(text.contains("50-overlayroot-rs.conf is in the overlay and was not changed"), "{text}");
         let written = fs::read_to_string("/sysroot/boot/firmware/cmdline.txt").unwrap();
         assert_eq!(written, "console=tty1 root=LABEL=root rootwait rd.overlay=tmpfs\n");
         assert!(!fs::exists("/run/overlayfs/etc/dracut.conf.d").unwrap(), "something went into the upper");

@@ -44,7 +44,7 @@ fn a_card_that_is_full_of_other_things_is_not_called_the_upper() {
         let (used, all) = (upper["used"].as_u64().unwrap(), upper["available"].as_u64().unwrap());
         assert_eq!(upper["percent"].as_u64().unwrap(), used * 100 / (used + all));
         let (_, du) = inside(stage, &["du"]);
-        assert!(du.contains(&format!("in use on {node} (ext4), by the upper and all else: ")), "{du}");
+        assert!(du.contains(&format!("in use on {node} (ext4), by the upper and others: ")), "{du}");
     });
 }
 
@@ -74,7 +74,7 @@ fn ram_in_place_of_what_stays_is_told_with_the_loss() {
             let (code, text) = inside(stage, &["check", "--motd"]);
             assert!(code == 1 && text.contains(&format!("changes:   {lost}")), "{text}");
             let motd = fs::read_to_string(MOTD).unwrap();
-            assert!(motd.contains("not what was asked for") && motd.contains(lost), "{motd}");
+            assert!(motd.contains("does not match the request") && motd.contains(lost), "{motd}");
             let (_, text) = inside(stage, &["status"]);
             assert!(text.contains(lost), "{text}");
         });

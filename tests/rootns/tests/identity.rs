@@ -138,7 +138,7 @@ fn what_can_not_be_written_leaves_the_overlay_and_is_told() {
             (&record["outcome"], &record["effective"]["hostname"]),
             (&"degraded".into(), &serde_json::Value::Null)
         );
-        assert!(record["reasons"][0]["text"].as_str().unwrap().contains("/etc is no directory"), "{record:#}");
+        assert!(record["reasons"][0]["text"].as_str().unwrap().contains("/etc is not a directory"), "{record:#}");
         assert_eq!(mount_at("/sysroot").unwrap().fstype, "overlay");
     });
 }

@@ -115,9 +115,10 @@ fn build_at(epoch: i64, args: &[&str]) -> String {
     run("env", &[&[&*format!("SOURCE_DATE_EPOCH={epoch}"), "/overlayctl", "image", "build"], args].concat())
 }
 
-fn refused(args: &[&str], path: &str, why: &str) {
+/// Which status, and why: 1 is refused as things are, 3 is an attempt that failed.
+fn ends(want: i32, args: &[&str], path: &str, why: &str) {
     let output = Command::new("/overlayctl").args(["image", "build"]).args(args).env("PATH", path).output().unwrap();
-    assert!(output.status.code() == Some(3) && said(&output).contains(why), "{args:?}: {}", said(&output));
+    assert!(output.status.code() == Some(want) && said(&output).contains(why), "{args:?}: {}", said(&output));
 }
 
 fn said(output: &Output) -> String {
@@ -259,25 +260,25 @@ fn what_goes_wrong_leaves_nothing() {
         plant("/images/r", false);
         fs::create_dir("/tmp/out").unwrap();
         let out = ["/tmp/out/i.squashfs", "/tmp/out/i.erofs"];
-        refused(&["/images/r", out[0]], "/nowhere", "install the package squashfs-tools");
-        refused(&["/images/r", out[1]], "/nowhere", "install the package erofs-utils");
+        ends(3, &["/images/r", out[0]], "/nowhere", "install the package squashfs-tools");
+        ends(3, &["/images/r", out[1]], "/nowhere", "install the package erofs-utils");
         fs::create_dir("/tmp/old").unwrap();
         fs::write("/tmp/old/mksquashfs", "#!/bin/sh\necho mksquashfs version 4.4 '(2019/08/29)'\n").unwrap();
         run("chmod", &["755", "/tmp/old/mksquashfs"]);
-        refused(&["/images/r", out[0]], "/tmp/old:/usr/bin", "4.5 or newer");
-        refused(&["lower", out[0]], "/usr/bin", "no record of this boot");
-        refused(&["/images/none", out[0]], "/usr/bin", "/images/none");
+        ends(3, &["/images/r", out[0]], "/tmp/old:/usr/bin", "4.5 or newer");
+        ends(1, &["lower", out[0]], "/usr/bin", "no record of this boot");
+        ends(3, &["/images/none", out[0]], "/usr/bin", "/images/none");
         // Never an empty file in place of one that can't be read: lo has no speed.
-        refused(&["/sys/devices/virtual/net/lo", out[0]], "/usr/bin", "Failed to read file ROOT/");
-        refused(&["/sys/devices/virtual/net/lo", out[1]], "/usr/bin:/usr/sbin", "mkfs.erofs ended with 1");
+        ends(3, &["/sys/devices/virtual/net/lo", out[0]], "/usr/bin", "Failed to read file ROOT/");
+        ends(3, &["/sys/devices/virtual/net/lo", out[1]], "/usr/bin:/usr/sbin", "mkfs.erofs ended with 1");
         assert_eq!(left("/tmp/out"), Vec::<String>::new());
         // That of a build that runs beside this one.
         fs::write("/tmp/out/i.erofs.new", "half").unwrap();
-        refused(&["/images/r", out[1]], "/usr/bin:/usr/sbin", "i.erofs.new is there already");
+        ends(1, &["/images/r", out[1]], "/usr/bin:/usr/sbin", "i.erofs.new exists");
         assert_eq!(fs::read_to_string("/tmp/out/i.erofs.new").unwrap(), "half");
         fs::remove_file("/tmp/out/i.erofs.new").unwrap();
         fs::write(out[0], "precious").unwrap();
-        refused(&["/images/r", out[0]], "/usr/bin", "--force");
+        ends(1, &["/images/r", out[0]], "/usr/bin", "--force");
         assert_eq!((fs::read_to_string(out[0]).unwrap().as_str(), left("/tmp/out").len()), ("precious", 1));
         let dry = build(&["/images/r", out[0], "--force", "--dry-run"]);
         assert!(dry["command"][0] == "mksquashfs" && dry.get("sha256").is_none(), "{dry:#}");
@@ -285,8 +286,8 @@ fn what_goes_wrong_leaves_nothing() {
 
         run("dd", &["if=/dev/urandom", "of=/images/r/usr/noise", "bs=1M", "count=8", "status=none"]);
         run("mount", &["-t", "tmpfs", "-o", "size=4M", "small", "/mnt"]);
-        refused(&["/images/r", "/mnt/i.squashfs"], "/usr/bin", "No space left");
-        refused(&["/images/r", "/mnt/i.erofs"], "/usr/bin:/usr/sbin", "No space left");
+        ends(3, &["/images/r", "/mnt/i.squashfs"], "/usr/bin", "No space left");
+        ends(3, &["/images/r", "/mnt/i.erofs"], "/usr/bin:/usr/sbin", "No space left");
         assert_eq!(left("/mnt"), Vec::<String>::new());
 
         // a shell that began the tests in the background has the signal ignored, and that is inherited

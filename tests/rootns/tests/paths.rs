@@ -81,7 +81,7 @@ fn files_and_identity_outlive_an_upper_in_ram() {
         fs::rename("/sysroot/etc/ssh/new", "/sysroot/etc/ssh/ssh_host_x_key").unwrap();
         keep(stage);
         fs::remove_file("/sysroot/etc/ssh/ssh_host_y").unwrap();
-        assert!(keep(stage).contains("forgot /etc/ssh/ssh_host_y"));
+        assert!(keep(stage).contains("removed /etc/ssh/ssh_host_y"));
 
         stage.reboot();
         stage.assemble(&line);

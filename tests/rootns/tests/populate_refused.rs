@@ -57,7 +57,7 @@ fn what_leads_out_steers_or_hides() {
         (vec![x(b'1', "etc/h").to("/etc/passwd")], "the target of a hard link is absolute"),
         (vec![x(b'1', "etc/h").to("etc/hostname")], "which is not in it before"),
         (vec![x(b'2', "l").to("etc"), x(b'1', "etc/h").to("l/fstab")], "which is not in it before"),
-        (vec![good(), x(b'1', "etc/h").to("etc/good").body("more")], "is no file and has a size"),
+        (vec![good(), x(b'1', "etc/h").to("etc/good").body("more")], "is not a file and has a size"),
         (vec![x(b'3', "dev/null").device(1, 3)], "only the option devices allows"),
         (vec![x(b'6', "etc/pipe")], "only the option devices allows"),
         (vec![good(), x(b'5', "etc/good")], "etc/good is in it twice, as different things"),
@@ -66,7 +66,7 @@ fn what_leads_out_steers_or_hides() {
         (vec![pax("SCHILY.xattr.trusted.overlay.redirect", "/etc"), x(b'5', "etc")], "steers the overlay"),
         (vec![pax("SCHILY.xattr.trusted.overlay.opaque", "y"), x(b'5', "etc")], "steers the overlay"),
         (vec![pax("SCHILY.xattr.trusted.overlayroot.populate", "x"), x(b'5', "etc")], "steers the overlay"),
-        (vec![pax("SCHILY.xattr.system.nfs4_acl", "x"), x(b'0', "etc/a")], "not understood"),
+        (vec![pax("SCHILY.xattr.system.nfs4_acl", "x"), x(b'0', "etc/a")], "not supported"),
         (vec![pax("SCHILY.acl.access", "user::rw-"), x(b'0', "etc/a")], "--acls"),
         (vec![pax("GNU.sparse.major", "1"), x(b'0', "etc/a")], "--sparse"),
         (vec![x(b'S', "etc/a")], "--sparse"),
@@ -78,7 +78,7 @@ fn what_leads_out_steers_or_hides() {
         (vec![x(b'5', "etc/fstab")], "etc/fstab is a file in the root"),
         (vec![x(b'0', "etc")], "etc is a directory in the root"),
         (vec![x(b'2', "etc").to("/tmp")], "etc is a directory in the root"),
-        (vec![x(b'2', ".").to("/tmp")], "its root is no directory"),
+        (vec![x(b'2', ".").to("/tmp")], "its root is not a directory"),
     ];
     on_stage_with("hostile", "ext4", 64, move |stage| {
         stage.mount_root("rw");
@@ -113,7 +113,7 @@ fn what_can_not_be_read() {
         let cases: Vec<(Vec<u8>, &str)> = vec![
             (Vec::new(), "neither tar nor gzip nor zstd"),
             (b"<!DOCTYPE html><html>".to_vec(), "it begins with '<!DOCTYPE html><html>'"),
-            (b"\xfd7zXZ\0xxx".to_vec(), "xz is not understood"),
+            (b"\xfd7zXZ\0xxx".to_vec(), "xz is not supported"),
             (whole[..50_000].to_vec(), "ends early"),
             (whole[..1024].to_vec(), "ends early"),
             (whole[..700].to_vec(), "ends early"),
@@ -184,7 +184,7 @@ fn the_policy_decides() {
         }
         for (value, want) in [
             ("/usr/none.tar", "No such file"),
-            ("/etc", "is no plain file"),
+            ("/etc", "is not a plain file"),
             ("/dev/../etc", "not the plain path"),
             ("htp://s/x", "'htp' is none of"),
         ] {

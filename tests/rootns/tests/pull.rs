@@ -316,7 +316,7 @@ fn only_on_an_overlay() {
         stage.assemble("rd.overlay");
         assert!(!fs::exists(WANTED).unwrap());
         let output = stage.overlayctl_inside(&["pull"]);
-        assert!(output.status.code() == Some(1) && said(&output).contains("no repository is asked for"));
+        assert!(output.status.code() == Some(1) && said(&output).contains("no repository is configured"));
         assert!(!fs::exists(STATE).unwrap() && !said(&stage.overlayctl_inside(&["status"])).contains("pull"));
         // Degraded, but an overlay.
         stage.reboot();
@@ -328,7 +328,7 @@ fn only_on_an_overlay() {
         forge.commit(None);
         let state = pulls(stage);
         let note = state["notes"][0].as_str().unwrap();
-        assert!(note.contains("the overlay is degraded: LABEL=none did not appear"), "{note}");
+        assert!(note.contains("the overlay is degraded: LABEL=none not found"), "{note}");
         // None.
         stage.reboot();
         stage.mount_root("rw");

@@ -205,7 +205,7 @@ fn killed_on_the_way() {
         let mut child = start(&[]);
         until("its directory", || fs::exists(format!("{DIR}/2")).unwrap());
         let output = stage.overlayctl_inside(&["pull"]);
-        assert!(String::from_utf8_lossy(&output.stderr).contains("another pull runs"), "two at once");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("another overlayctl pull is running"), "two at once");
         let status = String::from_utf8(stage.overlayctl_inside(&["status"]).stdout).unwrap();
         assert!(status.contains("is being fetched, try 1"), "{status}");
         child.kill().unwrap();

@@ -48,7 +48,7 @@ fn a_full_upper_is_reset_and_usable() {
         stage.reboot();
         let record = boot(stage, &disk, "");
         assert_eq!(record["effective"]["reset"], true);
-        assert!(notes(&record).contains("little room"), "{record:#}");
+        assert!(notes(&record).contains("space was low"), "{record:#}");
         fs::write("/sysroot/room", vec![1; 2 << 20]).unwrap();
     });
 }
@@ -61,7 +61,7 @@ fn a_reset_that_is_asked_for_happens_once() {
         write("one");
         fs::write(format!("{DEVICE}/mine"), "keep").unwrap();
         stage.overlayctl(&["reset", "--keep"]);
-        assert!(stage.overlayctl(&["uppers"]).contains("at the next boot: reset, the old upper is kept"));
+        assert!(stage.overlayctl(&["uppers"]).contains("at the next boot: reset; the old upper will be kept"));
         stage.overlayctl(&["reset", "--cancel"]);
         stage.reboot();
         assert_eq!(boot(stage, &disk, "")["effective"]["reset"], false);
@@ -102,13 +102,19 @@ fn exchange(stage: &Stage, cmdline: &str, at: &str) {
     assert!(row(1, "files").as_u64().unwrap() >= 1 && row(1, "bytes").as_u64().unwrap() > 0);
     assert!(refused(&["uppers", "restore", "overlay.7"]).contains("not a kept upper"));
     assert!(refused(&["uppers", "remove", "overlay"]).contains("in use"));
+    stage.overlayctl(&["uppers", "describe", "overlay.1", "the first"]);
+    assert!(refused(&["uppers", "describe", "overlay.7", "x"]).contains("not a kept upper"));
+    assert!(stage.overlayctl(&["uppers"]).contains("UTC  the first"));
     stage.overlayctl(&["uppers", "restore", "overlay.1"]);
-    assert!(refused(&["uppers", "remove", "overlay.1"]).contains("to be restored"));
+    assert!(refused(&["uppers", "remove", "overlay.1"]).contains("will be restored"));
     stage.reboot();
     let record = boot();
     assert!(notes(&record).contains("overlay.1 is the upper now, the one before is kept as overlay.2"), "{record:#}");
     assert!(record["effective"]["reset"] == false && has("one") && !has("two"));
     assert!(!Path::new(&format!("{at}/overlay.1")).exists() && Path::new(&format!("{at}/overlay.2")).exists());
+    let list = overlayroot_rootns::schema::holds("uppers", &stage.overlayctl(&["uppers", "--json"]));
+    let said = |number: usize| list["uppers"][number]["description"].clone();
+    assert_eq!((said(0), said(1)), ("the first".into(), serde_json::Value::Null), "it goes where the upper goes");
     stage.overlayctl(&["uppers", "remove", "overlay.2"]);
     assert!(!Path::new(&format!("{at}/overlay.2")).exists());
     assert!(!stage.overlayctl(&["uppers"]).contains("overlay.2"));
@@ -234,6 +240,6 @@ fn an_upper_in_ram_is_refused() {
         assert_eq!(stage.overlayctl(&["trash", "empty"]), "");
         stage.reboot();
         stage.assemble("rd.overlay=0");
-        assert!(refused(&["reset"]).contains("no overlay"));
+        assert!(refused(&["reset"]).contains("not managed by overlayroot-rs"));
     });
 }

@@ -58,7 +58,7 @@ fn a_tmpfs_grows_shrinks_and_keeps_what_is_in_it() {
         assert_eq!(bytes(TMPFS), 64 * MIB);
         done(stage, &["+16M"]);
         assert_eq!(bytes(TMPFS), 80 * MIB);
-        refused(stage, &["16M"], "nothing is thrown away");
+        refused(stage, &["16M"], "less than the");
         done(stage, &["24M"]);
         assert_eq!((bytes(TMPFS), fs::read("/sysroot/big").unwrap()), (24 * MIB, vec![1; 20 << 20]));
         // Nothing else of the mount changes.
@@ -91,8 +91,11 @@ fn inodes_percentages_and_more_than_there_is() {
         let memory = overlayroot_core::levels::Memory::parse(&text);
         done(stage, &["10%"]);
         assert_eq!(bytes(TMPFS), memory.ram / 10 / 4096 * 4096);
-        let said = done(stage, &[&format!("{}", memory.ram + memory.swap + MIB)]);
-        assert!(said.contains("more than the") && bytes(TMPFS) > memory.ram, "{said}");
+        let beyond = format!("{}", memory.ram + memory.swap + MIB);
+        refused(stage, &[&beyond], "the system would run out of memory");
+        assert_eq!(bytes(TMPFS), memory.ram / 10 / 4096 * 4096);
+        let said = done(stage, &["--force", &beyond]);
+        assert!(said.contains("larger than RAM and swap") && bytes(TMPFS) > memory.ram, "{said}");
         for bad in ["", "0", "-1G", "x", "+50%"] {
             assert_eq!(resize(stage, &[bad]).0, 64, "{bad}");
         }
@@ -117,7 +120,7 @@ fn what_has_no_size_of_its_own_is_refused_with_what_to_do() {
         stage.reboot();
         stage.assemble("rd.overlay=0");
         stage.mount_root("rw");
-        refused(stage, &["1G"], "no overlay");
+        refused(stage, &["1G"], "not managed by overlayroot-rs");
     });
 }
 

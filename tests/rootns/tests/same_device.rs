@@ -199,7 +199,7 @@ fn a_device_that_is_missing_is_said_and_one_that_is_late_is_waited_for() {
         for asked in [format!("LABEL={label}"), first.node.clone(), format!("loop:/f,dev=LABEL={label}")] {
             let record = stage.assemble(&format!("rd.overlay={asked} rd.overlay.timeout=1"));
             let text = refused(&record, "device-incomplete");
-            says(&text, &format!("is a btrfs of 2 devices, and 1 is there after 1.0 s: {}", first.node));
+            says(&text, &format!("is a btrfs of 2 devices, of which 1 is found after 1.0 s: {}", first.node));
             stage.reboot();
         }
         assert!(before == first.bytes(), "it was written");

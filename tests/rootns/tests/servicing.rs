@@ -99,15 +99,41 @@ fn the_lower_is_written_and_read_only_again() {
         }
         assert!(text.contains("nameserver 192.0.2.53"), "{text}");
         assert!(text.lines().any(|line| line == "pid 2"), "its own process namespace: {text}");
-        assert!(text.contains("reboot now"), "{text}");
+        assert!(text.contains("reboot required"), "{text}");
         all_is_as_before("none");
         assert_eq!(fs::read_to_string(format!("{LOWER}/etc/new")).unwrap(), "new\n");
         assert_eq!(fs::read_to_string(format!("{LOWER}/etc/resolv.conf")).unwrap(), "# the lower's\n");
         assert_eq!(serviced()["restored"], true);
         let status = stage.overlayctl_inside(&["status", "--json"]);
-        assert!(said(&status).contains("the lower was serviced"), "{}", said(&status));
+        assert!(said(&status).contains("the lower was modified"), "{}", said(&status));
         stage.reboot();
         assert!(fs::exists("/sysroot/etc/new").unwrap(), "it stays");
+    });
+}
+
+#[test]
+fn who_only_looks_changes_nothing_and_leaves_no_word() {
+    on_stage("shelllook", |stage| {
+        with_programs(stage);
+        assert_eq!(stage.assemble("rd.overlay")["outcome"], "applied");
+        let look = |script: &str| stage.overlayctl_inside(&["shell", "--read-only", "--", "/bin/sh", "-c", script]);
+        let output = look("cat /etc/hostname /proc/self/mountinfo; touch /etc/new; exit 7");
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(7), "{text}");
+        let root = text.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+        assert!(root.contains(" ro") && text.contains("Read-only file system"), "{text}");
+        assert!(!text.contains("overlayctl:"), "of one command nothing is said: {text}");
+        assert!(mount_at(LOWER).unwrap().super_read_only() && !fs::exists(format!("{LOWER}/etc/new")).unwrap());
+        assert!(!fs::exists("/run/overlayroot/serviced.json").unwrap());
+        let status = stage.overlayctl_inside(&["status", "--json"]);
+        assert!(said(&status).contains("\"serviced\": null"), "{}", said(&status));
+        all_is_as_before("none");
+        stage.reboot();
+        // The upper lies on the lower's file system, which is writable: its mounts inside are not.
+        assert_eq!(stage.assemble("rd.overlay=dir:/upper")["outcome"], "applied");
+        let text =
+            said(&stage.overlayctl_inside(&["shell", "-r", "--", "/bin/sh", "-c", "touch /etc/new; rm -r /upper"]));
+        assert!(text.matches("Read-only file system").count() >= 2, "{text}");
     });
 }
 
@@ -155,7 +181,7 @@ fn whoever_is_killed_the_lower_is_closed() {
             assert!(!mount_at(LOWER).unwrap().super_read_only() && mount_at(LOWER).unwrap().read_only());
             let second = again("true").output().unwrap();
             assert_eq!(second.status.code(), Some(125), "{}", said(&second));
-            assert!(said(&second).contains("another overlayctl shell is open"), "{}", said(&second));
+            assert!(said(&second).contains("another overlayctl shell is running"), "{}", said(&second));
             let keeper = children(front.0.id())[0];
             match who {
                 "front" => kill(front.0.id()),

@@ -161,7 +161,13 @@ fn the_host_lists_accepts_and_restores() {
         stage.assemble(&upper);
         let (code, text) = ctl(&["stale"]);
         assert_eq!(code, Some(1), "{text}");
-        for want in ["STALE", "packages", "file       /etc/hostname", "directory  /etc/tree", "2 paths"] {
+        for want in [
+            "STALE",
+            "packages",
+            "file       /etc/hostname",
+            "directory  /etc/tree",
+            "2 changed files of the lower are hidden",
+        ] {
             assert!(text.contains(want), "no {want}: {text}");
         }
         for (schema, args) in [("stale", &["stale", "--json"]), ("status", &["status", "--json"])] {
@@ -171,7 +177,7 @@ fn the_host_lists_accepts_and_restores() {
         let record = fs::read_to_string("/run/overlayroot/state.json").unwrap();
         overlayroot_rootns::schema::holds("record", &record);
         let (code, text) = ctl(&["status"]);
-        assert!(code == Some(1) && text.contains("2 paths in it hide"), "{text}");
+        assert!(code == Some(1) && text.contains("2 changed files of the lower are hidden"), "{text}");
         assert_eq!(ctl(&["check"]), (Some(0), String::new()));
         assert_eq!(ctl(&["stale", "accept"]).0, Some(0));
         assert_eq!((ctl(&["stale"]).0, ctl(&["status"]).0), (Some(0), Some(0)));

@@ -153,13 +153,13 @@ fn a_runaway_log_is_told_with_its_directory_and_resize_ends_it() {
         for args in [&["watch"][..], &["watch", "--clear"]] {
             let second = stage.overlayctl_inside(args);
             let said = String::from_utf8_lossy(&second.stderr).into_owned();
-            assert!(second.status.code() == Some(3) && said.contains("another watch runs"), "{said}");
+            assert!(second.status.code() == Some(1) && said.contains("another overlayctl watch is running"), "{said}");
         }
         assert!(fs::exists(MOTD).unwrap());
         let rescued = stage.overlayctl_inside(&["resize", "256M"]);
         assert!(rescued.status.success(), "{rescued:?}");
         let fine = watch.entry(FillLevel::Fine);
-        assert!(value(&fine, "MESSAGE").starts_with("there is room again: "), "{fine:?}");
+        assert!(value(&fine, "MESSAGE").starts_with("space is available again: "), "{fine:?}");
         until("no motd", || !fs::exists(MOTD).unwrap());
         until("the new size in the file", || export().contains("\noverlayroot_upper_size_bytes 268435456\n"));
         let systemctl = fs::read_to_string("/run/fake/log").unwrap();
@@ -235,6 +235,6 @@ fn a_card_that_is_full_of_other_things_is_told_as_that() {
         let own: Vec<u64> = value(&entry, "OVERLAY_OWN").split(' ').map(|number| number.parse().unwrap()).collect();
         assert!(own.len() == 2 && own[0] < 1 << 20, "{entry:?}");
         assert!(entry.iter().all(|line| !line.starts_with("OVERLAY_GREW")), "{entry:?}");
-        watch.shows(&format!("Make room on {node} (ext4)"));
+        watch.shows(&format!("Free space on {node} (ext4)"));
     });
 }

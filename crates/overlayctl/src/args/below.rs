@@ -7,20 +7,19 @@ use clap::Subcommand;
 /// The verbs of `overlayctl loop`. A file is what follows `rd.overlay=loop:`.
 #[derive(Debug, Subcommand)]
 pub enum Loop {
-    /// Make the file, its space reserved, with a file system in it
+    /// Create the file, its space reserved, with a file system in it
     ///
     /// It goes onto the root's own file system, also where an overlay hides that.
-    /// Prints the argument for the kernel command line. A file that is there
-    /// stays as it is.
+    /// Prints the argument for the kernel command line. An existing file is refused.
     Create {
         /// Path in the root, with the parameters of rd.overlay=loop:
         #[arg(value_name = "PATH[,size=SIZE][,fs=TYPE][,reserve=SIZE]")]
         file: String,
-        /// Print what would be done, change nothing
+        /// Print what would be done and change nothing
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
-    /// Tell what the file is; ext is checked, without a write
+    /// Check the file; an ext file system is read through by e2fsck
     ///
     /// Exits with 1 where the next boot could not use it.
     Check {
@@ -31,12 +30,12 @@ pub enum Loop {
         #[arg(long)]
         json: bool,
     },
-    /// Make the file and the file system in it larger, mounted or not
+    /// Grow the file and the file system in it, mounted or not
     Grow {
         /// Path in the root, and the size wanted
         #[arg(value_name = "PATH,size=SIZE")]
         file: String,
-        /// Print what would be done, change nothing
+        /// Print what would be done and change nothing
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
@@ -69,10 +68,10 @@ pub struct Build {
     /// Where nodes will find the image: http://SERVER/PATH/
     #[arg(long, value_parser = imagemenu::base)]
     pub url: Option<String>,
-    /// Replace an image that is there
+    /// Replace an existing image
     #[arg(long)]
     pub force: bool,
-    /// Print what would be run, make nothing
+    /// Print what would be run and build nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// Print JSON
@@ -88,24 +87,34 @@ pub enum OfUppers {
         /// Its name, such as overlay.1
         name: String,
     },
-    /// Throw a kept upper away, at once
+    /// Discard a kept upper, at once
     Remove {
         /// Its name, such as overlay.1
         name: String,
+    },
+    /// Set or clear the description of an upper
+    Describe {
+        /// Its name, such as overlay.1, or that of the one in use
+        // The completions exchange it, and what is exchanged comes last.
+        #[arg(index = 1)]
+        name: String,
+        /// At most 200 characters; without it the description is cleared
+        #[arg(index = 2, default_value = "", hide_default_value = true)]
+        text: String,
     },
 }
 
 /// The verbs of `overlayctl stale`.
 #[derive(Debug, Subcommand)]
 pub enum OfStale {
-    /// Use the upper with this lower from now on, without a warning
+    /// Accept the current lower: no more warning
     Accept,
 }
 
 /// The verbs of `overlayctl trash`.
 #[derive(Debug, Subcommand)]
 pub enum OfTrash {
-    /// Remove it for good
+    /// Delete discarded uppers for good
     ///
     /// Run after each boot by overlayroot-rs-trash.service.
     Empty,

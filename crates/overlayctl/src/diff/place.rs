@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Where upper and lowers are: those of the root that runs, a kept upper, or directories that are named.
 
+use crate::exit::refused;
 use crate::fill::named;
 use crate::{kept, stale, uppers};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use overlayroot_core::issue::shown;
-use overlayroot_core::record::{Record, RootKind};
+use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record, RootKind};
 use overlayroot_core::{mountinfo, paths};
 use overlayroot_diff::Layers;
 use overlayroot_linux::{mounts, recordfile};
@@ -16,24 +17,24 @@ use std::path::{Component, Path, PathBuf};
 /// Which layers.
 #[derive(Debug, clap::Args)]
 pub struct Where {
-    /// A kept upper, such as overlay.1, in place of the one in use
+    /// A kept upper, such as overlay.1, instead of the one in use
     #[arg(long, value_name = "NAME", conflicts_with = "upperdir")]
     upper: Option<String>,
-    /// The upper directory of any overlay, in place of the root's
+    /// The upper directory of any overlay, instead of the root's
     #[arg(long, value_name = "DIR", requires = "lowerdir")]
     upperdir: Option<PathBuf>,
     /// Its lowers, the topmost first
-    #[arg(long, value_name = "DIR[:DIR…]", requires = "upperdir")]
+    #[arg(long, value_name = "DIR[:DIR...]", requires = "upperdir")]
     lowerdir: Option<String>,
 }
 
 /// Which upper.
 #[derive(Debug, clap::Args)]
 pub struct WhichUpper {
-    /// A kept upper, such as overlay.1, in place of the one in use
+    /// A kept upper, such as overlay.1, instead of the one in use
     #[arg(long, value_name = "NAME", conflicts_with = "upperdir")]
     upper: Option<String>,
-    /// The upper directory of any overlay, in place of the root's
+    /// The upper directory of any overlay, instead of the root's
     #[arg(long, value_name = "DIR")]
     upperdir: Option<PathBuf>,
 }
@@ -118,7 +119,7 @@ impl Place {
 
 fn found(kept: Option<&str>, upperdir: Option<&Path>, lowers: impl FnOnce() -> Vec<PathBuf>) -> Result<Place> {
     // Others don't see trusted.overlay.*, and would be told what is not so.
-    ensure!(rustix::process::geteuid().is_root(), "only root can read an upper: sudo overlayctl …");
+    ensure!(rustix::process::geteuid().is_root(), "only root can read an upper: run it with sudo");
     if let Some(upper) = upperdir {
         let upper = upper.to_path_buf();
         return Ok(Place { upper, lowers: lowers(), hidden: Vec::new(), user: false, live: false });
@@ -127,9 +128,11 @@ fn found(kept: Option<&str>, upperdir: Option<&Path>, lowers: impl FnOnce() -> V
         return kept_place(name);
     }
     let Some(record) = recordfile::read(paths::RECORD)? else {
-        bail!("no record of this boot: the initramfs lacks overlayroot-rs");
+        return Err(refused(NO_RECORD));
     };
-    ensure!(record.effective.root == RootKind::Overlay, "there is no overlay of this project on the root");
+    if record.effective.root != RootKind::Overlay {
+        return Err(refused(NOT_OURS));
+    }
     let mounts = mounts::read()?;
     let root = mountinfo::at(&mounts, "/").filter(|root| root.fstype == "overlay");
     let root = root.context("the record says overlay, the kernel says that / is none")?;
@@ -147,9 +150,9 @@ fn found(kept: Option<&str>, upperdir: Option<&Path>, lowers: impl FnOnce() -> V
 }
 
 fn kept_place(name: &str) -> Result<Place> {
-    let (record, store) = kept::find()?.map_err(anyhow::Error::msg)?;
+    let (record, store) = kept::find()?.map_err(refused)?;
     let upper = stale::places(&store, Some(name)).map(|(upper, _)| upper);
-    let upper = upper.with_context(|| format!("{} is not a kept upper, see overlayctl uppers", shown(name)))?;
+    let upper = upper.ok_or_else(|| refused(format!("{} is not a kept upper, see overlayctl uppers", shown(name))))?;
     // it was begun on the root itself, whatever lies above that now
     let lowers = record.effective.lowers.last().map(PathBuf::from).into_iter().collect();
     let live = uppers::number(&store, name).is_none();

@@ -57,7 +57,7 @@ impl Writable {
             }
             if !made.0.contains(&at) {
                 mounts::remount_super(&at, false)?;
-                eprintln!("overlayctl: {at} is read-only: writable for the moment");
+                eprintln!("overlayctl: {at} is read-only; remounted writable for this change");
                 made.0.push(at);
             }
         }
@@ -124,9 +124,10 @@ pub fn apply(root: &str, tree: &Tree, kind: Kind, plan: &Plan) -> Result<()> {
         let error = match failed.is_empty() {
             true => {
                 saved.iter().for_each(discard);
-                error.context("nothing was changed: every file is as it was")
+                error.context("failed, all changes rolled back")
             }
-            false => error.context(format!("not put back, copies end in {OLD}: {}", failed.join("; "))),
+            false => error
+                .context(format!("failed, and could not be rolled back (copies end in {OLD}): {}", failed.join("; "))),
         };
         return Err(error);
     }

@@ -3,13 +3,13 @@
 
 use super::Job;
 use crate::doctor;
+use crate::exit::Exit;
 use crate::next::{self, Query};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::doctor::Grade;
 use overlayroot_core::loader::Kind;
 use overlayroot_core::next::{Asker, Module, NextBoot, Verdict};
-use std::process::ExitCode;
 
 fn query<'a>(job: &'a Job<'_>, want: bool) -> Query<'a> {
     Query {
@@ -40,9 +40,9 @@ pub fn may(job: &Job<'_>) -> Result<bool> {
     }
     if !bad.is_empty() {
         let image = bad.iter().all(|finding| of_image(finding.check));
-        let hint = if image && job.tree.has("dracut") { "--rebuild makes the initramfs anew, " } else { "" };
+        let hint = if image && job.tree.has("dracut") { "--rebuild rebuilds the initramfs, " } else { "" };
         job.plan.notes.iter().for_each(|note| eprintln!("overlayctl: note: {note}"));
-        eprintln!("overlayctl: nothing was changed; {hint}--force enables it all the same");
+        eprintln!("overlayctl: nothing was changed; {hint}--force enables it anyway");
     }
     Ok(bad.is_empty())
 }
@@ -52,7 +52,7 @@ pub struct End {
     /// What the next boot does.
     pub boot: NextBoot,
     /// The exit status.
-    pub code: ExitCode,
+    pub code: Exit,
     sentence: String,
     good: bool,
     todo: Vec<String>,
@@ -82,11 +82,11 @@ pub fn after(job: &Job<'_>) -> End {
     let wanted = if job.enables() { Verdict::Enabled } else { Verdict::Disabled };
     let anew = dry && job.common.rebuild;
     let (word, known) = match (job.enables(), verdict) {
-        _ if anew => ("the initramfs is made anew, and NOT KNOWN before that", false),
+        _ if anew => ("the initramfs will be rebuilt; NOT KNOWN before that", false),
         (true, Verdict::Enabled) => ("enabled", true),
         (false, Verdict::Disabled) => ("disabled", true),
         (true, Verdict::Unknown) => ("set, but NOT KNOWN to be enabled", false),
-        (false, Verdict::Unknown) => ("taken out, but NOT KNOWN to be disabled", false),
+        (false, Verdict::Unknown) => ("removed, but NOT KNOWN to be disabled", false),
         (true, _) => ("NOT enabled", true),
         (false, _) => ("NOT disabled", true),
     };
@@ -101,7 +101,7 @@ pub fn after(job: &Job<'_>) -> End {
     let todo = if verdict == wanted || anew { Vec::new() } else { mends(job, &boot) };
     // Of another system's tree not all can be known, and some is still to be made: what is asked there is the edit.
     let elsewhere = !job.tree.live && (job.enables() || !known || !job.plan.todo.is_empty());
-    let code = if verdict == wanted || elsewhere || dry { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let code = if verdict == wanted || elsewhere || dry { Exit::Good } else { Exit::No };
     End { boot, code, sentence, good, todo }
 }
 
@@ -115,7 +115,7 @@ fn mends(job: &Job<'_>, boot: &NextBoot) -> Vec<String> {
                 found.push("make the initramfs anew: overlayctl enable --rebuild".to_owned());
             }
             Module::Missing(_) | Module::NotKnown(_) if job.tree.live && job.tree.has("dracut") => {
-                found.push("make the initramfs anew: overlayctl enable --rebuild, or dracut --force".to_owned());
+                found.push("rebuild the initramfs: overlayctl enable --rebuild, or dracut --force".to_owned());
             }
             Module::Missing(_) | Module::NotKnown(_) => {}
         }
@@ -144,7 +144,7 @@ fn mend(asker: &Asker, boot: &NextBoot) -> String {
             )
         }
         false => format!(
-            "{text} in {source} asks for an overlay, and is not ours to remove: take it out there, or put rd.overlay=0 on \
+            "{text} in {source} asks for an overlay and belongs to another tool: remove it there, or add rd.overlay=0 to \
              the kernel command line"
         ),
     }

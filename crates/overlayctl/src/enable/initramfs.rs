@@ -30,7 +30,7 @@ pub fn advise(root: &str, tree: &Tree, kind: Kind, ask: (bool, bool), plan: &mut
             plan.todo.push(way.to_owned());
         }
         None if enable && !tree.has("dracut") => {
-            let text = "this system has no dracut: without the module in the initramfs the arguments do nothing";
+            let text = "dracut is not installed: without the module in the initramfs the arguments have no effect";
             plan.notes.push(text.to_owned());
         }
         Some(_) | None => {}
@@ -41,12 +41,12 @@ pub fn advise(root: &str, tree: &Tree, kind: Kind, ask: (bool, bool), plan: &mut
         return;
     }
     if !enable {
-        plan.notes.push("the initramfs keeps the module, which does nothing without arguments".to_owned());
+        plan.notes.push("the module stays in the initramfs; it has no effect without arguments".to_owned());
         return;
     }
     let releases = releases(root);
     if releases.is_empty() {
-        plan.todo.push("dracut --force: the module must get into the initramfs".to_owned());
+        plan.todo.push("add the module to the initramfs: dracut --force".to_owned());
     }
     plan.todo.extend(releases.iter().map(|release| format!("dracut --force --kver {release}")));
     if kind == Kind::RaspiFirmware {
@@ -54,9 +54,9 @@ pub fn advise(root: &str, tree: &Tree, kind: Kind, ask: (bool, bool), plan: &mut
     }
 }
 
-/// Makes every image anew, and has it where the boot loader looks.
+/// Rebuilds every image, and puts it where the boot loader looks.
 pub fn rebuild(root: &str, kind: Kind) -> Result<()> {
-    let dracut = program(root, "dracut").context("no dracut on this system")?;
+    let dracut = program(root, "dracut").context("dracut is not installed")?;
     let releases = releases(root);
     ensure!(!releases.is_empty(), "no kernel with modules below /usr/lib/modules");
     for release in releases {
@@ -65,7 +65,7 @@ pub fn rebuild(root: &str, kind: Kind) -> Result<()> {
         let status = status.with_context(|| format!("running {dracut}"))?;
         ensure!(
             status.success(),
-            "dracut --force --kver {release}: {status}; the arguments are in place, the image is not"
+            "dracut --force --kver {release}: {status}; the arguments are set, the image was not rebuilt"
         );
     }
     if kind == Kind::RaspiFirmware {

@@ -84,7 +84,7 @@ fn named(set: &[String], roots: &Roots) -> Result<Vec<String>, String> {
     for name in counts {
         match name.strip_suffix(overlayroot_core::loader::AUTO_INITRAMFS) {
             Some(directory) => found.push(of_a_pi(directory, roots)?),
-            None => found.push(file(name, roots).ok_or_else(|| format!("{name}, which is loaded, was not found"))?),
+            None => found.push(file(name, roots).ok_or_else(|| format!("{name} not found"))?),
         }
     }
     Ok(found)
@@ -112,7 +112,9 @@ fn of_a_pi(directory: &str, roots: &Roots) -> Result<String, String> {
     let names = bootfile::list(roots.below(directory), directory, "").unwrap_or_default();
     let mut names = names.into_iter().filter(|name| name.starts_with("initramfs"));
     match (names.next(), names.next()) {
-        (Some(name), None) => there(&format!("{directory}{name}"), roots).ok_or_else(|| format!("{name} is no file")),
+        (Some(name), None) => {
+            there(&format!("{directory}{name}"), roots).ok_or_else(|| format!("{name} is not a file"))
+        }
         (Some(_), Some(_)) => Err(format!("auto_initramfs=1: of the initramfs* in {directory} the model takes one")),
         (None, _) => Err(format!("auto_initramfs=1: there is no initramfs* in {directory}")),
     }

@@ -104,7 +104,7 @@ impl Repository {
             }
             other => Some(self.fetch_name(other)?),
         };
-        let no_commit = || no_such(reference, "is no commit");
+        let no_commit = || no_such(reference, "is not a commit");
         let commit = self.local(&["rev-parse", "--verify", "--quiet", &format!("{ASKED}^{{commit}}")]);
         let commit = commit.map_err(|_| no_commit())?.trim().to_owned();
         let is_tag = self.local(&["cat-file", "-t", ASKED]).map_err(|_| no_commit())?.trim() == "tag";
@@ -146,7 +146,8 @@ impl Repository {
             Some(2) => None,
             _ => return Err(Trouble::Again(self.of_server(&output))),
         };
-        let (id, name) = found.ok_or_else(|| no_such(reference, "is no branch or tag of it, nor a whole commit id"))?;
+        let (id, name) =
+            found.ok_or_else(|| no_such(reference, "is not a branch or tag of it, nor a whole commit id"))?;
         self.init(id)?;
         self.fetch_into(&[&format!("+{name}:{ASKED}")], &["shallow"])?;
         Ok((*name).to_owned())
@@ -165,7 +166,7 @@ impl Repository {
             return Err(Trouble::Again(said));
         }
         self.fetch_into(&["+refs/heads/*:refs/overlayroot/heads/*", "+refs/tags/*:refs/overlayroot/tags/*"], &[])?;
-        let missing = |_| no_such(Some(id), "is no commit of its branches and tags");
+        let missing = |_| no_such(Some(id), "is not a commit of its branches and tags");
         self.local(&["update-ref", ASKED, id]).map(drop).map_err(missing)
     }
 

@@ -3,6 +3,7 @@
 
 use super::Failure;
 use super::asked::Found;
+use crate::exit::refused;
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use overlayroot_core::pulled::{Outcome, Pulled, SCHEMA, Why};
@@ -91,7 +92,7 @@ pub fn lock() -> Result<Flock<File>> {
         }
         thread::sleep(Duration::from_millis(100));
     }
-    bail!("{} is held", paths::PULL_LOCK)
+    Err(refused("another overlayctl pull is running"))
 }
 
 fn running() -> bool {

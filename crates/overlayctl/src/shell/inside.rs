@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The two processes inside: the first of the namespace, and the one that becomes the command.
 
-use super::{STAGE, start};
+use super::{Args, STAGE, start};
+use crate::exit::Exit;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 use overlayroot_linux::servicing;
@@ -11,14 +12,11 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// As chroot(1): the command is there and can't be run; it is not there.
-const NOT_RUN: u8 = 126;
-const NOT_FOUND: u8 = 127;
 /// Where programs are, should the caller's PATH lack the system's.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The first process: ends with the keeper, and takes all others along.
-pub fn init(keeper: u32, command: &[String]) -> Result<u8> {
+pub fn init(keeper: u32, asked: &Args) -> Result<Exit> {
     servicing::end_with_parent(Signal::SIGKILL)?;
     // getppid(2) gives 0 here; /proc is still the one outside, and has numbers as they are there.
     let parent = fs::read_to_string("/proc/self/status").context("looking for the keeper")?;
@@ -27,12 +25,12 @@ pub fn init(keeper: u32, command: &[String]) -> Result<u8> {
         bail!("the keeper is gone");
     }
     servicing::furnish_proc()?;
-    let child = start("enter", command)?;
-    servicing::wait_as_init(child.id())
+    let child = start("enter", asked)?;
+    servicing::wait_as_init(child.id()).map(Exit::Command)
 }
 
 /// Becomes the command.
-pub fn enter(command: &[String]) -> Result<u8> {
+pub fn enter(command: &[String]) -> Result<Exit> {
     servicing::enter()?;
     let shell = std::env::var("SHELL").ok().filter(|shell| Path::new(shell).is_file());
     let fallback = if Path::new("/bin/bash").is_file() { "/bin/bash" } else { "/bin/sh" };
@@ -46,5 +44,5 @@ pub fn enter(command: &[String]) -> Result<u8> {
     child.env("OVERLAYCTL_SHELL", "lower").env_remove(STAGE);
     let error = child.exec();
     eprintln!("overlayctl: {program}: {error}");
-    Ok(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_RUN })
+    Ok(if error.kind() == ErrorKind::NotFound { Exit::NotFound } else { Exit::NotRun })
 }

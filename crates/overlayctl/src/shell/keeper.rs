@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The process that opens the lower and closes it, and what it leaves in `/run`.
 
-use super::{FAILED, code, look, start, wait};
+use super::{Args, code, look, start, wait};
+use crate::exit::Exit;
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use overlayroot_core::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
-use overlayroot_core::servicing::{SCHEMA, Serviced, Target};
+use overlayroot_core::servicing::{SCHEMA, Serviced, Target, Way};
 use overlayroot_linux::watched::Held;
 use overlayroot_linux::{files, newfile, servicing, store};
 use std::fs::{self, File};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Opens the lower, runs the command in it, and closes it, whatever happens between.
-pub fn run(parent: u32, command: &[String]) -> Result<u8> {
+/// Opens the lower, runs the command in it, and closes it, whatever happens between. One that is only looked at is not
+/// opened, and nothing remembers it.
+pub fn run(parent: u32, asked: &Args) -> Result<Exit> {
     let held = Held::new()?;
     servicing::end_with_parent(Signal::SIGTERM)?;
     if getppid().as_raw().unsigned_abs() != parent {
@@ -23,14 +25,17 @@ pub fn run(parent: u32, command: &[String]) -> Result<u8> {
     }
     let _lock = lock()?;
     // Once more, for now nobody else changes it.
-    let target = match look()? {
+    let target = match look(asked.read_only)? {
         Ok(target) => target,
         Err(why) => bail!("{why}"),
     };
     servicing::own_mounts()?;
+    if target.way == Way::Look {
+        return serve(&target, asked, &held);
+    }
     servicing::open(&target).context("the lower can't be written")?;
     // From here on it is to be closed.
-    let ended = begun().and_then(|()| serve(&target, command, &held));
+    let ended = begun().and_then(|()| serve(&target, asked, &held));
     let restored = servicing::close(&target).context("the lower can't be closed")?;
     closed(restored)?;
     if !restored {
@@ -40,27 +45,30 @@ pub fn run(parent: u32, command: &[String]) -> Result<u8> {
         );
     }
     if ended.is_ok() {
-        eprintln!(
-            "overlayctl: the lower was writable; reboot now, for the running system may show what was there before"
-        );
+        eprintln!("overlayctl: the lower was modified; reboot required");
     }
     ended
 }
 
-fn serve(target: &Target, command: &[String], held: &Held) -> Result<u8> {
+fn serve(target: &Target, asked: &Args, held: &Held) -> Result<Exit> {
     for note in servicing::furnish(target)? {
         eprintln!("overlayctl: {note}");
     }
-    eprintln!(
-        "overlayctl: this is the LOWER, {}, writable. The kernel does not say what the running overlay shows of files \
-         that change under it: REBOOT when you are done.",
-        target.lower
-    );
+    match target.way {
+        // Of one command nothing is said: its output may be for a program.
+        Way::Look if !asked.command.is_empty() => {}
+        Way::Look => eprintln!("overlayctl: this is the LOWER, {}, read-only", target.lower),
+        Way::Remount | Way::View => eprintln!(
+            "overlayctl: this is the LOWER, {}, writable. Changes may not appear until you reboot: REBOOT when you are \
+             done.",
+            target.lower
+        ),
+    }
     servicing::own_processes()?;
-    let mut init = start("init", command)?;
+    let mut init = start("init", asked)?;
     // Nothing but this ends the first process of a namespace, and all in it with it.
     let status = wait(&mut init, held, Signal::SIGKILL)?;
-    Ok(if status.code().is_some() { code(status) } else { FAILED })
+    Ok(if status.code().is_some() { code(status) } else { Exit::NotOpened })
 }
 
 fn lock() -> Result<Flock<File>> {
@@ -68,7 +76,7 @@ fn lock() -> Result<Flock<File>> {
     let file = newfile::lock_file(SHELL_LOCK)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
-        Err((_, Errno::EWOULDBLOCK)) => bail!("another overlayctl shell is open"),
+        Err((_, Errno::EWOULDBLOCK)) => bail!("another overlayctl shell is running"),
         Err((_, error)) => bail!("locking {SHELL_LOCK}: {error}"),
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Reader<'a> {
 pub(super) const RAM_INSTEAD: &str = "; using RAM, changes will be lost at reboot";
 /// A path goes without its policy: what is written there goes into the upper.
 const LEFT_OUT: &str = "; left out";
-const LOST_THERE: &str = "; left out, changes there will be lost at reboot";
+const LOST_THERE: &str = "; ignored, changes there will be lost at reboot";
 const TORN: &str = "a blank ends the value";
 
 impl Reader<'_> {
@@ -61,7 +61,7 @@ impl Reader<'_> {
             let text = next.text();
             // Only a kind of upper is quoted, which has no password.
             let what = match key == grammar::OVERLAY.name && names_upper(&text) {
-                true => format!(", '{}' behind it is not heeded", shown(&text)),
+                true => format!(", '{}' after it is ignored", shown(&text)),
                 false if next.key.starts_with(b"=") => String::new(),
                 false => continue,
             };

@@ -7,7 +7,7 @@ use crate::cmdline::{Source, lex, spans};
 use crate::config::{Config, Inputs};
 use crate::grammar;
 use crate::issue::{nearest, shown};
-use crate::upper::Upper;
+use crate::upper::{Upper, parse_upper};
 
 /// One argument, without quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +64,11 @@ pub fn parse(words: &[String], conf: &[Source]) -> Result<Vec<Given>, Vec<String
         (Upper::Off, true) => {
             let name = grammar::OVERLAY.name;
             Err(vec![format!(
-                "nothing asks for an overlay ({name}: {}): give {name}=…, or use overlayctl disable",
+                "nothing asks for an overlay ({name}: {}): give {name}=VALUE, or use overlayctl disable",
                 config.upper.origin
             )])
         }
-        (Upper::Crypt(_), true) => Err(vec!["an encrypted upper is not in this version".to_owned()]),
+        (Upper::Crypt(_), true) => Err(vec!["an encrypted upper is not supported".to_owned()]),
         _ => Ok(args),
     }
 }
@@ -88,12 +88,15 @@ fn one(word: &str) -> Result<Vec<Given>, String> {
             return Err(format!("{told}: not UTF-8, as the kernel splits it (some letters hold the byte A0)"));
         };
         if !grammar::KEYS.iter().any(|row| row.name == key) {
-            let hint = nearest(&key, grammar::KEYS.iter().map(|row| row.name));
+            let whole = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
+            // As if it stood behind rd.overlay=.
+            let upper = parse_upper(&whole).1.is_empty().then(|| format!("{}={whole}", grammar::OVERLAY.name));
+            let hint = upper.or_else(|| nearest(&key, grammar::KEYS.iter().map(|row| row.name)));
             let hint = hint.map_or_else(
                 || r#"overlayctl keys lists all; a value with a blank is KEY="VALUE", quotes included"#.to_owned(),
-                |near| format!("did you mean {near}?"),
+                |near| format!("did you mean {}?", shown(&near)),
             );
-            return Err(format!("{}: no key of overlayroot-rs; {hint}", shown(&key)));
+            return Err(format!("unknown argument '{}'; {hint}", shown(&key)));
         }
         if value.as_ref().is_some_and(|value| value.contains('"')) {
             return Err(format!("{told}: a value can't hold a double quote"));
@@ -127,7 +130,7 @@ pub fn spelled(kind: Kind, grub: bool, arg: &Given) -> Result<String, String> {
     };
     match refused {
         Some(c) => Err(format!(
-            "{}: {} can't be given '{c}'; put the line into /etc/overlayroot-rs.conf instead",
+            "{}: {} can't be given '{c}'; add the line to /etc/overlayroot-rs.conf instead",
             shown(&plain),
             kind.says()
         )),
@@ -164,9 +167,12 @@ mod tests {
         for (words, want) in [
             (&["rd.overlay=0"][..], "nothing asks for an overlay"),
             (&["rd.overlay.timeout=5"], "nothing asks for an overlay"),
-            (&["quiet"], "no key of overlayroot-rs"),
+            (&["quiet"], "unknown argument 'quiet'"),
+            (&["tmpfs"], "unknown argument 'tmpfs'; did you mean rd.overlay=tmpfs?"),
+            (&["dir:/x,size=2G"], "did you mean rd.overlay=dir:/x,size=2G?"),
+            (&["LABEL=persist"], "did you mean rd.overlay=LABEL=persist?"),
             (&["rd.overlay.rest"], "did you mean rd.overlay.reset?"),
-            (&["rd.overlay=LABEL=my disk"], "disk: no key of overlayroot-rs"),
+            (&["rd.overlay=LABEL=my disk"], "unknown argument 'disk'"),
             (&["rd.overlay=vdb"], "rd.overlay=vdb in the arguments given"),
             (&["rd.overlay", "rd.overlay.fallback=hatl"], "did you mean halt?"),
             (&["rd.overlay=\"a"], "a quote is not closed"),

@@ -73,10 +73,11 @@ pub fn plan(tree: &Tree, kind: Kind, want: &[Given]) -> Result<Plan, String> {
         }
         Kind::CmdlineTxt => cmdline_txt(tree, &args, &mut plan)?,
         Kind::Extlinux => {
-            let text = tree.files.get(EXTLINUX).ok_or_else(|| format!("/{EXTLINUX} is not there"))?;
+            let text = tree.files.get(EXTLINUX).ok_or_else(|| format!("/{EXTLINUX} not found"))?;
             plan.change(tree, EXTLINUX, extlinux::edit(text, &args).map_err(named(EXTLINUX))?);
             if tree.files.contains_key("etc/default/u-boot") {
-                let todo = "put the same into U_BOOT_PARAMETERS in /etc/default/u-boot: u-boot-update writes extlinux.conf anew";
+                let todo =
+                    "put the same into U_BOOT_PARAMETERS in /etc/default/u-boot: u-boot-update rewrites extlinux.conf";
                 plan.todo.push(todo.to_owned());
             }
         }
@@ -185,7 +186,7 @@ fn entries(tree: &Tree, kind: Kind, args: &[String], plan: &mut Plan) -> Result<
 
 fn not_understood(path: &str, lines: &[usize], plan: &mut Plan) {
     for line in lines {
-        plan.todo.push(format!("/{path}:{line} has rd.overlay in a way that is not understood: look at it by hand"));
+        plan.todo.push(format!("/{path}:{line} has rd.overlay in an unknown form: check it by hand"));
     }
 }
 
@@ -275,11 +276,11 @@ pub fn module(tree: &Tree, enable: bool) -> (Option<Edit>, Option<String>) {
     match (enable, here) {
         (true, None) => (Some(edit(Some(MODULE_TEXT))), None),
         (true, Some(text)) if !ours && !says_it(text) => {
-            (None, Some(format!("/{MODULE} has been changed and does not add the module: look at it by hand")))
+            (None, Some(format!("/{MODULE} has been changed and does not add the module: check it by hand")))
         }
         (false, Some(_)) if ours => (Some(edit(None)), None),
         (false, Some(_)) => {
-            (None, Some(format!("/{MODULE} has been changed and stays: without arguments it does nothing")))
+            (None, Some(format!("/{MODULE} has been changed and stays: it has no effect without arguments")))
         }
         _ => (None, None),
     }

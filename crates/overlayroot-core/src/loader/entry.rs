@@ -108,7 +108,7 @@ pub fn edit_block(block: &[u8], args: &[String]) -> Result<Vec<u8>, String> {
         }
     }
     if block.len() != BLOCK || !block.starts_with(b"# GRUB Environment Block\n") {
-        return Err("it is no environment block of GRUB".to_owned());
+        return Err("not an environment block of GRUB".to_owned());
     }
     if out.len() > BLOCK {
         return Err(format!("the arguments do not fit into its {BLOCK} bytes"));

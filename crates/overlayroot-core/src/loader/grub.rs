@@ -15,7 +15,7 @@ pub fn drop_in(args: &[String]) -> String {
     let quoted: String =
         words.chars().flat_map(|c| if "\\\"$`".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
     format!(
-        "# Written by overlayctl enable, taken away by overlayctl disable.\n\
+        "# Written by overlayctl enable, removed by overlayctl disable.\n\
          GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX {quoted}\"\n"
     )
 }

@@ -115,7 +115,7 @@ impl Reader {
 
     fn default_entry(&self, block: Option<&[u8]>) -> Result<usize, String> {
         if self.nodes.is_empty() {
-            return if self.entries.is_empty() { Err("no entry of a kernel was found".to_owned()) } else { Ok(0) };
+            return if self.entries.is_empty() { Err("no kernel entry found".to_owned()) } else { Ok(0) };
         }
         let asked = chosen(&self.defaults, block);
         let mut parent = None;
@@ -131,7 +131,7 @@ impl Reader {
             };
             (parent, found) = (Some(at), Some(node));
         }
-        let Some(node) = found else { return Err("no entry of a kernel was found".to_owned()) };
+        let Some(node) = found else { return Err("no kernel entry found".to_owned()) };
         match node.boots {
             Some(at) => Ok(at),
             None if node.submenu => Err(format!("the default, {}, is a menu of its own", node.title)),

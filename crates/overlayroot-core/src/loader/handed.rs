@@ -59,7 +59,7 @@ fn nothing(state: &State) -> String {
             state.unsure.clone()
         }
         Kind::Grubby | Kind::Bls | Kind::GrubD | Kind::RaspiFirmware | Kind::CmdlineTxt | Kind::Extlinux => {
-            format!("{}: no entry of a kernel was found", state.kind.says())
+            format!("{}: no kernel entry found", state.kind.says())
         }
     }
 }
@@ -114,8 +114,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_says_why() {
-        assert!(of(&[], Kind::GrubD).unwrap_err().contains("no grub.cfg"));
+        assert!(of(&[], Kind::GrubD).unwrap_err().contains("grub.cfg not found"));
         assert!(of(&[("etc/kernel/cmdline", "rd.overlay")], Kind::KernelInstall).unwrap_err().contains("inside"));
-        assert!(of(&[], Kind::Bls).unwrap_err().contains("no entry of a kernel"));
+        assert!(of(&[], Kind::Bls).unwrap_err().contains("no kernel entry"));
     }
 }

@@ -27,7 +27,7 @@ pub fn by_grub(entries: &[Entry], cfg: Option<&[u8]>, block: Option<&[u8]>) -> R
     let places = newest_first(entries);
     let numbered = asked.parse::<usize>().ok().and_then(|number| places.get(number).copied());
     let found = named.or(numbered).or_else(|| places.first().copied());
-    found.ok_or_else(|| "no entry of a kernel was found".to_owned())
+    found.ok_or_else(|| "no kernel entry found".to_owned())
 }
 
 /// systemd-boot's: the variables of the firmware before loader.conf. What it takes where neither names one hangs on

@@ -56,7 +56,7 @@ pub fn state(tree: &Tree, kind: Kind) -> State {
                     let menu = grubmenu::menu(text, block);
                     (menu.entries, menu.default)
                 }
-                None => (Vec::new(), Err("there is no grub.cfg".to_owned())),
+                None => (Vec::new(), Err("grub.cfg not found".to_owned())),
             }
         }
         Kind::RaspiFirmware | Kind::CmdlineTxt => pi::entries(tree),

@@ -42,7 +42,7 @@ pub(super) fn read(sources: &Sources, out: &mut Migrated) {
     }
     if is_live {
         out.add.push(
-            "rd.overlay=…, on the command line of the image: its configuration files are in its own initramfs"
+            "rd.overlay=VALUE, on the command line of the image: its configuration files are in its own initramfs"
                 .to_owned(),
         );
     }
@@ -53,9 +53,9 @@ fn carried(arg: &Arg, out: &mut Migrated) {
     let key = String::from_utf8_lossy(&arg.key).into_owned();
     let value = value(arg).unwrap_or_else(|| "1".to_owned());
     match grammar::KEYS.iter().any(|row| row.name == key) {
-        _ if key == grammar::CRYPT.name => out.lost(&arg.text(), "an encrypted upper is not in this version"),
+        _ if key == grammar::CRYPT.name => out.lost(&arg.text(), "an encrypted upper is not supported"),
         true => out.set(&key, &value),
-        false => out.lost(&arg.text(), "no key of overlayroot-rs"),
+        false => out.lost(&arg.text(), "unknown argument"),
     }
 }
 
@@ -75,7 +75,7 @@ fn upper(enable: Option<&Arg>, place: Option<&Arg>, is_live: bool, out: &mut Mig
                     let kept = "the upper is begun anew in the directory overlay of that device";
                     match text.split_once(':') {
                         Some((_, path)) => out.lost(&format!("the place {path} on it"), kept),
-                        None if is_live => out.lost("what the file LiveOS/overlay-… on it holds", kept),
+                        None if is_live => out.lost("what the file LiveOS/overlay-LABEL-UUID on it holds", kept),
                         None => {}
                     }
                 }
@@ -101,11 +101,9 @@ fn other(arg: &Arg, is_live: bool, out: &mut Migrated) {
             );
             out.lost(&arg.text(), &why);
         }
-        b"rd.live.overlay.nouserconfirmprompt" => {
-            out.lost(&arg.text(), "nothing is asked here: see rd.overlay.fallback")
-        }
+        b"rd.live.overlay.nouserconfirmprompt" => out.lost(&arg.text(), "no equivalent; see rd.overlay.fallback"),
         b"rd.live.overlay.cowfs" => out.lost(&arg.text(), "rd.overlay = part:LABEL,fs=TYPE makes a partition"),
         b"rd.writable.fsimg" if is_live => out.lost(&arg.text(), "the image is the lower, and is not written"),
-        _ => out.lost(&arg.text(), "no equal here"),
+        _ => out.lost(&arg.text(), "no equivalent"),
     }
 }

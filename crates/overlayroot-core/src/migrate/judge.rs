@@ -42,7 +42,7 @@ pub(super) fn settle(sources: &Sources, out: &mut Migrated) {
             let Line::Setting(key, value) = line else { continue };
             let asked = path_spec::parse(value).unwrap_or_default();
             if key == PATH && asked.iter().any(|asked| asked.path == state.path) {
-                *line = Line::Comment(format!("not carried over: {key} = {value}: {why}"));
+                *line = Line::Comment(format!("not imported: {key} = {value}: {why}"));
             }
         }
     }

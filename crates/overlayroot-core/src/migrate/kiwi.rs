@@ -69,7 +69,7 @@ fn other(arg: &Arg, out: &mut Migrated) {
                 "kiwi-live's own partition or file; here rd.overlay = part:LABEL makes one, or LABEL=cow takes it",
             );
         }
-        _ => out.lost(&arg.text(), "no equal here"),
+        _ => out.lost(&arg.text(), "no equivalent"),
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn read(sources: &Sources, asked: bool, out: &mut Migrated) {
 fn setting(at: &str, line: &str, out: &mut Migrated) {
     let told = format!("{at}: {line}");
     let Some((key, value)) = assigned(line) else {
-        return out.lost(&told, "shell is not understood");
+        return out.lost(&told, "shell is not supported");
     };
     match (key, value) {
         ("READONLY" | "TEMPORARY_STATE", _) | (_, "") => {}
@@ -63,7 +63,7 @@ fn setting(at: &str, line: &str, out: &mut Migrated) {
             );
         }
         ("CLIENTSTATE", _) => out.lost(&told, "state on NFS can't be an upper or a store"),
-        _ => out.lost(&told, "no equal here"),
+        _ => out.lost(&told, "no equivalent"),
     }
 }
 

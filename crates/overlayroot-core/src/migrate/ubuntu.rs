@@ -57,7 +57,7 @@ fn setting(value: &str, source: &str, out: &mut Migrated) {
 fn parameters(parsed: &Ubuntu, told: &str, out: &mut Migrated) {
     match spec(&parsed.upper) {
         Some(spec) => out.set(grammar::OVERLAY.name, &spec),
-        None => out.lost(told, "an encrypted upper is not in this version"),
+        None => out.lost(told, "an encrypted upper is not supported"),
     }
     for problem in &parsed.problems {
         out.lost(told, &problem.text);

@@ -69,7 +69,7 @@ impl Cache {
                 _ => {}
             }
             if !fs::symlink_metadata(at).at(|| format!("looking at {at}"))?.is_dir() {
-                return Err(fault("io", format!("{at} is no plain directory")));
+                return Err(fault("io", format!("{at} is not a plain directory")));
             }
         }
         Ok(())
