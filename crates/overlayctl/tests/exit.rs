@@ -13,7 +13,7 @@ const USAGE: i32 = 64;
 
 /// Every verb, as it is called where no overlay runs, and how it may end then. Nothing of it changes a thing.
 /// `src/args.rs` looks that no verb is forgotten here.
-const VERBS: [(&[&str], &[i32]); 35] = [
+const VERBS: [(&[&str], &[i32]); 36] = [
     (&["status"], &[2, FAILED]),
     (&["check"], &[0, NO]),
     (&["plan"], &[0, NO]),
@@ -47,6 +47,7 @@ const VERBS: [(&[&str], &[i32]); 35] = [
     (&["config", "--cmdline", "rd.overlay.rest"], &[NO]),
     (&["completions", "bash"], &[0]),
     (&["trash", "empty"], &[0]),
+    (&["trim"], &[0]),
     (&["help"], &[0]),
     (&["help", "uppers", "remove"], &[0]),
 ];

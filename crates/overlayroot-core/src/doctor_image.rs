@@ -13,7 +13,7 @@ const MAKE: &str = "rebuild it: dracut --force --kver";
 /// The images that this machine may boot.
 pub(crate) fn all(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
     if let (Some(why), None) = (&host.lacking_module, &host.next_image) {
-        let text = format!("{why}: nothing will happen at the boot");
+        let text = format!("{why}: the next boot makes no overlay");
         found.push(finding("initramfs", Grade::Problem, text, "have the boot loader load the one that dracut made"));
     }
     let raspi = host.loader.as_ref().is_some_and(Loader::is_raspi_firmware);
