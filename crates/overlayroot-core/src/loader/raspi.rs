@@ -11,6 +11,7 @@ use super::Tree;
 use super::line::{Where, edit_file, lines, split_end};
 use crate::cmdline::spans;
 use crate::paths;
+use std::ops::Range;
 
 /// The hook. Raspberry Pi OS has one of the same name, which leaves cmdline.txt alone.
 pub const HOOK: &str = "etc/kernel/postinst.d/z50-raspi-firmware";
@@ -34,6 +35,10 @@ esac
 # overlayroot-rs: end
 ";
 
+/// How it begins, and how it ends, in every version.
+const BEGIN: &str = "# overlayroot-rs: written by overlayctl enable, taken away by overlayctl disable.\n";
+const END: &str = "# overlayroot-rs: end\n";
+
 /// Sources of the overlay, which no boot finds as `root=`: ours, and the one that Ubuntu's words make.
 const NO_ROOTS: [&str; 2] = [paths::OVERLAY_SOURCE, "overlayroot"];
 
@@ -53,23 +58,27 @@ pub fn runs_in_overlay(tree: &Tree) -> bool {
     reads_settings(tree) && tree.files.get(DEFAULT).is_none_or(|text| refusal(text).is_none())
 }
 
-/// Where the refusal begins.
-fn refusal(text: &[u8]) -> Option<usize> {
-    text.windows(REFUSAL.len()).position(|part| part == REFUSAL.as_bytes())
+/// Where the refusal stands, also that of another version.
+fn refusal(text: &[u8]) -> Option<Range<usize>> {
+    let find = |from: usize, what: &str| {
+        let at = text.get(from..)?.windows(what.len()).position(|part| part == what.as_bytes())?;
+        Some(from + at)
+    };
+    let begin = find(0, BEGIN)?;
+    Some(begin..find(begin, END)? + END.len())
 }
 
 /// The settings with the refusal, or without it; `None` where nothing is left.
 pub fn settings(text: Option<&[u8]>, refuse: bool) -> Option<Vec<u8>> {
-    let at = text.and_then(refusal);
-    match (text, at, refuse) {
+    match (text, text.and_then(refusal), refuse) {
         (None, _, false) => None,
         (None, _, true) => Some(REFUSAL.as_bytes().to_vec()),
-        (Some(text), Some(_), true) | (Some(text), None, false) => Some(text.to_vec()),
+        (Some(text), None, false) => Some(text.to_vec()),
         // First, for what stands in the file may end it. A file without an end of line stays so.
         (Some(text), None, true) => Some([REFUSAL.as_bytes(), text].concat()),
-        (Some(text), Some(at), false) => {
-            let (before, rest) = text.split_at(at);
-            let left = [before, rest.get(REFUSAL.len()..).unwrap_or_default()].concat();
+        (Some(text), Some(at), _) => {
+            let (before, rest) = (text.get(..at.start).unwrap_or_default(), text.get(at.end..).unwrap_or_default());
+            let left = [before, if refuse { REFUSAL.as_bytes() } else { b"" }, rest].concat();
             Some(left).filter(|left| !left.is_empty())
         }
     }
@@ -160,6 +169,10 @@ mod tests {
         let moved = format!("CMA=0\n{REFUSAL}KERNEL=auto\n");
         assert!(!runs_in_overlay(&tree(&[(HOOK, ". /etc/default/raspi-firmware\n"), (DEFAULT, &moved)])));
         assert_eq!(settings(Some(moved.as_bytes()), false).unwrap(), b"CMA=0\nKERNEL=auto\n");
+        // that of another version gives way
+        let other = format!("CMA=0\n{BEGIN}exit 1\n{END}KERNEL=auto\n");
+        assert_eq!(settings(Some(other.as_bytes()), true).unwrap(), moved.as_bytes());
+        assert_eq!(settings(Some(other.as_bytes()), false).unwrap(), b"CMA=0\nKERNEL=auto\n");
     }
 
     #[test]
