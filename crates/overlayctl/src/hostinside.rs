@@ -13,7 +13,7 @@ use std::path::Path;
 /// Where the lower of the overlay is that runs.
 fn lower(mounts: &[Mount]) -> Option<&'static str> {
     let overlay = mountinfo::at(mounts, "/").is_some_and(|root| root.fstype == "overlay");
-    let lower = [paths::LOWER, "/media/root-ro"].into_iter().find(|at| mountinfo::at(mounts, at).is_some());
+    let lower = paths::LOWERS.into_iter().find(|at| mountinfo::at(mounts, at).is_some());
     lower.filter(|_| overlay)
 }
 

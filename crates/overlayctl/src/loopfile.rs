@@ -131,7 +131,7 @@ fn readable(asked: &LoopFile) -> Result<String> {
         return on_device(dev, path, &mounts, false);
     }
     let overlaid = overlaid(&mounts)?;
-    let mut places = [paths::ROOT_KEPT, paths::LOWER, "/media/root-ro"].into_iter();
+    let mut places = [paths::ROOT_KEPT, paths::LOWER, paths::UBUNTU_LOWER].into_iter();
     let at = places.find(|at| overlaid && mountinfo::at(&mounts, at).is_some());
     Ok(format!("{}{path}", at.unwrap_or_default()))
 }

@@ -93,7 +93,7 @@ impl Roots {
         let live = fs::canonicalize(root).is_ok_and(|path| path.as_os_str() == "/");
         let mounts = if live { mounts::read().unwrap_or_default() } else { Vec::new() };
         let overlay = mountinfo::at(&mounts, "/").is_some_and(|top| top.fstype == "overlay");
-        let lower = [paths::LOWER, "/media/root-ro"].into_iter().find(|at| mountinfo::at(&mounts, at).is_some());
+        let lower = paths::LOWERS.into_iter().find(|at| mountinfo::at(&mounts, at).is_some());
         Self { root: root.trim_end_matches('/').to_owned(), lower: lower.filter(|_| overlay), mounts }
     }
 

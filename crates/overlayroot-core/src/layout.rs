@@ -224,9 +224,9 @@ fn dracut(at: &str, public: &str, store: Store) -> Places {
 fn ubuntu(at: &str, dir: &str) -> Places {
     let store = Store::at(at, dir, &format!("{dir}-workdir/_"));
     let shown = store.seen_at(at, ROOT_RW);
-    let visible = ["/media/root-ro", ROOT_RW];
+    let visible = [paths::UBUNTU_LOWER, ROOT_RW];
     Places {
-        lower: "/media/root-ro".to_owned(),
+        lower: paths::UBUNTU_LOWER.to_owned(),
         upper_fs: at.to_owned(),
         public: ROOT_RW.to_owned(),
         tmpfs_source: "tmpfs-root",

@@ -8,6 +8,10 @@
 pub const SYSROOT: &str = "/sysroot";
 /// The lower: the root as it was, read-only (dracut-ng).
 pub const LOWER: &str = "/run/rootfsbase";
+/// The same with the names of Ubuntu's overlayroot.
+pub const UBUNTU_LOWER: &str = "/media/root-ro";
+/// Where the lower of a running overlay is looked for.
+pub const LOWERS: [&str; 2] = [LOWER, UBUNTU_LOWER];
 /// The RAM upper's own tmpfs (dracut-ng mounts it only for `tmpfs:`; see docs/compatibility.md).
 pub const TMPFS: &str = "/run/initramfs/overlay";
 /// Upper directory in the RAM upper's tmpfs (dracut-ng).

@@ -11,7 +11,7 @@ use crate::paths;
 /// says that it is not to be trimmed (`X-fstrim.notrim`), the root's is left out.
 pub fn places(mounts: &[Mount], table: &str) -> Vec<String> {
     let spared = fstab::parse(table).iter().any(|entry| entry.at == "/" && entry.has("X-fstrim.notrim"));
-    let lowers = [paths::LOWER, "/media/root-ro"].into_iter().filter_map(|at| mountinfo::at(mounts, at));
+    let lowers = paths::LOWERS.into_iter().filter_map(|at| mountinfo::at(mounts, at));
     let spared: Vec<&str> = lowers.filter(|_| spared).map(|lower| lower.devno.as_str()).collect();
     let mut found: Vec<&Mount> = Vec::new();
     for mount in mountinfo::below(mounts, paths::PRIVATE) {

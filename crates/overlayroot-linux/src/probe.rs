@@ -79,7 +79,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let mounts = mounts::read()?;
     let top = mountinfo::at(&mounts, "/");
     // On an overlay of ours the lower is the root that the next boot will find.
-    let lower = [paths::LOWER, "/media/root-ro"].into_iter().find_map(|at| mountinfo::at(&mounts, at));
+    let lower = paths::LOWERS.into_iter().find_map(|at| mountinfo::at(&mounts, at));
     let found = match top {
         Some(top) if top.fstype == "overlay" && (lower.is_some() || beneath::is_ours(top)) => lower,
         other => other,

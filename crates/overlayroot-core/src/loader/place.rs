@@ -30,13 +30,13 @@ pub fn judge(mounts: &[Mount], path: &str) -> Place {
 /// A chroot into the lower sees another `/`.
 pub fn is_overlay(mounts: &[Mount]) -> bool {
     let root = mounts.iter().rfind(|mount| mount.at == "/").filter(|root| root.fstype == "overlay");
-    let lower = [paths::LOWER, "/media/root-ro"].iter().any(|at| mounts.iter().any(|mount| mount.at == *at));
+    let lower = paths::LOWERS.iter().any(|at| mounts.iter().any(|mount| mount.at == *at));
     root.is_some_and(|root| lower || root.source == paths::OVERLAY_SOURCE || root.source == paths::UBUNTU_SOURCE)
 }
 
 /// The device of the root, or of the lower below it: where it is named by one, and that alone says which root it is.
 pub fn root_device(mounts: &[Mount]) -> Option<String> {
-    let lower = [paths::LOWER, "/media/root-ro"].into_iter().find(|at| mounts.iter().any(|mount| mount.at == *at));
+    let lower = paths::LOWERS.into_iter().find(|at| mounts.iter().any(|mount| mount.at == *at));
     let at = if is_overlay(mounts) { lower? } else { "/" };
     let mount = mounts.iter().rfind(|mount| mount.at == at)?;
     let alone = !matches!(mount.fstype.as_str(), "btrfs" | "zfs" | "bcachefs") && mount.source.starts_with("/dev/");
