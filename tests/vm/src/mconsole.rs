@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The control socket of user-mode Linux (Documentation/virt/uml in the kernel): disks which are plugged in while the
-//! guest runs. QEMU's is in [`crate::qmp`].
+//! guest runs, and what a guest that hangs is at. QEMU's is in [`crate::qmp`].
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -18,10 +18,19 @@ const MOST: usize = 512;
 /// # Errors
 /// When the guest does not answer, or refuses.
 pub fn add_disk(socket: &Path, dir: &Path, name: &str, image: &Path) -> Result<()> {
-    ask(socket, dir, &format!("config {name}={}", image.display()))
+    ask(socket, dir, &format!("config {name}={}", image.display())).map(drop)
 }
 
-fn ask(socket: &Path, dir: &Path, command: &str) -> Result<()> {
+/// What the guest's tasks are at: those that wait for the kernel first, then all. In it, why it does not say so.
+pub fn tasks(socket: &Path, dir: &Path) -> String {
+    let said = ["sysrq w", "stack 1", "sysrq t"].map(|command| {
+        let answer = ask(socket, dir, command).unwrap_or_else(|error| format!("{error:#}"));
+        format!("== {command}\n{answer}\n")
+    });
+    said.concat()
+}
+
+fn ask(socket: &Path, dir: &Path, command: &str) -> Result<String> {
     ensure!(command.len() < MOST, "too long for the control socket: {command}");
     let mut request = Vec::with_capacity(12 + MOST);
     for word in [MAGIC, VERSION, u32::try_from(command.len())?] {
@@ -40,7 +49,7 @@ fn ask(socket: &Path, dir: &Path, command: &str) -> Result<()> {
 }
 
 /// The answer's parts: whether it is an error, whether more follows, the length and the text.
-fn answer(port: &UnixDatagram) -> Result<()> {
+fn answer(port: &UnixDatagram) -> Result<String> {
     let mut text = String::new();
     loop {
         let mut bytes = [0; 4096];
@@ -49,7 +58,7 @@ fn answer(port: &UnixDatagram) -> Result<()> {
         text.push_str(String::from_utf8_lossy(bytes.get(12..count).unwrap_or_default()).trim_end_matches('\0'));
         if word(4) == 0 {
             ensure!(word(0) == 0, "refused: {text}");
-            return Ok(());
+            return Ok(text);
         }
     }
 }

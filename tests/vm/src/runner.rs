@@ -270,7 +270,9 @@ impl Run<'_> {
         };
         // e2fsck writes into the superblock of a clean file system, too
         let fsck = if case.lower_unchanged { " fsck.mode=skip rd.skipfsck" } else { "" };
-        format!("{} {opts}{fsck} {}", case.root_arg, qemu::blacklist(case.btrfs))
+        // dracut's dhclient gives up after one minute without an answer, and a lost packet was seen to be enough
+        let dhcp = if case.net.is_some() { " rd.net.dhcp.retry=3" } else { "" };
+        format!("{} {opts}{fsck}{dhcp} {}", case.root_arg, qemu::blacklist(case.btrfs))
     }
 
     fn boot(&self, set: &ImageSet, planned: &PlannedBoot, initrd: &Path, root: &Path, disks: &[CaseDisk]) -> Boot {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Watches a guest from its start to its end.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -55,6 +56,9 @@ impl Watch<'_> {
                 _ => None,
             };
             let plugged = self.plug_in(&mut late, &mut seen).err().map(|error| format!("{error:#}"));
+            if over.is_some() {
+                self.keep_tasks();
+            }
             failure = failure.or(over).or(plugged);
             if failure.is_some() || (self.boot.measured && verdict.is_some()) {
                 self.child.kill()?;
@@ -65,6 +69,14 @@ impl Watch<'_> {
         }
         let all = before.filter(|_| failure.is_none()).unwrap_or_else(|| read(&self.dir.join("serial.log")));
         Ok(measured.end(Outcome { console: host::tail(&plain(&all), 25), ..self.outcome(failure, verdict) }))
+    }
+
+    /// A guest that hangs is asked what it is at; the answer lies beside its logs.
+    fn keep_tasks(&self) {
+        if self.boot.engine == Engine::Uml {
+            let state = read(&PathBuf::from(format!("/proc/{}/status", self.child.id())));
+            let _ = fs::write(self.dir.join("tasks.log"), mconsole::tasks(&uml::control(self.dir), self.dir) + &state);
+        }
     }
 
     fn plug_in(&self, late: &mut Vec<(usize, &Attach)>, seen: &mut [Option<Instant>]) -> Result<()> {

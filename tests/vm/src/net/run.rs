@@ -55,6 +55,9 @@ pub(crate) fn run(stage: &Stage<'_>, judge: &mut dyn FnMut(Outcome, &PlannedBoot
         if outcomes.iter().all(|outcome| outcome.failure.is_none()) {
             happened.with_context(|| what.clone())?;
         }
+        if outcomes.iter().any(|outcome| outcome.failure.is_some()) {
+            lan.server.keep_services();
+        }
         for outcome in outcomes {
             let shutdown = outcome.shutdown;
             judge(outcome, planned).with_context(|| what.clone())?;

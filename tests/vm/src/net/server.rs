@@ -33,6 +33,8 @@ const SERVER: &str = include_str!("../../server/server.sh");
 const UNIT: &str = include_str!("../../server/overlayroot-vm.service");
 /// For a line, such as one that packs a root.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// For one that only tells what is there.
+const SHORT: Duration = Duration::from_secs(20);
 
 /// What the server boots from.
 #[derive(Debug)]
@@ -244,6 +246,17 @@ impl Server {
             writeln!(port.0, "{line}")?;
         }
         self.answer(line)
+    }
+
+    /// Puts what its services say of a boot that failed beside its other logs.
+    pub(crate) fn keep_services(&self) {
+        let port = self.port.lock().map(|port| port.0.set_read_timeout(Some(SHORT)));
+        let lines = "tail -n 60 /tmp/dnsmasq.log /tmp/nginx.log; ip -s link; ip neigh; true";
+        // one that answers no more was what failed
+        let said =
+            port.map_or_else(|_| String::new(), |_| self.run(lines).unwrap_or_else(|error| format!("{error:#}\n")));
+        let _ = fs::write(self.dir.join("services.log"), said);
+        let _ = self.port.lock().map(|port| port.0.set_read_timeout(Some(PATIENCE)));
     }
 
     fn answer(&self, line: &str) -> Result<String> {
