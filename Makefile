@@ -9,6 +9,8 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 MANDIR ?= $(PREFIX)/share/man
 SHUTDOWNDIR ?= $(PREFIX)/lib/systemd/system-shutdown
 COMPLETIONS ?= $(PREFIX)/share
+# where this system's zsh looks: below /usr Debian's knows no site-functions
+ZSHDIR ?= $(COMPLETIONS)/zsh/$(if $(wildcard /etc/debian_version),vendor-completions,site-functions)
 DATADIR ?= $(PREFIX)/share/overlayroot-rs
 DOCDIR ?= $(PREFIX)/share/doc/overlayroot-rs
 CARGO ?= cargo
@@ -52,10 +54,10 @@ install-files:
 	ln -sf ../overlayroot-rs-label.service "$(DESTDIR)$(UNITDIR)/sysinit.target.wants"
 	ln -sf ../overlayroot-rs-watch.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	ln -sf ../overlayroot-rs-trim.service "$(DESTDIR)$(UNITDIR)/fstrim.service.wants"
-	install -d "$(DESTDIR)$(COMPLETIONS)/bash-completion/completions" "$(DESTDIR)$(COMPLETIONS)/zsh/site-functions" \
+	install -d "$(DESTDIR)$(COMPLETIONS)/bash-completion/completions" "$(DESTDIR)$(ZSHDIR)" \
 		"$(DESTDIR)$(COMPLETIONS)/fish/vendor_completions.d"
 	$(OVERLAYCTL) completions bash > "$(DESTDIR)$(COMPLETIONS)/bash-completion/completions/overlayctl"
-	$(OVERLAYCTL) completions zsh > "$(DESTDIR)$(COMPLETIONS)/zsh/site-functions/_overlayctl"
+	$(OVERLAYCTL) completions zsh > "$(DESTDIR)$(ZSHDIR)/_overlayctl"
 	$(OVERLAYCTL) completions fish > "$(DESTDIR)$(COMPLETIONS)/fish/vendor_completions.d/overlayctl.fish"
 	install -m 644 packaging/selinux/overlayroot-rs.cil "$(DESTDIR)$(DATADIR)"
 	install -m 644 docs/man/*.5 "$(DESTDIR)$(MANDIR)/man5"
@@ -91,7 +93,7 @@ uninstall: ## take away what install and enable put there
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-watch.service \
 		"$(DESTDIR)$(MANDIR)"/man5/overlayroot-rs.conf.5 "$(DESTDIR)$(MANDIR)"/man7/overlayroot-rs.7 \
 		"$(DESTDIR)$(COMPLETIONS)"/bash-completion/completions/overlayctl \
-		"$(DESTDIR)$(COMPLETIONS)"/zsh/site-functions/_overlayctl \
+		"$(DESTDIR)$(ZSHDIR)"/_overlayctl \
 		"$(DESTDIR)$(COMPLETIONS)"/fish/vendor_completions.d/overlayctl.fish \
 		"$(DESTDIR)$(MANDIR)"/man8/overlayctl.8 "$(DESTDIR)"/etc/dracut.conf.d/50-overlayroot-rs.conf
 
@@ -277,5 +279,5 @@ deb-any: ## the same for Debian 11 and all that came after it: built against Deb
 .PHONY: test-deb
 test-deb: ## the package: built, looked through, installed on Debian 12 and 13, purged (root; VENDORED=1: also built from vendored crates)
 	packaging/deps.sh package
-	shellcheck tests/packaging/deb*.sh debian/*.postinst debian/*.prerm debian/*.postrm
+	shellcheck tests/packaging/deb*.sh tests/packaging/completions.sh debian/*.postinst debian/*.prerm debian/*.postrm
 	$(AS_ROOT) env VENDORED=$(VENDORED) tests/packaging/deb.sh

@@ -46,7 +46,7 @@ if command -v apt-get > /dev/null; then
     deb) wanted=$deb ;;
     all) wanted=$all ;;
     bench) wanted="$all fio" ;;
-    package) wanted="$all rpm rpmlint lintian" ;;
+    package) wanted="$all rpm rpmlint lintian bash zsh fish" ;;
     cross) wanted=$cross ;;
     arm) wanted="$cross qemu-system-arm e2fsprogs zstd tar" ;;
     *) echo "deps: build, dist, deb, all, bench, package, cross or arm, not $1" >&2 && exit 1 ;;
@@ -86,7 +86,7 @@ elif command -v dnf > /dev/null; then
     deb) wanted=$deb ;;
     all) wanted=$all rust="$rust rustfmt clippy" ;;
     bench) wanted="$all fio" rust="$rust rustfmt clippy" ;;
-    package) wanted="$build cargo-rpm-macros systemd-rpm-macros rpm-build rpmlint git tar gzip" ;;
+    package) wanted="$build cargo-rpm-macros systemd-rpm-macros rpm-build rpmlint git tar gzip bash zsh fish" ;;
     cross | arm) echo "deps: Fedora has no libraries for its cross compilers; use Debian" >&2 && exit 1 ;;
     *) echo "deps: build, dist, deb, all, bench or package, not $1" >&2 && exit 1 ;;
     esac

@@ -21,7 +21,7 @@ step() {
     "$@" > "$work/log" 2>&1 || { tail -n 60 "$work/log" >&2 && fail "$what"; }
 }
 
-for tool in cargo dpkg-buildpackage dpkg-deb dh lintian unshare chroot setpriv tar zstd git; do
+for tool in cargo dpkg-buildpackage dpkg-deb dh lintian unshare chroot setpriv tar zstd git bash zsh fish; do
     command -v "$tool" > /dev/null || fail "$tool is missing; packaging/deps.sh package installs it"
 done
 [ "$(id -u)" = 0 ] || fail "root is needed"
@@ -70,6 +70,8 @@ done
 for file in crates.txt.gz copyright README.md docs/storage-layout.md 50-overlayroot-rs.conf; do
     [ -f "$work/has/usr/share/doc/overlayroot-rs/$file" ] || fail "no $file"
 done
+# What each shell makes of its completions, found where it looks.
+tests/packaging/completions.sh "$work/has"
 # Each crate's licence is told, and those with an MIT side have its text.
 zcat "$work/has/usr/share/doc/overlayroot-rs/crates.txt.gz" > "$work/crates"
 grep -q '^rustix [0-9.]*: ' "$work/crates" || fail "crates.txt has no crates"

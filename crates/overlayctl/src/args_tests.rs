@@ -35,6 +35,51 @@ fn the_help_fits_a_terminal() {
     assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
 }
 
+/// Options of every verb, with the verb.
+fn options(command: &clap::Command, so_far: &str, found: &mut Vec<(String, Option<char>, String)>) {
+    for argument in command.get_arguments() {
+        let long = argument.get_long().unwrap_or_default().to_owned();
+        found.push((so_far.to_owned(), argument.get_short(), long));
+    }
+    for verb in command.get_subcommands() {
+        options(verb, &format!("{so_far}{} ", verb.get_name()), found);
+    }
+}
+
+#[test]
+fn n_is_a_dry_run_of_every_verb_and_of_nothing_else() {
+    let mut found = Vec::new();
+    options(&command(), "", &mut found);
+    let dry = found.iter().filter(|(_, _, long)| long == "dry-run");
+    assert!(dry.count() > 4, "{found:?}");
+    for (verb, short, long) in found {
+        assert_eq!(short == Some('n'), long == "dry-run", "{verb}: -{short:?} --{long}");
+    }
+}
+
+/// The verbs that bootctl, git, podman and systemctl begin their helps with.
+const STANDARD: [&str; 25] = [
+    "Accept", "Add", "Build", "Check", "Create", "Delete", "Discard", "Explain", "Fetch", "Grow", "Import", "List",
+    "Manage", "Monitor", "Pack", "Print", "Relabel", "Remove", "Resize", "Run", "Save", "Set", "Show", "Use", "Verify",
+];
+
+#[test]
+fn every_verb_is_told_by_a_standard_one() {
+    fn of(command: &clap::Command, found: &mut Vec<String>) {
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            found.push(verb.get_about().map(ToString::to_string).unwrap_or_default());
+            of(verb, found);
+        }
+    }
+    let mut found = Vec::new();
+    of(&command(), &mut found);
+    assert!(found.len() > 34, "{found:?}");
+    for about in found {
+        let first = about.split([' ', ',']).next().unwrap_or_default();
+        assert!(STANDARD.contains(&first), "'{about}' begins with none of {STANDARD:?}");
+    }
+}
+
 #[test]
 fn the_walk_of_exit_statuses_has_every_verb() {
     let walk = include_str!("../tests/exit.rs");

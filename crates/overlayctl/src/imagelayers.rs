@@ -85,8 +85,8 @@ fn elsewhere(layers: &[Layer], path: &Path, held: &Held) -> Result<()> {
     let Some(lower) = layers.last() else { return Ok(()) };
     if let Some(marked) = stores::find(&lower.path, &mut || held.check().map(|()| false))? {
         bail!(
-            "/{} was renamed (redirect_dir), and {} is an image layer of containers: where it is shown is not told by \
-             names; --exclude it, build ROOT 'lower', or keep the store apart (rd.overlay.path)",
+            "/{} was renamed (redirect_dir), and {} is an image layer of containers: names do not show \
+             where it is used; --exclude it, build ROOT 'lower', or keep the store apart (rd.overlay.path)",
             path.display(),
             marked.display()
         );

@@ -39,7 +39,7 @@ fn understand(text: &str) -> Result<LoopFile> {
 fn create(asked: &LoopFile, dry_run: bool) -> Result<Exit> {
     let here = LoopFile { path: writable(asked)?, dev: None, ..asked.clone() };
     if fs::symlink_metadata(&here.path).is_ok() {
-        return refuse(&format!("{} exists; overlayctl loop check tells what it is", here.path));
+        return refuse(&format!("{} exists; check it with overlayctl loop check", here.path));
     }
     let bytes = by_hand(dry_run, |hand| loophand::create(&here, hand))?;
     if !dry_run {

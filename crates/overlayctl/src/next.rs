@@ -76,7 +76,7 @@ impl Next {
     /// # Errors
     /// Where this machine can't be looked at.
     pub fn decision(&self) -> Result<&Decision> {
-        self.boot.decision.as_ref().context("the machine can't be looked at")
+        self.boot.decision.as_ref().context("the machine can't be inspected")
     }
 }
 

@@ -120,7 +120,7 @@ fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Answer {
     let free = room.available.saturating_sub(keep);
     if more > free {
         let (more, free, keep) = (told(more), told(free), told(keep));
-        return Ok(Err(format!("{more} more are needed, and {free} can be had: {keep} stay in reserve")));
+        return Ok(Err(format!("{more} more are needed, and {free} are available: {keep} stay in reserve")));
     }
     by_hand(dry_run, |hand| loophand::grow(&asked, hand))?;
     if !dry_run {

@@ -57,7 +57,7 @@ pub fn list(as_json: bool) -> Result<Exit> {
         let mark = if upper.current { '*' } else { ' ' };
         let (size, files, begun) = (human(upper.size.bytes), upper.size.files, date(upper.begun));
         let said = upper.description.as_ref().map(|text| format!("  {}", shown(text))).unwrap_or_default();
-        println!("{mark} {:<14} {size:>10}  {files:>8} files  begun {begun}{said}", upper.name);
+        println!("{mark} {:<14} {size:>10}  {files:>8} files  created {begun}{said}", upper.name);
     }
     if let Some(marker) = pending {
         println!("at the next boot: {}", words(marker.as_ref()));

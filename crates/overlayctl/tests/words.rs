@@ -279,6 +279,40 @@ fn json_as_the_schemas_have_it() {
     schema::holds("loop-check", &text(&["loop", "check", "--json", "/var/no.img"]));
 }
 
+/// Each string of a JSON value.
+fn strings(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(text) => found.push(text.clone()),
+        serde_json::Value::Array(all) => all.iter().for_each(|value| strings(value, found)),
+        serde_json::Value::Object(all) => all.values().for_each(|value| strings(value, found)),
+        _ => {}
+    }
+}
+
+/// Columns are for people: no string of JSON is filled up with blanks, or has a column of another's.
+#[test]
+fn no_string_of_json_is_padded() {
+    let cmdline = "rd.overlay=LABEL=nowhere rd.overlay.timeout=0 rd.overlay.rest rd.overlay.path=volatile:/var/cache";
+    for args in [
+        &["plan", "--json", "--cmdline", cmdline][..],
+        &["plan", "--json", "--cmdline", "rd.overlay rd.overlay.path=volatile:/var/cache"],
+        &["doctor", "--json", "--cmdline", cmdline],
+        &["config", "--json", "--cmdline", cmdline],
+        &["explain", "--json", "overlay=dir:/x,size=2G"],
+        &["explain", "--json", "path"],
+        &["status", "--json"],
+        &["is-enabled", "--json"],
+        &["loop", "check", "--json", "/var/no.img"],
+    ] {
+        let (mut found, said) = (Vec::new(), text(args));
+        strings(&serde_json::from_str(&said).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}")), &mut found);
+        assert!(found.len() > 1, "{args:?}: {said}");
+        for text in found {
+            assert!(!text.contains("  ") && text.trim() == text, "{args:?}: {text:?}");
+        }
+    }
+}
+
 #[test]
 fn json_about_another_tree() {
     let root = tempfile::tempdir().unwrap();

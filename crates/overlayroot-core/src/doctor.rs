@@ -244,9 +244,7 @@ fn advice(config: &Config, code: &str) -> String {
         "path-store" => format!("name a device: {}=LABEL=NAME", grammar::PATH_DEV.name),
         "path-hidden" => "remove the line from fstab, or name another path".to_owned(),
         "path-place" | "path-lower" => format!("see {} in overlayroot-rs(7)", grammar::PATH.name),
-        "hostname" => {
-            "correct the name; if only the initramfs knows the value, the next boot's record tells".to_owned()
-        }
+        "hostname" => "correct the name; if only the initramfs knows the value, see the next boot's record".to_owned(),
         _ => format!("see rd.overlay in overlayroot-rs(7); the fallback is {}", config.fallback.value.word()),
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn server(facts: &Facts) -> Option<&Root> {
 /// In place of what lies in its `/boot`, which is not what this machine boots.
 pub(crate) fn image(root: &Root, found: &mut Vec<Finding>) {
     let text = format!(
-        "the root comes from a server ({}, {}): so do kernel, initramfs and arguments, which are not looked at here",
+        "the root comes from a server ({}, {}): so do kernel, initramfs and arguments, which are not checked here",
         root.source, root.fstype
     );
     found.push(finding("initramfs", Grade::Note, text, "on the boot server: lsinitrd IMAGE | grep overlay-assemble"));

@@ -16,12 +16,13 @@ pub(crate) fn boot(config: &Config, host: &Host, far: bool, found: &mut Vec<Find
             _ => "a boot without it lacks them",
         };
         let text = format!(
-            "{place} lies outside the overlay: a kernel installed now boots next, but its modules go to the upper, and \
+            "{place} is outside the overlay: a kernel installed now boots next, but its modules go to the upper, and \
              {lost}"
         );
         found.push(finding("boot", Grade::Warning, text, todo));
     } else if host.boot_in_overlay {
-        let text = "/boot lies in the overlay: kernels and images made now go to the upper, where no boot loader looks";
+        let text =
+            "/boot is in the overlay: kernels and images made now go to the upper; the boot loader would not see them";
         found.push(finding("boot", Grade::Note, text, todo));
     }
 }
@@ -37,7 +38,7 @@ pub(crate) fn cloud_init(inputs: &Inputs, config: &Config, host: &Host, found: &
     if said("cloud-init=disabled") || said("resize_rootfs") {
         return;
     }
-    let text = "cloud-init will warn at every boot and end 'degraded': its module resizefs looks for the device of /, \
+    let text = "cloud-init will warn at every boot and end 'degraded': its module resizefs needs the device of /, \
                 and an overlay has none";
     let todo = "resize_rootfs: false in /etc/cloud/cloud.cfg.d/99-overlay.cfg, once the root has its size";
     found.push(finding("cloud-init", Grade::Warning, text, todo).in_root());

@@ -125,7 +125,7 @@ fn a_node_on_nfs_is_told_nothing_that_it_can_t_do() {
             assert!(all.iter().any(|todo| todo.starts_with(&begin)), "{check}: {all:#?}");
         }
         let [(Grade::Note, text, todo)] = &of("initramfs", &found)[..] else { panic!("{found:#?}") };
-        assert!(text.contains("not looked at here") && todo.starts_with("on the boot server: lsinitrd"), "{text}");
+        assert!(text.contains("not checked here") && todo.starts_with("on the boot server: lsinitrd"), "{text}");
         assert_eq!(of("boot", &found)[0].2, "update the root on its server");
     }
     let bare = told("rd.overlay", &facts("nfs4"), &self::host());

@@ -49,7 +49,7 @@ pub(crate) fn examine(inputs: &Inputs, facts: &Facts, host: &Host, found: &mut V
         line.iter().rfind(|arg| arg.key == key.as_bytes()).is_some_and(|arg| arg.value.as_deref() == Some(b"0"))
     };
     if off("selinux") || off("enforcing") {
-        let text = "SELinux is configured to enforce, and the command line takes that back";
+        let text = "SELinux is configured to enforce, and the command line overrides that";
         return found.push(finding("selinux", Grade::Note, text, ""));
     }
     found.push(labels(selinux));

@@ -37,7 +37,8 @@ pub(crate) fn way(inputs: &Inputs, config: &Config, facts: &Facts, found: &mut V
         found.push(finding("populate", Grade::Warning, text, "rd.neednet=1 ip=dhcp on the kernel command line"));
     }
     if asked.is_url() && asked.sha256.is_none() && !asked.source.to_string().starts_with("https:") {
-        let text = format!("{key}: whoever is on the way can change the archive, which is unpacked with all rights");
+        let text =
+            format!("{key}: anyone on the network path can change the archive, which is unpacked with all rights");
         found.push(finding("populate", Grade::Note, text, "https, or sha256="));
     }
     if found.len() == before {

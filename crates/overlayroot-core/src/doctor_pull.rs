@@ -14,7 +14,7 @@ pub(crate) fn examine(config: &Config, overlay: bool, host: &Host, found: &mut V
             found.push(finding("pull", Grade::Problem, text, "correct it"));
         }
         Ok(Some(_)) if !overlay => {
-            let text = "rd.overlay.git is asked for, and no overlay: nothing is pulled on a plain root";
+            let text = "rd.overlay.git is set, and no overlay is requested: nothing is pulled on a plain root";
             found.push(finding("pull", Grade::Warning, text, "configure an overlay, too"));
         }
         Ok(Some(asked)) if host.lacking.is_empty() => {

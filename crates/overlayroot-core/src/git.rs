@@ -112,9 +112,7 @@ fn check_url(url: &str) -> Result<(), Problem> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     if user.contains(':') {
-        return problem(
-            "a URL with a password, which everybody could read; git has other places, see overlayroot-rs(7)",
-        );
+        return problem("a URL with a password, which all users could read; for other places see overlayroot-rs(7)");
     }
     match (scheme, authority) {
         ("file", "") => {}

@@ -32,7 +32,7 @@ pub(crate) fn of<'a>(config: &Config, facts: &'a Facts, root: &Root, asked: &Loo
         refusal::device(dev, facts, config.readonly.value).map_err(|refusal| roots_own(refusal, facts, root))?;
     let unseen = |why: &str| refuse("look", format!("{dev} ({}) could not be read: {why}", device.path));
     let Some(place) = &facts.place else {
-        return unseen("nobody did");
+        return unseen("it was not inspected");
     };
     if let Some(why) = &place.unseen {
         return unseen(why);

@@ -76,7 +76,7 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
     let others: Vec<&Entry> = entries.iter().filter(|entry| entry.not_overlaid()).collect();
     if !others.is_empty() {
         let list: Vec<&str> = others.iter().map(|entry| entry.at.as_str()).collect();
-        let asked = if config.recurse { ", recurse=1 is not in this version" } else { "" };
+        let asked = if config.recurse { ", recurse=1 is not supported in this version" } else { "" };
         notes.push(format!("mounted as fstab says, not overlaid{asked}: {}", list.join(" ")));
     }
     (steps, notes)

@@ -267,9 +267,9 @@ impl Tree {
                 "GRUB without boot loader entries, grubby and /{GRUB_D}: put the arguments into GRUB_CMDLINE_LINUX in \
                  /{DEFAULT_GRUB} and run grub-mkconfig"
             ),
-            false => "no boot loader that is known (looked for grubby, boot loader entries, /etc/kernel/cmdline, \
-                      /etc/default/grub.d, cmdline.txt, extlinux.conf): give it the arguments by hand, or put them \
-                      into /etc/overlayroot-rs.conf and make the initramfs anew"
+            false => "unsupported boot loader (looked for grubby, boot loader entries, /etc/kernel/cmdline, \
+                      /etc/default/grub.d, cmdline.txt, extlinux.conf): add the arguments by hand, or put them \
+                      into /etc/overlayroot-rs.conf and rebuild the initramfs"
                 .to_owned(),
         }
     }

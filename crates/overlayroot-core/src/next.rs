@@ -148,7 +148,7 @@ impl NextBoot {
             found.push("the plan: the root's file system was not found".to_owned());
         }
         if self.live && self.decision.is_none() && self.config.asks_for_overlay() {
-            found.push("the plan: the devices were not looked at, which root can".to_owned());
+            found.push("the plan: the devices were not inspected; run it as root".to_owned());
         }
         found
     }

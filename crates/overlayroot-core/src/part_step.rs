@@ -110,7 +110,7 @@ impl fmt::Display for PartStep {
             Self::TakeBack { piece, fs, label, .. } => {
                 write!(
                     f,
-                    "the {} '{label}' that lies on {}, kept where an upper is in it, made anew where nothing is",
+                    "the {} '{label}' that lies on {}, kept where an upper is in it, formatted again where it is empty",
                     fs.word(),
                     piece.node
                 )

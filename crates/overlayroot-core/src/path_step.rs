@@ -81,7 +81,7 @@ impl fmt::Display for PathStep {
             Self::OpenRoot { lower, at } => write!(f, "{lower} also on {at}, and the file system under it writable"),
             Self::Point { path, .. } => write!(f, "a directory {path} in the upper, if no layer has one"),
             Self::Restore { path, store, .. } => write!(f, "{path} from {store}, what the upper lacks of it"),
-            Self::MachineId { path, store, .. } => write!(f, "{path} from {store}, made if nobody has one"),
+            Self::MachineId { path, store, .. } => write!(f, "{path} from {store}, created where none exists"),
             Self::Persist { path, root, store, .. } => write!(f, "{store} on {root}{path}"),
             Self::Volatile { path, root, options, copy, .. } => {
                 let copy = if *copy { ", with what is there" } else { "" };

@@ -50,7 +50,7 @@ pub fn crypt(spec: &str) -> Refusal {
     let key = grammar::CRYPT.name;
     Refusal {
         code: "crypt",
-        text: format!("an encrypted upper ('{spec}', {key} or overlayroot=crypt:) is not in this version"),
+        text: format!("an encrypted upper ('{spec}', {key} or overlayroot=crypt:) is not supported in this version"),
         stand_aside: false,
     }
 }

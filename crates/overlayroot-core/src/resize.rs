@@ -137,8 +137,8 @@ pub fn file(size: Amount, now: u64, all: u64) -> Result<u64, String> {
     match bytes > now {
         true => Ok(bytes),
         false => Err(format!(
-            "{} is not more than the {} of the file, and a mounted file system is not made smaller; to begin with \
-             a smaller file, boot with rd.overlay=0 and make it anew",
+            "{} is not more than the {} of the file, and a mounted file system is not made smaller; for \
+             a smaller file, boot with rd.overlay=0 and create it again",
             told(bytes),
             told(now)
         )),

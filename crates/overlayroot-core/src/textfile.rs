@@ -14,7 +14,7 @@ pub fn text(reading: &Reading, level: FillLevel, marks: Thresholds, fstype: &str
             reading.bytes,
         ),
         ("used_bytes", "Bytes in use of them.", reading.used),
-        ("available_bytes", "Bytes that can be had of them.", reading.available),
+        ("available_bytes", "Bytes of them that are available.", reading.available),
         ("inodes", "Inodes of its file system; 0 where there is no fixed number.", reading.inodes),
         ("inodes_used", "Inodes in use on it.", reading.inodes_used),
         ("level", "0 fine, 1 warning, 2 critical, as overlayctl watch has it.", level as u64),

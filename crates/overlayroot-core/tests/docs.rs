@@ -299,7 +299,7 @@ fn the_package_of_debian_has_the_version_of_the_crates() {
 /// A promise of SECURITY.md, and the file and the tests that hold it.
 fn promises() -> Vec<(String, String, Vec<String>)> {
     let text = read("SECURITY.md");
-    let (_, held) = text.split_once("\n## What holds it\n").unwrap_or_else(|| panic!("no list of what holds it"));
+    let (_, held) = text.split_once("\n## Tests\n").unwrap_or_else(|| panic!("no table of tests"));
     let rows = held.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let mut promises = Vec::new();
     for row in rows.filter(|row| row.contains('`')) {

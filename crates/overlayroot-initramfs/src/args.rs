@@ -133,45 +133,45 @@ fn help(tool: Tool) -> String {
             "overlay-assemble [--dry-run] [--verbose] [--by unit|hook|hand]\n\
              \x20      overlay-assemble --stand-down | --prepare-live | --mount-live | --take-apart |\n\
              \x20                       --file-systems | --programs | --running",
-            "Makes the root at /sysroot an overlay, as the kernel command line and\n\
-             /etc/overlayroot-rs.conf say, and writes /run/overlayroot/state.json.\n\
+            "Make the root at /sysroot an overlay, by the kernel command line and\n\
+             /etc/overlayroot-rs.conf, and write /run/overlayroot/state.json.\n\
              Does nothing where that record exists. --stand-down only removes the hooks of\n\
-             dracut's own overlayfs module where an overlay is asked for; --prepare-live makes the\n\
+             dracut's own overlayfs module where an overlay is requested; --prepare-live creates\n\
              directories that dracut's dmsquash-live lacks, --mount-live makes its image the root;\n\
-             --take-apart unmounts what is left of the overlay, in dracut's shutdown ramdisk;\n\
+             --take-apart unmounts the rest of the overlay, in dracut's shutdown ramdisk;\n\
              --file-systems lists the kernel modules of file systems on this machine that can hold\n\
-             an upper, and of what a running overlay lies on; --programs what has to be in the\n\
-             initramfs to make the upper that is configured, and to populate it; --running exits\n\
+             an upper, and of those below a running overlay; --programs lists the programs that the\n\
+             initramfs needs to create and populate the configured upper; --running exits\n\
              with 0 where the root is an overlay now, else with 1.",
         ),
         Tool::Upper => (
             "overlay-upper [--dry-run] [--verbose] [DEVICE]",
-            "Finds, waits for, looks at, checks and mounts the upper's device on\n\
+            "Find, wait for, inspect, check and mount the upper's device on\n\
              /run/initramfs/overlayroot/upper, and read-only on /run/overlayfs-backing.\n\
-             DEVICE (LABEL=, UUID=, PARTLABEL=, PARTUUID= or a /dev/ path) stands in for the\n\
+             DEVICE (LABEL=, UUID=, PARTLABEL=, PARTUUID= or a /dev/ path) replaces the\n\
              configured one.",
         ),
         Tool::Loop => (
             "overlay-loop [--dry-run] [--verbose] create FILE[,size=SIZE][,fs=TYPE][,reserve=SIZE]\n\
              \x20      overlay-loop check FILE | grow FILE,size=SIZE | attach FILE | detach FILE|NODE",
-            "Makes, checks or enlarges a loop file, makes a loop device of it and prints its\n\
-             node, or gives that back. FILE and its parameters are what follows rd.overlay=loop:,\n\
-             only that the file may lie anywhere: /sysroot/upper.img, once /sysroot is writable.\n\
-             check reads, and exits with 1 where the file is not sound.",
+            "Create, check or grow a loop file; attach a loop device to it and print its node,\n\
+             or detach it. FILE and its parameters are those of rd.overlay=loop:, but the file\n\
+             can be anywhere: /sysroot/upper.img, once /sysroot is writable.\n\
+             check writes nothing, and exits with 1 where the file is not usable.",
         ),
         Tool::Shutdown => (
             "overlay-shutdown [poweroff|reboot|halt|kexec]",
-            "Makes the overlay's file systems read-only where systemd-shutdown(8), which\n\
-             starts it, could not. Not for the hand.",
+            "Make the overlay's file systems read-only where systemd-shutdown(8), which\n\
+             starts it, could not. Do not run it by hand.",
         ),
     };
     format!(
         "Usage: {usage}\n\n{does}\n\n\
-         \x20 -n, --dry-run   print the plan, change nothing\n\
-         \x20 -v, --verbose   say every step\n\
-         \x20 -h, --help      this text\n\
-         \x20 -V, --version   the version\n\n\
-         Exit: 0 go on booting, 1 could not even look, or fallback=halt, 64 wrong arguments.\n\
+         \x20 -n, --dry-run   print the steps, do nothing\n\
+         \x20 -v, --verbose   print each step\n\
+         \x20 -h, --help      print this help\n\
+         \x20 -V, --version   print the version\n\n\
+         Exit: 0 the boot continues, 1 failed, or fallback=halt, 64 wrong arguments.\n\
          Keys: overlayroot-rs(7).\n"
     )
 }

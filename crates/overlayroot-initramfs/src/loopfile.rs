@@ -28,7 +28,7 @@ pub enum Verb {
 /// The two words of the command line.
 pub fn understand(words: &[String]) -> Result<(Verb, LoopFile)> {
     let [verb, file] = words else {
-        bail!("overlay-loop takes what to do, and a file (see overlay-loop --help)");
+        bail!("overlay-loop needs a command and a file (see overlay-loop --help)");
     };
     let verb = match verb.as_str() {
         "create" => Verb::Create,

@@ -30,7 +30,7 @@ pub fn check(device: &str, directory: &str) -> Result<()> {
         127 => Err(anyhow!("e2fsck not found")),
         _ => {
             if let Err(error) = take_back(device, &before, &undo, &log) {
-                tracing::error!("what e2fsck changed on {device} could not be taken back: {error:#}");
+                tracing::error!("what e2fsck changed on {device} could not be undone: {error:#}");
             }
             Err(anyhow!("e2fsck gave up on {device} (exit {code}): {said}"))
         }

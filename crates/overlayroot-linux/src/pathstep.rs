@@ -186,10 +186,7 @@ fn source(root: &str, path: &str, layers: &[String]) -> Result<Source> {
     };
     ensure!(!layers.is_empty(), "no layer has {path}");
     for layer in &layers {
-        ensure!(
-            !is_overlay(&layer.path)?,
-            "{path} is an overlay of somebody else's: what its layers mark can't be copied"
-        );
+        ensure!(!is_overlay(&layer.path)?, "{path} is another tool's overlay: what its layers mark can't be copied");
     }
     let mounts = mounts::read()?;
     let apart = mountinfo::below(&mounts, &at).into_iter().filter_map(|mount| mount.at.strip_prefix(&at));

@@ -52,7 +52,7 @@ pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
         return Ok(Became::noted(false, format!("{} is not valid and was ignored", store.marker)));
     };
     if readonly {
-        return Ok(Became::noted(false, "rd.overlay.readonly: what overlayctl asked for waits for another boot"));
+        return Ok(Became::noted(false, "rd.overlay.readonly: the request of overlayctl waits for another boot"));
     }
     let mut became = match &marker {
         Marker::Reset => trashed(store)?,

@@ -59,7 +59,7 @@ pub fn only_ours(subvolume: &str) -> Result<()> {
     for entry in fs::read_dir(subvolume).with_context(|| format!("reading {subvolume}"))? {
         let name = entry?.file_name();
         let ours = name == "upper" || name == "work" || name == ASIDE;
-        ensure!(ours, "{subvolume} holds {}, which is not ours", name.to_string_lossy());
+        ensure!(ours, "{subvolume} holds {}, which is not of overlayroot-rs", name.to_string_lossy());
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ pub fn all(undos: Vec<Undo>) -> Vec<String> {
     for undo in undos.iter().rev() {
         if let Err(error) = undo.run() {
             tracing::error!("taking back {undo:?}: {error:#}");
-            left.push(format!("not taken back: {error:#}"));
+            left.push(format!("not undone: {error:#}"));
         }
     }
     left

@@ -129,7 +129,7 @@ fn wanted(job: &Job, source: &Source) -> Result<Option<(String, String)>> {
 fn kept(job: &Job, asked: &Device, source: &Source, fetched: &mut Fetched) -> Result<()> {
     if fetched.sha256.is_empty() {
         let beside = told(&sum_url(&job.url));
-        let text = format!("neither {} nor {beside} says which sum it must have", IMAGE_SHA256.name);
+        let text = format!("neither {} nor {beside} has its sum", IMAGE_SHA256.name);
         return Err(Fault { word: "no-sum", text });
     }
     let cache = Cache::open(asked, &job.config)?;

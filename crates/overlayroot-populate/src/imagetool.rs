@@ -16,19 +16,19 @@ const HELP: &str = "Usage: overlay-image URL
        overlayimageroot INTERFACE overlayimage:URL DIR
        overlay-image --netroot WORD | --late WORD
 
-Fetches the image of root=live:URL with curl, checks it by rd.overlay.image.sha256
-or URL.sha256, keeps it on rd.overlay.image.cache and has dmsquash-live mount it:
+Fetch the image of root=live:URL with curl, check it with rd.overlay.image.sha256
+or URL.sha256, keep it on rd.overlay.image.cache and let dmsquash-live mount it:
 overlayroot-rs(7). dracut's netroot starts it under its second name.
 
-  --netroot WORD   print what netroot= is to be where it would be WORD
+  --netroot WORD   print the value for netroot= in place of WORD
   --late WORD      once, where no network came up and netroot= is WORD: a kept
                    image needs none, if rd.overlay.image.sha256 names it
-  --next PROGRAM   have this mount it, not /sbin/dmsquash-live-root
-  --seconds N,N    without progress: until no further attempt, until one ends
-  -h, --help       this text
-  -V, --version    the version
+  --next PROGRAM   mount it with this, not /sbin/dmsquash-live-root
+  --seconds N,N    without progress: until the last attempt, until one ends
+  -h, --help       print this help
+  -V, --version    print the version
 
-Exit: 0 done, 1 not, 64 wrong arguments.
+Exit: 0 done, 1 failed, 64 wrong arguments.
 ";
 
 /// A kept image was looked for without a network.

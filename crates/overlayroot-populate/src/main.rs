@@ -17,22 +17,22 @@ use std::process::ExitCode;
 const HELP: &str = "Usage: overlay-populate --upper DIR --work DIR --scratch DIR --lower DIR [--sha256 HEX]
        [--devices] [--proxy URL] [--told TEXT] URL|PATH
 
-Fetches a tar archive (plain, gzip, zstd) with curl, or takes PATH of the lower,
-and unpacks it into the upper, an empty directory: whole or not at all. What is
-refused is in overlayroot-rs(7). Started by overlay-assemble.
+Fetch a tar archive (plain, gzip, zstd) with curl, or take PATH of the lower,
+and unpack it into the upper, an empty directory: completely or not at all.
+overlayroot-rs(7) lists what is refused. Started by overlay-assemble.
 
   --upper DIR, --work DIR  the upper and its work directory, on one file system
-  --scratch DIR            where the archive is put, on the same
-  --lower DIR              the root below: what it has decides what is not listed
+  --scratch DIR            directory for the archive, on the same
+  --lower DIR              the lower, for directories that are not listed
   --sha256 HEX             the sum that the archive must have
-  --devices                take device nodes and pipes
-  --proxy URL              by way of this proxy
-  --told TEXT              the source for people, without a password
-  --seconds N,N,N          all attempts, further attempts, without progress
-  -h, --help               this text
-  -V, --version            the version
+  --devices                allow device nodes and pipes
+  --proxy URL              use this proxy
+  --told TEXT              the source in messages, without a password
+  --seconds N,N,N          all attempts, retries, without progress
+  -h, --help               print this help
+  -V, --version            print the version
 
-Exit: 0 done, 1 not (the last line says why), 64 wrong arguments.
+Exit: 0 done, 1 failed (the last line says why), 64 wrong arguments.
 ";
 
 fn main() -> ExitCode {

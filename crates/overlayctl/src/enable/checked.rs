@@ -112,7 +112,7 @@ fn mends(job: &Job<'_>, boot: &NextBoot) -> Vec<String> {
         match &boot.image.module {
             Module::There => {}
             Module::Missing(_) | Module::NotKnown(_) if job.tree.live && job.kind == Kind::RaspiFirmware => {
-                found.push("make the initramfs anew: overlayctl enable --rebuild".to_owned());
+                found.push("rebuild the initramfs: overlayctl enable --rebuild".to_owned());
             }
             Module::Missing(_) | Module::NotKnown(_) if job.tree.live && job.tree.has("dracut") => {
                 found.push("rebuild the initramfs: overlayctl enable --rebuild, or dracut --force".to_owned());

@@ -102,7 +102,7 @@ static UPPERS: [Form; 13] = [
 static CRYPT: [Form; 1] = [Form {
     fixed: "",
     rest: part("DEVICE", "the encrypted device"),
-    says: "not in this version: rd.overlay.fallback says what boots",
+    says: "not supported in this version: rd.overlay.fallback decides what boots",
     parameters: &[
         part("mapname=NAME", "name of the mapping"),
         part("fstype=TYPE", "file system in it"),
@@ -147,7 +147,7 @@ static PATHS: [Form; 4] = [
     Form {
         fixed: "persist:",
         rest: part("PATH", "a path of the root, or a preset; * and ? in its last part stand for files"),
-        says: "it is kept, whatever becomes of the upper",
+        says: "it is kept, also when the upper is discarded",
         parameters: &[DEV],
     },
     Form {
@@ -155,9 +155,9 @@ static PATHS: [Form; 4] = [
         rest: part("PATH", "a directory of the root, or a preset"),
         says: "it is on a tmpfs of its own; changes in it will be lost at reboot",
         parameters: &[
-            part("size=SIZE", "at most so much: a size, or percent of RAM (25% where nothing is said)"),
+            part("size=SIZE", "at most so much: a size, or percent of RAM (default 25%)"),
             INODES,
-            part("mode=MODE", "its mode, in octal; that of the directory where nothing is said"),
+            part("mode=MODE", "its mode, in octal; by default that of the directory"),
             part("copy", "it begins with what the directory holds"),
         ],
     },

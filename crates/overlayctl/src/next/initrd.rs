@@ -95,7 +95,7 @@ fn said(program: &str, args: &[&str]) -> Result<Vec<u8>, String> {
     };
     let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
     match status.success() {
-        true if out.len() as u64 >= MOST => Err(format!("{program} says more than is read")),
+        true if out.len() as u64 >= MOST => Err(format!("the output of {program} is too long")),
         true => Ok(out),
         false => Err(format!("{program}: {}", overlayroot_linux::program::last_line(&err))),
     }

@@ -61,7 +61,11 @@ pub fn run(mut command: Command, dir: &Path, until: Instant) -> Result<Output, S
         } else if full(&out) && full(&err) {
             // It has closed both, or has said too much and waits for ever.
             thread::sleep(LOOK);
-            child.try_wait().map_err(early)?.is_none().then(|| Stopped::Large("git says more than is read".to_owned()))
+            child
+                .try_wait()
+                .map_err(early)?
+                .is_none()
+                .then(|| Stopped::Large("the output of git is too long".to_owned()))
         } else {
             None
         };
@@ -74,7 +78,7 @@ pub fn run(mut command: Command, dir: &Path, until: Instant) -> Result<Output, S
     let take = |pipe: Option<JoinHandle<Vec<u8>>>| pipe.and_then(|pipe| pipe.join().ok()).unwrap_or_default();
     let output = Output { status, stdout: take(out), stderr: take(err) };
     if output.stdout.len() as u64 > MOST_SAID {
-        return Err(Stopped::Large("git says more than is read".to_owned()));
+        return Err(Stopped::Large("the output of git is too long".to_owned()));
     }
     let text = String::from_utf8_lossy(&output.stderr);
     if !status.success() && (text.contains("File too large") || text.contains("signal 25")) {

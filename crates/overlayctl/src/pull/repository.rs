@@ -283,7 +283,7 @@ fn no_tag(name: &str) -> String {
             shown(branch),
             shown(name)
         ),
-        None => format!("{} is a lightweight tag, which nobody signs; it must be an annotated one", shown(name)),
+        None => format!("{} is a lightweight tag, which has no signature; it must be an annotated one", shown(name)),
     }
 }
 

@@ -72,7 +72,7 @@ fn upper(enable: Option<&Arg>, place: Option<&Arg>, is_live: bool, out: &mut Mig
             match upper {
                 Upper::Device(device) if problems.is_empty() => {
                     out.set(key, &device.to_string());
-                    let kept = "the upper is begun anew in the directory overlay of that device";
+                    let kept = "a new upper is created in the directory overlay of that device";
                     match text.split_once(':') {
                         Some((_, path)) => out.lost(&format!("the place {path} on it"), kept),
                         None if is_live => out.lost("what the file LiveOS/overlay-LABEL-UUID on it holds", kept),
