@@ -5,7 +5,7 @@ use crate::args::Build;
 use crate::bar::Bar;
 use crate::exit::{Exit, refused};
 use crate::imagemenu::{self, GRUB, IPXE, PXELINUX, SUM};
-use crate::imagesource::{self, Survey, View};
+use crate::imagesource::{self, Survey};
 use crate::imagetool::{self, Kind};
 use crate::status::human;
 use anyhow::{Context, Result, bail, ensure};
@@ -79,17 +79,22 @@ fn try_build(asked: &Build) -> Result<()> {
     bar.show("looking at the tree", 0, 0);
     let survey = imagesource::survey(&view.at(), &source.left_out, epoch, &held)?;
     let uuid = epoch.is_some().then_some(survey.uuid.as_str());
-    let arguments = |root: &str| tool.arguments(root, &format!("{out}.new"), &source.left_out, uuid);
+    let arguments = |root: &str, out: &str| tool.arguments(root, out, &source.left_out, uuid);
+    let new_out = format!("{out}.new");
     let mut made = None;
     if !asked.dry_run {
         let unfinished = Unfinished(new);
         let mut command = Command::new(tool.program);
-        command.args(arguments(&view.at())).env("LC_ALL", "C");
-        notes.extend(pack(&mut command, &out, &view, &survey, tool.kind, &held, &mut bar)?);
-        made = Some(finish(asked, &files, &unfinished, &held, &mut bar)?);
+        let image = shared(&new_out)?;
+        // By its number: who can write the directory may have put a link in the place of the name.
+        let number = read::for_others(&image);
+        command.args(arguments(&view.at(), &number)).env("LC_ALL", "C");
+        let names = [(view.at(), "ROOT"), (number, out.as_str())];
+        notes.extend(pack(&mut command, &view.log(), &names, &survey, tool.kind, &held, &mut bar)?);
+        made = Some(finish(asked, &image, &files, &unfinished, &held, &mut bar)?);
     }
     drop(bar);
-    let command = std::iter::once(tool.program.to_owned()).chain(arguments(&source.at)).collect();
+    let command = std::iter::once(tool.program.to_owned()).chain(arguments(&source.at, &new_out)).collect();
     let told = Told {
         image: &out,
         source: &source.at,
@@ -150,27 +155,26 @@ fn shared(path: &str) -> Result<File> {
     Ok(file)
 }
 
-/// Runs the tool, and gives back what it had to say.
+/// Runs the tool, and gives back what it had to say, with the second of the names for the first.
 fn pack(
     command: &mut Command,
-    out: &str,
-    view: &View,
+    log: &str,
+    names: &[(String, &str)],
     survey: &Survey,
     kind: Kind,
     held: &Held,
     bar: &mut Bar,
 ) -> Result<Vec<String>> {
-    let (new, log, program) = (format!("{out}.new"), view.log(), command.get_program().to_string_lossy().into_owned());
-    drop(shared(&new)?);
-    let code = watched::run(command, &log, held, &mut |pid| {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let code = watched::run(command, log, held, &mut |pid| {
         let (done, all) = match kind {
-            Kind::Squashfs => (percent(&log), 100),
+            Kind::Squashfs => (percent(log), 100),
             Kind::Erofs => (read_by(pid), survey.bytes),
         };
         bar.show(&program, done.min(all), all);
     })?;
-    let said = read::tail(&log);
-    let said = said_in(&String::from_utf8_lossy(&said).replace(&view.at(), "ROOT"));
+    let said = String::from_utf8_lossy(&read::tail(log)).into_owned();
+    let said = said_in(&names.iter().fold(said, |said, (name, shown)| said.replace(name, shown)));
     if code != 0 {
         let last = said.get(said.len().saturating_sub(3)..).unwrap_or_default().join("; ");
         bail!("{program} ended with {code}: {last}");
@@ -214,11 +218,17 @@ fn read_by(pid: u32) -> u64 {
 }
 
 /// Makes what is beside the image, and gives everything its name.
-fn finish(asked: &Build, files: &[String], unfinished: &Unfinished, held: &Held, bar: &mut Bar) -> Result<Made> {
+fn finish(
+    asked: &Build,
+    file: &File,
+    files: &[String],
+    unfinished: &Unfinished,
+    held: &Held,
+    bar: &mut Bar,
+) -> Result<Made> {
     let (out, new) = (files.first().context("no OUT")?, unfinished.0.first().context("no OUT")?);
-    let file = read::open(new.as_str()).with_context(|| format!("opening {new}"))?;
     let bytes = file.metadata()?.len();
-    let sha256 = checksum(&file, bytes, held, bar).with_context(|| format!("reading {new}"))?;
+    let sha256 = checksum(file, bytes, held, bar).with_context(|| format!("reading {new}"))?;
     bar.show("writing to the disk", 0, 0);
     file.sync_all().with_context(|| format!("syncing {new}"))?;
     let (base, name) = (asked.url.as_deref(), out.rsplit('/').next().unwrap_or_default());
@@ -227,6 +237,7 @@ fn finish(asked: &Build, files: &[String], unfinished: &Unfinished, held: &Held,
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("writing {new}"))?;
     }
     held.check()?;
+    ensure!(read::is_at(file, new), "{new} was exchanged meanwhile");
     // The image last: where it is, all is.
     for (new, path) in unfinished.0.iter().zip(files).rev() {
         fs::rename(new, path).with_context(|| format!("renaming {new} to {path}"))?;

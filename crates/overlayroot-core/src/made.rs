@@ -21,70 +21,132 @@ pub struct Made {
 /// What steps make whose label is wrong or gone in the booted system: a name that has the label of the directory, and
 /// every tmpfs, which forgets what it was given.
 pub fn sure(steps: &[Step]) -> Vec<Made> {
-    let one = |step: &Step| match step {
-        Step::Hostname { .. } => Some(Made { path: "/etc/hostname".to_owned(), whole: false }),
-        Step::Path(PathStep::Volatile { path, .. }) => Some(Made { path: path.clone(), whole: true }),
-        _ => None,
-    };
-    steps.iter().filter_map(one).collect()
+    steps.iter().filter_map(|step| Left::by(step).sure).collect()
 }
 
 /// Paths in the root of which the steps may have made some part, each with what is on the way there.
 pub fn ways(steps: &[Step]) -> Vec<String> {
-    let one = |step: &Step| match step {
-        // What is mounted there has a label or none; the directories on the way are ours.
-        Step::Bind { to, .. } => {
-            let to = to.strip_prefix(paths::SYSROOT).filter(|to| to.starts_with('/'))?;
-            Some(to.rsplit_once('/')?.0.to_owned())
-        }
-        // The last part is a whiteout, or a pattern.
-        Step::Hide { path, .. } | Step::Path(PathStep::Restore { path, .. }) => {
-            Some(path.rsplit_once('/')?.0.to_owned())
-        }
-        Step::Path(
-            PathStep::Point { path, .. }
-            | PathStep::MachineId { path, .. }
-            | PathStep::Persist { path, .. }
-            | PathStep::Volatile { path, .. },
-        ) => Some(path.clone()),
-        _ => None,
-    };
-    steps.iter().filter_map(one).flat_map(|path| parts("", &path)).collect()
+    steps.iter().filter_map(|step| Left::by(step).way).flat_map(|path| parts("", &path)).collect()
 }
 
 /// Directories that are mounted over the root and kept: what lies in them is not the overlay's.
 pub fn kept(steps: &[Step]) -> Vec<&str> {
-    let paths = steps.iter().filter_map(|step| match step {
-        Step::Path(PathStep::Persist { path, .. }) => Some(path.as_str()),
-        _ => None,
+    let paths = steps.iter().filter_map(|step| {
+        let Step::Path(PathStep::Persist { path, .. }) = step else { return None };
+        Some(path.as_str())
     });
     paths.collect()
 }
 
 /// What the steps may have made beside the root, and what the kernel makes in a work directory: ours alone.
 pub fn beside(steps: &[Step]) -> Vec<String> {
-    steps.iter().flat_map(beside_of).collect()
+    steps.iter().flat_map(|step| Left::by(step).beside).collect()
 }
 
-fn beside_of(step: &Step) -> Vec<String> {
-    match step {
-        Step::MakeUpper { store, .. } => of_store(store),
-        Step::Hide { upper, path, .. } => vec![format!("{upper}{path}")],
-        Step::MakeLoopFile { file, .. } => match file.strip_prefix(paths::ROOT_KEPT) {
-            Some(below) => parts(paths::ROOT_KEPT, below),
-            None => vec![file.clone()],
-        },
-        Step::Path(PathStep::Persist { store, mount, .. }) => {
-            let mut all = parts(mount, store.strip_prefix(mount.as_str()).unwrap_or_default());
-            // It is seen in the root.
-            all.pop();
-            all
+/// What one step leaves.
+#[derive(Default)]
+struct Left {
+    /// In the root, with a wrong label for sure.
+    sure: Option<Made>,
+    /// A path in the root of which some part may be new.
+    way: Option<String>,
+    /// Paths beside the root.
+    beside: Vec<String>,
+}
+
+impl Left {
+    fn by(step: &Step) -> Self {
+        let beside = |beside| Self { beside, ..Self::default() };
+        match step {
+            Step::Hostname { .. } => {
+                Self { sure: Some(Made { path: "/etc/hostname".to_owned(), whole: false }), ..Self::default() }
+            }
+            // What is mounted there has a label or none; the directories on the way are ours.
+            Step::Bind { to, .. } => {
+                let to = to.strip_prefix(paths::SYSROOT).filter(|to| to.starts_with('/'));
+                Self { way: to.and_then(above), ..Self::default() }
+            }
+            // The last part is a whiteout.
+            Step::Hide { upper, path, .. } => {
+                Self { way: above(path), beside: vec![format!("{upper}{path}")], ..Self::default() }
+            }
+            Step::MakeUpper { store, .. } => beside(of_store(store)),
+            Step::MakeLoopFile { file, .. } => beside(match file.strip_prefix(paths::ROOT_KEPT) {
+                Some(below) => parts(paths::ROOT_KEPT, below),
+                None => vec![file.clone()],
+            }),
+            Step::Path(step) => Self::by_path(step),
+            // Nothing, or nothing without a label: what an upper has, others' files, and what lies in a tmpfs.
+            Step::StandDown { .. }
+            | Step::Uncover { .. }
+            | Step::Clear { .. }
+            | Step::MountTmpfs { .. }
+            | Step::Look { .. }
+            | Step::Check { .. }
+            | Step::MountDevice { .. }
+            | Step::MountTop { .. }
+            | Step::MakeSubvolume { .. }
+            | Step::Writable { .. }
+            | Step::LookInside { .. }
+            | Step::GrowLoopFile { .. }
+            | Step::Attach { .. }
+            | Step::Part(_)
+            | Step::GrowFs { .. }
+            | Step::Reset { .. }
+            | Step::ResetOnce { .. }
+            | Step::Stale(_)
+            | Step::Quota(_)
+            | Step::Remember { .. }
+            | Step::Link { .. }
+            | Step::BindLower { .. }
+            | Step::LowerReadOnly { .. }
+            | Step::LowerFsReadOnly { .. }
+            | Step::Park { .. }
+            | Step::UnmountRoot { .. }
+            | Step::MountOverlay(_)
+            | Step::Verify(_)
+            | Step::Close { .. }
+            | Step::Unpark { .. }
+            | Step::Populate(_)
+            | Step::RootReadOnly { .. }
+            | Step::WriteRun { .. }
+            | Step::LinkRun { .. } => Self::default(),
         }
-        Step::Path(PathStep::Restore { store, mount, .. } | PathStep::MachineId { store, mount, .. }) => {
-            parts(mount, store.strip_prefix(mount.as_str()).unwrap_or_default())
-        }
-        _ => Vec::new(),
     }
+
+    fn by_path(step: &PathStep) -> Self {
+        let stored = |store: &str, mount: &str| parts(mount, store.strip_prefix(mount).unwrap_or_default());
+        match step {
+            PathStep::Point { path, .. } => Self { way: Some(path.clone()), ..Self::default() },
+            PathStep::Volatile { path, .. } => Self {
+                sure: Some(Made { path: path.clone(), whole: true }),
+                way: Some(path.clone()),
+                ..Self::default()
+            },
+            PathStep::Persist { path, store, mount, .. } => {
+                let mut beside = stored(store, mount);
+                // It is seen in the root.
+                beside.pop();
+                Self { way: Some(path.clone()), beside, ..Self::default() }
+            }
+            // The last part is a pattern.
+            PathStep::Restore { path, store, mount, .. } => {
+                Self { way: above(path), beside: stored(store, mount), ..Self::default() }
+            }
+            PathStep::MachineId { path, store, mount, .. } => {
+                Self { way: Some(path.clone()), beside: stored(store, mount), ..Self::default() }
+            }
+            PathStep::OpenDevice { .. }
+            | PathStep::OpenRoot { .. }
+            | PathStep::Bind { .. }
+            | PathStep::ReadOnly { .. } => Self::default(),
+        }
+    }
+}
+
+/// The directory that a path is in.
+fn above(path: &str) -> Option<String> {
+    path.rsplit_once('/').map(|(above, _)| above.to_owned())
 }
 
 fn of_store(store: &Store) -> Vec<String> {

@@ -77,11 +77,59 @@ fn mounted<'a>(step: &'a Step, lower: &str) -> Option<(&'a str, Kind)> {
         Step::MountDevice { at, .. } | Step::MountTop { at, .. } | Step::Bind { to: at, .. } => Some((at, Kind::Local)),
         // dmsquash-live may have mounted it before
         Step::LowerReadOnly { at } => Some((at, Kind::of(lower))),
-        Step::Path(PathStep::Volatile { path, .. }) => Some((path, Kind::Tmpfs)),
-        Step::Path(PathStep::Persist { path, .. } | PathStep::Bind { path, .. } | PathStep::ReadOnly { path, .. }) => {
+        Step::Path(step) => path_mounted(step),
+        // The root itself, which is spared; what is mounted for a moment or below SPARED only; and no mounts at all.
+        Step::StandDown { .. }
+        | Step::Uncover { .. }
+        | Step::Clear { .. }
+        | Step::Look { .. }
+        | Step::Check { .. }
+        | Step::MakeSubvolume { .. }
+        | Step::Writable { .. }
+        | Step::LookInside { .. }
+        | Step::MakeLoopFile { .. }
+        | Step::GrowLoopFile { .. }
+        | Step::Attach { .. }
+        | Step::Part(_)
+        | Step::GrowFs { .. }
+        | Step::Hide { .. }
+        | Step::Reset { .. }
+        | Step::ResetOnce { .. }
+        | Step::Stale(_)
+        | Step::MakeUpper { .. }
+        | Step::Quota(_)
+        | Step::Remember { .. }
+        | Step::Link { .. }
+        // The step that makes it read-only tells of it.
+        | Step::BindLower { .. }
+        | Step::LowerFsReadOnly { .. }
+        | Step::Park { .. }
+        | Step::UnmountRoot { .. }
+        | Step::MountOverlay(_)
+        | Step::Verify(_)
+        | Step::Close { .. }
+        // Mounts of others, back where they were.
+        | Step::Unpark { .. }
+        | Step::Populate(_)
+        | Step::Hostname { .. }
+        | Step::RootReadOnly { .. }
+        | Step::WriteRun { .. }
+        | Step::LinkRun { .. } => None,
+    }
+}
+
+fn path_mounted(step: &PathStep) -> Option<(&str, Kind)> {
+    match step {
+        PathStep::Volatile { path, .. } => Some((path, Kind::Tmpfs)),
+        PathStep::Persist { path, .. } | PathStep::Bind { path, .. } | PathStep::ReadOnly { path, .. } => {
             Some((path, Kind::Local))
         }
-        _ => None,
+        // Below SPARED, or none.
+        PathStep::OpenDevice { .. }
+        | PathStep::OpenRoot { .. }
+        | PathStep::Point { .. }
+        | PathStep::Restore { .. }
+        | PathStep::MachineId { .. } => None,
     }
 }
 

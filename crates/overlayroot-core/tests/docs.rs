@@ -335,6 +335,8 @@ fn every_promise_of_security_md_has_tests_and_each_is_there() {
             // A comment or an attribute may stand between.
             let near: Vec<&str> = before.lines().rev().take(6).collect();
             assert!(near.iter().any(|line| line.trim() == "#[test]"), "{promise}: {test} of {file} is no test");
+            let own = near.iter().take_while(|line| line.trim() != "}");
+            assert!(!own.into_iter().any(|line| line.contains("#[ignore")), "{promise}: {test} of {file} is not run");
         }
     }
 }

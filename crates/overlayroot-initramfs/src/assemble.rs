@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.dry_run {
         let (config, facts) = read_machine(Journal::Leave)?;
         for issue in &config.issues {
-            println!("issue: {issue}");
+            println!("issue: {}", plain(&issue.to_string()));
         }
         print!("{}", plain(&plan::decide(&config, &facts).to_string()));
         return Ok(ExitCode::SUCCESS);

@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let aloud = args.dry_run || args.verbose;
     let say = |step: &str| {
         if aloud {
-            println!("{step}");
+            println!("{}", plain(step));
         }
     };
     let mut hand = Hand { dry_run: args.dry_run, say: &say, tell: &mut untold };

@@ -9,6 +9,7 @@ mod loopfile;
 mod upper;
 
 use args::{Args, Tool};
+use overlayroot_core::issue::plain;
 use overlayroot_linux::shutdown;
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     let args = match Args::parse() {
         Ok(args) => args,
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("{}", plain(&format!("{error:#}")));
             return ExitCode::from(64);
         }
     };

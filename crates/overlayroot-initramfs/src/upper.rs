@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use overlayroot_core::cmdline::{Source, lex};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::{Facts, Kernel, Root};
+use overlayroot_core::issue::plain;
 use overlayroot_core::paths;
 use overlayroot_core::plan::{self, Decision};
 use overlayroot_core::step::Step;
@@ -47,7 +48,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(anyhow!("{} has no device", plan.effective));
     }
     for step in &steps {
-        println!("{step}");
+        println!("{}", plain(&step.to_string()));
     }
     if !args.dry_run {
         let mut report = execute::Report::default();

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How often systemd is asked.
 const ASK: Duration = Duration::from_secs(1);
+/// How long it may take to answer: the wait for the device goes on without.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// What opens a mapping that is waited for.
 pub(crate) struct Opener {
@@ -36,8 +38,34 @@ impl Opener {
         }
         self.asked = Some(Instant::now());
         let unit = unit(&self.mapping);
-        // There is no message bus here; systemctl asks systemd itself. What has no such unit has not failed.
-        let code = program::run("systemctl", &["is-failed", "--quiet", &unit], program::NOWHERE);
-        code.is_ok_and(|code| code == 0).then_some(GaveUp::Unit(unit))
+        has_failed("systemctl", &unit, LONGEST).then_some(GaveUp::Unit(unit))
+    }
+}
+
+/// There is no message bus here; systemctl asks systemd itself. What has no such unit has not failed, nor has one of
+/// which nothing is heard.
+fn has_failed(systemctl: &str, unit: &str, most: Duration) -> bool {
+    let code = program::run_within(systemctl, &["is-failed", "--quiet", unit], program::NOWHERE, most);
+    code.is_ok_and(|code| code == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_systemd_that_does_not_answer_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let hangs = dir.path().join("systemctl");
+        fs::write(&hangs, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        fs::set_permissions(&hangs, fs::Permissions::from_mode(0o755)).unwrap();
+        let began = Instant::now();
+        assert!(!has_failed(hangs.to_str().unwrap(), "a.service", Duration::from_millis(300)));
+        assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
+        let most = Duration::from_secs(45);
+        assert!(has_failed("true", "a.service", most) && !has_failed("false", "a.service", most));
+        assert!(!has_failed("/no/such/systemctl", "a.service", most));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     btrfs, filesystem, fsck, growfs, hostname, look, loopfile, made, mounts, partition, pathstep, populate, quota,
     reset, stale, store, verify,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::mount::MsFlags;
 use overlayroot_core::live::Live;
 use overlayroot_core::made::Made;
@@ -113,38 +113,21 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
         Step::StandDown { hooks } => hooks.iter().try_for_each(|path| remove(path)),
         Step::Uncover { at, live } => uncover(at, live, undos),
         Step::Clear { path } => clear(path),
-        Step::MountTmpfs { at, source, options } => {
-            mounts::mount_fs(source, at, "tmpfs", MsFlags::empty(), options)?;
-            undos.push(Undo::Unmount(at.clone()));
-            Ok(())
-        }
+        Step::MountTmpfs { at, source, options } => mounts::mount_fs(source, at, "tmpfs", MsFlags::empty(), options)
+            .map(|()| undos.push(Undo::Unmount(at.clone()))),
         Step::Look { device, fstype, store, base, need } => look::look(&real(device), fstype, base, store, *need),
         Step::Check { device, .. } => {
             mounts::make_dir(SCRATCH)?;
             fsck::check(&real(device), SCRATCH)
         }
-        Step::MountDevice { device, fstype, at, read_only } => {
-            let mut flags = MsFlags::empty();
-            flags.set(MsFlags::MS_RDONLY, *read_only);
-            mounts::mount_fs(&real(device), at, fstype, flags, "")?;
-            undos.push(Undo::Unmount(at.clone()));
-            if device == paths::LOOP_LINK { loopdev::give_back_after_use(&real(device)) } else { Ok(()) }
-        }
-        Step::Bind { from, to } => {
-            mounts::bind(from, to)?;
-            undos.push(Undo::Unmount(to.clone()));
-            Ok(())
-        }
+        Step::MountDevice { device, fstype, at, read_only } => mount_device(device, fstype, at, *read_only, undos),
+        Step::Bind { from, to } => mounts::bind(from, to).map(|()| undos.push(Undo::Unmount(to.clone()))),
         Step::Reset { store } => report.keep(reset::every_boot(store)?),
         Step::ResetOnce { store, readonly, resets } => report.keep(reset::once(store, *readonly, *resets)?),
         Step::Stale(asked) => stale::step(asked, report),
         Step::MakeUpper { store, like } => store::make(store, like),
         Step::Remember { path, fingerprint } => store::remember(path, fingerprint),
-        Step::Link { at, to } => {
-            link(at, to)?;
-            undos.push(Undo::Remove(at.clone()));
-            Ok(())
-        }
+        Step::Link { at, to } => link(at, to).map(|()| undos.push(Undo::Remove(at.clone()))),
         Step::Hide { upper, like, path } => store::hide(upper, like, path),
         Step::Populate(asked) => populate::step(asked, report),
         Step::Hostname { name, upper, lowers } => {
@@ -155,8 +138,35 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
         Step::Path(step) => pathstep::perform(step, undos, report),
         Step::WriteRun { path, text, .. } => write_run(path, text, undos),
         Step::LinkRun { path, to, .. } => link_run(path, to, undos),
-        other => on_root(other, undos),
+        Step::MountTop { .. }
+        | Step::MakeSubvolume { .. }
+        | Step::Writable { .. }
+        | Step::LookInside { .. }
+        | Step::MakeLoopFile { .. }
+        | Step::GrowLoopFile { .. }
+        | Step::Attach { .. }
+        | Step::Quota(_)
+        | Step::Part(_)
+        | Step::GrowFs { .. } => on_root(step, undos),
+        Step::Park { .. }
+        | Step::BindLower { .. }
+        | Step::LowerReadOnly { .. }
+        | Step::Close { .. }
+        | Step::LowerFsReadOnly { .. }
+        | Step::UnmountRoot { .. }
+        | Step::MountOverlay(_)
+        | Step::Verify(_)
+        | Step::Unpark { .. }
+        | Step::RootReadOnly { .. } => exchange_root(step, undos),
     }
+}
+
+fn mount_device(device: &str, fstype: &str, at: &str, read_only: bool, undos: &mut Vec<Undo>) -> Result<()> {
+    let mut flags = MsFlags::empty();
+    flags.set(MsFlags::MS_RDONLY, read_only);
+    mounts::mount_fs(&real(device), at, fstype, flags, "")?;
+    undos.push(Undo::Unmount(at.to_owned()));
+    if device == paths::LOOP_LINK { loopdev::give_back_after_use(&real(device)) } else { Ok(()) }
 }
 
 /// The steps of uppers on the root's own file system.
@@ -189,7 +199,7 @@ fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
         Step::Quota(limit) => quota::apply(limit),
         Step::Part(step) => partition::perform(step, undos),
         Step::GrowFs { at, fstype } => growfs::grow(at, fstype, device_bytes(at)?),
-        other => exchange_root(other, undos),
+        other => bail!("no way to perform {}", other.name()),
     }
 }
 
@@ -273,7 +283,7 @@ fn exchange_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
             undos.push(Undo::SuperWritable(at.clone()));
             mounts::remount_bind(at, true)
         }
-        other => anyhow::bail!("no way to perform {}", other.name()),
+        other => bail!("no way to perform {}", other.name()),
     }
 }
 

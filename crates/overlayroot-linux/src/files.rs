@@ -2,15 +2,18 @@
 //! The small files and links of a boot: in /run, and hooks of others; and how every file is read. What makes files
 //! is in [`crate::newfile`].
 
+use crate::inroot::{self, Links};
 use crate::mounts;
 use crate::newfile::{self, Lasting};
 use crate::undo::Undo;
 use anyhow::{Context, Result};
 use overlayroot_core::paths;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 
 /// Most bytes of a small file: what lies in an upper can be of any size, and an initramfs has little RAM.
 pub const SMALL: u64 = 1 << 20;
@@ -73,6 +76,34 @@ pub fn open(path: impl rustix::path::Arg) -> io::Result<File> {
 /// As [`open`].
 pub fn open_at(directory: impl AsFd, name: impl rustix::path::Arg) -> io::Result<File> {
     plain(openat(directory, name, LOOK | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
+/// Opens a plain file, to be written as well if asked, wherever it lies: no link is followed that others than root, or
+/// who runs this, can have made.
+///
+/// # Errors
+/// As [`open`]; where there is such a link.
+pub fn open_own(path: &str, write: bool) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
+    let path = std::path::absolute(path)?;
+    let path = path.to_str().ok_or(ErrorKind::InvalidInput)?;
+    plain(match inroot::open("/", path, flags | access, Links::Own) {
+        Err(Errno::LOOP) => return Err(io::Error::other("it is reached by a link that others can have made")),
+        opened => opened?,
+    })
+}
+
+/// Whether a name is still that of an open file, and no link.
+pub fn is_at(file: &File, path: &str) -> bool {
+    let which = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let there = fs::symlink_metadata(path).map(which).ok();
+    there.is_some() && there == file.metadata().map(which).ok()
+}
+
+/// The path by which another program reaches what is open here, whatever gets its name meanwhile.
+pub fn for_others(file: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }
 
 const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);

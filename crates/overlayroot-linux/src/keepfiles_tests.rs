@@ -3,7 +3,7 @@ use super::*;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tempfile::TempDir;
 
 const PATH: &str = "/etc/ssh/ssh_host_*";
@@ -14,7 +14,16 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let stage = Self { dir: tempfile::tempdir().unwrap() };
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    /// In RAM, for what saves thousands of times: each of them waits for the disk.
+    fn in_ram() -> Self {
+        Self::within(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    fn within(dir: TempDir) -> Self {
+        let stage = Self { dir };
         for made in ["root/etc/ssh", "upper", "lower/etc/ssh", "store"] {
             fs::create_dir_all(stage.dir.path().join(made)).unwrap();
         }
@@ -139,6 +148,11 @@ fn a_linked_parent_in_the_store_is_refused() {
     // Neither is anything put there, nor removed because the root does not have it.
     assert!(save(&stage.at("root"), &stage.at("store"), PATH).is_err());
     untouched(&stage);
+    // With nothing to put there it is the removal that would go through the link.
+    fs::remove_file(stage.at("root/etc/ssh/ssh_host_other")).unwrap();
+    assert!(save(&stage.at("root"), &stage.at("store"), PATH).is_err());
+    untouched(&stage);
+    stage.write("root/etc/ssh/ssh_host_other", "mine");
     fs::remove_file(stage.at("store/etc/ssh")).unwrap();
     fs::remove_dir(stage.at("store/etc")).unwrap();
     symlink(stage.at("root/etc"), stage.at("store/etc")).unwrap();
@@ -154,7 +168,12 @@ fn a_linked_parent_in_the_upper_is_refused() {
     stage.write("store/etc/ssh/ssh_host_new", "x");
     fs::create_dir(stage.at("upper/etc")).unwrap();
     symlink(stage.at("secret"), stage.at("upper/etc/ssh")).unwrap();
-    assert!(restore(&stage.at("store"), PATH, &[stage.at("upper"), stage.at("lower")]).is_err());
+    let restore = || restore(&stage.at("store"), PATH, &[stage.at("upper"), stage.at("lower")]);
+    assert!(restore().is_err());
+    untouched(&stage);
+    // A name that is there behind the link is not one that the upper has itself.
+    fs::rename(stage.at("store/etc/ssh/ssh_host_new"), stage.at("store/etc/ssh/ssh_host_key")).unwrap();
+    assert!(restore().is_err());
     untouched(&stage);
 }
 
@@ -195,42 +214,62 @@ fn pipes_and_sockets_neither_hang_it_nor_are_kept() {
     assert!(Kept::open(&directory, "ssh_host_pipe").is_err());
 }
 
-/// A user swaps the directory of his own for a link to what only root can read, and the file for a link, a pipe and
-/// a file of his, while root saves.
+/// A user swaps a directory of his own for a link to what only root can read, while root saves.
 #[test]
 fn a_swap_while_it_saves_gives_nothing_away() {
-    let stage = Stage::new();
-    secret(&stage);
+    let stage = Stage::in_ram();
+    stage.write("root/etc/ssh/ssh_host_key", "own!!!");
+    symlink("../../secret", stage.at("root/etc/link")).unwrap();
+    swapped(&stage, "ssh", "link");
+}
+
+/// The same with the file, and a link in place of it.
+#[test]
+fn a_file_that_is_swapped_for_a_link_while_it_saves_gives_nothing_away() {
+    let stage = Stage::in_ram();
+    stage.write("root/etc/ssh/ssh_host_key", "own!!!");
+    symlink("../../../secret/ssh_host_key", stage.at("root/etc/link")).unwrap();
+    swapped(&stage, "ssh/ssh_host_key", "link");
+}
+
+/// Saves again and again while two names below `root/etc` are exchanged, until that happened within many of the saves:
+/// on a busy machine the two may seldom run at the same time.
+fn swapped(stage: &Stage, one: &str, other: &str) {
+    secret(stage);
     let etc = stage.at("root/etc");
     fs::set_permissions(&etc, fs::Permissions::from_mode(0o777)).unwrap();
-    stage.write("root/etc/ssh/ssh_host_key", "own!!!");
-    symlink("../../secret", format!("{etc}/link")).unwrap();
-    let ended = AtomicBool::new(false);
+    let (ended, exchanges) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         let swap = scope.spawn(|| {
-            let exchange = |one: &str, other: &str| {
-                use rustix::fs::{CWD, RenameFlags, renameat_with};
-                let (one, other) = (format!("{etc}/{one}"), format!("{etc}/{other}"));
-                let _ = renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE);
-            };
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            let (one, other) = (format!("{etc}/{one}"), format!("{etc}/{other}"));
             while !ended.load(Ordering::Relaxed) {
-                exchange("ssh", "link");
+                let _ = renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE);
+                exchanges.fetch_add(1, Ordering::Relaxed);
             }
         });
-        let mut leaked = None;
-        for number in 0..2000 {
+        let kept = stage.at("store/etc/ssh/ssh_host_key");
+        let (mut leaked, mut met) = (None, 0);
+        for number in 0..50_000 {
+            let before = exchanges.load(Ordering::Relaxed);
             let _ = save(&stage.at("root"), &stage.at("store"), PATH);
-            if stage.read("store/etc/ssh/ssh_host_key") == "SECRET" {
+            met += u32::from(exchanges.load(Ordering::Relaxed) != before);
+            // A link is kept as one.
+            let file = fs::symlink_metadata(&kept).is_ok_and(|kept| kept.is_file());
+            if file && fs::read(&kept).unwrap() == b"SECRET" {
                 leaked = Some(number);
                 break;
             }
-            let _ = fs::remove_file(stage.at("store/etc/ssh/ssh_host_key"));
+            let _ = fs::remove_file(&kept);
+            if met == 2000 {
+                break;
+            }
         }
         ended.store(true, Ordering::Relaxed);
         swap.join().unwrap();
         assert_eq!(leaked, None, "it was read through the link");
     });
-    untouched(&stage);
+    untouched(stage);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //!
 //! mount(2) answers with a bare errno; why, overlayfs says only here, with every kernel.
 
+use overlayroot_core::issue::plain;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -59,11 +60,14 @@ fn line(record: &[u8]) -> Option<String> {
 /// Writes one line with syslog level `level` (0 to 7). Rate-limited by the kernel: few, important lines only.
 pub fn write(level: u8, text: &str) {
     if let Ok(mut file) = OpenOptions::new().write(true).open("/dev/kmsg") {
-        // One write(2) is one record, so the line is put together first.
-        let line = format!("<{level}>overlayroot-rs: {}\n", text.replace('\n', " "));
         // Nobody could be told that the log can't be written.
-        let _ = file.write_all(line.as_bytes());
+        let _ = file.write_all(ours(level, text).as_bytes());
     }
+}
+
+/// One write(2) is one record, so the line is put together first. The console shows it as it is.
+fn ours(level: u8, text: &str) -> String {
+    format!("<{level}>overlayroot-rs: {}\n", plain(text).replace('\n', " "))
 }
 
 #[cfg(test)]
@@ -77,5 +81,10 @@ mod tests {
         assert_eq!(line(b"6,1,2,-;usb 1-1: new\n"), None);
         assert_eq!(line(b"28,1,2,-;systemd[1]: warning of user space\n"), None);
         assert_eq!(line(b"junk"), None);
+    }
+
+    #[test]
+    fn a_line_of_ours_steers_no_console() {
+        assert_eq!(ours(5, "at /a\nb\x1b[2J"), "<5>overlayroot-rs: at /a b\\u{1b}[2J\n");
     }
 }

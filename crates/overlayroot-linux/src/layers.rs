@@ -167,6 +167,9 @@ mod tests {
         fs::set_permissions(at("low/a/b"), fs::Permissions::from_mode(0o751)).unwrap();
         assert!(parents(&layers, None, "/a/b/new").unwrap());
         assert_eq!(fs::metadata(at("up/a/b")).unwrap().permissions().mode() & 0o777, 0o751);
-        assert!(!parents(&layers, None, "/c/x").unwrap() && !parents(&layers, None, "/a/f/x").unwrap());
+        symlink(at("low/a"), at("up/linked")).unwrap();
+        for way in ["/c/x", "/a/f/x", "/linked/x", "/a/l/x"] {
+            assert!(!parents(&layers, None, way).unwrap(), "{way}");
+        }
     }
 }

@@ -64,8 +64,11 @@ pub mod stores;
 pub mod subvol_probe;
 pub mod sweep;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 pub mod undo;
 pub mod upperfill;
 pub mod verify;
 pub mod watched;
+mod way;

@@ -44,8 +44,7 @@ pub enum Calls {
 /// # Errors
 /// Where the kernel has no loop driver, no device is free, or the file can't be opened.
 pub fn attach(file: &str, read_only: bool, discard: bool, calls: Calls) -> Result<String> {
-    let backing = OpenOptions::new().read(true).write(!read_only).open(file);
-    let backing = backing.with_context(|| format!("opening {file}"))?;
+    let backing = files::open_own(file, !read_only).with_context(|| format!("opening {file}"))?;
     let control = control()?;
     for left in (0..TRIES).rev() {
         // SAFETY: no argument.

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::ondisk::{MadeFs, human};
 use rustix::fs::{FallocateFlags, IFlags, SeekFrom, fallocate, ioctl_getflags, ioctl_setflags, seek};
 use rustix::io::Errno;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -35,7 +35,8 @@ pub fn make(file: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>
     if let Some(parent) = Path::new(file).parent() {
         fs::create_dir_all(parent).with_context(|| format!("making the directory {}", parent.display()))?;
     }
-    let made = fill(&new, bytes, kind, log, tell).and_then(|()| {
+    let made = fill(&new, bytes, kind, log, tell).and_then(|made| {
+        ensure!(files::is_at(&made, &new), "{new} was exchanged meanwhile");
         fs::rename(&new, file).with_context(|| format!("renaming {new} to {file}"))?;
         sync_parent(file)
     });
@@ -45,17 +46,19 @@ pub fn make(file: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>
     made
 }
 
-fn fill(new: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>) -> Result<()> {
+fn fill(new: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>) -> Result<File> {
     let file = newfile::fresh(new)?;
     no_cow(&file);
     let context = || format!("reserving {} for {new}", human(bytes));
     reserve(&file, bytes, tell).with_context(context)?;
     tell("making the file system", 0, 0);
-    mkfs(new, kind, log)?;
+    // By its number: who can write the directory may have put a link in the place of the name.
+    mkfs(&files::for_others(&file), kind, log)?;
     // mkfs may have punched holes for what it zeroes in a plain file.
     reserve(&file, bytes, &mut untold).with_context(context)?;
     tell("syncing", 0, 0);
-    file.sync_all().with_context(|| format!("syncing {new}"))
+    file.sync_all().with_context(|| format!("syncing {new}"))?;
+    Ok(file)
 }
 
 /// Every block gets its place on the disk: a sparse file on a full disk loses data after write(2)
@@ -134,8 +137,7 @@ pub fn mkfs_labelled(device: &str, kind: MadeFs, label: Option<&str>, log: &str)
 /// # Errors
 /// Where there is no room; the file is as it was then.
 pub fn grow(file: &str, device: &str, bytes: u64, keep: u64, tell: &mut Tell<'_>) -> Result<()> {
-    let opened = OpenOptions::new().read(true).write(true).open(file);
-    let handle = opened.with_context(|| format!("opening {file}"))?;
+    let handle = files::open_own(file, true).with_context(|| format!("opening {file}"))?;
     let before = handle.metadata().with_context(|| format!("looking at {file}"))?.len();
     let more = bytes.saturating_sub(before);
     let free = room(file)?.available.saturating_sub(keep);
@@ -145,4 +147,59 @@ pub fn grow(file: &str, device: &str, bytes: u64, keep: u64, tell: &mut Tell<'_>
         let _ = handle.set_len(before);
     })?;
     loopdev::follow(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// A directory that others can write, and a file elsewhere.
+    fn stage() -> (tempfile::TempDir, String, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let (file, victim) = (at("open/upper.img"), at("victim"));
+        fs::create_dir(at("open")).unwrap();
+        fs::set_permissions(at("open"), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::write(&victim, vec![b'x'; 8 << 20]).unwrap();
+        (dir, file, victim)
+    }
+
+    fn untouched(victim: &str) {
+        let bytes = fs::read(victim).unwrap();
+        assert!(bytes.len() == 8 << 20 && bytes.iter().all(|byte| *byte == b'x'), "it was written");
+    }
+
+    #[test]
+    fn a_file_system_is_made_in_the_file_and_not_in_what_has_got_its_name() {
+        let (dir, file, victim) = stage();
+        let new = format!("{file}{UNFINISHED}");
+        let mut swap = |what: &str, _: u64, _: u64| {
+            if what.starts_with("making") {
+                fs::rename(&new, dir.path().join("aside")).unwrap();
+                symlink(&victim, &new).unwrap();
+            }
+        };
+        let log = dir.path().join("log");
+        let done = make(&file, 8 << 20, MadeFs::Ext4, log.to_str().unwrap(), &mut swap);
+        untouched(&victim);
+        assert!(fs::symlink_metadata(&file).is_err(), "the link has got the name");
+        // Elsewhere there is no mkfs.
+        if format!("{:#}", done.unwrap_err()).contains("exchanged") {
+            let made = fs::read(dir.path().join("aside")).unwrap();
+            assert!(made.iter().any(|byte| *byte != 0), "no file system was made");
+        }
+    }
+
+    #[test]
+    fn no_file_grows_by_a_link_that_others_can_have_made() {
+        let (_dir, file, victim) = stage();
+        symlink(&victim, &file).unwrap();
+        let grown = grow(&file, "/dev/null", 16 << 20, 0, &mut untold);
+        untouched(&victim);
+        assert!(format!("{:#}", grown.unwrap_err()).ends_with("a link that others can have made"));
+        fs::remove_file(&file).unwrap();
+        nix::unistd::mkfifo(Path::new(&file), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(grow(&file, "/dev/null", 16 << 20, 0, &mut untold).is_err());
+    }
 }

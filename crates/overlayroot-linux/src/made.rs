@@ -19,9 +19,9 @@ const MOST: usize = 4096;
 /// Gives what lies beside the root the upper's label, and lists what in the root needs the policy's. Where a path failed,
 /// what is there is not ours to label.
 pub(crate) fn settle(steps: &[Step], failed: &[(String, String)]) -> Vec<Made> {
-    let overlay = steps.iter().find_map(|step| match step {
-        Step::MountOverlay(overlay) => Some(overlay),
-        _ => None,
+    let overlay = steps.iter().find_map(|step| {
+        let Step::MountOverlay(overlay) = step else { return None };
+        Some(overlay)
     });
     let Some(overlay) = overlay else { return Vec::new() };
     let mut list = made::sure(steps);

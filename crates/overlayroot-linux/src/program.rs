@@ -3,16 +3,22 @@
 //! needs its pipes.
 
 use crate::{files, newfile};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawnp};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
+use std::time::{Duration, Instant};
 
 /// For whoever does not want to know what a program says.
 pub const NOWHERE: &str = "/dev/null";
+
+/// Between two looks whether a program has ended.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Runs `program` to its end, its output going to the file `output`, and gives back its exit code
 /// (128 and the signal's number where one ended it).
@@ -20,7 +26,26 @@ pub const NOWHERE: &str = "/dev/null";
 /// # Errors
 /// Where it can't be started.
 pub fn run(program: &str, args: &[&str], output: &str) -> Result<i32> {
-    spawn(program, args, None, output)
+    ended(spawn(program, args, None, output)?, program)
+}
+
+/// The same for a program that waits for others: one that takes longer is killed.
+///
+/// # Errors
+/// As [`run`]; where it took longer.
+pub fn run_within(program: &str, args: &[&str], output: &str, most: Duration) -> Result<i32> {
+    let child = spawn(program, args, None, output)?;
+    let end = Instant::now() + most;
+    loop {
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)).with_context(|| format!("running {program}"))? {
+            WaitStatus::StillAlive if Instant::now() < end => std::thread::sleep(LOOK),
+            WaitStatus::StillAlive => break,
+            status => return Ok(code(status)),
+        }
+    }
+    kill(child, Signal::SIGKILL).with_context(|| format!("ending {program}"))?;
+    ended(child, program)?;
+    bail!("{program} took longer than {} s", most.as_secs())
 }
 
 /// The same, with the file `input` to read from.
@@ -29,10 +54,10 @@ pub fn run(program: &str, args: &[&str], output: &str) -> Result<i32> {
 /// As [`run`].
 pub fn run_fed(program: &str, args: &[&str], input: &str, output: &str) -> Result<i32> {
     let file = files::open(input).with_context(|| format!("opening {input}"))?;
-    spawn(program, args, Some(&file), output)
+    ended(spawn(program, args, Some(&file), output)?, program)
 }
 
-fn spawn(program: &str, args: &[&str], input: Option<&File>, output: &str) -> Result<i32> {
+fn spawn(program: &str, args: &[&str], input: Option<&File>, output: &str) -> Result<Pid> {
     let context = || format!("running {program}");
     let words: Result<Vec<CString>, _> =
         std::iter::once(&program).chain(args).map(|word| CString::new(*word)).collect();
@@ -56,11 +81,19 @@ fn spawn(program: &str, args: &[&str], input: Option<&File>, output: &str) -> Re
     files.add_dup2(file.as_raw_fd(), 2).with_context(context)?;
     let attributes = PosixSpawnAttr::init().with_context(context)?;
     let name = words.first().with_context(context)?;
-    let child = posix_spawnp(name, &files, &attributes, &words, &environment).with_context(context)?;
-    match waitpid(child, None).with_context(context)? {
-        WaitStatus::Exited(_, code) => Ok(code),
-        WaitStatus::Signaled(_, signal, _) => Ok(128 + signal as i32),
-        _ => Ok(128),
+    posix_spawnp(name, &files, &attributes, &words, &environment).with_context(context)
+}
+
+/// Waits for its end.
+fn ended(child: Pid, program: &str) -> Result<i32> {
+    waitpid(child, None).map(code).with_context(|| format!("running {program}"))
+}
+
+fn code(status: WaitStatus) -> i32 {
+    match status {
+        WaitStatus::Exited(_, code) => code,
+        WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
+        _ => 128,
     }
 }
 
@@ -85,5 +118,21 @@ mod tests {
         assert_eq!(std::fs::read_to_string(format!("{out}2")).unwrap(), "said\nalso\n");
         assert_eq!(run("sh", &["-c", "kill -9 $$"], out).unwrap(), 137);
         assert!(run("no-such-program-here", &[], out).map_or(true, |code| code == 127));
+    }
+
+    #[test]
+    fn one_that_waits_for_others_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let pid = pid.to_str().unwrap();
+        let began = Instant::now();
+        let waits = run_within("sh", &["-c", "echo $$; exec sleep 60"], pid, Duration::from_secs(1));
+        assert!(waits.unwrap_err().to_string().ends_with("took longer than 1 s"));
+        assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
+        let pid = std::fs::read_to_string(pid).unwrap();
+        assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(), "it still runs");
+        let most = Duration::from_secs(45);
+        assert_eq!(run_within("sh", &["-c", "exit 3"], NOWHERE, most).unwrap(), 3);
+        assert_eq!(run_within("sh", &["-c", "kill -9 $$"], NOWHERE, most).unwrap(), 137);
     }
 }

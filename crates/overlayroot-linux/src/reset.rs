@@ -9,7 +9,9 @@ use crate::{btrfs, sweep};
 use anyhow::{Context, Result};
 use overlayroot_core::layout::Store;
 use overlayroot_core::marker::Marker;
-use std::fs::{self, File};
+use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
+use rustix::io::Errno;
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Instant;
@@ -255,9 +257,11 @@ fn unused(trash: &str, name: &str) -> String {
 
 /// Makes what happened to the names in a directory durable.
 pub fn sync(directory: &str) -> Result<()> {
-    match File::open(directory).and_then(|directory| directory.sync_all()) {
+    // No pipe in its place is waited for.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match openat(CWD, directory, flags, Mode::empty()).and_then(fsync) {
         // A directory that is not made yet holds no name.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(Errno::NOENT) => Ok(()),
         result => result.with_context(|| format!("syncing {directory}")),
     }
 }

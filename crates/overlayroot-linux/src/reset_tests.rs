@@ -2,6 +2,7 @@
 //! Resets, kept uppers and what a cut leaves, on a real file system.
 use super::*;
 use crate::store::write_durable;
+use std::fs::File;
 
 struct Place {
     dir: tempfile::TempDir,

@@ -47,7 +47,7 @@ impl Walk<'_> {
     fn merged(&mut self) {
         let mut waiting = vec![PathBuf::new()];
         while let Some(directory) = waiting.pop() {
-            for name in names(&self.upper.join(&directory)) {
+            for name in self.names(&self.upper.join(&directory)) {
                 let path = directory.join(name);
                 if !self.goes_on() {
                     return;
@@ -57,6 +57,15 @@ impl Walk<'_> {
                 }
             }
         }
+    }
+
+    /// Sorted, so that two looks list the same. One more than will be looked at: a directory can have millions.
+    fn names(&self, directory: &Path) -> Vec<OsString> {
+        let most = self.limits.entries.saturating_sub(self.looked).saturating_add(1);
+        let entries = fs::read_dir(directory).into_iter().flatten().take(usize::try_from(most).unwrap_or(usize::MAX));
+        let mut names: Vec<OsString> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+        names.sort_unstable();
+        names
     }
 
     fn goes_on(&mut self) -> bool {
@@ -94,7 +103,7 @@ impl Walk<'_> {
     fn later_below(&mut self, path: &Path) -> bool {
         let mut waiting = vec![path.to_path_buf()];
         while let Some(directory) = waiting.pop() {
-            for name in names(&self.lower.join(&directory)) {
+            for name in self.names(&self.lower.join(&directory)) {
                 let path = directory.join(name);
                 if !self.goes_on() {
                     return false;
@@ -113,14 +122,6 @@ impl Walk<'_> {
         }
         false
     }
-}
-
-/// Sorted, so that two looks list the same.
-fn names(directory: &Path) -> Vec<OsString> {
-    let entries = fs::read_dir(directory).into_iter().flatten();
-    let mut names: Vec<OsString> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
-    names.sort_unstable();
-    names
 }
 
 fn kind(above: &Metadata) -> Kind {

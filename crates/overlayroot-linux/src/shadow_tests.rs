@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What counts as hidden, on real files. Opaque directories need root: tests/rootns/tests/stale.rs.
 use super::*;
+use crate::testing::on_cpu;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::time::Duration;
 
@@ -102,4 +103,19 @@ fn links_are_not_followed() {
     let found = layers.find(0, None, ALL);
     assert_eq!(listed(&found), [("/link", Kind::Directory)]);
     assert_eq!(layers.find(i64::MAX, None, ALL).count, 0);
+}
+
+/// Users can have such directories, and a boot that looks for what an upper hides has little memory.
+#[test]
+fn of_a_directory_with_many_no_more_is_read_than_is_looked_at() {
+    let layers = Layers(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap());
+    fs::create_dir_all(layers.at("lower")).unwrap();
+    fs::create_dir_all(layers.at("upper")).unwrap();
+    for number in 0..100_000 {
+        fs::write(layers.at(&format!("upper/{number}")), "").unwrap();
+    }
+    let before = on_cpu();
+    let found = layers.find(0, None, Limits { entries: 10, until: None, listed: 10 });
+    let took = on_cpu() - before;
+    assert!(!found.complete && took < Duration::from_millis(30), "{took:?}");
 }

@@ -8,6 +8,7 @@ use crate::descent::{self, is_directory, names, which};
 use crate::kept::times;
 use crate::layers::{self, Layer};
 use crate::store::{by_descriptor, copy_attributes_of, copy_xattrs, xattr, xattrs};
+use crate::way::Way;
 use crate::{files, newfile};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -41,8 +42,7 @@ pub fn copy(from: &[Layer], to: &str, apart: &HashSet<PathBuf>) -> Result<()> {
     };
     let opened = || descent::open(CWD, to).with_context(|| format!("opening {to}"));
     let from = from.iter().map(open).collect::<Result<_>>()?;
-    let (way, links) = (Vec::new(), HashMap::new());
-    Copy { apart, from, top: opened()?, to: opened()?, way, links }.all()
+    Copy { apart, from, to: opened()?, way: Way::from(opened()?), links: HashMap::new() }.all()
 }
 
 /// A directory of one layer ([`Layer::own`]).
@@ -70,13 +70,11 @@ struct Copy<'a> {
     apart: &'a HashSet<PathBuf>,
     /// What merges to the directory that this is in.
     from: Vec<Directory>,
-    /// The copy, and where in it this is.
-    top: OwnedFd,
+    /// Where in the copy this is, and the way there from its top.
     to: OwnedFd,
-    /// Names from the one to the other.
-    way: Vec<CString>,
-    /// Copies of files with several names, by what the kernel calls them.
-    links: HashMap<(Dev, u64), (Vec<CString>, CString)>,
+    way: Way,
+    /// First names of files with several, by what the kernel calls them, and the homes that these are in.
+    links: HashMap<(Dev, u64), (usize, CString)>,
 }
 
 impl Copy<'_> {
@@ -142,8 +140,8 @@ impl Copy<'_> {
             let from = self.from.get(*number).context("no such layer")?;
             let key = (stat.st_dev, stat.st_ino);
             let several = stat.st_nlink > 1;
-            if let Some((way, first)) = self.links.get(&key).filter(|_| several) {
-                match linkat(self.reach(way)?, first, &self.to, name, AtFlags::empty()) {
+            if let Some((home, first)) = self.links.get(&key).filter(|_| several).cloned() {
+                match linkat(self.way.reach(home, &self.to)?, &first, &self.to, name, AtFlags::empty()) {
                     // All whiteouts of a layer can be one file; it has another limit here.
                     Err(Errno::MLINK) => {}
                     linked => return Ok(linked.map(|()| None)?),
@@ -155,7 +153,8 @@ impl Copy<'_> {
                 marks(&from.path(name), from.own, &to)?;
             }
             if several && made {
-                self.links.insert(key, (self.way.clone(), name.to_owned()));
+                let home = self.way.home();
+                self.links.insert(key, (home, name.to_owned()));
             }
             return Ok(None);
         }
@@ -169,8 +168,7 @@ impl Copy<'_> {
             inner.push(Directory { fd, own: from.own });
         }
         self.way.push(name.to_owned());
-        let way = || self.way.iter().map(|name| OsStr::from_bytes(name.to_bytes())).collect::<PathBuf>();
-        if !self.apart.is_empty() && self.apart.contains(&way()) {
+        if !self.apart.is_empty() && self.apart.contains(&self.way.path()) {
             self.way.pop();
             return attributes(&inner, &made).map(|()| None);
         }
@@ -202,15 +200,6 @@ impl Copy<'_> {
         self.way.pop();
         self.to = descent::open(&self.to, "..").context("going back in the copy")?;
         Ok(())
-    }
-
-    /// A directory of the copy.
-    fn reach(&self, way: &[CString]) -> io::Result<OwnedFd> {
-        let mut at = self.top.try_clone()?;
-        for name in way {
-            at = descent::open(&at, name)?;
-        }
-        Ok(at)
     }
 }
 
@@ -321,79 +310,5 @@ pub(crate) fn beside(directory: impl AsFd, name: &CStr) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-    use std::os::unix::fs::{FileExt, FileTypeExt, PermissionsExt, symlink};
-
-    fn whole(path: &Path) -> io::Result<Vec<Layer>> {
-        Layer::whole(path.to_str().unwrap()).map(|layer| vec![layer])
-    }
-
-    #[test]
-    fn everything_is_as_it_was() {
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        fs::create_dir_all(from.join("deep/er")).unwrap();
-        fs::create_dir(&to).unwrap();
-        fs::write(from.join("deep/er/file"), "text").unwrap();
-        let odd = std::ffi::OsStr::from_bytes(b"not \xff UTF-8");
-        fs::write(from.join(odd), "odd").unwrap();
-        fs::hard_link(from.join("deep/er/file"), from.join("same")).unwrap();
-        symlink("nowhere/at all", from.join("link")).unwrap();
-        fs::set_permissions(from.join("same"), fs::Permissions::from_mode(0o4751)).unwrap();
-        fs::set_permissions(from.join("deep"), fs::Permissions::from_mode(0o1700)).unwrap();
-        let sparse = File::create(from.join("sparse")).unwrap();
-        sparse.write_all_at(b"middle", 4 << 20).unwrap();
-        sparse.set_len(16 << 20).unwrap();
-        let _socket = std::os::unix::net::UnixListener::bind(from.join("socket")).unwrap();
-        copy(&whole(&from).unwrap(), to.to_str().unwrap(), &HashSet::new()).unwrap();
-        let stat = |path: &str| fs::symlink_metadata(to.join(path)).unwrap();
-        assert_eq!(fs::read_to_string(to.join("deep/er/file")).unwrap(), "text");
-        assert_eq!((stat("same").mode() & 0o7777, stat("deep").mode() & 0o7777), (0o4751, 0o1700));
-        assert_eq!(stat("same").ino(), stat("deep/er/file").ino());
-        assert_eq!(fs::read_link(to.join("link")).unwrap().to_str(), Some("nowhere/at all"));
-        assert_eq!(stat("deep").mtime_nsec(), fs::symlink_metadata(from.join("deep")).unwrap().mtime_nsec());
-        assert_eq!(fs::read(to.join("sparse")).unwrap(), fs::read(from.join("sparse")).unwrap());
-        assert!(stat("sparse").blocks() < 1 << 11, "{} blocks", stat("sparse").blocks());
-        assert!(to.join(odd).exists() && !to.join("socket").exists());
-    }
-
-    /// No link is followed, no pipe is waited for, and a path need not be one that the kernel takes.
-    #[test]
-    fn links_pipes_and_nesting_without_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to, outside) = (dir.path().join("from"), dir.path().join("to"), dir.path().join("outside"));
-        for made in [&from, &to, &outside] {
-            fs::create_dir(made).unwrap();
-        }
-        fs::write(outside.join("secret"), "x").unwrap();
-        symlink(&outside, from.join("link")).unwrap();
-        symlink(outside.join("secret"), from.join("file")).unwrap();
-        let top = descent::open(CWD, &from).unwrap();
-        mknodat(&top, "pipe", FileType::Fifo, Mode::from_raw_mode(0o640), 0).unwrap();
-        let mut at = top;
-        for _ in 0..3000 {
-            mkdirat(&at, "dd", Mode::RWXU).unwrap();
-            at = descent::open(&at, "dd").unwrap();
-        }
-        newfile::inside(&at, b"one").unwrap();
-        linkat(&at, "one", &at, "two", AtFlags::empty()).unwrap();
-        copy(&whole(&from).unwrap(), to.to_str().unwrap(), &HashSet::new()).unwrap();
-        assert!(fs::symlink_metadata(to.join("link")).unwrap().is_symlink());
-        assert!(fs::symlink_metadata(to.join("file")).unwrap().is_symlink());
-        let pipe = fs::symlink_metadata(to.join("pipe")).unwrap();
-        assert!(pipe.file_type().is_fifo() && pipe.mode() & 0o777 == 0o640);
-        let mut at = descent::open(CWD, &to).unwrap();
-        for _ in 0..3000 {
-            at = descent::open(&at, "dd").unwrap();
-        }
-        let file = rustix::fs::statat(&at, "two", AtFlags::SYMLINK_NOFOLLOW).unwrap();
-        assert_eq!(file.st_nlink, 2);
-        let link = whole(&from.join("link")).unwrap();
-        assert!(copy(&link, to.to_str().unwrap(), &HashSet::new()).is_err(), "a link is followed");
-        for tree in [from, to] {
-            crate::sweep::empty(tree.to_str().unwrap(), &mut || false).unwrap();
-        }
-    }
-}
+#[path = "tree_tests.rs"]
+mod tests;

@@ -21,6 +21,33 @@ const MAKES: [&str; 11] = [
 ];
 /// What reads a whole file without a bound, waits for a pipe, or follows a link.
 const READS: [&str; 3] = ["fs::read(", "fs::read_to_string(", "read_to_end("];
+/// What opens by a name, follows links, and waits for a pipe.
+const OPENS: [&str; 3] = ["File::open(", "OpenOptions::new()", "File::options()"];
+/// What is opened so, and why that is all right.
+const OPENERS: [(&str, &str); 22] = [
+    ("overlayctl/src/pager.rs", "/dev/null"),
+    ("overlayctl/src/watch/pressure.rs", "below /proc"),
+    ("overlayctl/src/watch/tell.rs", "a terminal, with O_NONBLOCK"),
+    ("overlayroot-linux/src/blkid.rs", "a device"),
+    ("overlayroot-linux/src/blkpg.rs", "a disk"),
+    ("overlayroot-linux/src/btrfs.rs", "a directory that was looked at"),
+    ("overlayroot-linux/src/btrfs_members.rs", "a device"),
+    ("overlayroot-linux/src/casefold.rs", "a device, or a file that was looked at"),
+    ("overlayroot-linux/src/disk_probe.rs", "a disk"),
+    ("overlayroot-linux/src/fsck.rs", "a device"),
+    ("overlayroot-linux/src/growfs.rs", "a mount point"),
+    ("overlayroot-linux/src/image.rs", "what dmsquash-live has mounted"),
+    ("overlayroot-linux/src/kmsg.rs", "/dev/kmsg"),
+    ("overlayroot-linux/src/loopdev.rs", "loop devices"),
+    ("overlayroot-linux/src/machineid.rs", "/dev/urandom"),
+    ("overlayroot-linux/src/partition.rs", "a partition"),
+    ("overlayroot-linux/src/pathstep.rs", "a directory that was just made"),
+    ("overlayroot-linux/src/program.rs", "/dev/null"),
+    ("overlayroot-linux/src/quota_probe.rs", "a device"),
+    ("overlayroot-linux/src/selinux.rs", "below /sys/fs/selinux"),
+    ("overlayroot-linux/src/table.rs", "a disk"),
+    ("overlayroot-linux/src/upperfill.rs", "below /proc"),
+];
 /// The kernel's own files: nobody else can put anything in their place.
 const KERNEL: [&str; 4] = ["\"/proc/", "\"/sys/", "queue(node", "/sys/class"];
 /// Where it is done, or why not there.
@@ -87,4 +114,21 @@ fn nothing_else_reads_a_file_without_a_bound() {
         }
     });
     assert!(read.is_empty(), "not by overlayroot_linux::files:\n{}", read.join("\n"));
+}
+
+#[test]
+fn nothing_else_opens_a_file_by_its_name() {
+    let (mut opened, mut needed) = (Vec::new(), Vec::new());
+    lines(|name, number, line| {
+        if !OPENS.iter().any(|word| line.contains(word)) {
+            return;
+        }
+        match OPENERS.iter().find(|(opener, _)| *opener == name) {
+            Some((opener, _)) => needed.push(*opener),
+            None => opened.push(format!("{name}:{number}: {}", line.trim())),
+        }
+    });
+    assert!(opened.is_empty(), "not by overlayroot_linux::files:\n{}", opened.join("\n"));
+    let left: Vec<&str> = OPENERS.iter().map(|(name, _)| *name).filter(|name| !needed.contains(name)).collect();
+    assert!(left.is_empty(), "they open nothing so any more: {left:?}");
 }

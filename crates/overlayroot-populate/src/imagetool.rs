@@ -5,6 +5,7 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Config;
 use overlayroot_core::fetched::{self, HANDLER, PROGRAM, url_of};
+use overlayroot_core::issue::plain;
 use overlayroot_core::paths;
 use overlayroot_linux::mounts::make_dir;
 use overlayroot_linux::{kmsg, log, newfile, populate, sources};
@@ -54,7 +55,7 @@ pub fn main(name: &str) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("{name}: {error} (see overlay-image --help)");
+            eprintln!("{}: {} (see overlay-image --help)", plain(name), plain(&error.to_string()));
             return ExitCode::from(64);
         }
     };

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Ok(Some(job)) => job,
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("overlay-populate: {error} (see overlay-populate --help)");
+            eprintln!("overlay-populate: {} (see overlay-populate --help)", plain(&error.to_string()));
             return ExitCode::from(64);
         }
     };

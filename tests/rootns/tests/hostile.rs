@@ -193,3 +193,29 @@ fn caches_of_images() {
         }
     });
 }
+
+/// Who can write the directory of an image puts a link in the place of its name when the tool begins.
+#[test]
+fn an_image_is_written_to_no_other_file() {
+    on_stage_with("hostile-image", "ext4", 24, |_| {
+        for directory in ["/tree/usr", "/tree/proc", "/own", "/open"] {
+            fs::create_dir_all(directory).unwrap();
+        }
+        fs::write("/tree/usr/file", "content\n").unwrap();
+        fs::set_permissions("/open", fs::Permissions::from_mode(0o777)).unwrap();
+        for (program, out) in [("mksquashfs", "/open/a.squashfs"), ("mkfs.erofs", "/open/a.erofs")] {
+            let real = run("sh", &["-c", &format!("command -v {program}")]);
+            fs::write("/victim", "root's own\n").unwrap();
+            let swap = format!("[ -e {out}.new ] && mv {out}.new /aside && ln -s /victim {out}.new");
+            fs::write(format!("/own/{program}"), format!("#!/bin/sh\n{swap}\nexec {} \"$@\"\n", real.trim())).unwrap();
+            fs::set_permissions(format!("/own/{program}"), fs::Permissions::from_mode(0o755)).unwrap();
+            let path = format!("/own:{}", std::env::var("PATH").unwrap());
+            let output = Command::new("/overlayctl").args(["image", "build", "/tree", out]).env("PATH", path).output();
+            let said = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+            assert_eq!(fs::read_to_string("/victim").unwrap_or_default(), "root's own\n", "{program}: {said}");
+            assert!(fs::metadata("/aside").is_ok_and(|made| made.len() > 1000), "{program}: {said}");
+            assert!(said.contains("was exchanged") && fs::metadata(out).is_err(), "{program}: {said}");
+            fs::remove_file("/aside").unwrap();
+        }
+    });
+}
