@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Slips that would lose changes.
+use super::tests::read;
+
+#[test]
+fn a_boolean_that_is_not_understood_discards_nothing() {
+    for key in ["rd.overlay.reset", "rd.overlay.readonly", "rd.live.overlay.reset", "rd.live.overlay.readonly"] {
+        let reads = |value: &str| {
+            let (line, conf) =
+                (format!("rd.overlay=LABEL=x {key}{value}"), format!("rd.overlay=LABEL=x\n{key}{value}"));
+            let [line, conf] = [read(&line, ""), read("", &conf)].map(|config| {
+                let told = config.issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+                (config.reset.value || config.readonly.value, told)
+            });
+            assert_eq!((line.0, line.1.is_empty()), (conf.0, conf.1.is_empty()), "{key}{value}");
+            line
+        };
+        for value in ["", "=", "=1", "=yes", "=on", "=true", "=TRUE", "=y"] {
+            assert_eq!(reads(value), (true, String::new()), "{key}{value}");
+        }
+        for value in ["=0", "=no", "=off"] {
+            assert_eq!(reads(value), (false, String::new()), "{key}{value}");
+        }
+        for value in ["=false", "=False", "=No", "=OFF", "=never", "=n", "=flase", "=2", "=00", "=LABEL=x"] {
+            let (holds, told) = reads(value);
+            assert!(
+                !holds && told.contains(&format!("{key}{value} in ")) && told.contains("using the default 0"),
+                "{told}"
+            );
+        }
+    }
+    assert_eq!(read("rd.overlay rd.overlay.reset=False", "").issues[0].nearest.as_deref(), Some("0"));
+}
