@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Slips that would lose changes.
+//! Slips that would lose changes, and what is said twice.
 use super::tests::read;
 
 #[test]
@@ -30,4 +30,32 @@ fn a_boolean_that_is_not_understood_discards_nothing() {
         }
     }
     assert_eq!(read("rd.overlay rd.overlay.reset=False", "").issues[0].nearest.as_deref(), Some("0"));
+}
+
+#[test]
+fn what_is_said_twice_names_both() {
+    for (line, conf, want) in [
+        (
+            "rd.overlay=LABEL=x quiet rd.overlay",
+            "",
+            "rd.overlay in /proc/cmdline overrules rd.overlay=LABEL=x in /proc/cmdline",
+        ),
+        (
+            "rd.overlay=0 rd.overlay=dir:/x",
+            "",
+            "rd.overlay=dir:/x in /proc/cmdline overrules rd.overlay=0 in /proc/cmdline",
+        ),
+        (
+            "rd.overlay",
+            "rd.overlay.timeout=5\nrd.overlay.timeout=6",
+            "rd.overlay.timeout=6 in /etc/overlayroot-rs.conf:2 overrules rd.overlay.timeout=5 in /etc/overlayroot-rs.conf:1",
+        ),
+    ] {
+        assert_eq!(read(line, conf).notes, [want], "{line} {conf}");
+    }
+    for (line, conf) in [("rd.overlay=0 rd.overlay=0", ""), ("rd.overlay=LABEL=x", "rd.overlay=LABEL=y"), ("", "")] {
+        assert_eq!(read(line, conf).notes, Vec::<String>::new(), "{line} {conf}");
+    }
+    let hidden = read("rd.overlay rd.overlay.git=https://me:secret@h/x rd.overlay.git=https://h/y", "");
+    assert!(hidden.notes.len() == 1 && !hidden.notes[0].contains("secret"), "{:?}", hidden.notes);
 }

@@ -81,6 +81,9 @@ impl Reader<'_> {
                     if name != key.name {
                         self.notes.push(format!("{name} is deprecated, use {}", key.name));
                     }
+                    if let Some(old) = args.iter().rfind(|old| old.key == arg.key && old.value != arg.value) {
+                        self.notes.push(format!("{} overrules {}", origin(arg), origin(old)));
+                    }
                     return Some((level, arg.clone()));
                 }
             }
