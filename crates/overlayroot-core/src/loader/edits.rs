@@ -6,7 +6,7 @@ use super::line::{Where, edit_file, lines, ours};
 use super::state::{check, state};
 use super::{DEFAULT_GRUB, EXTLINUX, GRUB_CFG, GRUB_D, GRUBENV, KERNEL_CMDLINE, Kind, Tree};
 use super::{MODULE, MODULE_TEXT};
-use super::{entry, extlinux, grub, raspi};
+use super::{entry, extlinux, grub, pi, raspi};
 
 /// A file as it is and as it is to be; `None` where it is not, or is not to be, there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,12 +235,8 @@ fn cmdline_txt(tree: &Tree, args: &[String], plan: &mut Plan) -> Result<(), Stri
         plan.notes
             .push(format!("/{path}: {} behind the first line, which the firmware does not read", later.join(" ")));
     }
-    let config = tree.first(&["boot/firmware/config.txt", "boot/config.txt"]);
-    let names = |line: &&str| line.starts_with("cmdline=") || line.starts_with("os_prefix=");
-    let text = config.map(|(_, text)| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
-    for line in text.lines().map(str::trim).filter(names) {
-        plan.notes.push(format!("config.txt has {line}: is /{path} the file that the firmware reads?"));
-    }
+    let elsewhere = pi::why_elsewhere(tree).into_iter();
+    plan.notes.extend(elsewhere.map(|why| format!("config.txt has {why}: is /{path} the file that counts?")));
     Ok(())
 }
 
