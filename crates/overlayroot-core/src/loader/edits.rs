@@ -178,7 +178,8 @@ fn entries(tree: &Tree, kind: Kind, args: &[String], plan: &mut Plan) -> Result<
     if others > 0 {
         plan.notes.push(format!("{others} entries of other systems, or without a kernel, are left as they are"));
     }
-    if kind == Kind::KernelInstall && own.is_empty() && !plan.edits.is_empty() {
+    let inside = own.is_empty() || !tree.unified.is_empty();
+    if kind == Kind::KernelInstall && inside && !plan.edits.is_empty() {
         plan.todo.push("kernel-install add-all: unified images hold their arguments inside".to_owned());
     }
     Ok(())
@@ -204,6 +205,12 @@ fn grub_d(tree: &Tree, args: &[String], plan: &mut Plan) {
             plan.edits.push(Edit { path, before, after: None });
         }
         (true, None) => {}
+    }
+    if let (false, Some((path, number))) = (args.is_empty(), grub::bare_boot(tree)) {
+        plan.todo.push(format!(
+            "/{path}:{number} sets GRUB_FORCE_PARTUUID: GRUB boots without an initramfs, and so without the overlay. Make \
+             that line a comment, then run update-grub"
+        ));
     }
     let menu = tree.first(&GRUB_CFG);
     let fitting = menu.is_some() && check(&state(tree, Kind::GrubD), &plan.want).is_ok();

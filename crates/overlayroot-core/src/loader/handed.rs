@@ -40,7 +40,7 @@ pub fn handed(tree: &Tree, state: &State) -> Result<Handed, String> {
     let Some(last) = state.entries.last() else {
         return Err(nothing(state));
     };
-    let which = matches!(state.kind, Kind::Grubby | Kind::Bls | Kind::KernelInstall);
+    let which = tree.boots_entries_only(state.kind);
     let same = state.entries.iter().all(|entry| bearing(&entry.line) == bearing(&last.line));
     match which && same {
         true => Ok(Handed {
