@@ -2,6 +2,7 @@
 //! What only the host can tell `overlayctl doctor`: RAM, images of the initramfs, others that are installed.
 
 use crate::next::initrd::{Lister, Tools};
+use crate::next::listing::Listed;
 use crate::next::{Next, of_release};
 use crate::pull::asked::lacking;
 use crate::{hostinside, kept};
@@ -260,7 +261,7 @@ fn modified(path: &str) -> Option<SystemTime> {
 
 /// Names of the files in an image, without directories.
 fn files(path: &str) -> Result<Vec<String>, String> {
-    let name = |path: &String| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let name = |file: &Listed| file.name.rsplit('/').next().unwrap_or_default().to_owned();
     Tools.list(path).map(|all| all.iter().map(name).collect())
 }
 

@@ -4,6 +4,7 @@
 
 mod images;
 pub mod initrd;
+pub mod listing;
 #[cfg(test)]
 pub mod loaders_tests;
 
@@ -115,6 +116,7 @@ pub fn tree(root: &str) -> (Tree, Vec<String>) {
 
 /// Finds out.
 pub fn find(query: &Query<'_>) -> Next {
+    initrd::begin();
     let roots = Roots::of(query.root);
     let (tree, unread) = read::next_tree(query.root, |path| roots.below(path));
     let kind = match query.kind {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Trees of every boot loader, with any line, and images that are texts, for tests of the next boot.
 use super::initrd::Lister;
+use super::listing::Listed;
 use super::*;
 use std::path::Path;
 
@@ -45,8 +46,8 @@ impl Texts {
 }
 
 impl Lister for Texts {
-    fn list(&self, image: &str) -> Result<Vec<String>, String> {
-        Ok(Self::parts(image)?.into_iter().map(|(path, _)| path).collect())
+    fn list(&self, image: &str) -> Result<Vec<Listed>, String> {
+        Ok(Self::parts(image)?.into_iter().filter_map(|(path, _)| Listed::named(&path)).collect())
     }
 
     fn read(&self, image: &str, path: &str) -> Result<Vec<u8>, String> {
