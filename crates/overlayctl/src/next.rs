@@ -121,7 +121,10 @@ pub fn find(query: &Query<'_>) -> Next {
     let (tree, unread) = read::next_tree(query.root, |path| roots.below(path));
     let kind = match query.kind {
         Some(kind) => Ok(kind),
-        None => tree.detect().map(|(kind, _)| kind).map_err(|_| "unsupported boot loader".to_owned()),
+        None => {
+            let why = || tree.two_loaders().unwrap_or_else(|| "unsupported boot loader".to_owned());
+            tree.detect().map(|(kind, _)| kind).map_err(|_| why())
+        }
     };
     let state = kind.map(|kind| state(&tree, kind));
     let running = if tree.live { sources::cmdline() } else { Vec::new() };

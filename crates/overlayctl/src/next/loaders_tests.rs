@@ -5,7 +5,7 @@ use super::listing::Listed;
 use super::*;
 use std::path::Path;
 
-pub const WAYS: [&str; 14] = [
+pub const WAYS: [&str; 18] = [
     "",
     "rd.overlay",
     "rd.overlay=LABEL=up",
@@ -15,6 +15,10 @@ pub const WAYS: [&str; 14] = [
     "rd.overlay.timeout=5",
     "rd.overlay.crypt=/dev/vdb",
     "rd.overlay.rest",
+    "rd.overlay=label=persist",
+    "rd.overlay.reset=false",
+    "rd.overlay.readonly",
+    "rd.overlay.fallback=halt",
     "overlayroot=tmpfs",
     "overlayroot=disabled",
     "rd.live.overlay.overlayfs",
