@@ -5,7 +5,7 @@ use crate::next::initrd::{Lister, Tools};
 use crate::next::listing::Listed;
 use crate::next::{Next, of_release};
 use crate::pull::asked::lacking;
-use crate::{hostinside, kept};
+use crate::{hostinside, hoststack, kept};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::Config;
 use overlayroot_core::doctor::{Host, KernelImage, MODULES, STORES};
@@ -71,6 +71,7 @@ pub fn look(next: &Next) -> Host {
         swap_files: swap_files(&fs::read_to_string("/proc/swaps").unwrap_or_default()),
         selinux: selinux(),
         sources: sources(facts),
+        stacks: hoststack::stacks(facts),
     }
 }
 
