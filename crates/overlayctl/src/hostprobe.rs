@@ -2,9 +2,10 @@
 //! What only the host can tell `overlayctl doctor`: RAM, images of the initramfs, others that are installed.
 
 use crate::next::initrd::{Lister, Tools};
+use crate::next::listing::Listed;
 use crate::next::{Next, of_release};
 use crate::pull::asked::lacking;
-use crate::{hostinside, kept};
+use crate::{hostinside, hoststack, kept};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::Config;
 use overlayroot_core::doctor::{Host, KernelImage, MODULES, STORES};
@@ -70,6 +71,7 @@ pub fn look(next: &Next) -> Host {
         swap_files: swap_files(&fs::read_to_string("/proc/swaps").unwrap_or_default()),
         selinux: selinux(),
         sources: sources(facts),
+        stacks: hoststack::stacks(facts),
     }
 }
 
@@ -260,7 +262,7 @@ fn modified(path: &str) -> Option<SystemTime> {
 
 /// Names of the files in an image, without directories.
 fn files(path: &str) -> Result<Vec<String>, String> {
-    let name = |path: &String| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let name = |file: &Listed| file.name.rsplit('/').next().unwrap_or_default().to_owned();
     Tools.list(path).map(|all| all.iter().map(name).collect())
 }
 

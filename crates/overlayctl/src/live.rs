@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::fill::{Own, alone, sentence, thresholds};
 use anyhow::Result;
 use overlayroot_core::fetched::Fetched;
-use overlayroot_core::levels::{FillLevel, Reading, Resource, Space};
+use overlayroot_core::levels::{FillLevel, Reading, Resource, Space, Thresholds};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::path_spec::Kind;
 use overlayroot_core::path_state::{PathOutcome, PathState};
@@ -85,6 +85,28 @@ pub struct Fill {
 }
 
 impl Fill {
+    /// That of a mounted file system, as seen at `at` on it. What of it is the upper's own is counted by others.
+    pub fn of(mount: &Mount, at: &str, reading: Reading, marks: Thresholds) -> Self {
+        Self {
+            at: at.to_owned(),
+            fstype: mount.fstype.clone(),
+            source: mount.source.clone(),
+            bytes: reading.bytes,
+            used: reading.used,
+            available: reading.available,
+            inodes: reading.inodes,
+            inodes_used: reading.inodes_used,
+            percent: reading.percent(),
+            scarcest: reading.worst().0,
+            warn: marks.warn,
+            critical: marks.critical,
+            level: marks.level(reading.percent()),
+            filesystem: reading.outer,
+            own: None,
+            reading,
+        }
+    }
+
     /// In words.
     pub fn sentence(&self) -> String {
         sentence(&self.reading, &self.fstype, &self.source, self.own)
@@ -128,10 +150,10 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
     let upper = upper.and_then(|mount| match kind {
         // The directory may be held to a size; only root gets there, everybody sees the same in /.
         UpperKind::Dir => {
-            let at = |at: &str| Some(fill(mount, at, upperfill::directory(at, mount).ok()?));
+            let at = |at: &str| Some(Fill::of(mount, at, upperfill::directory(at, mount).ok()?, thresholds()));
             at(paths::UPPER_LINK).or_else(|| at("/"))
         }
-        _ => Some(fill(mount, &mount.at, upperfill::reading(&mount.at, &mount.fstype).ok()?)),
+        _ => Some(Fill::of(mount, &mount.at, upperfill::reading(&mount.at, &mount.fstype).ok()?, thresholds())),
     });
     Ok(Live {
         root_writable: !root.read_only(),
@@ -185,29 +207,6 @@ fn lost(paths: &[PathState], mounts: &[Mount]) -> Vec<String> {
         (Some(mount), Kind::Bind) => !mount.read_only(),
     };
     mounted.filter(|state| !holds(state)).map(ToString::to_string).collect()
-}
-
-/// The fill of a mounted file system, as seen at `at` on it.
-fn fill(mount: &Mount, at: &str, reading: Reading) -> Fill {
-    let marks = thresholds();
-    Fill {
-        at: at.to_owned(),
-        fstype: mount.fstype.clone(),
-        source: mount.source.clone(),
-        bytes: reading.bytes,
-        used: reading.used,
-        available: reading.available,
-        inodes: reading.inodes,
-        inodes_used: reading.inodes_used,
-        percent: reading.percent(),
-        scarcest: reading.worst().0,
-        warn: marks.warn,
-        critical: marks.critical,
-        level: marks.level(reading.percent()),
-        filesystem: reading.outer,
-        own: None,
-        reading,
-    }
 }
 
 /// What is wrong, worst first, in one line each.

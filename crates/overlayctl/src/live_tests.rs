@@ -124,33 +124,17 @@ fn a_layer_that_is_not_mounted_any_more_is_named() {
 #[test]
 fn the_upper_s_fill_is_a_warning_from_the_threshold_on() {
     let record = Record { effective: Effective::plain(RootKind::Plain), ..record() };
-    let full = |percent: u64, level: FillLevel| {
+    let full = |percent: u64| {
         let reading = Reading { bytes: 100, used: percent, available: 100 - percent, ..Reading::default() };
-        let upper = Fill {
-            at: "/run/initramfs/overlay".into(),
-            fstype: "tmpfs".into(),
-            source: "tmpfs".into(),
-            bytes: reading.bytes,
-            used: reading.used,
-            available: reading.available,
-            inodes: 0,
-            inodes_used: 0,
-            percent,
-            scarcest: Resource::Bytes,
-            warn: 50,
-            critical: 60,
-            level,
-            filesystem: None,
-            own: None,
-            reading,
-        };
+        let mount = Mount { fstype: "tmpfs".into(), ..mount("/run/initramfs/overlay", "0:40", "rw") };
+        let upper = Fill::of(&mount, &mount.at, reading, Thresholds { warn: 50, critical: 60 });
         let live = Live { upper: Some(upper), ..as_asked() };
         problems(Some(&record), true, &live)
     };
-    assert_eq!(full(49, FillLevel::Fine), []);
+    assert_eq!(full(49), []);
     let text = |percent| format!("the upper is {percent} % full: {percent}.0 B of 100.0 B");
-    assert_eq!(full(50, FillLevel::Warning), [(Level::Warning, text(50))]);
-    assert_eq!(full(60, FillLevel::Critical), [(Level::Critical, text(60))]);
+    assert_eq!(full(50), [(Level::Warning, text(50))]);
+    assert_eq!(full(60), [(Level::Critical, text(60))]);
 }
 
 #[test]

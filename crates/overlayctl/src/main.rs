@@ -19,6 +19,7 @@ mod explain;
 mod fill;
 mod hostinside;
 mod hostprobe;
+mod hoststack;
 mod image;
 mod imagelayers;
 mod imagemenu;

@@ -4,6 +4,7 @@
 
 mod images;
 pub mod initrd;
+pub mod listing;
 #[cfg(test)]
 pub mod loaders_tests;
 
@@ -115,11 +116,15 @@ pub fn tree(root: &str) -> (Tree, Vec<String>) {
 
 /// Finds out.
 pub fn find(query: &Query<'_>) -> Next {
+    initrd::begin();
     let roots = Roots::of(query.root);
     let (tree, unread) = read::next_tree(query.root, |path| roots.below(path));
     let kind = match query.kind {
         Some(kind) => Ok(kind),
-        None => tree.detect().map(|(kind, _)| kind).map_err(|_| "unsupported boot loader".to_owned()),
+        None => {
+            let why = || tree.two_loaders().unwrap_or_else(|| "unsupported boot loader".to_owned());
+            tree.detect().map(|(kind, _)| kind).map_err(|_| why())
+        }
     };
     let state = kind.map(|kind| state(&tree, kind));
     let running = if tree.live { sources::cmdline() } else { Vec::new() };

@@ -38,15 +38,17 @@ fn judged(loader: &Loader, words: &[&str], said: Files) {
     assert_eq!(decide(&boot.config, &machine()), decide(&truth, &machine()), "{case}");
     let planned = NextBoot { decision: Some(decide(&boot.config, &machine())), ..boot.clone() };
     let (verdict, code) = match decide(&truth, &machine()) {
-        Decision::Do(_) => (Verdict::Enabled, Exit::Good),
-        Decision::Instead(..) => (Verdict::Degraded, Exit::No),
+        // as the initramfs will record it
+        Decision::Do(_) if truth.issues.is_empty() => (Verdict::Enabled, Exit::Good),
+        Decision::Do(_) | Decision::Instead(..) => (Verdict::Degraded, Exit::No),
         Decision::Off | Decision::NotYet => (Verdict::Disabled, Exit::No),
     };
     assert_eq!((planned.verdict(), is_enabled::status(&planned)), (verdict, code), "{case}");
     let as_asked = !matches!(decide(&truth, &machine()), Decision::Instead(..)) && truth.issues.is_empty();
     assert_eq!(plan::as_asked(&planned, &decide(&boot.config, &machine()), false), as_asked, "{case}");
     // Of another system no device is looked at: what is asked for counts, where it is understood.
-    let asks = match (truth.misunderstood(), truth.asks_for_overlay()) {
+    let bad = !truth.issues.is_empty() || matches!(truth.upper.value, Upper::Crypt(_));
+    let asks = match (bad && truth.asks_for_overlay(), truth.asks_for_overlay()) {
         (true, _) => Verdict::Degraded,
         (false, true) => Verdict::Enabled,
         (false, false) => Verdict::Disabled,

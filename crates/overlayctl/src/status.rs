@@ -243,27 +243,12 @@ pub fn human(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::fill::Own;
-    use overlayroot_core::levels::{FillLevel, Reading};
+    use overlayroot_core::levels::{Reading, Thresholds};
+    use overlayroot_core::mountinfo::Mount;
 
     fn fill(fstype: &str, reading: Reading) -> Fill {
-        Fill {
-            at: "/run/x".into(),
-            fstype: fstype.into(),
-            source: "/dev/vda2".into(),
-            bytes: reading.bytes,
-            used: reading.used,
-            available: reading.available,
-            inodes: reading.inodes,
-            inodes_used: reading.inodes_used,
-            percent: reading.percent(),
-            scarcest: reading.worst().0,
-            warn: 70,
-            critical: 90,
-            level: FillLevel::Fine,
-            filesystem: reading.outer,
-            own: None,
-            reading,
-        }
+        let mount = Mount { fstype: fstype.into(), source: "/dev/vda2".into(), ..Mount::default() };
+        Fill::of(&mount, "/run/x", reading, Thresholds { warn: 70, critical: 90 })
     }
 
     #[test]

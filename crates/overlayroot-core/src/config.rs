@@ -266,5 +266,8 @@ impl Config {
 }
 
 #[cfg(test)]
+#[path = "config_mistakes_tests.rs"]
+mod mistakes;
+#[cfg(test)]
 #[path = "config_tests.rs"]
 mod tests;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::upper::{Device, Tmpfs};
 
-fn read(cmdline: &str, conf: &str) -> Config {
+pub(super) fn read(cmdline: &str, conf: &str) -> Config {
     Config::read(&Inputs {
         conf: vec![Source::new("/etc/overlayroot-rs.conf", conf)],
         cmdline: vec![Source::new("/proc/cmdline", cmdline)],

@@ -98,6 +98,8 @@ pub struct Host {
     pub swap_files: Vec<String>,
     /// The file systems that the lower's fstab names, by the words that name them, as far as they are here.
     pub sources: BTreeMap<String, FileSystem>,
+    /// What of LVM and LUKS devices lie on, by their `major:minor`.
+    pub stacks: BTreeMap<String, Vec<crate::doctor_stack::Layer>>,
     /// What SELinux is to do, where its policy is there.
     pub selinux: Option<crate::doctor_labels::Selinux>,
 }
@@ -156,6 +158,7 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         crate::doctor_room::memory(config, host, &mut found);
         crate::doctor_path::memory(decision, host, &mut found);
         crate::doctor_room::space(config, facts, &mut found);
+        crate::doctor_stack::examine(inputs, config, facts, host, &mut found);
         table(config, facts, host, &mut found);
         fingerprint(config, host, &mut found);
         crate::doctor_storage::examine(inputs, config, facts, host, &mut found);

@@ -230,6 +230,16 @@ pub fn parse_bool(value: Option<&str>) -> bool {
     !matches!(value, Some("0" | "no" | "off"))
 }
 
+/// What a boolean was meant to be; `None` where nobody can tell. dracut takes all but `0`, `no` and `off` for true,
+/// and `rd.overlay.reset=false` would discard what it says to keep.
+pub fn meant(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "1" | "yes" | "on" | "true" | "y" | "t" => Some(true),
+        "0" | "no" | "off" | "false" | "n" | "f" | "none" | "never" | "disable" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
 /// The value of `rd.overlay.fallback`.
 pub fn parse_fallback(value: &str) -> Result<Fallback, Problem> {
     let found = Fallback::ALL.iter().find(|(word, _)| *word == value);

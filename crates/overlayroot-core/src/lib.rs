@@ -26,6 +26,7 @@ mod doctor_populate;
 mod doctor_pull;
 mod doctor_room;
 mod doctor_settings;
+pub mod doctor_stack;
 mod doctor_storage;
 pub mod effective;
 pub mod facts;

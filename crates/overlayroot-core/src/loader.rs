@@ -3,6 +3,7 @@
 //! there or take them away. Texts in, texts out; `overlayctl` reads and writes.
 
 pub mod ask;
+mod detect;
 pub mod diff;
 mod edits;
 pub mod entry;
@@ -95,11 +96,18 @@ pub const MODULE_TEXT: &str = include_str!("../../../dracut/50-overlayroot-rs.co
 /// Of several systems that share one partition of entries, which this is.
 pub const MACHINE_ID: &str = "etc/machine-id";
 
-/// What systemd-boot is told by `bootctl set-oneshot` and `set-default`, in this order.
-pub const EFI_DEFAULTS: [&str; 2] = [
+/// Where the firmware's variables are.
+pub const EFI_VARIABLES: &str = "sys/firmware/efi/efivars/";
+/// What systemd-boot is told by `bootctl set-oneshot`, `set-preferred` and `set-default`, in this order.
+pub const EFI_DEFAULTS: [&str; 3] = [
     "sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f",
+    "sys/firmware/efi/efivars/LoaderEntryPreferred-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f",
     "sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f",
 ];
+/// Which boot loader started this boot, as systemd-boot and GRUB's module bli leave it.
+pub const EFI_LOADER: &str = "sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// Where unified images lie, which systemd-boot lists beside the entries.
+pub const UNIFIED: [&str; 3] = ["boot/EFI/Linux/", "efi/EFI/Linux/", "boot/efi/EFI/Linux/"];
 /// Configuration of systemd-boot.
 pub const LOADER_CONF: [&str; 3] = ["boot/loader/loader.conf", "efi/loader/loader.conf", "boot/efi/loader/loader.conf"];
 /// What Ubuntu's overlayroot reads in the root.
@@ -110,11 +118,13 @@ pub const CONF: &str = "etc/overlayroot-rs.conf";
 pub const CONF_D: &str = "etc/overlayroot-rs.conf.d/";
 
 /// Files to read, if they are there.
-pub const FILES: [&str; 30] = [
+pub const FILES: [&str; 32] = [
     UBUNTU[0],
     UBUNTU[1],
     EFI_DEFAULTS[0],
     EFI_DEFAULTS[1],
+    EFI_DEFAULTS[2],
+    EFI_LOADER,
     KERNEL_CMDLINE,
     DEFAULT_GRUB,
     "boot/grub/grub.cfg",
@@ -174,8 +184,12 @@ pub struct Tree {
     pub programs: BTreeSet<String>,
     /// It is the running system, in which programs can be run.
     pub live: bool,
+    /// The running system was started by no EFI, and so not by systemd-boot.
+    pub no_efi: bool,
     /// It has a directory /etc/default/grub.d.
     pub has_grub_d: bool,
+    /// Unified images, by the names of their files in [`UNIFIED`].
+    pub unified: BTreeSet<String>,
     /// Those of [`generator::HOOKS`] that are run.
     pub hooks: BTreeSet<String>,
     /// The device of the running system's root, or of the lower below it, where it is one device that a kernel can be
@@ -225,7 +239,7 @@ impl Tree {
         }
     }
 
-    /// Whether GRUB reads the entries.
+    /// Whether GRUB is here.
     pub fn has_grub(&self) -> bool {
         self.first(&GRUBENV).is_some() || self.first(&GRUB_CFG).is_some() || self.files.contains_key(DEFAULT_GRUB)
     }
@@ -233,13 +247,17 @@ impl Tree {
     /// Which kind this host is, and by what that is seen.
     ///
     /// # Errors
-    /// None of them.
+    /// None of them, or two.
     pub fn detect(&self) -> Result<(Kind, String), String> {
-        let entries = self.entries().len();
-        let pi = self.cmdline_txt();
-        let found = if self.live && self.has("grubby") {
+        let grubby = self.live && self.has("grubby");
+        if let Some(why) = self.two_loaders().filter(|_| !grubby) {
+            return Err(format!("{why}; say it: --boot-loader grub.d or kernel-install"));
+        }
+        let entries = self.entries_that_count();
+        let pi = self.cmdline_txt().filter(|_| !self.starts_u_boot());
+        let found = if grubby {
             (Kind::Grubby, "grubby is installed".to_owned())
-        } else if entries > 0 && self.has_grub() {
+        } else if entries > 0 && self.grub_reads_entries() {
             (Kind::Bls, format!("{entries} boot loader entries, and GRUB"))
         } else if entries > 0 && (self.has("kernel-install") || self.files.contains_key(KERNEL_CMDLINE)) {
             (Kind::KernelInstall, format!("{entries} boot loader entries, and no GRUB"))

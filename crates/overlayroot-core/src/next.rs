@@ -3,6 +3,8 @@
 //! that the boot loader hands over, on the configuration files, of which the initramfs has copies of its own, on
 //! whether that initramfs has the module at all, and on the planner. What of these can't be known is said. Pure.
 
+mod blemish;
+
 use crate::cmdline::{Source, lex};
 use crate::config::{Config, Inputs};
 use crate::effective;
@@ -180,13 +182,13 @@ impl NextBoot {
         }
         match &self.decision {
             Some(Decision::Off) => Verdict::Disabled,
+            Some(Decision::Do(_)) if self.blemish().is_some() => Verdict::Degraded,
             Some(Decision::Do(_)) => Verdict::Enabled,
             Some(Decision::Instead(..)) => Verdict::Degraded,
             Some(Decision::NotYet) => Verdict::Unknown,
-            // The planner refuses it on every machine.
-            None if self.config.misunderstood() => Verdict::Degraded,
-            None if self.config.asks_for_overlay() => Verdict::Enabled,
-            None => Verdict::Disabled,
+            None if !self.config.asks_for_overlay() => Verdict::Disabled,
+            None if self.blemish().is_some() => Verdict::Degraded,
+            None => Verdict::Enabled,
         }
     }
 
@@ -204,7 +206,10 @@ impl NextBoot {
                 }
                 _ => "plain root, no overlay".to_owned(),
             },
-            (_, Some(Decision::Do(plan))) => format!("{}  [{}]", plan.effective, self.config.upper.origin),
+            (_, Some(Decision::Do(plan))) => {
+                let what = format!("{}  [{}]", plan.effective, self.config.upper.origin);
+                self.blemish().map_or(what.clone(), |why| format!("NOT as asked for: {why}; {what}"))
+            }
             (_, Some(Decision::Instead(refusal, plan))) => {
                 format!("NOT as asked for: {refusal} ({}); instead: {}", refusal.code, plan.effective)
             }
@@ -212,6 +217,7 @@ impl NextBoot {
                 let first = self.config.issues.first().map(ToString::to_string).unwrap_or_default();
                 format!("asked for with a mistake: {first}")
             }
+            (_, _) if self.blemish().is_some() => format!("NOT as asked for: {}", self.blemish().unwrap_or_default()),
             (_, _) => {
                 let asked = crate::issue::shown(&self.config.upper.value.to_string());
                 format!("asked for: {asked}  [{}]", self.config.upper.origin)

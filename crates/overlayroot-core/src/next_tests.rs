@@ -39,6 +39,11 @@ fn who_asks_and_where() {
         ("rd.live.overlay.overlayfs", "", "", Verdict::Enabled),
         ("rd.overlay=LABEL=none", "", "", Verdict::Degraded),
         ("rd.overlay.rest", "", "", Verdict::Degraded),
+        // What the initramfs will record as degraded is not called enabled.
+        ("rd.overlay=label=persist", "", "", Verdict::Degraded),
+        ("rd.overlay rd.overlay.timeout=8s", "", "", Verdict::Degraded),
+        ("rd.overlay rd.overlya.reset", "", "", Verdict::Degraded),
+        ("overlayroot=tmpfs:swap=2", "", "", Verdict::Degraded),
         // the host's file is not the one that the initramfs reads
         ("quiet", "rd.overlay", "", Verdict::Disabled),
     ] {
@@ -96,7 +101,13 @@ fn nothing_is_green_that_the_planner_was_not_asked() {
     assert_eq!(unasked("quiet", true).verdict(), Verdict::Disabled);
     // of another system's tree
     assert_eq!(unasked("rd.overlay", false).verdict(), Verdict::Enabled);
-    for slip in ["rd.overlay.rest", "rd.overlya=tmpfs"] {
+    for slip in [
+        "rd.overlay.rest",
+        "rd.overlya=tmpfs",
+        "rd.overlay=label=persist",
+        "rd.overlay.crypt=/dev/vdb",
+        "rd.overlay=LABEL=x rd.overlay.fallback=halt rd.overlay.timeout=8s",
+    ] {
         assert_eq!(unasked(slip, false).verdict(), Verdict::Degraded, "{slip}");
     }
 }
@@ -107,6 +118,11 @@ fn a_boot_that_ends_in_the_emergency_shell() {
     let halt = says("rd.overlay=LABEL=none rd.overlay.fallback=halt");
     assert!(halt.starts_with("NOT as asked for: ") && halt.ends_with("instead: no root, emergency shell"), "{halt}");
     assert!(says("rd.overlay=LABEL=none").contains("instead: overlay, upper in RAM"));
+    let slip = says("rd.overlay=label=persist");
+    assert!(
+        slip.starts_with("NOT as asked for: rd.overlay=label=persist in ") && slip.contains("will be lost"),
+        "{slip}"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use overlayroot_core::generator::HOOKS;
 use overlayroot_core::loader::place::root_device;
-use overlayroot_core::loader::{DIRECTORIES, EFI_DEFAULTS, FILES, GRUB_D, PROGRAMS, Tree};
+use overlayroot_core::loader::{DIRECTORIES, EFI_VARIABLES, FILES, GRUB_D, PROGRAMS, Tree, UNIFIED};
 use overlayroot_linux::{bootfile, mounts};
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ pub fn tree(root: &str) -> Result<Tree> {
     for path in FILES {
         let read = bootfile::read(root, path);
         // A variable of the firmware that can't be read is one that does not decide.
-        let read = if EFI_DEFAULTS.contains(&path) { read.unwrap_or(None) } else { read? };
+        let read = if path.starts_with(EFI_VARIABLES) { read.unwrap_or(None) } else { read? };
         if let Some(text) = read {
             tree.files.insert(path.to_owned(), text);
         }
@@ -49,7 +49,7 @@ pub fn next_tree<'a>(root: &str, below: impl Fn(&str) -> &'a str) -> (Tree, Vec<
     let mut take = |path: String| match bootfile::read(below(&path), &path) {
         Ok(Some(text)) => drop(tree.files.insert(path, text)),
         Ok(None) => {}
-        Err(_) if EFI_DEFAULTS.contains(&path.as_str()) => {}
+        Err(_) if path.starts_with(EFI_VARIABLES) => {}
         Err(error) => unread.push(format!("{error:#}")),
     };
     FILES.iter().for_each(|path| take((*path).to_owned()));
@@ -64,8 +64,12 @@ pub fn next_tree<'a>(root: &str, below: impl Fn(&str) -> &'a str) -> (Tree, Vec<
     (tree, unread)
 }
 
-/// The hooks that make an initramfs, and of the running system its root.
+/// Unified images, the hooks that make an initramfs, and of the running system its root.
 fn more<'a>(tree: &mut Tree, below: impl Fn(&str) -> &'a str) {
+    let images = |at: &str| bootfile::list(below(at), at, "").unwrap_or_default();
+    let images = UNIFIED.iter().flat_map(|at| images(at));
+    tree.unified = images.filter(|name| name.to_ascii_lowercase().ends_with(".efi")).collect();
+    tree.no_efi = tree.live && !Path::new("/sys/firmware/efi").exists();
     let masked = |mask: &str| bootfile::masks(below(mask), mask);
     // pacman reads its hooks, the others are run
     let runs = |path: &str| bootfile::runs(below(path), path, !path.starts_with("usr/share/"));

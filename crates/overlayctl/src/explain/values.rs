@@ -22,7 +22,7 @@ const fn part(name: &'static str, says: &'static str) -> Part {
     Part { name, says }
 }
 
-static BOOL: [Form; 2] = [word("0", "no; also no and off"), word("1", "yes; also the bare key, and every other value")];
+static BOOL: [Form; 2] = [word("0", "no; also no and off"), word("1", "yes; also the bare key, yes, on and true")];
 
 static DEVICE: [Form; 5] = [
     named("LABEL=", LABEL, "a block device"),

@@ -2,6 +2,7 @@
 //! What is in an initramfs: by lsinitrd of dracut, or else lsinitramfs of initramfs-tools. Listing one takes a second
 //! or more, so what was found is remembered until the file is another.
 
+use super::listing::{self, Listed};
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::generator::of_image;
 use overlayroot_core::next::Own;
@@ -12,22 +13,30 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a program may take.
+/// How long all programs of one look may take.
 const LONGEST: Duration = Duration::from_secs(120);
-/// Most bytes that it may say.
+/// Milliseconds of that which are gone.
+static SPENT: AtomicU64 = AtomicU64::new(0);
+/// Most bytes that a program may say.
 const MOST: u64 = 64 << 20;
 /// Fewer files than this are no initramfs, but what a program says of something else.
 const FEWEST: usize = 20;
 
+/// A look begins: it has all the time.
+pub fn begin() {
+    SPENT.store(0, Ordering::Relaxed);
+}
+
 /// Who looks into images.
 pub trait Lister {
-    /// The paths of all files, without the leading slash.
+    /// All files.
     ///
     /// # Errors
     /// Why they can't be told.
-    fn list(&self, image: &str) -> Result<Vec<String>, String>;
+    fn list(&self, image: &str) -> Result<Vec<Listed>, String>;
     /// The bytes of one of them.
     ///
     /// # Errors
@@ -43,12 +52,11 @@ pub trait Lister {
 pub struct Tools;
 
 impl Lister for Tools {
-    fn list(&self, image: &str) -> Result<Vec<String>, String> {
-        let text = said("lsinitrd", &[image]).or_else(|why| said("lsinitramfs", &[image]).map_err(|_| why))?;
-        let text = String::from_utf8_lossy(&text);
-        let names = text.lines().filter_map(|line| line.split(" -> ").next()?.rsplit(' ').next());
-        let names = names.map(|name| name.trim_start_matches("./").trim_start_matches('/'));
-        let names: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    fn list(&self, image: &str) -> Result<Vec<Listed>, String> {
+        let names = match said("lsinitrd", &[image]) {
+            Ok(text) => listing::listed(&String::from_utf8_lossy(&text)),
+            Err(why) => listing::plain(&String::from_utf8_lossy(&said("lsinitramfs", &[image]).map_err(|_| why)?)),
+        };
         match names.len() > FEWEST {
             true => Ok(names),
             false => Err("lsinitrd: it lists no files".to_owned()),
@@ -64,10 +72,18 @@ impl Lister for Tools {
     }
 }
 
-/// What a program says, where it succeeds in time.
+/// What a program says, where it succeeds in the time that is left.
 fn said(program: &str, args: &[&str]) -> Result<Vec<u8>, String> {
+    let begun = Instant::now();
+    let told = said_within(program, args, LONGEST.saturating_sub(Duration::from_millis(SPENT.load(Ordering::Relaxed))));
+    let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    SPENT.fetch_add(took, Ordering::Relaxed);
+    told
+}
+
+fn said_within(program: &str, args: &[&str], left: Duration) -> Result<Vec<u8>, String> {
     let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(args).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!("{program} is not installed"),
         _ => format!("{program}: {error}"),
@@ -85,10 +101,10 @@ fn said(program: &str, args: &[&str]) -> Result<Vec<u8>, String> {
     let status = loop {
         match child.try_wait().map_err(|error| format!("{program}: {error}"))? {
             Some(status) => break status,
-            None if begun.elapsed() > LONGEST => {
+            None if begun.elapsed() > left => {
                 // with what its shell has started
                 crate::pull::bounded::end(&mut child);
-                return Err(format!("{program} took longer than {} s", LONGEST.as_secs()));
+                return Err(format!("the initramfs images were not listed in {} s", LONGEST.as_secs()));
             }
             None => std::thread::sleep(Duration::from_millis(10)),
         }
@@ -142,7 +158,8 @@ pub fn look(image: &str, lister: &dyn Lister) -> Result<Inside, String> {
     if let Some(known) = stamp.as_ref().and_then(|stamp| remembered(image, stamp)) {
         return Ok(known);
     }
-    let names = lister.list(image)?;
+    let all = lister.list(image)?;
+    let names: Vec<String> = all.iter().map(|file| file.name.clone()).collect();
     let mut inside =
         Inside { module: names.iter().any(|name| name.rsplit('/').next() == Some(PROGRAM)), ..Inside::default() };
     inside.made_by = of_image(&names).map(|of| of.word().to_owned()).unwrap_or_default();
@@ -151,17 +168,23 @@ pub fn look(image: &str, lister: &dyn Lister) -> Result<Inside, String> {
             inside.others.push(who.to_owned());
         }
     }
-    let below = |name: &String, at: &str| {
-        name.strip_prefix(at).is_some_and(|rest| rest.ends_with(".conf") && !rest.contains('/'))
+    let below =
+        |name: &str, at: &str| name.strip_prefix(at).is_some_and(|rest| rest.ends_with(".conf") && !rest.contains('/'));
+    let read = |file: &Listed| {
+        let Listed { name, at, link, bytes } = file;
+        match *bytes {
+            // lsinitrd shows nothing of a link
+            _ if *link => Err(format!("its copy of /{name} is a link")),
+            Some(0) => Ok((format!("/{name}"), Vec::new())),
+            _ => match lister.read(image, at)? {
+                text if text.is_empty() => Err(format!("its copy of /{name} is empty, or a link")),
+                text => Ok((format!("/{name}"), text)),
+            },
+        }
     };
-    let read = |name: &String| match lister.read(image, name)? {
-        // lsinitrd shows nothing of a link
-        text if text.is_empty() => Err(format!("its copy of /{name} is empty, or a link")),
-        text => Ok((format!("/{name}"), text)),
-    };
-    let copies = |is: &dyn Fn(&String) -> bool| {
-        let mut found: Vec<&String> = names.iter().filter(|name| is(name)).collect();
-        found.sort_unstable();
+    let copies = |is: &dyn Fn(&str) -> bool| {
+        let mut found: Vec<&Listed> = all.iter().filter(|file| is(&file.name)).collect();
+        found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         found.into_iter().map(read).collect::<Result<Vec<_>, String>>()
     };
     // The order in which dracut and the module read them.

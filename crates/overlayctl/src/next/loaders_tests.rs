@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Trees of every boot loader, with any line, and images that are texts, for tests of the next boot.
 use super::initrd::Lister;
+use super::listing::Listed;
 use super::*;
 use std::path::Path;
 
-pub const WAYS: [&str; 14] = [
+pub const WAYS: [&str; 18] = [
     "",
     "rd.overlay",
     "rd.overlay=LABEL=up",
@@ -14,6 +15,10 @@ pub const WAYS: [&str; 14] = [
     "rd.overlay.timeout=5",
     "rd.overlay.crypt=/dev/vdb",
     "rd.overlay.rest",
+    "rd.overlay=label=persist",
+    "rd.overlay.reset=false",
+    "rd.overlay.readonly",
+    "rd.overlay.fallback=halt",
     "overlayroot=tmpfs",
     "overlayroot=disabled",
     "rd.live.overlay.overlayfs",
@@ -45,8 +50,8 @@ impl Texts {
 }
 
 impl Lister for Texts {
-    fn list(&self, image: &str) -> Result<Vec<String>, String> {
-        Ok(Self::parts(image)?.into_iter().map(|(path, _)| path).collect())
+    fn list(&self, image: &str) -> Result<Vec<Listed>, String> {
+        Ok(Self::parts(image)?.into_iter().filter_map(|(path, _)| Listed::named(&path)).collect())
     }
 
     fn read(&self, image: &str, path: &str) -> Result<Vec<u8>, String> {

@@ -81,6 +81,9 @@ impl Reader<'_> {
                     if name != key.name {
                         self.notes.push(format!("{name} is deprecated, use {}", key.name));
                     }
+                    if let Some(old) = args.iter().rfind(|old| old.key == arg.key && old.value != arg.value) {
+                        self.notes.push(format!("{} overrules {}", origin(arg), origin(old)));
+                    }
                     return Some((level, arg.clone()));
                 }
             }
@@ -105,10 +108,19 @@ impl Reader<'_> {
         self.issues.push(make_issue(&key, value, &arg.source, problem));
     }
 
+    /// What dracut would take for true against what was meant, or without knowing it, is none: each of these keys has
+    /// changes be lost.
     pub(super) fn boolean(&mut self, key: &Key) -> Field<bool> {
-        match self.find(key, key.deprecated) {
-            None => Field::default(false),
-            Some((_, arg)) => Field { value: is_true(&arg), origin: origin(&arg) },
+        let Some((arg, text)) = self.given(key) else {
+            return Field::default(false);
+        };
+        match grammar::meant(&text) {
+            Some(value) if value == grammar::parse_bool(Some(&text)) => Field { value, origin: origin(&arg) },
+            meant => {
+                let near = meant.map(|_| "0".to_owned());
+                self.problem(&arg, &text, Problem::new("not one of 0, no, off, 1, yes, on; using the default 0", near));
+                Field::default(false)
+            }
         }
     }
 

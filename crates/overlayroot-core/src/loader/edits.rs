@@ -6,7 +6,7 @@ use super::line::{Where, edit_file, lines, ours};
 use super::state::{check, state};
 use super::{DEFAULT_GRUB, EXTLINUX, GRUB_CFG, GRUB_D, GRUBENV, KERNEL_CMDLINE, Kind, Tree};
 use super::{MODULE, MODULE_TEXT};
-use super::{entry, extlinux, grub, raspi};
+use super::{entry, extlinux, grub, pi, raspi};
 
 /// A file as it is and as it is to be; `None` where it is not, or is not to be, there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +178,8 @@ fn entries(tree: &Tree, kind: Kind, args: &[String], plan: &mut Plan) -> Result<
     if others > 0 {
         plan.notes.push(format!("{others} entries of other systems, or without a kernel, are left as they are"));
     }
-    if kind == Kind::KernelInstall && own.is_empty() && !plan.edits.is_empty() {
+    let inside = own.is_empty() || !tree.unified.is_empty();
+    if kind == Kind::KernelInstall && inside && !plan.edits.is_empty() {
         plan.todo.push("kernel-install add-all: unified images hold their arguments inside".to_owned());
     }
     Ok(())
@@ -204,6 +205,12 @@ fn grub_d(tree: &Tree, args: &[String], plan: &mut Plan) {
             plan.edits.push(Edit { path, before, after: None });
         }
         (true, None) => {}
+    }
+    if let (false, Some((path, number))) = (args.is_empty(), grub::bare_boot(tree)) {
+        plan.todo.push(format!(
+            "/{path}:{number} sets GRUB_FORCE_PARTUUID: GRUB boots without an initramfs, and so without the overlay. Make \
+             that line a comment, then run update-grub"
+        ));
     }
     let menu = tree.first(&GRUB_CFG);
     let fitting = menu.is_some() && check(&state(tree, Kind::GrubD), &plan.want).is_ok();
@@ -235,12 +242,8 @@ fn cmdline_txt(tree: &Tree, args: &[String], plan: &mut Plan) -> Result<(), Stri
         plan.notes
             .push(format!("/{path}: {} behind the first line, which the firmware does not read", later.join(" ")));
     }
-    let config = tree.first(&["boot/firmware/config.txt", "boot/config.txt"]);
-    let names = |line: &&str| line.starts_with("cmdline=") || line.starts_with("os_prefix=");
-    let text = config.map(|(_, text)| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
-    for line in text.lines().map(str::trim).filter(names) {
-        plan.notes.push(format!("config.txt has {line}: is /{path} the file that the firmware reads?"));
-    }
+    let elsewhere = pi::why_elsewhere(tree).into_iter();
+    plan.notes.extend(elsewhere.map(|why| format!("config.txt has {why}: is /{path} the file that counts?")));
     Ok(())
 }
 

@@ -13,11 +13,12 @@ fn appended(line: &[u8]) -> Option<&[u8]> {
     (word.eq_ignore_ascii_case(b"append") && blank).then_some(rest)
 }
 
-/// The labels with an `append` line, and which of them boots if nobody chooses: `default`, or else the first (U-Boot,
-/// boot/pxe_utils.c).
+/// The labels with an `append` line, and which of them boots if nobody chooses: `default`, or else the one with
+/// `menu default`, or else the first (U-Boot, boot/pxe_utils.c).
 pub fn menu(text: &[u8]) -> (Vec<Entry>, Result<usize, String>) {
     let mut entries: Vec<Entry> = Vec::new();
     let (mut label, mut first, mut default) = (Entry::default(), None, None);
+    let (mut marked, mut included) = (None, None);
     let mut has_append = false;
     let mut end = |label: &mut Entry, has_append: &mut bool| {
         if std::mem::take(has_append) {
@@ -36,6 +37,9 @@ pub fn menu(text: &[u8]) -> (Vec<Entry>, Result<usize, String>) {
                 label = Entry { name: format!("label {value}"), title: value, ..Entry::default() };
             }
             "default" => default = Some(value),
+            "menu" if value.eq_ignore_ascii_case("default") => marked = marked.or_else(|| Some(label.title.clone())),
+            "include" => included = Some(value),
+            "menu" if value.to_ascii_lowercase().starts_with("include ") => included = Some(value),
             "linux" | "kernel" => label.kernel = value,
             "initrd" => label.initrd.push(value),
             "append" => {
@@ -50,7 +54,10 @@ pub fn menu(text: &[u8]) -> (Vec<Entry>, Result<usize, String>) {
         }
     }
     end(&mut label, &mut has_append);
-    let chosen = match default.or(first) {
+    let chosen = match default.or(marked).or(first) {
+        _ if included.is_some() => {
+            Err(format!("it includes another file ({}), which is not read", included.unwrap_or_default()))
+        }
         Some(name) => entries
             .iter()
             .position(|entry| entry.title == name)
@@ -121,5 +128,10 @@ mod tests {
         assert_eq!(chosen(&text.replace("DEFAULT b\n", "")), ok("a", "/i"));
         assert!(chosen(&text.replace("DEFAULT b", "default c")).unwrap_err().contains("has no append line"));
         assert!(chosen("").is_err());
+        let marked = text.replace("DEFAULT b\n", "").replace("label b\n", "label b\n MENU DEFAULT\n");
+        assert_eq!(chosen(&marked), ok("b", "/j"));
+        assert!(
+            chosen(&format!("{text}include other.conf\n")).unwrap_err().contains("(other.conf), which is not read")
+        );
     }
 }

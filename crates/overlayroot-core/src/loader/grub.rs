@@ -2,6 +2,7 @@
 //! GRUB as Debian and Ubuntu configure it: shell files that update-grub reads, and the grub.cfg that it writes.
 
 use super::line::{lines, split_end, without};
+use super::{DEFAULT_GRUB, GRUB_D, Tree};
 
 /// Our file, which comes after those of the distribution and the cloud.
 pub const DROP_IN: &str = "etc/default/grub.d/50-overlayroot-rs.cfg";
@@ -89,6 +90,21 @@ pub fn configured(texts: &[&[u8]]) -> Vec<String> {
         found.extend(words(&value).into_iter().filter(|word| word.starts_with("rd.overlay")));
     }
     found
+}
+
+/// Where GRUB is told to boot without an initramfs, as Ubuntu's images for clouds have it. The last word counts.
+pub fn bare_boot(tree: &Tree) -> Option<(&str, usize)> {
+    let drop_ins = tree.files.range(GRUB_D.to_owned()..).take_while(|(path, _)| path.starts_with(GRUB_D));
+    let mut last = None;
+    for (path, text) in tree.files.get_key_value(DEFAULT_GRUB).into_iter().chain(drop_ins) {
+        for (number, line) in lines(text).into_iter().enumerate() {
+            if let Some(value) = line.trim_ascii().strip_prefix(b"GRUB_FORCE_PARTUUID=") {
+                let set = !matches!(value, b"" | b"\"\"" | b"''");
+                last = set.then_some((path.as_str(), number + 1));
+            }
+        }
+    }
+    last
 }
 
 fn unescaped(text: &str) -> String {

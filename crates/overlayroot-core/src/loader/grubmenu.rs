@@ -22,8 +22,8 @@ struct Node {
     title: String,
     id: String,
     submenu: bool,
-    /// Its kernel among the entries.
-    boots: Option<usize>,
+    /// Its kernels among the entries; of several a condition takes one.
+    boots: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -82,7 +82,7 @@ impl Reader {
         let id = words.iter().position(|word| matches!(word.as_str(), "--id" | "$menuentry_id_option"));
         let id = id.and_then(|at| words.get(at + 1)).cloned().unwrap_or_default();
         let title = words.get(1).cloned().unwrap_or_default();
-        self.nodes.push(Node { parent, place, title, id, submenu, boots: None });
+        self.nodes.push(Node { parent, place, title, id, submenu, boots: Vec::new() });
         self.open.push(Some(self.nodes.len() - 1));
     }
 
@@ -96,7 +96,7 @@ impl Reader {
         let node = here.and_then(|node| self.nodes.get_mut(node));
         let title = node.as_ref().map(|node| node.title.clone()).unwrap_or_default();
         if let Some(node) = node {
-            node.boots.get_or_insert(at);
+            node.boots.push(at);
         }
         let (args, line) = (rest.to_vec(), joined(&expanded(rest, block)));
         self.entries.push(Entry { name: name.clone(), title, args, line, initrd: Vec::new(), kernel: name.clone() });
@@ -105,7 +105,7 @@ impl Reader {
     fn initrd(&mut self, words: &[String]) {
         let here = self.here().and_then(|node| self.nodes.get(node));
         let at = match here {
-            Some(node) => node.boots,
+            Some(node) => node.boots.last().copied(),
             None => self.entries.len().checked_sub(1),
         };
         if let Some(entry) = at.filter(|_| self.inside).and_then(|at| self.entries.get_mut(at)) {
@@ -115,7 +115,8 @@ impl Reader {
 
     fn default_entry(&self, block: Option<&[u8]>) -> Result<usize, String> {
         if self.nodes.is_empty() {
-            return if self.entries.is_empty() { Err("no kernel entry found".to_owned()) } else { Ok(0) };
+            let all: Vec<usize> = (0..self.entries.len()).collect();
+            return self.one_of("the menu", &all).ok_or_else(|| "no kernel entry found".to_owned())?;
         }
         let asked = chosen(&self.defaults, block);
         let mut parent = None;
@@ -123,20 +124,36 @@ impl Reader {
         for part in asked.split('>') {
             let number = part.parse::<usize>().ok();
             let fits = |node: &Node| node.title == part || node.id == part || number == Some(node.place);
-            let mut level = self.nodes.iter().enumerate().filter(|(_, node)| node.parent == parent);
-            let Some((at, node)) = level.find(|(_, node)| fits(node)) else {
-                // GRUB takes the first where there is none of that name.
-                found = self.nodes.first();
-                break;
-            };
+            let above = parent;
+            let level = || self.nodes.iter().enumerate().filter(move |(_, node)| node.parent == above);
+            let named = level().find(|(_, node)| fits(node));
+            // GRUB takes the first of a menu where there is none of that name.
+            let Some((at, node)) = named.or_else(|| level().next()) else { break };
             (parent, found) = (Some(at), Some(node));
+            if named.is_none() {
+                break;
+            }
         }
         let Some(node) = found else { return Err("no kernel entry found".to_owned()) };
-        match node.boots {
-            Some(at) => Ok(at),
+        match self.one_of(&format!("the default, {},", node.title), &node.boots) {
+            Some(found) => found,
+            // Its entries may come from another file, as those of grub-btrfs.
             None if node.submenu => Err(format!("the default, {}, is a menu of its own", node.title)),
             None => Err(format!("the default, {}, boots no kernel of this system", node.title)),
         }
+    }
+
+    /// The kernel that boots. Which of several that differ a condition takes is not seen: Ubuntu's images for clouds
+    /// boot without an initramfs first (GRUB_FORCE_PARTUUID).
+    fn one_of(&self, who: &str, all: &[usize]) -> Option<Result<usize, String>> {
+        let kernels: Vec<&Entry> = all.iter().filter_map(|at| self.entries.get(*at)).collect();
+        let (at, first) = (all.first()?, kernels.first()?);
+        if kernels.iter().all(|kernel| (&kernel.line, &kernel.initrd) == (&first.line, &first.initrd)) {
+            return Some(Ok(*at));
+        }
+        let bare =
+            if kernels.iter().any(|kernel| kernel.initrd.is_empty()) { ", one without an initramfs" } else { "" };
+        Some(Err(format!("{who} has {} kernels{bare}; which of them boots is decided by GRUB", kernels.len())))
     }
 }
 

@@ -56,14 +56,16 @@ fn the_entry_that_boots_if_nobody_chooses() {
         ("${saved_entry}", "saved_entry=advanced>one\n", "old"),
         ("${saved_entry}", "saved_entry=\n", "new"),
         ("${saved_entry}", "", "new"),
-        // a name that is gone: GRUB takes the first
+        // a name that is gone: GRUB takes the first, of a submenu that of the submenu
         ("none", "", "new"),
+        ("none>one", "", "new"),
         ("0", "next_entry=advanced>one\n", "old"),
         // what was saved does not count where the menu does not ask for it
         ("0", "saved_entry=advanced>one\n", "new"),
     ] {
         assert_eq!(chosen(default, env), ok(want), "{default} {env}");
     }
+    assert_eq!(menu(DEBIAN.replace("DEFAULT", "advanced>gone").as_bytes(), None).default, Ok(1));
     assert!(chosen("2", "").unwrap_err().contains("boots no kernel of this system"));
     assert!(chosen("1", "").unwrap_err().contains("a menu of its own"));
 }
@@ -75,4 +77,27 @@ fn what_grub_hands_over() {
     let block = b"# GRUB Environment Block\nkernelopts=root=x rd.overlay=\"LABEL=a b\"\n####";
     let got = expanded(&["$kernelopts", "${none}", "n-${serial}"].map(str::to_owned), Some(block));
     assert_eq!(got, ["root=x", "rd.overlay=LABEL=a b", "n-${serial}"]);
+}
+
+#[test]
+fn a_submenu_whose_entries_are_in_another_file_is_not_known() {
+    let text = "set default=\"snapshots>one\"\nmenuentry 'Arch' {\n\tlinux /vmlinuz root=x\n}\n\
+                submenu 'snapshots' {\n\tconfigfile \"${prefix}/grub-btrfs.cfg\"\n}\n";
+    assert!(menu(text.as_bytes(), None).default.unwrap_err().contains("the default, snapshots, is a menu of its own"));
+}
+
+#[test]
+fn an_entry_of_two_kernels_is_not_known_unless_they_are_the_same() {
+    let entry = |second: &str| {
+        format!(
+            "menuentry 'Ubuntu' {{\n\tif [ \"${{initrdfail}}\" = 1 ]; then\n\t  linux /vmlinuz root=x\n\t  initrd /initrd.img\n\
+             \telse\n\t  linux /vmlinuz {second}\n\tfi\n}}\n"
+        )
+    };
+    let told = |text: &str| menu(text.as_bytes(), None).default;
+    let bare = told(&entry("root=x panic=-1")).unwrap_err();
+    assert!(bare.contains("the default, Ubuntu, has 2 kernels, one without an initramfs"), "{bare}");
+    assert_eq!(told(&entry("root=x\n\tinitrd /initrd.img")), Ok(0));
+    let differ = told(&entry("root=y\n\tinitrd /initrd.img")).unwrap_err();
+    assert!(differ.contains("has 2 kernels; which"), "{differ}");
 }

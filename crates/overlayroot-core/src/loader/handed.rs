@@ -2,7 +2,7 @@
 //! What the boot loader hands to the next boot: its command line, and the initramfs that it loads.
 
 use super::state::{Entry, State};
-use super::{EXTLINUX, GRUB_CFG, Kind, Tree};
+use super::{EXTLINUX, GRUB_CFG, Kind, Tree, pi};
 use crate::cmdline::spans;
 
 /// What the next boot gets.
@@ -30,7 +30,7 @@ pub fn handed(tree: &Tree, state: &State) -> Result<Handed, String> {
     // Each file of a Pi's config.txt is for another model: one of them is loaded.
     let images = |entry: &Entry| match (state.kind, entry.initrd.as_slice()) {
         (Kind::RaspiFirmware | Kind::CmdlineTxt, names) if !names.is_empty() => {
-            names.iter().map(|name| vec![name.clone()]).collect()
+            names.iter().map(|set| set.split(pi::ALSO).map(str::to_owned).collect()).collect()
         }
         (_, names) => vec![names.to_vec()],
     };
@@ -40,7 +40,7 @@ pub fn handed(tree: &Tree, state: &State) -> Result<Handed, String> {
     let Some(last) = state.entries.last() else {
         return Err(nothing(state));
     };
-    let which = matches!(state.kind, Kind::Grubby | Kind::Bls | Kind::KernelInstall);
+    let which = tree.boots_entries_only(state.kind);
     let same = state.entries.iter().all(|entry| bearing(&entry.line) == bearing(&last.line));
     match which && same {
         true => Ok(Handed {

@@ -30,25 +30,76 @@ pub fn by_grub(entries: &[Entry], cfg: Option<&[u8]>, block: Option<&[u8]>) -> R
     found.ok_or_else(|| "no kernel entry found".to_owned())
 }
 
-/// systemd-boot's: the variables of the firmware before loader.conf. What it takes where neither names one hangs on
-/// counters and keys, so that is not known.
+/// systemd-boot's: what the firmware's variables ask for once, what is preferred (a variable, else loader.conf), and the
+/// default. What it takes where none of them names one hangs on counters and keys, so that is not known.
 pub fn by_systemd_boot(entries: &[Entry], tree: &Tree) -> Result<usize, String> {
-    if let [_] = entries {
+    if let ([_], true) = (entries, tree.unified.is_empty()) {
         return Ok(0);
     }
-    let variable = EFI_DEFAULTS.iter().find_map(|path| tree.files.get(*path)).map(|bytes| wide(bytes));
-    let conf = || tree.first(&LOADER_CONF).and_then(|(_, text)| entry::value(text, "default"));
-    let asked = variable.filter(|word| !word.is_empty()).or_else(conf);
-    let Some(asked) = asked.filter(|word| !word.starts_with('@')) else {
-        return Err("which entry boots is not known: loader.conf names none".to_owned());
-    };
-    let pattern = asked.strip_suffix(".conf").unwrap_or(&asked);
-    let fitting = newest_first(entries).into_iter().find(|at| entries.get(*at).is_some_and(|of| fits(pattern, id(of))));
-    fitting.ok_or_else(|| format!("which entry boots is not known: none is called {asked}"))
+    let [once, preferred, default] = EFI_DEFAULTS;
+    let variable = |path: &str| tree.files.get(path).map(|bytes| wide(bytes)).filter(|word| !word.is_empty());
+    let conf = |key: &str| tree.first(&LOADER_CONF).and_then(|(_, text)| entry::value(text, key));
+    let asked = [
+        (variable(once), false),
+        (variable(preferred).or_else(|| conf("preferred")), true),
+        (variable(default).or_else(|| conf("default")), false),
+    ];
+    let unsure = |why: &str| Err(format!("which entry boots is not known: {why}"));
+    let mut last = String::new();
+    for (word, only_good) in asked {
+        let Some(word) = word else { continue };
+        if word.starts_with('@') {
+            continue;
+        }
+        if word.starts_with("auto-") {
+            return unsure(&format!("{word} is no kernel's"));
+        }
+        let image = tree.unified.iter().find(|name| fits(&word.to_lowercase(), &counted(name).0));
+        let entry = fitting(entries, &word, only_good);
+        match (entry, image) {
+            (Some(at), None) => return Ok(at),
+            (None, Some(name)) => {
+                return Err(format!(
+                    "{name} boots, a unified image: it holds its command line inside, which is not read"
+                ));
+            }
+            (Some(_), Some(name)) => return unsure(&format!("{word} is an entry and the unified image {name}")),
+            (None, None) => last = word,
+        }
+    }
+    match last.is_empty() {
+        true => unsure("loader.conf names none"),
+        false => unsure(&format!("none is called {last}")),
+    }
+}
+
+/// The newest entry whose name a pattern fits; on request without those that have failed too often.
+fn fitting(entries: &[Entry], word: &str, only_good: bool) -> Option<usize> {
+    let pattern = word.to_lowercase();
+    let pattern = pattern.strip_suffix(".conf").unwrap_or(&pattern);
+    newest_first(entries).into_iter().find(|at| {
+        let (name, failed) = entries.get(*at).map(|of| counted(id(of))).unwrap_or_default();
+        fits(pattern, &name) && !(only_good && failed)
+    })
+}
+
+/// A name without the counter of boots that systemd-boot keeps in it (`name+LEFT-DONE`), and whether none is left.
+fn counted(name: &str) -> (String, bool) {
+    let name = name.to_lowercase();
+    let (stem, end) = name.strip_suffix(".efi").map_or((name.as_str(), ""), |stem| (stem, ".efi"));
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let split = stem.rsplit_once('+').filter(|(_, counter)| counter.split('-').all(number));
+    match split {
+        Some((stem, counter)) => {
+            let left = counter.split('-').next().unwrap_or_default();
+            (format!("{stem}{end}"), left.bytes().all(|byte| byte == b'0'))
+        }
+        None => (name, false),
+    }
 }
 
 /// The text of an EFI variable: UTF-16 behind four bytes of attributes.
-fn wide(bytes: &[u8]) -> String {
+pub(super) fn wide(bytes: &[u8]) -> String {
     let pairs = bytes.get(4..).unwrap_or_default().chunks_exact(2);
     let units = pairs.filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)));
     let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
@@ -151,10 +202,46 @@ mod tests {
         for unsure in ["timeout 3\n", "default @saved\n", "default gone\n"] {
             assert!(conf(unsure).unwrap_err().contains("which entry boots is not known"), "{unsure}");
         }
-        let mut bytes = vec![7, 0, 0, 0];
-        bytes.extend("arch-6.9.conf\0".encode_utf16().flat_map(u16::to_le_bytes));
-        assert_eq!(by_systemd_boot(&all, &tree(EFI_DEFAULTS[0], &bytes)), Ok(0));
+        assert_eq!(by_systemd_boot(&all, &tree(EFI_DEFAULTS[0], &variable("arch-6.9.conf"))), Ok(0));
         assert_eq!(by_systemd_boot(&all[..1], &Tree::default()), Ok(0));
+    }
+
+    fn variable(text: &str) -> Vec<u8> {
+        let units = format!("{text}\0").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        [vec![7, 0, 0, 0], units].concat()
+    }
+
+    #[test]
+    fn what_systemd_boot_prefers() {
+        let all = entries(&["one", "two+0-3", "three+2"]);
+        let with = |files: &[(&str, &[u8])]| {
+            let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.to_vec()));
+            by_systemd_boot(&all, &Tree { files: files.collect(), ..Tree::default() })
+        };
+        let conf = |text: &'static str| (LOADER_CONF[1], text.as_bytes());
+        assert_eq!(with(&[conf("preferred Three.conf\ndefault one\n")]), Ok(2));
+        // one that failed too often is passed over, and one that is not there
+        assert_eq!(with(&[conf("preferred two\ndefault one\n")]), Ok(0));
+        assert_eq!(with(&[conf("preferred gone\ndefault two\n")]), Ok(1));
+        let preferred = variable("three.conf");
+        assert_eq!(with(&[(EFI_DEFAULTS[1], preferred.as_slice()), conf("preferred one\ndefault one\n")]), Ok(2));
+        assert_eq!(with(&[(EFI_DEFAULTS[0], variable("gone.conf").as_slice()), conf("default one\n")]), Ok(0));
+        let windows = with(&[(EFI_DEFAULTS[0], variable("auto-windows").as_slice()), conf("default one\n")]);
+        assert!(windows.unwrap_err().contains("auto-windows is no kernel's"));
+    }
+
+    #[test]
+    fn unified_images_beside_entries() {
+        let all = entries(&["arch"]);
+        let told = |conf: &str| {
+            let files = [(LOADER_CONF[1].to_owned(), conf.as_bytes().to_vec())].into();
+            let unified = ["arch-linux+3.efi".to_owned()].into();
+            by_systemd_boot(&all, &Tree { files, unified, ..Tree::default() })
+        };
+        assert_eq!(told("default arch.conf\n"), Ok(0));
+        assert!(told("default arch-linux.efi\n").unwrap_err().contains("arch-linux+3.efi boots, a unified image"));
+        assert!(told("default arch*\n").unwrap_err().contains("is not known: arch* is an entry and the unified image"));
+        assert!(told("timeout 3\n").unwrap_err().contains("loader.conf names none"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(super) fn args(text: &[u8]) -> Vec<String> {
 /// Entries of the Boot Loader Specification that boot a kernel of this system, and the default.
 fn specified(tree: &Tree, kind: Kind) -> (Vec<Entry>, Result<usize, String>) {
     let block = tree.first(&GRUBENV).map(|(_, block)| block);
-    let grub = kind != Kind::KernelInstall && tree.has_grub();
+    let grub = kind != Kind::KernelInstall && tree.grub_reads_entries();
     let kernelopts = block.and_then(|block| entry::variable(block, "kernelopts")).unwrap_or_default();
     let mut found = Vec::new();
     for (path, text) in tree.entries() {
@@ -98,6 +98,9 @@ fn specified(tree: &Tree, kind: Kind) -> (Vec<Entry>, Result<usize, String>) {
         });
     }
     let default = match grub {
+        true if tree.grub_has_own_menu() => {
+            Err("GRUB has a menu of its own, and reads no boot loader entries".to_owned())
+        }
         true => picked::by_grub(&found, tree.first(&GRUB_CFG).map(|(_, text)| text), block),
         false => picked::by_systemd_boot(&found, tree),
     };

@@ -3,7 +3,7 @@
 
 use super::{From, Migrated, Sources};
 use crate::cmdline::Arg;
-use crate::grammar::{self, parse_bool};
+use crate::grammar::{self, Key, parse_bool};
 use crate::live;
 use crate::upper::{Upper, parse_upper};
 
@@ -54,6 +54,8 @@ fn carried(arg: &Arg, out: &mut Migrated) {
     let value = value(arg).unwrap_or_else(|| "1".to_owned());
     match grammar::KEYS.iter().any(|row| row.name == key) {
         _ if key == grammar::CRYPT.name => out.lost(&arg.text(), "an encrypted upper is not supported"),
+        true if key == grammar::RESET.name => yes_or_no(&grammar::RESET, arg, out),
+        true if key == grammar::READONLY.name => yes_or_no(&grammar::READONLY, arg, out),
         true => out.set(&key, &value),
         false => out.lost(&arg.text(), "unknown argument"),
     }
@@ -88,12 +90,19 @@ fn upper(enable: Option<&Arg>, place: Option<&Arg>, is_live: bool, out: &mut Mig
     }
 }
 
+/// What dracut takes for true against what is meant is no line that loses changes here.
+fn yes_or_no(key: &Key, arg: &Arg, out: &mut Migrated) {
+    match grammar::meant(&value(arg).unwrap_or_default()) {
+        Some(yes) => out.set(key.name, if yes { "1" } else { "0" }),
+        None => out.lost(&arg.text(), "neither yes nor no; dracut took it for yes"),
+    }
+}
+
 fn other(arg: &Arg, is_live: bool, out: &mut Migrated) {
-    let on = || if parse_bool(value(arg).as_deref()) { "1" } else { "0" };
     match arg.key.as_slice() {
         b"rd.live.overlay" | b"rd.live.overlay.overlayfs" => {}
-        b"rd.live.overlay.reset" => out.set(grammar::RESET.name, on()),
-        b"rd.live.overlay.readonly" | b"rd.live.overlayfs.readonly" => out.set(grammar::READONLY.name, on()),
+        b"rd.live.overlay.reset" => yes_or_no(&grammar::RESET, arg, out),
+        b"rd.live.overlay.readonly" | b"rd.live.overlayfs.readonly" => yes_or_no(&grammar::READONLY, arg, out),
         b"rd.live.overlay.size" => {
             let mib = value(arg).unwrap_or_default();
             let why = format!(
@@ -105,5 +114,26 @@ fn other(arg: &Arg, is_live: bool, out: &mut Migrated) {
         b"rd.live.overlay.cowfs" => out.lost(&arg.text(), "rd.overlay = part:LABEL,fs=TYPE makes a partition"),
         b"rd.writable.fsimg" if is_live => out.lost(&arg.text(), "the image is the lower, and is not written"),
         _ => out.lost(&arg.text(), "no equivalent"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cmdline::Source;
+    use crate::migrate::{Sources, migrate};
+
+    #[test]
+    fn a_boolean_is_what_was_meant() {
+        for (line, want) in [
+            ("rd.live.overlay.overlayfs rd.live.overlay.reset=false", "\nrd.overlay.reset = 0\n"),
+            ("rd.overlay rd.overlay.readonly=No", "\nrd.overlay.readonly = 0\n"),
+            ("rd.live.overlay.overlayfs rd.live.overlay.readonly", "\nrd.overlay.readonly = 1\n"),
+            ("rd.overlay rd.overlay.reset=flase", "rd.overlay.reset=flase: neither yes nor no"),
+        ] {
+            let cmdline = Some(Source::new("/proc/cmdline", line));
+            let out = migrate(&Sources { cmdline, ..Sources::default() }, None);
+            assert!(out.text().contains(want), "{line}: {}", out.text());
+            assert_eq!(out.issues(), Vec::<String>::new(), "{line}");
+        }
     }
 }
