@@ -95,8 +95,14 @@ fn loader(next: &Next) -> Loader {
 /// Storage of containers that is there, and whether it, or what it lies in, is a file system of its own.
 fn stores() -> Vec<(String, bool)> {
     let mounts = mounts::read().unwrap_or_default();
-    let found = STORES.iter().filter(|(path, ..)| Path::new(path).is_dir());
+    let found = STORES.iter().filter(|(path, ..)| !waits(&mounts, path) && Path::new(path).is_dir());
     found.map(|(path, ..)| ((*path).to_owned(), own(&mounts, path))).collect()
+}
+
+/// Whether to look at a path would mount something there (autofs), which may be a server's that is away.
+fn waits(mounts: &[Mount], path: &str) -> bool {
+    let places = Path::new(path).ancestors().filter_map(Path::to_str);
+    places.filter_map(|at| mountinfo::at(mounts, at)).any(|mount| mount.fstype == "autofs")
 }
 
 /// Whether a path, or what it lies in, is a file system of its own.
@@ -282,6 +288,17 @@ fn newer(made: Option<SystemTime>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_looking_would_mount() {
+        let before =
+            "22 1 0:40 / / rw - overlay LiveOS_rootfs rw\n23 22 0:50 / /var/lib/docker rw - autofs systemd-1 rw\n";
+        let waits = |text: &str, path: &str| super::waits(&mountinfo::parse(text), path);
+        assert!(waits(before, "/var/lib/docker") && waits(before, "/var/lib/docker/x"));
+        assert!(!waits(before, "/var/lib/containers") && !waits(before, "/var/lib"));
+        let after = format!("{before}24 23 254:16 / /var/lib/docker rw - ext4 /dev/vdb rw\n");
+        assert!(!waits(&after, "/var/lib/docker"), "it is mounted");
+    }
 
     #[test]
     fn swap_that_is_a_file() {

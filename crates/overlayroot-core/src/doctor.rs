@@ -238,7 +238,7 @@ fn advice(config: &Config, code: &str) -> String {
         "no-file-system" => "create one: mkfs.ext4 -m 0".to_owned(),
         "no-mkfs" => "create the file now: overlayctl loop create".to_owned(),
         "no-room" => "free space, or set a smaller size=".to_owned(),
-        "casefold" => "a kernel from 6.17 on, or a file system without it: tune2fs -O ^casefold, unmounted, where no \
+        "casefold" => "a kernel from 6.17 on with CONFIG_UNICODE, or a file system without it: tune2fs -O ^casefold, unmounted, where no \
                        directory folds"
             .to_owned(),
         "no-overlayfs" => "install the kernel's overlay module".to_owned(),

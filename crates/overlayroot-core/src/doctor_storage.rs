@@ -99,13 +99,13 @@ fn swap(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding
 fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &mut Vec<Finding>) {
     const QUOTAS: [&str; 6] = ["usrquota", "grpquota", "prjquota", "quota", "usrjquota", "grpjquota"];
     let slash = entries.iter().find(|entry| entry.at == "/");
-    for entry in entries.iter().filter(|entry| hides(&entry.at) && !entry.has("noauto")) {
+    for entry in entries.iter().filter(|entry| hides(&entry.at) && entry.comes_by_itself()) {
         let text = format!("fstab mounts {} on {}, where overlayroot-rs mounts its own", shown(&entry.what), entry.at);
         found.push(finding("fstab", Grade::Warning, text, "remove the line").in_root());
     }
     let own = root.file_system();
     let same = |entry: &&Entry| host.names(&entry.what, &own) || slash.is_some_and(|slash| slash.what == entry.what);
-    let writes = |entry: &&Entry| !entry.has("ro") && !entry.has("noauto") && !entry.has("bind") && entry.at != "/";
+    let writes = |entry: &&Entry| !entry.has("ro") && entry.comes_by_itself() && !entry.has("bind") && entry.at != "/";
     // Subvolumes share their file system by design.
     for entry in entries.iter().filter(|_| root.fstype != "btrfs").filter(|entry| entry.not_overlaid()) {
         if same(&entry) && writes(&entry) {

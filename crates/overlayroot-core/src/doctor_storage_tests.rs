@@ -102,6 +102,8 @@ fn lines_of_fstab() {
     let found = findings("rd.overlay=dir:/u", "", table(twice), &Host::default());
     assert!(found.len() == 1 && found[0].2.ends_with("it is writable there, below the overlay"), "{found:#?}");
     assert_eq!(findings("rd.overlay", "", table("tmpfs /run tmpfs noauto\n"), &Host::default()), []);
+    let later = twice.replace("rw", "noauto,x-systemd.automount");
+    assert!(one(&later, &Host::default()).2.contains("the root's own device on /mnt/disk"));
     let btrfs = Root { fstype: "btrfs".into(), ..table(twice) };
     assert_eq!(findings("rd.overlay", "", btrfs, &Host::default()), []);
     let (_, grade, text, todo) = one("LABEL=root / ext4 usrjquota=aquota.user,jqfmt=vfsv0\n", &Host::default());

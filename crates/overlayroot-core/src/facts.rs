@@ -154,6 +154,8 @@ pub struct Kernel {
     /// Overlay features this kernel switches on by itself (`/sys/module/overlay/parameters`);
     /// a kept upper over a lower that may be updated must not use them (kernel: overlayfs.rst).
     pub on_by_default: Vec<String>,
+    /// Whether it mounts no file system that can fold the case of names: it was built without CONFIG_UNICODE.
+    pub no_unicode: bool,
 }
 
 impl Kernel {

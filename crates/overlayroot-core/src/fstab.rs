@@ -25,6 +25,12 @@ impl Entry {
         self.fstype == "swap" && self.what.starts_with('/') && !self.what.starts_with("/dev/")
     }
 
+    /// Whether something is mounted there without being asked for by hand: at boot, or where it is looked at
+    /// (systemd.mount(5); `noauto` beside `x-systemd.automount` is common, and takes nothing away).
+    pub fn comes_by_itself(&self) -> bool {
+        !self.has("noauto") || self.has("x-systemd.automount") || self.has("comment=systemd.automount")
+    }
+
     /// A file system on storage that will be mounted over the merged root as it is.
     pub fn not_overlaid(&self) -> bool {
         const VIRTUAL: [&str; 12] = [

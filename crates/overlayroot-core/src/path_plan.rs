@@ -154,7 +154,7 @@ impl Builder<'_> {
         let Some(root) = &self.facts.root else { return Ok(()) };
         let over = fstab::parse(&root.fstab).into_iter().find(|entry| {
             let at = entry.at.trim_end_matches('/');
-            let later = !root.submounts.iter().any(|mount| mount == at) && !entry.has("noauto");
+            let later = !root.submounts.iter().any(|mount| mount == at) && entry.comes_by_itself();
             entry.at.starts_with('/') && !at.is_empty() && later && is_in(path, at)
         });
         match over {

@@ -134,6 +134,8 @@ fn what_fstab_mounts_later_would_hide_it() {
         ("/dev/x /var ext4 defaults\n", true),
         ("/dev/x /var/x/ ext4 defaults\n", true),
         ("/dev/x /var ext4 noauto\n", false),
+        // systemd mounts an autofs there at boot
+        ("/dev/x /var ext4 noauto,x-systemd.automount\n", true),
         ("/dev/x /var/x/y ext4 defaults\n/dev/vda / ext4\n/dev/x none swap\n", false),
     ] {
         facts.root = Some(Root { fstab: fstab.into(), ..Root::default() });

@@ -78,6 +78,7 @@ pub fn lower(facts: &Facts, root: &Root) -> Result<(), Refusal> {
 
 /// A layer whose file system can fold the case of names, if it does, where the kernel takes none.
 pub fn folds(casefold: bool, facts: &Facts, what: &str) -> Result<(), Refusal> {
+    unreadable(casefold, facts, what)?;
     if casefold && !facts.kernel.takes_casefold() {
         let release = &facts.kernel.release;
         let text =
@@ -87,9 +88,18 @@ pub fn folds(casefold: bool, facts: &Facts, what: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The same for any file system: some kernels can't even mount it.
+fn unreadable(casefold: bool, facts: &Facts, what: &str) -> Result<(), Refusal> {
+    if casefold && facts.kernel.no_unicode {
+        let text = format!("{what} has the feature casefold: this kernel, without CONFIG_UNICODE, does not mount it");
+        return refuse("casefold", text);
+    }
+    Ok(())
+}
+
 /// The device, if it is there and can be used.
 pub fn device<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Result<&'a Device, Refusal> {
-    let device = found(asked, facts.device.as_ref(), facts.root.as_ref())?;
+    let device = found(asked, facts.device.as_ref(), facts)?;
     if device.read_only && !readonly {
         let (asked, hint) = (shown(&asked.to_string()), grammar::READONLY.name);
         return refuse("device-read-only", format!("{asked} ({}) is read-only; {hint} allows it", device.path));
@@ -108,11 +118,7 @@ pub fn layer<'a>(asked: &upper::Device, facts: &'a Facts, readonly: bool) -> Res
 ///
 /// # Errors
 /// Why not.
-pub fn found<'a>(
-    asked: &upper::Device,
-    lookup: Option<&'a Lookup>,
-    root: Option<&Root>,
-) -> Result<&'a Device, Refusal> {
+pub fn found<'a>(asked: &upper::Device, lookup: Option<&'a Lookup>, facts: &Facts) -> Result<&'a Device, Refusal> {
     let asked = shown(&asked.to_string());
     let device = match lookup {
         Some(Lookup::Found(device)) => device,
@@ -135,7 +141,7 @@ pub fn found<'a>(
         Some(Lookup::Locked { by, .. }) => return refuse("luks-locked", locked(&asked, by)),
         None => return refuse("device-missing", missing(&asked, 0, &[])),
     };
-    usable(&asked, device, root)?;
+    usable(&asked, device, facts)?;
     Ok(device)
 }
 
@@ -190,14 +196,14 @@ fn taken(device: &Device, root: Option<&Root>) -> Option<String> {
     Some(format!("has the UUID of {twin}: the same file system, or a copy of it"))
 }
 
-fn usable(asked: &str, device: &Device, root: Option<&Root>) -> Result<(), Refusal> {
+fn usable(asked: &str, device: &Device, facts: &Facts) -> Result<(), Refusal> {
     let name = format!("{asked} ({})", device.path);
-    if let Some(by) = taken(device, root) {
+    if let Some(by) = taken(device, facts.root.as_ref()) {
         return refuse("device-in-use", format!("{name} {by}"));
     }
     match device.fstype.as_str() {
         "" => refuse("no-file-system", format!("{name} has no known file system")),
-        fstype if UPPER_FILE_SYSTEMS.contains(&fstype) => Ok(()),
+        fstype if UPPER_FILE_SYSTEMS.contains(&fstype) => unreadable(device.casefold, facts, &name),
         fstype => refuse(
             "foreign-file-system",
             format!("{name} holds {fstype}, which can't hold an upper ({})", UPPER_FILE_SYSTEMS.join(", ")),

@@ -147,14 +147,16 @@ pub fn sharer(mounts: &[Mount], lower: &Mount) -> Option<String> {
 pub fn submounts<'a>(mounts: &'a [Mount], fstab: &str) -> Vec<&'a str> {
     const ALWAYS: [&str; 5] = ["/boot", "/boot/efi", "/boot/firmware", "/efi", "/usr"];
     const OURS: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
-    const VIRTUAL: [&str; 4] = ["autofs", "tmpfs", "overlay", "ramfs"];
+    const VIRTUAL: [&str; 3] = ["tmpfs", "overlay", "ramfs"];
     let entries = crate::fstab::parse(fstab);
     let named = |at: &str| entries.iter().any(|entry| entry.not_overlaid() && entry.at.trim_end_matches('/') == at);
     let inside = |at: &str, dir: &str| at == dir || at.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
     let mut found: Vec<&str> = Vec::new();
     for mount in mountinfo::below(mounts, "/") {
         let at = mount.at.as_str();
-        let wanted = (named(at) || ALWAYS.contains(&at)) && !VIRTUAL.contains(&mount.fstype.as_str());
+        // To bind what waits for a first look mounts it. Kernels go to /boot; a server's data may be away.
+        let waits = mount.fstype == "autofs";
+        let wanted = (ALWAYS.contains(&at) || named(at) && !waits) && !VIRTUAL.contains(&mount.fstype.as_str());
         if wanted && !OURS.iter().any(|dir| inside(at, dir)) && !found.contains(&at) {
             found.push(at);
         }

@@ -121,6 +121,9 @@ fn what_of_the_system_is_seen_inside() {
     let mut mounts = mounts("ext4", "ro");
     for (at, fstype) in [
         ("/home", "ext4"),
+        ("/var/lib/x", "autofs"),
+        ("/srv", "autofs"),
+        ("/efi", "autofs"),
         ("/boot/efi", "autofs"),
         ("/boot", "ext4"),
         ("/boot/efi", "vfat"),
@@ -132,6 +135,8 @@ fn what_of_the_system_is_seen_inside() {
     ] {
         mounts.push(mount(at, fstype, "8:1", "rw", "rw"));
     }
-    let fstab = "LABEL=h /home ext4\nLABEL=x /var/lib/x/ ext4\ntmpfs /tmp tmpfs\nLABEL=r /run/user ext4\n";
-    assert_eq!(submounts(&mounts, fstab), ["/home", "/boot", "/boot/efi", "/boot/firmware", "/var/lib/x"]);
+    let fstab =
+        "LABEL=h /home ext4\nLABEL=s /srv ext4\nLABEL=x /var/lib/x/ ext4\ntmpfs /tmp tmpfs\nLABEL=r /run/user ext4\n";
+    // what is to be looked at first is mounted by that, for a boot loader alone
+    assert_eq!(submounts(&mounts, fstab), ["/home", "/efi", "/boot", "/boot/efi", "/boot/firmware", "/var/lib/x"]);
 }

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// Where both have their first superblock.
 const SUPERBLOCK: u64 = 1024;
@@ -23,9 +24,34 @@ pub fn has(device: &str, fstype: &str) -> bool {
     read.is_ok() && u32::from_le_bytes(features) & bit != 0
 }
 
+/// Whether the kernel mounts no such file system. What it can of a kind it lists as soon as it has that kind
+/// (kernel: fs/ext4/sysfs.c, fs/f2fs/sysfs.c).
+pub fn no_unicode() -> bool {
+    lists_none("/sys/fs")
+}
+
+fn lists_none(base: &str) -> bool {
+    let of = |fstype| Path::new(base).join(fstype).join("features");
+    let mut known = ["ext4", "f2fs"].into_iter().map(of).filter(|features| features.is_dir());
+    known.any(|features| !features.join("casefold").exists())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kernel_lists() {
+        let dir = tempfile::tempdir().unwrap();
+        let none = || lists_none(dir.path().to_str().unwrap());
+        assert!(!none(), "neither kind is loaded: not known");
+        std::fs::create_dir_all(dir.path().join("f2fs/features")).unwrap();
+        assert!(none());
+        std::fs::write(dir.path().join("f2fs/features/casefold"), "").unwrap();
+        assert!(!none());
+        std::fs::create_dir_all(dir.path().join("ext4/features/encryption")).unwrap();
+        assert!(none());
+    }
 
     #[test]
     fn the_bit_of_each() {

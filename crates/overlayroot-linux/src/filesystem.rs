@@ -25,14 +25,16 @@ pub fn of_path(path: &str) -> Option<FileSystem> {
     Some(FileSystem { uuid: String::new(), devices: numbers(&[block::by_path(path)?]) })
 }
 
-/// That which a source in fstab names, as far as udev knows it.
+/// That which a source in fstab names, as far as udev knows it. Devices lie in /dev: the source of a bind is not looked
+/// at, for it may lie where looking mounts something (autofs(5)), or where a server is away.
 pub fn named(what: &str) -> Option<FileSystem> {
     match what.split_once('=') {
         Some((tag, name)) if !what.starts_with('/') => {
             let (tag, name) = (tag.to_ascii_lowercase(), udev_encode(name.trim_matches('"')));
             of_path(&format!("/dev/disk/by-{tag}/{name}"))
         }
-        _ => of_path(what),
+        _ if what.starts_with("/dev/") => of_path(what),
+        _ => None,
     }
 }
 

@@ -245,6 +245,7 @@ fn kernel(overlay: bool) -> Kernel {
         release: release.trim().to_owned(),
         overlay,
         on_by_default: FEATURES.iter().filter(|(name, _)| on(name)).map(|(_, option)| (*option).to_owned()).collect(),
+        no_unicode: casefold::no_unicode(),
     }
 }
 

@@ -60,6 +60,40 @@ fn a_file_system_that_can_fold_names_is_seen() {
 }
 
 #[test]
+fn an_upper_that_can_fold_names_is_refused_before_it_is_mounted() {
+    on_stage("casefold-upper", |stage| {
+        let label = format!("f{}", stage.tag);
+        let disk = stage.disk("folds.img", 16, &["-t", "ext4", "-O", "casefold", "-L", &label]);
+        let line = format!("rd.overlay=LABEL={label}");
+        let before = disk.bytes();
+        let refused = |why: &str| {
+            let doctor = stage.tool("overlayctl", line.as_bytes(), &["doctor", "--cmdline", &line]);
+            let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+            assert!(doctor.status.code() == Some(2) && said.contains("has the feature casefold"), "{said}");
+            let record = stage.assemble(&line);
+            assert_eq!((&record["outcome"], &record["effective"]["upper"]), (&"degraded".into(), &"tmpfs".into()));
+            assert_eq!(record["reasons"][0]["code"], "casefold", "{record:#}");
+            assert!(record["reasons"][0]["text"].as_str().unwrap().contains(why), "{record:#}");
+            assert_eq!(disk.bytes(), before);
+            stage.reboot();
+        };
+        // the kernel of Debian 13, by what it says of itself
+        fs::write("/tmp/osrelease", "6.12.48\n").unwrap();
+        run("mount", &["--bind", "/tmp/osrelease", "/proc/sys/kernel/osrelease"]);
+        let unicode = Path::new("/sys/fs/ext4/features/casefold").exists();
+        refused(if unicode { "before Linux 6.17, this is 6.12.48" } else { "without CONFIG_UNICODE" });
+        run("umount", &["/proc/sys/kernel/osrelease"]);
+        // and this one
+        let mounts = std::process::Command::new("mount").args(["-o", "ro", &disk.node, "/mnt"]).output().unwrap();
+        assert_eq!(mounts.status.success(), unicode);
+        match unicode {
+            false => refused("without CONFIG_UNICODE"),
+            true => run("umount", &["/mnt"]).clear(),
+        }
+    });
+}
+
+#[test]
 fn an_empty_upper_is_no_layer_and_the_reason_says_so() {
     on_stage("readonly-empty", |stage| {
         let disk = stage.disk("empty.img", 16, &["-t", "ext4"]);

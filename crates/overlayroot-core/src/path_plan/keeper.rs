@@ -46,7 +46,7 @@ impl Builder<'_> {
                 return Ok(own);
             }
         }
-        let device = refusal::found(dev, lookup, self.facts.root.as_ref())?;
+        let device = refusal::found(dev, lookup, self.facts)?;
         if let Some(other) = self.copy(device) {
             let text =
                 format!("{dev} ({}) has the UUID of {other}: it is the same by another name, or a copy", device.path);
