@@ -387,6 +387,38 @@ native_overlay() {
         fail "$(grep ' / / ' /run/overlayroot-vm/inside)"
 }
 
+# snaps DIRECTORY: three unsigned snaps there: snapd.snap is empty, but without one snapd asks the store for its own;
+# base.snap is a root with a shell alone; hello.snap is confined, and runs its arguments in that root
+snaps() {
+    mkdir -p "$1" && cd "$1" || return 1
+    for name in snapd base hello; do
+        mkdir -p $name/meta
+        case $name in
+        snapd)
+            what='type: snapd'
+            # older than the one that runs, which would go on from the snap otherwise
+            mkdir -p snapd/usr/lib/snapd && echo VERSION=1 >snapd/usr/lib/snapd/info
+            ;;
+        base)
+            what='type: base'
+            for dir in dev etc home lib/firmware lib/modules media mnt proc root run snap sys tmp usr/bin usr/lib/snapd \
+                usr/src var/lib/snapd var/log var/snap var/tmp; do
+                mkdir -p base/$dir
+            done
+            ;;
+        hello)
+            what='base: base, confinement: strict, apps: { hello: { command: bin/hello } }'
+            mkdir hello/bin && printf '#!/bin/sh\nexec "$@"\n' >hello/bin/hello && chmod 755 hello/bin/hello
+            ;;
+        esac
+        echo "{ name: $name, version: 1, summary: none, description: none, $what }" >$name/meta/snap.yaml
+    done
+    image_root | tar -C base -x
+    for name in snapd base hello; do
+        mksquashfs $name $name.snap -quiet -no-progress || return 1
+    done
+}
+
 # all_files: what is on the root's file system, but for what each run of apt, dracut and systemd leaves
 all_files() {
     find / -xdev \( -path /var/cache -o -path /var/log -o -path /var/tmp -o -path /tmp -o -path /root -o -path /lost+found \

@@ -32,8 +32,8 @@ const SERVER: &str = "systemd-sysv,udev,dbus,linux-image-cloud-amd64,kmod,busybo
 mount,netbase,nfs-kernel-server,rpcbind,dnsmasq,nginx-light,nbd-server,pxelinux,syslinux-common,shim-signed,\
 grub-efi-amd64-signed,squashfs-tools,erofs-utils,git,openssh-client,openssl,e2fsprogs,ca-certificates,curl,libblkid1";
 
-/// Besides, where containers are run: each of the three with its own storage.
-const CONTAINERS: &str = "podman,crun,docker.io,containerd,runc,iptables,apparmor";
+/// Besides, where containers and snaps are run: podman, docker and containerd, each with its own storage, and snapd.
+const CONTAINERS: &str = "podman,crun,docker.io,containerd,runc,iptables,apparmor,snapd";
 
 /// A package of its own from Debian 13 on.
 const DOCKER_CLI: &str = "docker-cli";
@@ -235,7 +235,7 @@ fn customise(root: Root) -> String {
     // with what it serves
     let started_by_hand: &[&str] = match server {
         true => &["nginx", "dnsmasq", "nfs", "nbd"],
-        false => &["NetworkManager", "podman", "docker", "containerd", "auditd"],
+        false => &["NetworkManager", "podman", "docker", "containerd", "auditd", "snapd"],
     };
     for name in started_by_hand {
         lines.push_str(&format!("rm -f etc/systemd/system/*.wants/{name}*; "));
