@@ -11,7 +11,7 @@ use overlayroot_core::{facts, paths, refusal};
 use overlayroot_linux::image::checksum;
 use overlayroot_linux::mounts::MsFlags;
 use overlayroot_linux::room::room;
-use overlayroot_linux::{device, files, fsck, mounts, newfile, reset, sweep};
+use overlayroot_linux::{casefold, device, files, fsck, mounts, newfile, reset, sweep};
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -205,7 +205,9 @@ fn found(asked: &Device, config: &Config) -> Result<facts::Device> {
         }
     });
     // The root is not mounted yet.
-    let device = refusal::found(asked, Some(&lookup), None).map_err(|refusal| fault(refusal.code, refusal.text))?;
+    let kernel = facts::Kernel { no_unicode: casefold::no_unicode(), ..facts::Kernel::default() };
+    let facts = facts::Facts { kernel, ..facts::Facts::default() };
+    let device = refusal::found(asked, Some(&lookup), &facts).map_err(|refusal| fault(refusal.code, refusal.text))?;
     let uppers = upper_device(config).map(|device| device::resolve(device, Duration::ZERO, || ()));
     let same =
         matches!(&uppers, Some(Lookup::Found(uppers)) if uppers.file_system().alike(&device.file_system()).is_some());
