@@ -83,7 +83,7 @@ fn all_that_users_read_is_read() {
         // over the lines of a page, and over fonts
         ("docs/man/overlayctl.8", "compares the record that the initramfs left in /run/overlayroot/state.json with"),
         ("docs/man/overlayroot-rs.7", "makes the root an overlay before the system starts"),
-        ("docs/man/overlayroot-rs.conf.5", "these files carry the same keys"),
+        ("docs/man/overlayroot-rs.conf.5", "these files have the same keys"),
         ("README.md", "overlayroot-rs"),
         ("docs/boot-loaders.md", "boot loader"),
         ("docs/overlayroot-rs.conf.example", "overlay"),

@@ -219,7 +219,10 @@ fn help() -> Vec<Text> {
                 open.push([verb.clone(), vec![name]].concat());
             }
         }
-        found.push(Text { from: format!("overlayctl {} --help", verb.join(" ")), text: plain(&text) });
+        found.push(Text {
+            from: [vec!["overlayctl".to_owned()], verb, vec!["--help".to_owned()]].concat().join(" "),
+            text: plain(&text),
+        });
     }
     found
 }
