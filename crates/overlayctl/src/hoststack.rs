@@ -3,6 +3,7 @@
 
 use overlayroot_core::doctor_stack::Layer;
 use overlayroot_core::facts::{Facts, Lookup};
+use overlayroot_linux::files as read;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -26,7 +27,7 @@ fn of(block: &Path, number: &str) -> Vec<Layer> {
 }
 
 fn below(device: &Path, deepest: usize, found: &mut Vec<Layer>) {
-    let text = |file: &str| fs::read_to_string(device.join(file)).unwrap_or_default().trim().to_owned();
+    let text = |file: &str| read::text(device.join(file)).trim().to_owned();
     let layer = Layer::of(&text("dm/uuid"), &text("dm/name"));
     found.extend(layer.filter(|layer| !found.contains(layer)));
     let slaves = fs::read_dir(device.join("slaves")).into_iter().flatten().flatten();

@@ -47,7 +47,7 @@ fn a_boot_partition_outside_the_overlay() {
     // The Pi: /boot is the root's, and its hooks copy from there.
     let pi = Host { boot_apart: Some("/boot/firmware".into()), ..inside };
     let found = of("boot", &told("rd.overlay", &facts("ext4"), &pi));
-    assert!(found.len() == 1 && found[0].1.starts_with("/boot/firmware lies outside"), "{found:#?}");
+    assert!(found.len() == 1 && found[0].1.starts_with("/boot/firmware is outside"), "{found:#?}");
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn an_image_counts_only_where_it_is_known_to_be_the_next_boots() {
 fn nothing_is_green_that_the_planner_was_not_asked() {
     let unasked = |line, live| NextBoot { decision: None, live, ..next(Ok(line), there(), "", "") };
     assert_eq!(unasked("rd.overlay", true).verdict(), Verdict::Unknown);
-    assert!(unasked("rd.overlay", true).says().contains("the devices were not looked at"));
+    assert!(unasked("rd.overlay", true).says().contains("the devices were not inspected"));
     assert_eq!(unasked("quiet", true).verdict(), Verdict::Disabled);
     // of another system's tree
     assert_eq!(unasked("rd.overlay", false).verdict(), Verdict::Enabled);

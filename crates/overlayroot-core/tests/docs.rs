@@ -257,7 +257,7 @@ fn fields(roots: &[(&str, &str)]) -> BTreeSet<String> {
 fn the_message_ids_are_the_documents() {
     let (page, guide) = (man("docs/man/overlayctl.8"), read("docs/levels.md"));
     for (level, word) in
-        [(FillLevel::Fine, "room again"), (FillLevel::Warning, "warning"), (FillLevel::Critical, "critical")]
+        [(FillLevel::Fine, "back to normal"), (FillLevel::Warning, "warning"), (FillLevel::Critical, "critical")]
     {
         let want = format!("{} ({word})", message_id(level));
         assert!(page.contains(&want), "docs/man/overlayctl.8 lacks '{want}'");
