@@ -128,6 +128,23 @@ no_double_mounts() {
     [ -z "$twice" ] || fail "mounted twice: $twice"
 }
 
+# untriggered PATH...: each waits to be looked at, and nobody has yet
+untriggered() {
+    for path; do
+        there=$(mounts "$path" | cut -d ' ' -f 1 | tr '\n' ' ')
+        [ "$there" = 'autofs ' ] || fail "on $path: ${there:-nothing}" || return 1
+    done
+}
+
+# written DISK: sectors that were written to it; discarded DISK: those that it was told are of no use
+written() {
+    awk '{ print $7 }' "/sys/class/block/$1/stat"
+}
+
+discarded() {
+    awk '{ print $14 }' "/sys/class/block/$1/stat"
+}
+
 # running: systemd is content with every unit
 running() {
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
