@@ -404,8 +404,8 @@ native_overlay() {
         fail "$(grep ' / / ' /run/overlayroot-vm/inside)"
 }
 
-# snaps DIRECTORY: three unsigned snaps there: snapd.snap is empty, but without one snapd asks the store for its own;
-# base.snap is a root with a shell alone; hello.snap is confined, and runs its arguments in that root
+# snaps DIRECTORY: three unsigned snaps there: snapd.snap has next to nothing, but without one snapd asks the store for its
+# own; base.snap is a root with a shell alone; hello.snap is confined, and runs its arguments in that root
 snaps() {
     mkdir -p "$1" && cd "$1" || return 1
     for name in snapd base hello; do
@@ -414,7 +414,8 @@ snaps() {
         snapd)
             what='type: snapd'
             # older than the one that runs, which would go on from the snap otherwise
-            mkdir -p snapd/usr/lib/snapd && echo VERSION=1 >snapd/usr/lib/snapd/info
+            mkdir -p snapd/usr/lib/snapd snapd/etc/apparmor.d && echo VERSION=1 >snapd/usr/lib/snapd/info
+            cp /etc/apparmor.d/usr.lib.snapd.snap-confine* snapd/etc/apparmor.d
             ;;
         base)
             what='type: base'
@@ -434,6 +435,14 @@ snaps() {
     for name in snapd base hello; do
         mksquashfs $name $name.snap -quiet -no-progress || return 1
     done
+}
+
+# hello USER COMMAND...: runs it in hello.snap as that user, in such a control group as his session would make
+hello() {
+    user=$1
+    shift
+    systemd-run --quiet --scope --unit="snap.hello.hello-$(cat /proc/sys/kernel/random/uuid)" --uid="$user" \
+        snap run hello busybox "$@"
 }
 
 # all_files: what is on the root's file system, but for what each run of apt, dracut and systemd leaves
