@@ -22,6 +22,17 @@ fn refused(text: &str, why: &str) {
     assert!(error.contains(why), "{error:?} does not say {why:?}");
 }
 
+/// The guest's agent reads its lines from there.
+#[test]
+fn no_case_writes_over_the_agents_plan() {
+    for case in cases() {
+        for boot in case.boots() {
+            let lines = format!("{}{}", boot.holds, boot.cmdline);
+            assert!(!lines.contains(">/run/overlayroot-vm/plan"), "{}", case.name);
+        }
+    }
+}
+
 #[test]
 fn every_case_parses_and_has_a_number_of_its_own() {
     let cases = cases();
