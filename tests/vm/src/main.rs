@@ -196,7 +196,7 @@ fn run(host: &Host, args: &RunArgs) -> Result<bool> {
     if let Some(path) = &args.report {
         let words: Vec<_> = env::args().skip(1).collect();
         let command = if args.all && args.case.is_empty() { "make check-all".to_owned() } else { words.join(" ") };
-        report::write(path, &finished, &left, &report::About::now(host, &command, of)?)?;
+        report::write(path, &finished, &left, &report::About::now(host, &command, of, path)?)?;
     }
     say(&report::medians(&finished));
     say(&report::summary(&finished, &left));

@@ -48,13 +48,14 @@ pub struct About {
 }
 
 impl About {
-    /// Of the repository as it is now.
+    /// Of the repository as it is now, but for the page itself, which an earlier run may have written.
     ///
     /// # Errors
     /// Those of git.
-    pub fn now(host: &Host, command: &str, of: String) -> Result<Self> {
+    pub fn now(host: &Host, command: &str, of: String, page: &Path) -> Result<Self> {
         let git = |line: &str| host::shell_text(&format!("cd '{}' && git {line}", host.repo.display()));
-        let changed = if git("status --porcelain")?.is_empty() { "" } else { " with changes that are in no commit" };
+        let others = format!("status --porcelain -- . ':(exclude){}'", page.display());
+        let changed = if git(&others)?.is_empty() { "" } else { " with changes that are in no commit" };
         let commit = format!("{}{changed}", git("rev-parse --short=7 HEAD")?);
         let uml = host
             .uml()
