@@ -234,7 +234,7 @@ fn advice(config: &Config, code: &str) -> String {
         "device-incomplete" => {
             "attach the missing device; if it is lost: mount -o degraded, then btrfs device remove missing".to_owned()
         }
-        "device-in-use" => "unmount it, and remove it from /etc/fstab".to_owned(),
+        "device-in-use" => "name a device that nothing else has, or dir: for the root's own".to_owned(),
         "no-file-system" => "create one: mkfs.ext4 -m 0".to_owned(),
         "no-mkfs" => "create the file now: overlayctl loop create".to_owned(),
         "no-room" => "free space, or set a smaller size=".to_owned(),

@@ -281,6 +281,11 @@ impl Lookup {
     pub fn found(&self) -> Option<&Device> {
         if let Self::Found(device) = self { Some(device) } else { None }
     }
+
+    /// What the initramfs of the next boot will find ([`Device::before_fstab`]).
+    pub fn before_fstab(self) -> Self {
+        if let Self::Found(device) = self { Self::Found(device.before_fstab()) } else { self }
+    }
 }
 
 /// The block device found.

@@ -3,6 +3,7 @@
 //! several devices, and the number that its mounts show is none of them.
 
 use crate::facts::{Device, Root};
+use crate::paths;
 
 /// What tells a file system from others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +50,17 @@ impl Device {
     /// Whether nobody has it, or what has its UUID: a mount of it would be the first.
     pub fn is_free(&self) -> bool {
         self.mounted_at.is_empty() && self.twin_at.is_empty() && self.held_by.is_empty()
+    }
+
+    /// The device as the initramfs of the next boot will find it: what the running system mounts beside the root is
+    /// not mounted there yet, `/usr` and `x-initrd.mount` neither (they come after initrd-root-fs.target, bootup(7)).
+    /// What an initramfs mounted and left lies below `/run/initramfs`.
+    pub fn before_fstab(mut self) -> Self {
+        let early =
+            |at: &String| at == "/" || paths::LOWERS.contains(&at.as_str()) || at.starts_with("/run/initramfs/");
+        self.mounted_at.retain(early);
+        self.twin_at.retain(early);
+        self
     }
 
     /// The file system on it.
@@ -98,5 +110,18 @@ mod tests {
         let root = Root { devices: vec!["7:2".into(), "7:3".into()], ..root };
         let device = Device { devno: "7:3".into(), ..Device::default() };
         assert!(root.file_system().is(&device.file_system()));
+    }
+
+    #[test]
+    fn what_is_mounted_later_does_not_count() {
+        let at = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+        let device = |paths: &[&str]| Device { mounted_at: at(paths), twin_at: at(paths), ..Device::default() };
+        for late in ["/mnt", "/usr", "/home", "/run/media/me/stick", "/run/initramfsx"] {
+            assert!(device(&[late]).before_fstab().is_free(), "{late}");
+        }
+        let early = ["/", "/run/rootfsbase", "/media/root-ro", "/run/initramfs/live"];
+        let found = device(&[&early[..], &["/mnt"]].concat()).before_fstab();
+        assert_eq!((found.mounted_at, found.twin_at), (at(&early), at(&early)));
+        assert_eq!(Device { held_by: at(&["dm-0"]), ..Device::default() }.before_fstab().held_by, at(&["dm-0"]));
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Looks at a path on another device's file system, which nobody has mounted: for a moment, read-only.
+//! Looks at a path on another device's file system: mounts it for a moment, read-only. On the running host, which may
+//! have it mounted already, there.
 
 use crate::room::room;
 use crate::{filesystem, mounts, place};
@@ -26,10 +27,14 @@ pub fn look(device: Option<&Lookup>, asked: &LoopFile, journal: Journal) -> Opti
     let Some(Lookup::Found(device)) = device else {
         return None;
     };
-    if !device.is_free() || !UPPER_FILE_SYSTEMS.contains(&device.fstype.as_str()) {
+    if !UPPER_FILE_SYSTEMS.contains(&device.fstype.as_str()) {
         return None;
     }
-    let seen = ours(device, asked).unwrap_or_else(|| apart(device, asked, journal));
+    let seen = match (device.is_free(), journal) {
+        (true, _) => ours(device, asked).unwrap_or_else(|| apart(device, asked, journal)),
+        (false, Journal::Leave) => mounted(device, asked)?,
+        (false, Journal::Replay) => return None,
+    };
     Some(seen.unwrap_or_else(|error| Place { unseen: Some(format!("{error:#}")), ..Place::default() }))
 }
 
@@ -38,6 +43,14 @@ fn ours(device: &Device, asked: &LoopFile) -> Option<Result<Place>> {
     let mounts = mounts::read().ok()?;
     let mount = mountinfo::at(&mounts, paths::HOLDER_KEPT)?;
     filesystem::shows(mount, &device.file_system()).then(|| seen_at(paths::HOLDER_KEPT, asked))
+}
+
+/// Where the running system has all of it, and not only a directory or subvolume.
+fn mounted(device: &Device, asked: &LoopFile) -> Option<Result<Place>> {
+    let mounts = mounts::read().ok()?;
+    let system = device.file_system();
+    let mount = mounts.iter().find(|mount| mount.root == "/" && filesystem::shows(mount, &system))?;
+    Some(seen_at(&mount.at, asked))
 }
 
 fn apart(device: &Device, asked: &LoopFile, journal: Journal) -> Result<Place> {

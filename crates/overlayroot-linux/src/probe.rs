@@ -90,6 +90,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
     let disk = found.and_then(|mount| disk_probe::disk_of(config, mount));
     let device = device_of(config, false).or_else(|| disk_probe::upper_of(config, disk.as_ref(), false));
     let node = identity::look(&config.variables(), args);
+    let stores = path_probe::stores(config, false).into_iter();
     let missing = found.is_some_and(|mount| populate::is_missing(config, &node, &mount.at));
     let place = found.and_then(|mount| {
         place_of(config, &mount.at).or_else(|| subvol_probe::place_of(config, &mounts, mount, false))
@@ -98,7 +99,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         root: found.map(|mount| root(mount, &mount.at, Vec::new())),
         kernel: kernel(overlay),
         place: place.or_else(|| beside(config, device.as_ref(), Journal::Leave)),
-        device,
+        device: device.map(Lookup::before_fstab),
         disk,
         mkfs: mkfs(),
         rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source, None)).unwrap_or_default(),
@@ -110,7 +111,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         archive: Archive { missing, ..populate::look(config, args) },
         node,
         paths: found.map(|mount| path_probe::places(config, &mount.at)).unwrap_or_default(),
-        stores: path_probe::stores(config, false),
+        stores: stores.map(|(name, lookup)| (name, lookup.before_fstab())).collect(),
     })
 }
 

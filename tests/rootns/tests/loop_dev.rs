@@ -154,3 +154,27 @@ fn prepared_on_the_host_where_the_device_is_mounted() {
         assert!(plan.contains("attach") && !plan.contains("make-loop-file"), "{plan}");
     });
 }
+
+#[test]
+fn what_fstab_mounts_is_free_for_the_next_boot() {
+    on_stage("devfstab", |stage| {
+        let disk = stage.disk("data.img", 64, &["-t", "ext4"]);
+        run("mount", &[&disk.node, "/mnt"]);
+        stage.overlayctl(&["loop", "create", &format!("/upper.img,dev={},size=20M", disk.node)]);
+        unmount("/mnt");
+        stage.mount_root("rw");
+        run("mkdir", &["-p", "/sysroot/mnt"]);
+        run("mount", &[&disk.node, "/sysroot/mnt"]);
+        let (upper, file) = (disk.node.clone(), format!("loop:/upper.img,dev={}", disk.node));
+        for asked in [upper.as_str(), file.as_str()] {
+            let line = format!("rd.overlay={asked} rd.overlay.path=persist:/var/lib/x/,dev={}", disk.node);
+            let said = stage.overlayctl_inside(&["plan", "--json", "--cmdline", &line]);
+            let text = String::from_utf8_lossy(&said.stdout).into_owned();
+            assert!(said.status.success() && !text.contains("device-in-use"), "{line}: {said:?}");
+        }
+        // the root stays what it is
+        let said = stage.overlayctl_inside(&["plan", "--cmdline", &format!("rd.overlay={}", stage.root.node)]);
+        assert!(String::from_utf8_lossy(&said.stdout).contains("the root's own"), "{said:?}");
+        unmount("/sysroot/mnt");
+    });
+}
