@@ -178,14 +178,14 @@ check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes 
 	@$(TIMED) deps $(MAKE) deps
 	@for tier in $(TIERS); do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
 	@$(TIMED) selftest $(VM) selftest
-	@# the boots wait now and then; what keeps a processor busy has what they leave
-	@$(MAKE) --no-print-directory -j 2 all-boots all-beside
-	@$(TIMED) powercut $(VM) powercut
-	@for tier in test-packages test-arm; do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
+	@# guests wait now and then; what keeps a processor busy has what they leave
+	@$(MAKE) --no-print-directory -j 2 all-guests all-beside
 
-.PHONY: all-boots all-beside
-all-boots:
+.PHONY: all-guests all-beside
+all-guests:
 	@$(TIMED) boots $(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
+	@$(TIMED) powercut $(VM) powercut
+	@for tier in test-packages test-arm; do $(TIMED) $$tier $(MAKE) -j 1 $$tier || exit 1; done
 all-beside: BESIDE := chrt --idle 0 env CARGO_TARGET_DIR=$(abspath $(TARGET))/beside $(TIMED)
 all-beside:
 	@$(BESIDE) fuzz $(MAKE) -j 1 fuzz N=2000000
