@@ -136,7 +136,7 @@ test: ## unit tests, golden plans, properties, documentation
 .PHONY: fuzz
 fuzz: N ?= 200000
 fuzz: ## many more random inputs: make fuzz N=1000000
-	PROPTEST_CASES=$(N) $(CARGO) test -q --locked --release -p overlayroot-core --test fuzz
+	PROPTEST_CASES=$(N) $(CARGO) test -q --locked --profile fuzz -p overlayroot-core --test fuzz
 
 .PHONY: test-rootns
 test-rootns: ## real mounts in a private namespace (root)
