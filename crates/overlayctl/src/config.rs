@@ -6,8 +6,8 @@ use crate::plan;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
-use overlayroot_core::effective::{self, From, Setting};
 use overlayroot_core::issue::shown;
+use overlayroot_host::settings::{self, From, Setting};
 use serde_json::json;
 
 /// Version of the JSON; raised when a field changes its meaning or goes.
@@ -31,7 +31,7 @@ pub struct Args {
 pub fn run(asked: &Args) -> Result<Exit> {
     let inputs = plan::inputs(asked.cmdline.as_deref());
     let config = Config::read(&inputs);
-    let mut settings = effective::settings(&inputs, &config);
+    let mut settings = settings::settings(&inputs, &config);
     settings.retain(|setting| !asked.given || !setting.said.is_empty() || setting.origin != From::Default);
     if asked.json {
         let value = json!({

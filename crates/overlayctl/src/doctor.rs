@@ -7,7 +7,7 @@ use crate::next::{self, Next, Query};
 use crate::out::fold;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use overlayroot_core::doctor::{Finding, Grade, examine, worst};
+use overlayroot_host::doctor::{Finding, Grade, examine, worst};
 use serde_json::json;
 
 /// All that is found of a next boot.

@@ -13,8 +13,8 @@ use crate::next::initrd::{Lister, Tools};
 use crate::shell as lower;
 use anyhow::{Result, ensure};
 use overlayroot_core::cmdline::Source;
-use overlayroot_core::loader::ask::{self, Given};
-use overlayroot_core::loader::{Edit, Kind, Plan, Tree, module, own, plan};
+use overlayroot_host::loader::ask::{self, Given};
+use overlayroot_host::loader::{Edit, Kind, Plan, Tree, module, own, plan};
 
 /// What both verbs take.
 #[derive(Debug, clap::Args)]

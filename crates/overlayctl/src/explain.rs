@@ -10,9 +10,9 @@ use crate::out::fold;
 use crate::plan;
 use anyhow::Result;
 use overlayroot_core::config::Config;
-use overlayroot_core::effective::{self, From, Setting};
 use overlayroot_core::grammar::Key;
 use overlayroot_core::issue::shown;
+use overlayroot_host::settings::{self, From, Setting};
 use serde_json::{Value, json};
 use value::{Form, Given};
 
@@ -32,7 +32,7 @@ pub struct Args {
 
 /// Explains it. 1 where there is no such key, or the boot would not take the value.
 pub fn run(asked: &Args) -> Result<Exit> {
-    let key = match effective::find(&asked.key) {
+    let key = match settings::find(&asked.key) {
         Ok(key) => key,
         Err(near) => {
             let hint =
@@ -42,7 +42,7 @@ pub fn run(asked: &Args) -> Result<Exit> {
     };
     let inputs = plan::inputs(asked.cmdline.as_deref());
     let config = Config::read(&inputs);
-    let settings = effective::settings(&inputs, &config);
+    let settings = settings::settings(&inputs, &config);
     let setting = settings.into_iter().find(|setting| setting.key == key.name);
     let about = crate::manual::about(key);
     let given = asked.key.split_once('=').map(|(_, given)| value::read(key, given));

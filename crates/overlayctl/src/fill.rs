@@ -3,10 +3,11 @@
 
 use crate::status::human;
 use overlayroot_core::config::Config;
+use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::issue::shown;
-use overlayroot_core::levels::{Reading, Resource, Space, Thresholds};
 use overlayroot_diff::Stat;
 use overlayroot_diff::usage::{Counter, Sum, count};
+use overlayroot_host::watch::levels::{Reading, Resource, Space};
 use overlayroot_linux::sources;
 use serde::Serialize;
 use std::io;

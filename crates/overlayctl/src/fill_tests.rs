@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 use super::*;
-use overlayroot_core::levels::Memory;
+use overlayroot_host::watch::levels::Memory;
 use std::fs;
 
 const MIB: u64 = 1 << 20;

@@ -2,9 +2,9 @@
 //! What `overlayctl doctor` looks at of a system that is an overlay: where kernels go, and cloud-init.
 
 use crate::kept;
-use overlayroot_core::doctor_host;
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths;
+use overlayroot_host::doctor::running;
 use overlayroot_linux::files::text;
 use overlayroot_linux::mounts;
 use std::fs;
@@ -42,7 +42,7 @@ fn resizes(root: &Path) -> bool {
     drop_ins.retain(|path| path.extension().is_some_and(|end| end == "cfg"));
     drop_ins.sort_unstable();
     let files = std::iter::once(etc.join("cloud.cfg")).chain(drop_ins);
-    doctor_host::cloud_resizes(&files.map(text).collect::<Vec<_>>())
+    running::cloud_resizes(&files.map(text).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

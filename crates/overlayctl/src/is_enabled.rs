@@ -4,7 +4,7 @@
 use crate::exit::Exit;
 use crate::next::{self, Query};
 use anyhow::Result;
-use overlayroot_core::next::{NextBoot, Verdict};
+use overlayroot_host::next::{NextBoot, Verdict};
 
 /// What the verb takes.
 #[derive(Debug, clap::Args)]

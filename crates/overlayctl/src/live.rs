@@ -4,14 +4,15 @@
 use crate::exit::Exit;
 use crate::fill::{Own, alone, sentence, thresholds};
 use anyhow::Result;
+use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::fetched::Fetched;
-use overlayroot_core::levels::{FillLevel, Reading, Resource, Space, Thresholds};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::path_spec::Kind;
 use overlayroot_core::path_state::{PathOutcome, PathState};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Effective, NO_RECORD, Outcome, Record, RootKind, UpperKind};
-use overlayroot_core::servicing;
+use overlayroot_host::servicing;
+use overlayroot_host::watch::levels::{FillLevel, Reading, Resource, Space};
 use overlayroot_linux::mounts;
 use overlayroot_linux::upperfill;
 use serde::Serialize;
@@ -100,7 +101,7 @@ impl Fill {
             scarcest: reading.worst().0,
             warn: marks.warn,
             critical: marks.critical,
-            level: marks.level(reading.percent()),
+            level: FillLevel::of(marks, reading.percent()),
             filesystem: reading.outer,
             own: None,
             reading,

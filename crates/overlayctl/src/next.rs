@@ -16,16 +16,16 @@ use initrd::{Lister, Tools};
 use overlayroot_core::cmdline::{Source, lex};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::Facts;
-use overlayroot_core::generator::{Makes, makes};
-use overlayroot_core::loader::ask::Given;
-use overlayroot_core::loader::handed::{Handed, handed};
-use overlayroot_core::loader::place::{Place, judge};
-use overlayroot_core::loader::state::{State, state};
-use overlayroot_core::loader::{CONF, CONF_D, Kind, MODULE, Tree, UBUNTU, line, raspi};
-use overlayroot_core::next::{NextBoot, inputs};
 use overlayroot_core::plan::{Decision, decide};
 use overlayroot_core::upper::Upper;
 use overlayroot_core::{mountinfo, paths};
+use overlayroot_host::loader::ask::Given;
+use overlayroot_host::loader::generator::{Makes, makes};
+use overlayroot_host::loader::handed::{Handed, handed};
+use overlayroot_host::loader::place::{Place, judge};
+use overlayroot_host::loader::state::{State, state};
+use overlayroot_host::loader::{CONF, CONF_D, Kind, MODULE, Tree, UBUNTU, line, raspi};
+use overlayroot_host::next::{NextBoot, inputs};
 use overlayroot_linux::{mounts, probe, sources};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -164,7 +164,7 @@ fn handed_over(
     running: &[Source],
     unread: &[String],
 ) -> Told<Handed> {
-    if let Some(far) = overlayroot_core::doctor_loader::far_root(running) {
+    if let Some(far) = overlayroot_host::doctor::loader::far_root(running) {
         return Err(format!("the root comes from elsewhere ({far}), and so does what its boot loader says"));
     }
     let found = state.as_ref().map_err(Clone::clone).and_then(|state| handed(tree, state));
@@ -184,7 +184,7 @@ fn texts(
     query: &Query<'_>,
     handed: Told<Handed>,
     tree: &Tree,
-    image: &overlayroot_core::next::Image,
+    image: &overlayroot_host::next::Image,
     running: Vec<Source>,
 ) -> (Told<Source>, Inputs) {
     let of = |is: &dyn Fn(&str) -> bool| {

@@ -6,7 +6,7 @@ use super::*;
 use crate::exit::Exit;
 use crate::{is_enabled, plan};
 use overlayroot_core::facts::{Kernel, Root};
-use overlayroot_core::next::Verdict;
+use overlayroot_host::next::Verdict;
 
 /// What the parser of the initramfs makes of exactly this line and these files.
 pub fn initramfs(from: &str, words: &[&str], said: Files) -> Config {
@@ -56,7 +56,7 @@ fn judged(loader: &Loader, words: &[&str], said: Files) {
     assert_eq!(boot.verdict(), asks, "{case}");
     assert_eq!(boot.says() == "plain root, no overlay", !truth.asks_for_overlay(), "{case}");
     let mut lacking = boot.clone();
-    lacking.image.module = overlayroot_core::next::Module::Missing("it lacks it".into());
+    lacking.image.module = overlayroot_host::next::Module::Missing("it lacks it".into());
     assert_eq!(lacking.verdict(), Verdict::Disabled, "{case}");
 }
 

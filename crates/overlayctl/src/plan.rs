@@ -8,8 +8,8 @@ use anyhow::Result;
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::issue::shown;
-use overlayroot_core::next::{Module, NextBoot, Verdict};
 use overlayroot_core::plan::{Decision, Plan};
+use overlayroot_host::next::{Module, NextBoot, Verdict};
 use overlayroot_linux::sources;
 use serde_json::{Value, json};
 

@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use overlayroot_core::mountinfo;
 use overlayroot_core::paths;
-use overlayroot_core::servicing::{Access, Target, Way, target};
+use overlayroot_host::servicing::{Access, Target, Way, target};
 use overlayroot_linux::watched::{Held, Stopped};
 use overlayroot_linux::{mounts, recordfile, servicing};
 use std::fs;

@@ -17,13 +17,13 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::issue::shown;
-use overlayroot_core::levels::{Resource, Space};
-use overlayroot_core::next::Told;
 use overlayroot_core::paths;
 use overlayroot_core::pulled::{self, Pulled};
 use overlayroot_core::record::Record;
-use overlayroot_core::resize::Resized;
-use overlayroot_core::servicing::Serviced;
+use overlayroot_host::next::Told;
+use overlayroot_host::resize::Resized;
+use overlayroot_host::servicing::Serviced;
+use overlayroot_host::watch::levels::{Resource, Space};
 use overlayroot_linux::{recordfile, sources};
 use serde::Serialize;
 
@@ -243,8 +243,9 @@ pub fn human(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::fill::Own;
-    use overlayroot_core::levels::{Reading, Thresholds};
+    use overlayroot_core::config::thresholds::Thresholds;
     use overlayroot_core::mountinfo::Mount;
+    use overlayroot_host::watch::levels::Reading;
 
     fn fill(fstype: &str, reading: Reading) -> Fill {
         let mount = Mount { fstype: fstype.into(), source: "/dev/vda2".into(), ..Mount::default() };

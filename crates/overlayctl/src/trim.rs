@@ -3,7 +3,7 @@
 
 use crate::exit::Exit;
 use anyhow::{Context, Result};
-use overlayroot_core::trim::places;
+use overlayroot_host::trim::places;
 use overlayroot_linux::files::text;
 use overlayroot_linux::mounts;
 use std::process::Command;

@@ -15,11 +15,12 @@ use culprits::Culprits;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use overlayroot_core::config::Config;
+use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::issue::shown;
-use overlayroot_core::levels::{FillLevel, Reading, Resource, Thresholds, is_loud};
 use overlayroot_core::paths;
 use overlayroot_core::record::UpperKind;
-use overlayroot_core::textfile;
+use overlayroot_host::watch::levels::{FillLevel, Reading, Resource, is_loud, pause};
+use overlayroot_host::watch::prometheus;
 use overlayroot_linux::upperfill::{self, Upper};
 use overlayroot_linux::{newfile, recordfile, sources, store};
 use pressure::Pressure;
@@ -71,7 +72,7 @@ pub fn run(asked: &Asked) -> Result<Exit> {
         let now = Instant::now();
         let earlier = before.map(|(share, at)| (share, now.duration_since(at)));
         before = Some((share, now));
-        pressure.wait(watch.marks.pause(share, earlier));
+        pressure.wait(pause(watch.marks, share, earlier));
     }
 }
 
@@ -100,7 +101,7 @@ impl Watch {
     fn look(&mut self) -> Result<u64> {
         let reading = upperfill::now(&self.upper)?;
         let (_, share) = reading.worst();
-        let next = self.marks.next(self.level, share / 100);
+        let next = self.level.next(self.marks, share / 100);
         if next != self.level {
             self.change(next, &reading);
         }
@@ -188,7 +189,7 @@ impl Watch {
             return;
         }
         self.exported = Some(Instant::now());
-        let text = textfile::text(reading, self.level, self.marks, &self.upper.mount.fstype);
+        let text = prometheus::text(reading, self.level, self.marks, &self.upper.mount.fstype);
         match store::write_atomic(path, &text) {
             Ok(()) => self.failed = false,
             // Once, not every 15 s.

@@ -55,7 +55,7 @@ impl Arg {
 }
 
 /// The kernel's `isspace` is Latin-1: 0xA0 counts, even inside a UTF-8 sequence.
-pub(crate) fn is_space(byte: u8) -> bool {
+pub fn is_space(byte: u8) -> bool {
     matches!(byte, b'\t'..=b'\r' | b' ' | 0xA0)
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn make_issue(key: &str, value: &str, source: &str, problem: Problem)
 }
 
 /// `overlayroot=` of an `/etc/overlayroot.conf`, read as data; the original runs it as shell.
-pub(crate) fn ubuntu_file(file: &Source) -> Option<String> {
+pub fn ubuntu_file(file: &Source) -> Option<String> {
     let text = String::from_utf8_lossy(&file.text);
     let mut values = text.lines().filter_map(|line| {
         let value = line.trim().strip_prefix("overlayroot=")?;
@@ -31,7 +31,7 @@ pub(crate) fn ubuntu_file(file: &Source) -> Option<String> {
 }
 
 /// A value without the passphrase that `crypt:` may carry: the record is for everybody to read.
-pub(crate) fn redacted(value: &str) -> String {
+pub fn redacted(value: &str) -> String {
     let parts = value.split(',').map(|part| match part.rsplit_once("pass=") {
         Some((head, _)) if head.is_empty() || head.ends_with(':') => format!("{head}pass=***"),
         _ => part.to_owned(),
@@ -40,7 +40,7 @@ pub(crate) fn redacted(value: &str) -> String {
 }
 
 /// The value of a key as people are told it: without passphrases, and with URLs as [`url::told`].
-pub(crate) fn told(key: &str, value: &str) -> String {
+pub fn told(key: &str, value: &str) -> String {
     let takes_url = [grammar::GIT.name, grammar::POPULATE.name].contains(&key);
     match takes_url || !grammar::is_known(key) {
         // A misspelt key may have been meant to be one of these.
@@ -67,7 +67,7 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// The lines of the native configuration files, as if they had been arguments.
-pub(crate) fn conf_args(files: &[Source], issues: &mut Vec<Issue>) -> Vec<Arg> {
+pub fn conf_args(files: &[Source], issues: &mut Vec<Issue>) -> Vec<Arg> {
     let mut args = Vec::new();
     for file in files {
         for (number, line) in file.text.split(|&byte| byte == b'\n').enumerate() {

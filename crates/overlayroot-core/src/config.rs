@@ -2,16 +2,17 @@
 //! Default < configuration files < command line, merged key by key; every field knows its origin.
 
 mod reader;
+pub mod thresholds;
 
 use crate::cmdline::{Source, lex};
 use crate::conf::{self, conf_args, make_issue, ubuntu_file};
+use crate::config::thresholds::Thresholds;
 use crate::fetched;
 use crate::git;
 use crate::grammar::{self, Fallback};
 use crate::hostname;
 use crate::image;
 use crate::issue::{Issue, shown};
-use crate::levels::{self, Thresholds};
 use crate::live;
 use crate::path_spec;
 use crate::populate;
@@ -164,9 +165,9 @@ impl Config {
             git_verify: reader.parsed(&grammar::GIT_VERIFY, None, git::parse_verify),
             paths: reader.paths(),
             path_dev: reader.parsed(&grammar::PATH_DEV, None, path_spec::parse_dev),
-            watch_warn: reader.parsed(&grammar::WATCH_WARN, levels::WARN, levels::parse_percent),
-            watch_critical: reader.parsed(&grammar::WATCH_CRITICAL, levels::CRITICAL, levels::parse_percent),
-            watch_textfile: reader.parsed(&grammar::WATCH_TEXTFILE, None, levels::parse_textfile),
+            watch_warn: reader.parsed(&grammar::WATCH_WARN, thresholds::WARN, thresholds::parse_percent),
+            watch_critical: reader.parsed(&grammar::WATCH_CRITICAL, thresholds::CRITICAL, thresholds::parse_percent),
+            watch_textfile: reader.parsed(&grammar::WATCH_TEXTFILE, None, thresholds::parse_textfile),
             names: Names::Dracut,
             swap_off: false,
             recurse: false,
@@ -225,11 +226,11 @@ impl Config {
             (_, Origin::Given { source, .. }) => (called, critical, source, format!("not above {warned}, {warn}")),
             _ => return,
         };
-        let text = format!("{other}; the defaults {} and {} hold", levels::WARN, levels::CRITICAL);
+        let text = format!("{other}; the defaults {} and {} hold", thresholds::WARN, thresholds::CRITICAL);
         let issue = make_issue(key, &value.to_string(), source, Problem::new(text, None));
         self.issues.push(issue);
-        self.watch_warn = Field::default(levels::WARN);
-        self.watch_critical = Field::default(levels::CRITICAL);
+        self.watch_warn = Field::default(thresholds::WARN);
+        self.watch_critical = Field::default(thresholds::CRITICAL);
     }
 
     /// Gives back which issue leads to RAM in place of a device.

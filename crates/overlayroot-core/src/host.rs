@@ -89,7 +89,7 @@ pub fn for_read_only() -> Step {
 
 /// The block device of the root by its number, for systemd reads nothing else (src/shared/volatile-util.c). Roots on
 /// several devices have none, as for systemd itself.
-pub(crate) fn block_device(root: &Root) -> Option<String> {
+pub fn block_device(root: &Root) -> Option<String> {
     let own = !root.devno.is_empty() && !root.devno.starts_with("0:");
     let number = match root.devices.as_slice() {
         _ if own => Some(&root.devno),

@@ -29,7 +29,7 @@ pub fn larger(asked: &LoopFile, all: u64, now: u64) -> Option<u64> {
 }
 
 /// Bytes as whole mebibytes.
-pub(crate) fn mebi(bytes: u64) -> String {
+pub fn mebi(bytes: u64) -> String {
     format!("{}M", bytes >> 20)
 }
 

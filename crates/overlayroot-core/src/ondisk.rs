@@ -141,7 +141,7 @@ pub(crate) fn split(text: &str) -> Result<(String, Params<'_>), Problem> {
 
 /// An absolute path below `/` without `.`, `..` and doubled slashes, and nothing that mount(2) or
 /// overlayfs would read as a separator.
-pub(crate) fn plain_path(text: &str) -> Result<String, Problem> {
+pub fn plain_path(text: &str) -> Result<String, Problem> {
     let problem = |what: &str| Err(Problem::new(format!("'{}' {what}", shown(text)), None));
     let Some(below) = text.strip_prefix('/') else {
         return problem("is not an absolute path");

@@ -96,9 +96,9 @@ pub const KEEP_WANTED: [(&str, &str); 2] = [
         "/usr/lib/systemd/system/overlayroot-rs-keep-late.service",
     ),
 ];
-/// What lay in which directory of the upper when the watch began ([`crate::growth`]).
+/// What lay in which directory of the upper when the watch began ([`overlayroot_host::watch::growth`]).
 pub const SIZES: &str = "/run/overlayroot/sizes";
-/// That the upper was resized since the boot ([`crate::resize`]).
+/// That the upper was resized since the boot ([`overlayroot_host::resize`]).
 pub const RESIZED: &str = "/run/overlayroot/resized.json";
 /// What who logs in is told (pam_motd(8)).
 pub const MOTD: &str = "/run/motd.d/overlayroot-rs";
@@ -106,7 +106,7 @@ pub const MOTD: &str = "/run/motd.d/overlayroot-rs";
 pub const MOTD_BOOT: &str = "/run/motd.d/overlayroot-rs-boot";
 /// Held by the watch that runs.
 pub const WATCH_LOCK: &str = "/run/overlayroot/watch.lock";
-/// What a shell in the lower left, for the rest of this boot ([`crate::servicing::Serviced`]).
+/// What a shell in the lower left, for the rest of this boot ([`overlayroot_host::servicing::Serviced`]).
 pub const SERVICED: &str = "/run/overlayroot/serviced.json";
 /// Held by the shell that runs.
 pub const SHELL_LOCK: &str = "/run/overlayroot/shell.lock";

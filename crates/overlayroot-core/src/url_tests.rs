@@ -4,8 +4,8 @@ use super::*;
 use crate::cmdline::Source;
 use crate::config::{Config, Inputs};
 use crate::facts::{Archive, Facts, Node};
+use crate::plan;
 use crate::record::Requested;
-use crate::{effective, plan};
 use proptest::prelude::*;
 
 #[test]
@@ -72,8 +72,7 @@ fn all_of_it(cmdline: &str) -> String {
     let decision = plan::decide(&config, &facts);
     let issues: String = config.issues.iter().map(|issue| format!("{issue}\n")).collect::<Vec<_>>().concat();
     let json = serde_json::to_string(&(Requested::of(&config), &config.issues, &config.notes)).unwrap();
-    let settings = serde_json::to_string(&effective::settings(&inputs, &config)).unwrap();
-    format!("{issues}{json}{settings}{decision}")
+    format!("{issues}{json}{decision}")
 }
 
 proptest! {

@@ -12,7 +12,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths::{SERVICED_KEPT, SHELL};
-use overlayroot_core::servicing::{self, Target, Way};
+use overlayroot_host::servicing::{self, Target, Way};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};

@@ -5,10 +5,10 @@ use crate::mounts;
 use crate::room::room;
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns};
-use overlayroot_core::levels::{Memory, Reading, Space};
 use overlayroot_core::mountinfo::{self, Mount};
 use overlayroot_core::paths;
 use overlayroot_core::record::{Record, RootKind, UpperKind};
+use overlayroot_host::watch::levels::{Memory, Reading, Space};
 use std::fs::{self, File};
 
 /// The upper that `/` has now.

@@ -88,7 +88,7 @@ fn inodes_percentages_and_more_than_there_is() {
         assert_eq!((statvfs(TMPFS).unwrap().files(), bytes(TMPFS)), (4096, 64 * MIB));
         refused(stage, &["--inodes", "3"], "in use");
         let text = fs::read_to_string("/proc/meminfo").unwrap();
-        let memory = overlayroot_core::levels::Memory::parse(&text);
+        let memory = overlayroot_host::watch::levels::Memory::parse(&text);
         done(stage, &["10%"]);
         assert_eq!(bytes(TMPFS), memory.ram / 10 / 4096 * 4096);
         let beyond = format!("{}", memory.ram + memory.swap + MIB);

@@ -3,8 +3,8 @@
 #![allow(missing_docs)]
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::pty::openpty;
-use overlayroot_core::journal::message_id;
-use overlayroot_core::levels::FillLevel;
+use overlayroot_host::watch::journald::message_id;
+use overlayroot_host::watch::levels::FillLevel;
 use overlayroot_rootns::{Stage, on_stage, run};
 use std::fs;
 use std::io::{Read, Write};

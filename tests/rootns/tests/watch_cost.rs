@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What watching costs: one look, and one walk of a large upper.
 #![allow(missing_docs)]
-use overlayroot_core::growth::{Sizes, Tally};
 use overlayroot_diff::Stat;
 use overlayroot_diff::usage::{Counter, Sum, count};
+use overlayroot_host::watch::growth::{Sizes, Tally};
 use overlayroot_linux::upperfill::reading;
 use overlayroot_rootns::cost::fill;
 use overlayroot_rootns::off::unmount;

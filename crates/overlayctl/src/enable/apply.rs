@@ -3,9 +3,9 @@
 
 use super::read;
 use anyhow::{Context, Result, anyhow, bail};
-use overlayroot_core::loader::place::{Place, judge};
-use overlayroot_core::loader::state::{check, state};
-use overlayroot_core::loader::{Kind, Plan, Tree};
+use overlayroot_host::loader::place::{Place, judge};
+use overlayroot_host::loader::state::{check, state};
+use overlayroot_host::loader::{Kind, Plan, Tree};
 use overlayroot_linux::program::last_line;
 use overlayroot_linux::{bootfile, mounts};
 use std::path::{Path, PathBuf};

@@ -7,9 +7,9 @@ use crate::exit::Exit;
 use crate::next::{self, Query};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use overlayroot_core::doctor::Grade;
-use overlayroot_core::loader::Kind;
-use overlayroot_core::next::{Asker, Module, NextBoot, Verdict};
+use overlayroot_host::doctor::Grade;
+use overlayroot_host::loader::Kind;
+use overlayroot_host::next::{Asker, Module, NextBoot, Verdict};
 
 fn query<'a>(job: &'a Job<'_>, want: bool) -> Query<'a> {
     Query {

@@ -3,9 +3,9 @@
 
 use super::read::program;
 use anyhow::{Context, Result, ensure};
-use overlayroot_core::generator::makes;
-use overlayroot_core::loader::raspi::{HOOK, RUN};
-use overlayroot_core::loader::{Kind, MODULE, Plan, Tree};
+use overlayroot_host::loader::generator::makes;
+use overlayroot_host::loader::raspi::{HOOK, RUN};
+use overlayroot_host::loader::{Kind, MODULE, Plan, Tree};
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Reads what `overlayroot_core::loader` judges.
+//! Reads what `overlayroot_host::loader` judges.
 
 use anyhow::{Context, Result};
-use overlayroot_core::generator::HOOKS;
-use overlayroot_core::loader::place::root_device;
-use overlayroot_core::loader::{DIRECTORIES, EFI_VARIABLES, FILES, GRUB_D, PROGRAMS, Tree, UNIFIED};
+use overlayroot_host::loader::generator::HOOKS;
+use overlayroot_host::loader::place::root_device;
+use overlayroot_host::loader::{DIRECTORIES, EFI_VARIABLES, FILES, GRUB_D, PROGRAMS, Tree, UNIFIED};
 use overlayroot_linux::{bootfile, mounts};
 use std::collections::BTreeSet;
 use std::fs;

@@ -3,7 +3,7 @@
 
 use super::Job;
 use super::checked::End;
-use overlayroot_core::loader::diff::diff;
+use overlayroot_host::loader::diff::diff;
 use serde_json::json;
 
 /// What changes, and what a person must do.

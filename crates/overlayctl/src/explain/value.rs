@@ -6,9 +6,9 @@ use crate::status::human;
 use overlayroot_core::bytes::bytes_of;
 use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::effective;
 use overlayroot_core::grammar::Key;
 use overlayroot_core::path_preset;
+use overlayroot_host::settings;
 use serde::Serialize;
 
 /// A name in a syntax, and what stands there.
@@ -81,7 +81,7 @@ pub fn read(key: &'static Key, value: &str) -> Given {
     };
     let inputs = Inputs { cmdline: vec![Source::handed("the value given", argument)], ..Inputs::default() };
     let config = Config::read(&inputs);
-    let setting = effective::settings(&inputs, &config).into_iter().find(|setting| setting.key == key.name);
+    let setting = settings::settings(&inputs, &config).into_iter().find(|setting| setting.key == key.name);
     // Who prints it again must not print a password.
     let told = setting.as_ref().and_then(|setting| setting.said.last());
     let told = told.and_then(|said| said.text.split_once('=')).map_or_else(String::new, |(_, text)| text.to_owned());

@@ -3,9 +3,9 @@
 
 use super::Roots;
 use super::initrd::{self, Lister};
-use overlayroot_core::loader::handed::Handed;
-use overlayroot_core::loader::{MACHINE_ID, Tree};
-use overlayroot_core::next::{Image, Module};
+use overlayroot_host::loader::handed::Handed;
+use overlayroot_host::loader::{MACHINE_ID, Tree};
+use overlayroot_host::next::{Image, Module};
 use overlayroot_linux::bootfile;
 use std::fs;
 use std::path::Path;
@@ -82,7 +82,7 @@ fn named(set: &[String], roots: &Roots) -> Result<Vec<String>, String> {
     let counts = set.iter().filter(|name| !name.contains("ucode"));
     let mut found = Vec::new();
     for name in counts {
-        match name.strip_suffix(overlayroot_core::loader::AUTO_INITRAMFS) {
+        match name.strip_suffix(overlayroot_host::loader::AUTO_INITRAMFS) {
             Some(directory) => found.push(of_a_pi(directory, roots)?),
             None => found.push(file(name, roots).ok_or_else(|| format!("{name} not found"))?),
         }

@@ -4,9 +4,9 @@
 
 use super::listing::{self, Listed};
 use overlayroot_core::cmdline::Source;
-use overlayroot_core::generator::of_image;
-use overlayroot_core::next::Own;
 use overlayroot_core::paths::STATE_DIR;
+use overlayroot_host::loader::generator::of_image;
+use overlayroot_host::next::Own;
 use overlayroot_linux::{files, newfile};
 use serde::{Deserialize, Serialize};
 use std::fs;

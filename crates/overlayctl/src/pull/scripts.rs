@@ -3,8 +3,8 @@
 //! environment and nothing in its arguments.
 
 use anyhow::{Context, Result};
-use overlayroot_core::pull::Entry;
 use overlayroot_core::pulled::{Pulled, Ran, SCRIPTS, Script};
+use overlayroot_host::pull::Entry;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};

@@ -9,7 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use overlayroot_core::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
-use overlayroot_core::servicing::{SCHEMA, Serviced, Target, Way};
+use overlayroot_host::servicing::{SCHEMA, Serviced, Target, Way};
 use overlayroot_linux::watched::Held;
 use overlayroot_linux::{files, newfile, servicing, store};
 use std::fs::{self, File};

@@ -3,12 +3,12 @@
 
 use crate::fill::Own;
 use crate::status::human;
-use overlayroot_core::growth::{Grown, Sizes, Tally, ranking};
 use overlayroot_core::issue::shown;
-use overlayroot_core::levels::Resource;
 use overlayroot_core::paths;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_diff::{Stat, shown as shown_bytes};
+use overlayroot_host::watch::growth::{Grown, Sizes, Tally, ranking};
+use overlayroot_host::watch::levels::Resource;
 use overlayroot_linux::{files, store, upperfill};
 use std::fmt;
 use std::io;

@@ -4,9 +4,9 @@
 
 use nix::libc;
 use overlayroot_core::issue::plain;
-use overlayroot_core::journal::{SOCKET, entry, message_id, priority};
-use overlayroot_core::levels::FillLevel;
 use overlayroot_core::paths;
+use overlayroot_host::watch::journald::{SOCKET, entry, message_id, priority};
+use overlayroot_host::watch::levels::FillLevel;
 use overlayroot_linux::kmsg;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};

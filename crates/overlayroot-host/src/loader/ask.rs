@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What `overlayctl enable` is asked to put on the command line, read by the parser that the initramfs has, and
+//! spelled for each kind of boot loader.
+
+use super::Kind;
+use overlayroot_core::cmdline::{Source, lex, spans};
+use overlayroot_core::config::{Config, Inputs};
+use overlayroot_core::grammar;
+use overlayroot_core::issue::{nearest, shown};
+use overlayroot_core::upper::{Upper, parse_upper};
+
+/// One argument, without quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Its key, one of the table.
+    pub key: String,
+    /// `None` for a bare key.
+    pub value: Option<String>,
+}
+
+impl Given {
+    /// `key=value`, as one word.
+    pub fn plain(&self) -> String {
+        self.value.as_ref().map_or_else(|| self.key.clone(), |value| format!("{}={value}", self.key))
+    }
+
+    /// As the kernel's command line has it.
+    pub fn kernel(&self) -> String {
+        match &self.value {
+            Some(value) if value.contains(' ') => format!("{}=\"{value}\"", self.key),
+            _ => self.plain(),
+        }
+    }
+}
+
+/// What is asked for where nothing is said.
+pub const DEFAULT: &str = "rd.overlay=tmpfs";
+
+/// Reads the words of a command line; `conf` are the host's configuration files, which hold beside them.
+///
+/// # Errors
+/// All that the parser has to say against them, and where nothing asks for an overlay.
+pub fn parse(words: &[String], conf: &[Source]) -> Result<Vec<Given>, Vec<String>> {
+    let mut args = Vec::new();
+    let mut wrong = Vec::new();
+    for word in words {
+        match one(word) {
+            Ok(mut given) => args.append(&mut given),
+            Err(why) => wrong.push(why),
+        }
+    }
+    let line: Vec<String> = args.iter().map(Given::kernel).collect();
+    let cmdline = vec![Source::new("the arguments given", line.join(" "))];
+    // What is asked for must be what the initramfs will read.
+    let read: Vec<String> = lex(&cmdline).iter().map(overlayroot_core::cmdline::Arg::text).collect();
+    let meant: Vec<String> = args.iter().map(Given::plain).collect();
+    if read != meant {
+        wrong.push("the kernel's command line can't hold a value with these characters".to_owned());
+    }
+    let config = Config::read(&Inputs { cmdline, conf: conf.to_vec(), ubuntu: Vec::new() });
+    wrong.extend(config.issues.iter().map(ToString::to_string));
+    match (&config.upper.value, wrong.is_empty()) {
+        (_, false) => Err(wrong),
+        (Upper::Off, true) => {
+            let name = grammar::OVERLAY.name;
+            Err(vec![format!(
+                "nothing asks for an overlay ({name}: {}): give {name}=VALUE, or use overlayctl disable",
+                config.upper.origin
+            )])
+        }
+        (Upper::Crypt(_), true) => Err(vec!["an encrypted upper is not supported".to_owned()]),
+        _ => Ok(args),
+    }
+}
+
+/// The arguments of one word of the shell's.
+fn one(word: &str) -> Result<Vec<Given>, String> {
+    let told = shown(word);
+    if word.chars().any(char::is_control) {
+        return Err(format!("{told}: a control character"));
+    }
+    if word.matches('"').count() % 2 == 1 {
+        return Err(format!("{told}: a quote is not closed"));
+    }
+    let mut found = Vec::new();
+    for (_, arg) in spans(word.as_bytes()) {
+        let (Ok(key), Ok(value)) = (String::from_utf8(arg.key), arg.value.map(String::from_utf8).transpose()) else {
+            return Err(format!("{told}: not UTF-8, as the kernel splits it (some letters hold the byte A0)"));
+        };
+        if !grammar::KEYS.iter().any(|row| row.name == key) {
+            let whole = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
+            // As if it stood behind rd.overlay=.
+            let upper = parse_upper(&whole).1.is_empty().then(|| format!("{}={whole}", grammar::OVERLAY.name));
+            let hint = upper.or_else(|| nearest(&key, grammar::KEYS.iter().map(|row| row.name)));
+            let hint = hint.map_or_else(
+                || r#"overlayctl keys lists all; a value with a blank is KEY="VALUE", quotes included"#.to_owned(),
+                |near| format!("did you mean {}?", shown(&near)),
+            );
+            return Err(format!("unknown argument '{}'; {hint}", shown(&key)));
+        }
+        if value.as_ref().is_some_and(|value| value.contains('"')) {
+            return Err(format!("{told}: a value can't hold a double quote"));
+        }
+        found.push(Given { key, value });
+    }
+    match found.is_empty() {
+        true => Err("an empty argument".to_owned()),
+        false => Ok(found),
+    }
+}
+
+/// What GRUB's shell takes for itself in the `options` of a boot loader entry.
+const GRUB_SPECIAL: &str = "${}|&;<>'\\()";
+
+/// An argument as a kind of boot loader wants it written.
+///
+/// # Errors
+/// A character that it would change, and the way round it.
+pub fn spelled(kind: Kind, grub: bool, arg: &Given) -> Result<String, String> {
+    let plain = arg.plain();
+    let bad = |set: &str, also: fn(char) -> bool| plain.chars().find(|&c| set.contains(c) || also(c));
+    let refused = match kind {
+        // grubby is a shell script that splits at blanks, and its argument ends up in a BLS entry
+        Kind::Grubby => bad(GRUB_SPECIAL, |c| c.is_whitespace() || "\"*?[".contains(c)),
+        Kind::Bls if grub => bad(GRUB_SPECIAL, |_| false),
+        // U-Boot puts its variables in place of ${…}
+        Kind::Extlinux => bad("$", |_| false),
+        Kind::GrubD => bad("'", |_| false),
+        _ => None,
+    };
+    match refused {
+        Some(c) => Err(format!(
+            "{}: {} can't be given '{c}'; add the line to /etc/overlayroot-rs.conf instead",
+            shown(&plain),
+            kind.says()
+        )),
+        None if kind == Kind::GrubD => Ok(grub_word(&plain)),
+        None => Ok(arg.kernel()),
+    }
+}
+
+/// A word of GRUB's shell: what is not plain goes into single quotes, in which nothing is special.
+fn grub_word(plain: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || "_./:=,@+-%".contains(c);
+    if plain.chars().all(bare) { plain.to_owned() } else { format!("'{plain}'") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(words: &[&str]) -> Result<Vec<Given>, Vec<String>> {
+        parse(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), &[])
+    }
+
+    #[test]
+    fn what_is_taken() {
+        let args = asked(&["rd.overlay=\"LABEL=my disk\"", "rd.overlay.reset rd.overlay.timeout=5"]).unwrap();
+        let kernel: Vec<String> = args.iter().map(Given::kernel).collect();
+        assert_eq!(kernel, ["rd.overlay=\"LABEL=my disk\"", "rd.overlay.reset", "rd.overlay.timeout=5"]);
+        let conf = [Source::new("c", "rd.overlay = LABEL=x")];
+        assert!(parse(&["rd.overlay.timeout=5".to_owned()], &conf).is_ok());
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (words, want) in [
+            (&["rd.overlay=0"][..], "nothing asks for an overlay"),
+            (&["rd.overlay.timeout=5"], "nothing asks for an overlay"),
+            (&["quiet"], "unknown argument 'quiet'"),
+            (&["tmpfs"], "unknown argument 'tmpfs'; did you mean rd.overlay=tmpfs?"),
+            (&["dir:/x,size=2G"], "did you mean rd.overlay=dir:/x,size=2G?"),
+            (&["LABEL=persist"], "did you mean rd.overlay=LABEL=persist?"),
+            (&["rd.overlay.rest"], "did you mean rd.overlay.reset?"),
+            (&["rd.overlay=LABEL=my disk"], "unknown argument 'disk'"),
+            (&["rd.overlay=vdb"], "rd.overlay=vdb in the arguments given"),
+            (&["rd.overlay", "rd.overlay.fallback=hatl"], "did you mean halt?"),
+            (&["rd.overlay=\"a"], "a quote is not closed"),
+            (&["rd.overlay=tmpfs\n"], "control character"),
+            (&["rd.overlay=LABEL=a\"b\"c"], "double quote"),
+            (&["rd.overlay=LABEL=voilà"], "A0"),
+            (&["rd.overlay.crypt=/dev/vdb"], "encrypted"),
+            (&[""], "empty"),
+        ] {
+            let why = asked(words).unwrap_err().join("; ");
+            assert!(why.contains(want), "{words:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn spelling() {
+        let label = &asked(&["rd.overlay=\"LABEL=my disk\""]).unwrap()[0];
+        let name = &asked(&["rd.overlay", "rd.overlay.hostname=node-${serial}"]).unwrap()[1];
+        assert_eq!(spelled(Kind::CmdlineTxt, false, name).unwrap(), "rd.overlay.hostname=node-${serial}");
+        assert_eq!(spelled(Kind::GrubD, true, name).unwrap(), "'rd.overlay.hostname=node-${serial}'");
+        assert_eq!(spelled(Kind::GrubD, true, label).unwrap(), "'rd.overlay=LABEL=my disk'");
+        assert_eq!(spelled(Kind::Bls, true, label).unwrap(), "rd.overlay=\"LABEL=my disk\"");
+        assert_eq!(spelled(Kind::KernelInstall, false, name).unwrap(), "rd.overlay.hostname=node-${serial}");
+        for (kind, arg) in [(Kind::Bls, name), (Kind::Grubby, name), (Kind::Grubby, label), (Kind::Extlinux, name)] {
+            assert!(spelled(kind, true, arg).unwrap_err().contains("/etc/overlayroot-rs.conf"), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What makes less of an overlay than was asked for.
+
+use super::NextBoot;
+use overlayroot_core::plan::Decision;
+use overlayroot_core::refusal;
+use overlayroot_core::upper::Upper;
+
+impl NextBoot {
+    /// What has the initramfs record an overlay as degraded, whatever the devices.
+    pub(super) fn blemish(&self) -> Option<String> {
+        let lacks = match &self.decision {
+            Some(Decision::Do(plan)) => plan.without.first(),
+            Some(Decision::Off | Decision::NotYet | Decision::Instead(..)) | None => None,
+        };
+        let refused = match &self.config.upper.value {
+            Upper::Crypt(spec) => Some(refusal::crypt(spec).text),
+            Upper::Off
+            | Upper::Tmpfs(_)
+            | Upper::Device(_)
+            | Upper::Dir(_)
+            | Upper::Loop(_)
+            | Upper::Part(_)
+            | Upper::Subvol(_) => None,
+        };
+        let issue = self.config.issues.first().map(ToString::to_string);
+        refused.or(issue).or_else(|| lacks.map(|lack| lack.text.clone()))
+    }
+}
