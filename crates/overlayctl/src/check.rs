@@ -5,9 +5,9 @@ use crate::exit::Exit;
 use crate::live::{self, Level};
 use crate::status::asked_for;
 use anyhow::Result;
-use overlayroot_core::issue::shown;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
 use overlayroot_core::record::Record;
+use overlayroot_core::value::diagnostics::shown;
 use overlayroot_linux::recordfile;
 
 /// Prints the reasons and exits with 1, or is silent and exits with 0. How full the upper is,

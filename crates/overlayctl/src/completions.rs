@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 use clap_complete::{Shell, generate};
-use overlayroot_core::grammar::KEYS;
+use overlayroot_core::keys::KEYS;
 
 /// For which shell.
 #[derive(Debug, clap::Args)]

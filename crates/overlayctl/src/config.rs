@@ -6,7 +6,7 @@ use crate::plan;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
-use overlayroot_core::issue::shown;
+use overlayroot_core::value::diagnostics::shown;
 use overlayroot_host::settings::{self, From, Setting};
 use serde_json::json;
 

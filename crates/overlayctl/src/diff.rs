@@ -9,7 +9,7 @@ pub mod place;
 use crate::exit::Exit;
 use crate::out::for_terminal;
 use anyhow::{Context, Result};
-use overlayroot_core::issue::plain;
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_diff::{Change, Options, Visitor, shown, walk};
 use place::{Place, Where};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::out::for_terminal;
 use crate::status::human;
 use anyhow::{Context, Result, bail};
-use overlayroot_core::issue::plain;
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_diff::{Stat, shown};
 use overlayroot_host::watch::levels::Space;

@@ -12,7 +12,7 @@ use crate::exit::{Exit, refuse};
 use crate::next::initrd::{Lister, Tools};
 use crate::shell as lower;
 use anyhow::{Result, ensure};
-use overlayroot_core::cmdline::Source;
+use overlayroot_core::parse::cmdline::Source;
 use overlayroot_host::loader::ask::{self, Given};
 use overlayroot_host::loader::{Edit, Kind, Plan, Tree, module, own, plan};
 

@@ -4,7 +4,7 @@
 use crate::status::human;
 use overlayroot_core::config::Config;
 use overlayroot_core::config::thresholds::Thresholds;
-use overlayroot_core::issue::shown;
+use overlayroot_core::value::diagnostics::shown;
 use overlayroot_diff::Stat;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_host::watch::levels::{Reading, Resource, Space};

@@ -2,8 +2,8 @@
 //! What `overlayctl doctor` looks at of a system that is an overlay: where kernels go, and cloud-init.
 
 use crate::kept;
-use overlayroot_core::mountinfo::{self, Mount};
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_host::doctor::running;
 use overlayroot_linux::files::text;
 use overlayroot_linux::mounts;

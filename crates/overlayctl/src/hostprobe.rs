@@ -6,14 +6,14 @@ use crate::next::listing::Listed;
 use crate::next::{Next, of_release};
 use crate::pull::asked::lacking;
 use crate::{hostinside, hoststack, kept};
-use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Facts, PlaceKind};
-use overlayroot_core::filesystem::FileSystem;
-use overlayroot_core::fstab;
-use overlayroot_core::git;
-use overlayroot_core::mountinfo::{self, Mount};
-use overlayroot_core::paths;
+use overlayroot_core::facts::Facts;
+use overlayroot_core::facts::file_system::FileSystem;
+use overlayroot_core::facts::place::PlaceKind;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::Source;
+use overlayroot_core::parse::fstab;
+use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_host::doctor::image::is_module;
 use overlayroot_host::doctor::labels::{RootLabel, Selinux};
 use overlayroot_host::doctor::loader::Loader;
@@ -55,7 +55,11 @@ pub fn look(next: &Next) -> Host {
         boot_in_overlay,
         boot_apart: hostinside::boot_apart(&mounts::read().unwrap_or_default()),
         cloud_resizes: hostinside::cloud_resizes(),
-        lacking: git::asked(config).ok().flatten().map(|asked| lacking(&asked)).unwrap_or_default(),
+        lacking: overlayroot_core::plan::git::asked(config)
+            .ok()
+            .flatten()
+            .map(|asked| lacking(&asked))
+            .unwrap_or_default(),
         loader: Some(loader(next)),
         not_known: next.boot.not_known(),
         lacking_module: match &next.boot.image.module {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What of LVM and LUKS lies under the devices that a boot needs, by sysfs.
 
-use overlayroot_core::facts::{Facts, Lookup};
+use overlayroot_core::facts::Facts;
+use overlayroot_core::facts::device::Lookup;
 use overlayroot_host::doctor::stack::Layer;
 use overlayroot_linux::files as read;
 use std::collections::BTreeMap;

@@ -5,8 +5,9 @@
 use crate::imagetool::LeftOut;
 use crate::kept;
 use anyhow::{Context, Result, bail, ensure};
-use overlayroot_core::record::RootKind;
-use overlayroot_core::{mountinfo, paths};
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo;
+use overlayroot_core::step::effective::RootKind;
 use overlayroot_linux::layers::{self, Layer};
 use overlayroot_linux::watched::Held;
 use overlayroot_linux::{mounts, recordfile, stores};

@@ -3,10 +3,11 @@
 
 use crate::exit::{Exit, refuse};
 use anyhow::Result;
-use overlayroot_core::path_spec::Kind;
-use overlayroot_core::path_state::{PathOutcome, PathState};
-use overlayroot_core::paths;
-use overlayroot_core::record::{NO_RECORD, Record, RootKind};
+use overlayroot_core::layout::paths;
+use overlayroot_core::record::{NO_RECORD, Record};
+use overlayroot_core::step::effective::RootKind;
+use overlayroot_core::step::path::Kind;
+use overlayroot_core::step::path_state::{PathOutcome, PathState};
 use overlayroot_linux::{keepfiles, recordfile};
 
 /// The command line.

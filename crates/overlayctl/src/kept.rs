@@ -3,10 +3,11 @@
 
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::layout::Store;
-use overlayroot_core::marker::Marker;
-use overlayroot_core::mountinfo;
-use overlayroot_core::paths;
-use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record, RootKind, UpperKind};
+use overlayroot_core::layout::paths;
+use overlayroot_core::layout::pending::Marker;
+use overlayroot_core::parse::mountinfo;
+use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
+use overlayroot_core::step::effective::{RootKind, UpperKind};
 use overlayroot_linux::{files, mounts, recordfile};
 use std::io::ErrorKind;
 

@@ -3,7 +3,7 @@
 
 use crate::exit::Exit;
 use anyhow::Result;
-use overlayroot_core::grammar::KEYS;
+use overlayroot_core::keys::KEYS;
 
 /// Prints every key.
 pub fn run() -> Result<Exit> {

@@ -9,9 +9,11 @@
 
 use crate::exit::Exit;
 use anyhow::{Context, Result, bail, ensure};
-use overlayroot_core::made::Made;
-use overlayroot_core::record::{Record, RootKind, UpperKind};
-use overlayroot_core::{mountinfo, paths};
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo;
+use overlayroot_core::record::Record;
+use overlayroot_core::step::effective::{RootKind, UpperKind};
+use overlayroot_core::step::made::Made;
 use overlayroot_linux::{mounts, recordfile, selinux};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -64,7 +64,7 @@ fn a_lower_that_holds_the_upper_may_be_written() {
 
 #[test]
 fn an_image_that_is_not_kept_is_a_warning_and_the_boot_as_asked() {
-    let why = overlayroot_core::pulled::Why { code: "no-room".into(), text: "it is full".into() };
+    let why = overlayroot_core::value::why::Why { code: "no-room".into(), text: "it is full".into() };
     let image = Fetched { cache: "LABEL=x".into(), why: Some(why), ..Fetched::default() };
     let mut record = Record { image: Some(image), ..record() };
     let live = as_asked();

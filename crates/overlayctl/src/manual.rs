@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the manual says of a key, out of the page itself: there is no second text to keep in step.
 
-use overlayroot_core::grammar::{KEYS, Key};
+use overlayroot_core::keys::{KEYS, Key};
 
 /// overlayroot-rs(7), as it is installed.
 const PAGE: &str = include_str!("../../../docs/man/overlayroot-rs.7");

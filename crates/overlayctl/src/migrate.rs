@@ -4,8 +4,8 @@
 use crate::enable::read;
 use crate::exit::{Exit, refuse};
 use anyhow::{Context, Result};
-use overlayroot_core::cmdline::Source;
-use overlayroot_core::facts::PlaceKind;
+use overlayroot_core::facts::place::PlaceKind;
+use overlayroot_core::parse::cmdline::Source;
 use overlayroot_host::loader::state;
 use overlayroot_host::migrate::{From, Migrated, Sources, migrate};
 use overlayroot_linux::{bootfile, files, place, sources};

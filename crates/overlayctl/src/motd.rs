@@ -2,7 +2,7 @@
 //! What who logs in is told: files that pam_motd(8) shows.
 
 use anyhow::{Context, Result};
-use overlayroot_core::issue::plain;
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::store;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;

@@ -7,7 +7,7 @@
 //! [`Plain`], whoever printed it, and has no control characters but line ends, tabs and our own colours.
 
 use crate::exit::Exit;
-use overlayroot_core::issue::plain;
+use overlayroot_core::value::diagnostics::plain;
 use std::fmt::{self, Arguments, Write as _};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;

@@ -11,11 +11,12 @@ pub mod state;
 use crate::exit::Exit;
 use anyhow::{Result, ensure};
 use asked::Found;
-use overlayroot_core::git;
-use overlayroot_core::issue::shown;
-use overlayroot_core::pulled::{Pulled, Ran, SCRIPTS};
+use overlayroot_core::feature::pulled::{Pulled, Ran, SCRIPTS};
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{Outcome, Record};
-use overlayroot_core::{mountinfo, paths, url};
+use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::redact;
 use overlayroot_host::pull::{to_run, wait};
 use overlayroot_linux::log::{self, Level};
 use overlayroot_linux::{mounts, recordfile};
@@ -88,7 +89,7 @@ fn ready(state: &mut State, record: Option<&Record>, found: &Found, plain_root: 
         .on(&found.node)
         .map_err(|text| Failure::new("value", format!("{}: {text}", found.asked.origin)))?;
     state.url.clone_from(&url);
-    state.change(|pulled| (pulled.url, pulled.reference) = (url::told(&url), reference));
+    state.change(|pulled| (pulled.url, pulled.reference) = (redact::told(&url), reference));
     let lacking = asked::lacking(&found.asked);
     if lacking.is_empty() { Ok(()) } else { Err(Failure::new("lacking", format!("not there: {}", lacking.join(", ")))) }
 }
@@ -180,7 +181,7 @@ pub fn row(record: Option<&Record>, pulled: Option<&Pulled>, overlay: bool) -> O
         Ok(found) => found?.asked,
         Err(mistake) => return Some(format!("nothing is pulled: {mistake}")),
     };
-    let git::Asked { git, origin, .. } = asked;
+    let overlayroot_core::plan::git::Asked { git, origin, .. } = asked;
     Some(match overlay {
         true => format!("{git}: not yet  [{origin}]"),
         false => format!("{git}: not on a plain root  [{origin}]"),

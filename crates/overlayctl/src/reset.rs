@@ -5,7 +5,7 @@ use crate::exit::{Exit, refuse};
 use crate::kept;
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::layout::Store;
-use overlayroot_core::marker::Marker;
+use overlayroot_core::layout::pending::Marker;
 use overlayroot_linux::reset::sync_parent;
 use overlayroot_linux::store::write_durable;
 use std::io::ErrorKind;

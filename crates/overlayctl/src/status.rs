@@ -16,10 +16,10 @@ use crate::uppers;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
-use overlayroot_core::issue::shown;
-use overlayroot_core::paths;
-use overlayroot_core::pulled::{self, Pulled};
+use overlayroot_core::feature::pulled::{self, Pulled};
+use overlayroot_core::layout::paths;
 use overlayroot_core::record::Record;
+use overlayroot_core::value::diagnostics::shown;
 use overlayroot_host::next::Told;
 use overlayroot_host::resize::Resized;
 use overlayroot_host::servicing::Serviced;
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
     use crate::fill::Own;
     use overlayroot_core::config::thresholds::Thresholds;
-    use overlayroot_core::mountinfo::Mount;
+    use overlayroot_core::parse::mountinfo::Mount;
     use overlayroot_host::watch::levels::Reading;
 
     fn fill(fstype: &str, reading: Reading) -> Fill {

@@ -8,10 +8,10 @@ use crate::stale::places;
 use crate::status::human;
 use crate::walk::{self, Size};
 use anyhow::{Context, Result};
-use overlayroot_core::issue::shown;
+use overlayroot_core::feature::stale::parse;
 use overlayroot_core::layout::Store;
-use overlayroot_core::marker::Marker;
-use overlayroot_core::stale::parse;
+use overlayroot_core::layout::pending::Marker;
+use overlayroot_core::value::diagnostics::shown;
 use overlayroot_linux::stale::{Stored, stored};
 use overlayroot_linux::store::{DESCRIPTION, copy_times, described, with, write_durable};
 use overlayroot_linux::{files, reset};
@@ -230,7 +230,7 @@ mod tests {
             write_description(path, said).unwrap();
             assert_eq!(description(path).unwrap_or_default(), said);
             assert_eq!(fs::metadata(path).unwrap().modified().unwrap(), early, "it is as old as it was");
-            let stored = overlayroot_core::stale::parse(&fs::read_to_string(path).unwrap()).unwrap();
+            let stored = overlayroot_core::feature::stale::parse(&fs::read_to_string(path).unwrap()).unwrap();
             assert_eq!((stored.os.as_str(), stored.taken), ("debian 13", 2));
         }
         assert_eq!(fs::read_to_string(path).unwrap(), text);

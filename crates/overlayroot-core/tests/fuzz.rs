@@ -3,13 +3,17 @@
 //! grammar's own words and from arbitrary bytes. `make fuzz` runs it with many more cases
 //! (PROPTEST_CASES); a failing input is shrunk and printed.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-use overlayroot_core::cmdline::{Source, lex};
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::facts::{Device, Facts, Kernel, Lookup, Root};
-use overlayroot_core::plan::{Decision, Plan, decide};
+use overlayroot_core::facts::device::{Device, Lookup};
+use overlayroot_core::facts::other_overlays;
+use overlayroot_core::facts::{Facts, Kernel, Root};
+use overlayroot_core::parse::cmdline::{Source, lex};
+use overlayroot_core::plan::{Decision, decide};
 use overlayroot_core::record::Requested;
+use overlayroot_core::step::plan::Plan;
 use overlayroot_core::step::{Overlay, Step};
-use overlayroot_core::{rivals, upper};
+use overlayroot_core::upper;
+use overlayroot_core::value::device;
 use proptest::prelude::*;
 
 const WORDS: &[&str] = &[
@@ -185,8 +189,8 @@ proptest! {
             ubuntu: vec![Source::new("/etc/overlayroot.conf", ubuntu)],
         };
         let config = Config::read(&inputs);
-        facts.rivals = rivals::find(&lex(&inputs.cmdline), "ext4", "/dev/vda", None);
-        if let upper::Upper::Device(upper::Device::Path(path)) = &config.upper.value {
+        facts.rivals = other_overlays::find(&lex(&inputs.cmdline), "ext4", "/dev/vda", None);
+        if let upper::Upper::Device(device::Device::Path(path)) = &config.upper.value {
             prop_assert!(path.starts_with("/dev/") && !path.split('/').any(|part| part == ".."));
         }
         for issue in &config.issues {

@@ -2,10 +2,12 @@
 //! Golden plans: `tests/fixtures/plan/NN-slug/` holds a command line, a configuration file, facts,
 //! and the exact decision. `UPDATE_GOLDEN=1` rewrites the decisions; read the diff before you commit it.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-use overlayroot_core::cmdline::{Source, lex};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::Facts;
-use overlayroot_core::{paths, plan, rivals};
+use overlayroot_core::facts::other_overlays;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::{Source, lex};
+use overlayroot_core::plan;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +29,7 @@ fn decision(dir: &Path) -> String {
     let facts = serde_json::from_slice(&read("facts.json"));
     let mut facts: Facts = facts.unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     if let Some(root) = &facts.root {
-        facts.rivals = rivals::find(&lex(&inputs.cmdline), &root.fstype, &root.source, root.live.as_ref());
+        facts.rivals = other_overlays::find(&lex(&inputs.cmdline), &root.fstype, &root.source, root.live.as_ref());
     }
     let mut out = format!("upper: {} [{}]\n", config.upper.value, config.upper.origin);
     for issue in &config.issues {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `overlayctl pull` decides on its way: when to try again, what to run in which order, who signed.
 
-use overlayroot_core::pulled::{Ran, Script};
+use overlayroot_core::feature::pulled::{Ran, Script};
 use std::time::Duration;
 
 /// How long to wait after so many tries that failed: 5 s, doubled up to 5 min, and so that the last try is at the

@@ -2,10 +2,11 @@
 //! `overlayctl resize`: how large the upper in use becomes, or why not. Must not resize it.
 
 use crate::watch::levels::Reading;
-use overlayroot_core::bytes::{bytes_of, count_of};
-use overlayroot_core::issue::shown;
-use overlayroot_core::ondisk::human;
-use overlayroot_core::record::{NOT_OURS, UpperKind};
+use overlayroot_core::record::NOT_OURS;
+use overlayroot_core::step::effective::UpperKind;
+use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::size::human;
+use overlayroot_core::value::size::{bytes_of, count_of};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

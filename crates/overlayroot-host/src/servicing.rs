@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl shell`: whether the lower can be made writable for servicing, and what that takes. Pure.
 
-use overlayroot_core::mountinfo::{self, Mount};
-use overlayroot_core::record::{self, Record, RootKind, UpperKind};
+use overlayroot_core::parse::mountinfo::{self, Mount};
+use overlayroot_core::record::{self, Record};
+use overlayroot_core::step::effective::{RootKind, UpperKind};
 use serde::{Deserialize, Serialize};
 
 /// Version of [`Serviced`]; raised when a field changes its meaning or goes.
@@ -148,7 +149,7 @@ pub fn submounts<'a>(mounts: &'a [Mount], fstab: &str) -> Vec<&'a str> {
     const ALWAYS: [&str; 5] = ["/boot", "/boot/efi", "/boot/firmware", "/efi", "/usr"];
     const OURS: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
     const VIRTUAL: [&str; 3] = ["tmpfs", "overlay", "ramfs"];
-    let entries = overlayroot_core::fstab::parse(fstab);
+    let entries = overlayroot_core::parse::fstab::parse(fstab);
     let named = |at: &str| entries.iter().any(|entry| entry.not_overlaid() && entry.at.trim_end_matches('/') == at);
     let inside = |at: &str, dir: &str| at == dir || at.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
     let mut found: Vec<&str> = Vec::new();

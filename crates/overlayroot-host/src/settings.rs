@@ -2,13 +2,14 @@
 //! The effective configuration, key by key in the order of the one table, for `overlayctl config` and `explain`.
 //! Pure.
 
-use overlayroot_core::cmdline::{Arg, lex};
-use overlayroot_core::conf::{self, conf_args, redacted, ubuntu_file};
-use overlayroot_core::config::{Config, Inputs, Origin};
-use overlayroot_core::grammar::{self, KEYS, Key};
-use overlayroot_core::issue::{nearest, shown};
-use overlayroot_core::ubuntu;
+use overlayroot_core::config::conf_file::{self, conf_args, redacted, ubuntu_file};
+use overlayroot_core::config::ubuntu;
+use overlayroot_core::config::{Config, Inputs};
+use overlayroot_core::keys::{self, KEYS, Key};
+use overlayroot_core::parse::cmdline::{Arg, lex};
 use overlayroot_core::upper::Upper;
+use overlayroot_core::value::diagnostics::{nearest, shown};
+use overlayroot_core::value::field::Origin;
 use serde::Serialize;
 
 /// A key, what holds for it, and who said so.
@@ -95,30 +96,30 @@ fn is(key: &Key, row: &Key) -> bool {
 fn origin<'a>(config: &'a Config, key: &Key) -> &'a Origin {
     let crypt = matches!(config.upper.value, Upper::Crypt(_));
     let fields = [
-        (&grammar::RESET, &config.reset.origin),
-        (&grammar::READONLY, &config.readonly.origin),
-        (&grammar::FALLBACK, &config.fallback.origin),
-        (&grammar::TIMEOUT, &config.timeout.origin),
-        (&grammar::STALE, &config.stale.origin),
-        (&grammar::IMAGE_SHA256, &config.image_sha256.origin),
-        (&grammar::IMAGE_CACHE, &config.image_cache.origin),
-        (&grammar::HOSTNAME, &config.hostname.origin),
-        (&grammar::POPULATE, &config.populate.origin),
-        (&grammar::GIT, &config.git.origin),
-        (&grammar::GIT_VERIFY, &config.git_verify.origin),
-        (&grammar::PATH, config.paths.last().map_or(&Origin::Default, |path| &path.origin)),
-        (&grammar::PATH_DEV, &config.path_dev.origin),
-        (&grammar::WATCH_WARN, &config.watch_warn.origin),
-        (&grammar::WATCH_CRITICAL, &config.watch_critical.origin),
-        (&grammar::WATCH_TEXTFILE, &config.watch_textfile.origin),
-        (if crypt { &grammar::CRYPT } else { &grammar::OVERLAY }, &config.upper.origin),
+        (&keys::RESET, &config.reset.origin),
+        (&keys::READONLY, &config.readonly.origin),
+        (&keys::FALLBACK, &config.fallback.origin),
+        (&keys::TIMEOUT, &config.timeout.origin),
+        (&keys::STALE, &config.stale.origin),
+        (&keys::IMAGE_SHA256, &config.image_sha256.origin),
+        (&keys::IMAGE_CACHE, &config.image_cache.origin),
+        (&keys::HOSTNAME, &config.hostname.origin),
+        (&keys::POPULATE, &config.populate.origin),
+        (&keys::GIT, &config.git.origin),
+        (&keys::GIT_VERIFY, &config.git_verify.origin),
+        (&keys::PATH, config.paths.last().map_or(&Origin::Default, |path| &path.origin)),
+        (&keys::PATH_DEV, &config.path_dev.origin),
+        (&keys::WATCH_WARN, &config.watch_warn.origin),
+        (&keys::WATCH_CRITICAL, &config.watch_critical.origin),
+        (&keys::WATCH_TEXTFILE, &config.watch_textfile.origin),
+        (if crypt { &keys::CRYPT } else { &keys::OVERLAY }, &config.upper.origin),
     ];
     fields.into_iter().find(|(row, _)| is(key, row)).map_or(&Origin::Default, |(_, origin)| origin)
 }
 
 fn value(config: &Config, key: &Key, origin: &From) -> String {
     let truth = |yes: bool| if yes { "1" } else { "0" }.to_owned();
-    if is(key, &grammar::OVERLAY) {
+    if is(key, &keys::OVERLAY) {
         return match &config.upper.value {
             Upper::Off | Upper::Crypt(_) => "0".to_owned(),
             // As it is written for the key, whoever said it and how.
@@ -128,20 +129,20 @@ fn value(config: &Config, key: &Key, origin: &From) -> String {
             upper => upper.to_string().replacen(' ', ":", 1),
         };
     }
-    if is(key, &grammar::CRYPT) {
+    if is(key, &keys::CRYPT) {
         let Upper::Crypt(spec) = &config.upper.value else { return String::new() };
         return redacted(spec);
     }
-    if is(key, &grammar::RESET) {
+    if is(key, &keys::RESET) {
         return truth(config.reset.value);
     }
-    if is(key, &grammar::READONLY) {
+    if is(key, &keys::READONLY) {
         return truth(config.readonly.value);
     }
-    if is(key, &grammar::TIMEOUT) {
+    if is(key, &keys::TIMEOUT) {
         return config.timeout.value.to_string();
     }
-    if is(key, &grammar::PATH) {
+    if is(key, &keys::PATH) {
         return paths_said(config).iter().map(|(text, _)| after_equals(text)).collect::<Vec<_>>().join(" ");
     }
     match origin {
@@ -174,14 +175,14 @@ fn said(inputs: &Inputs, config: &Config, key: &Key, origin: &From) -> Vec<Said>
     let named =
         |arg: &&Arg| key.name.as_bytes() == arg.key || key.deprecated.iter().any(|old| old.as_bytes() == arg.key);
     let written = |arg: &Arg| (told(&arg.text()), arg.source.clone());
-    let mut all: Vec<(String, String)> = if is(key, &grammar::OVERLAY) { ubuntu_said(inputs) } else { Vec::new() };
+    let mut all: Vec<(String, String)> = if is(key, &keys::OVERLAY) { ubuntu_said(inputs) } else { Vec::new() };
     all.extend(conf.iter().chain(&line).filter(named).map(written));
     let decides = |(text, source): &(String, String)| match origin {
         From::Default => false,
         From::Given { text: by, source: at } => source == at && text == by,
     };
     let last = all.iter().rposition(decides);
-    let several = if is(key, &grammar::PATH) { paths_said(config) } else { Vec::new() };
+    let several = if is(key, &keys::PATH) { paths_said(config) } else { Vec::new() };
     let counts = |index: usize| last == Some(index) || all.get(index).is_some_and(|place| several.contains(place));
     let why = |index: usize, text: &str| {
         if counts(index) {
@@ -209,14 +210,13 @@ fn ubuntu_said(inputs: &Inputs) -> Vec<(String, String)> {
     let line = inputs.cmdline.iter().filter(|source| source.kernels);
     let line = line.filter_map(|source| Some((ubuntu::last_value(source)?, source.name.clone())));
     let all = files.chain(line).filter(|(value, _)| !value.is_empty());
-    all.map(|(value, source)| (format!("{}={}", grammar::UBUNTU, conf::told(grammar::UBUNTU, &value)), source))
-        .collect()
+    all.map(|(value, source)| (format!("{}={}", keys::UBUNTU, conf_file::told(keys::UBUNTU, &value)), source)).collect()
 }
 
 /// An argument without a password.
 fn told(text: &str) -> String {
     match text.split_once('=') {
-        Some((key, value)) => format!("{key}={}", conf::told(key, value)),
+        Some((key, value)) => format!("{key}={}", conf_file::told(key, value)),
         None => text.to_owned(),
     }
 }

@@ -3,9 +3,9 @@
 //! of fstab alone (util-linux, sys-utils/fstrim.c): there `/` is the overlay, which discards nothing, and the file
 //! system of a kept upper does not stand in it at all. Pure.
 
-use overlayroot_core::fstab;
-use overlayroot_core::mountinfo::{self, Mount};
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::fstab;
+use overlayroot_core::parse::mountinfo::{self, Mount};
 
 /// Our private mounts of block devices that can be written to, one of each file system. Where the root's line in fstab
 /// says that it is not to be trimmed (`X-fstrim.notrim`), the root's is left out.

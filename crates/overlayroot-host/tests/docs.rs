@@ -3,9 +3,10 @@
 //! reason code, step and field of the record.
 #![allow(missing_docs, clippy::panic, reason = "tests")]
 
-use overlayroot_core::cmdline::Source;
-use overlayroot_core::config::{Config, Inputs, Origin};
-use overlayroot_core::grammar::{KEYS, Key};
+use overlayroot_core::config::{Config, Inputs};
+use overlayroot_core::keys::{KEYS, Key};
+use overlayroot_core::parse::cmdline::Source;
+use overlayroot_core::value::field::Origin;
 use overlayroot_host::watch::journald::message_id;
 use overlayroot_host::watch::levels::FillLevel;
 use std::collections::{BTreeMap, BTreeSet};
@@ -199,7 +200,7 @@ fn step_names() -> BTreeSet<String> {
 /// The words that `overlayctl pull` uses as codes.
 fn pull_codes() -> BTreeSet<String> {
     let source = source(&["overlayctl/src/pull"]) + &read("crates/overlayctl/src/pull.rs");
-    let source = source + &read("crates/overlayroot-core/src/pulled.rs");
+    let source = source + &read("crates/overlayroot-core/src/feature/pulled.rs");
     let codes = quoted_behind(&source, &["code:", "Failure::new("]);
     assert!(codes.contains("not-signed") && codes.contains("interrupted") && codes.contains("script"), "{codes:?}");
     codes
@@ -219,11 +220,12 @@ fn home(files: &BTreeMap<String, String>, path: &str, name: &str) -> Option<Stri
     }
     let uses = text.lines().find(|line| line.contains("use ") && type_names(line).any(|word| word == name))?;
     let module = uses.rsplit_once("::")?.0.trim_start_matches("pub ").trim_start_matches("use ");
-    let inside = path.trim_end_matches(".rs");
+    let inside = path.trim_end_matches(".rs").trim_end_matches("/mod");
     let other = match module.strip_prefix("crate::") {
-        Some(module) => format!("crates/overlayroot-core/src/{}.rs", module.replace("::", "/")),
-        None => format!("{inside}/{}.rs", module.replace("::", "/")),
+        Some(module) => format!("crates/overlayroot-core/src/{}", module.replace("::", "/")),
+        None => format!("{inside}/{}", module.replace("::", "/")),
     };
+    let other = [".rs", "/mod.rs"].map(|end| other.clone() + end).into_iter().find(|file| files.contains_key(file))?;
     home(files, &other, name)
 }
 
@@ -276,7 +278,7 @@ fn the_record_s_document_has_every_code_and_step() {
 #[test]
 fn the_record_s_document_has_every_field_and_outcome() {
     let page = read("docs/state-record.md");
-    let fields = fields(&[("record.rs", "Record"), ("pulled.rs", "Pulled")]);
+    let fields = fields(&[("record/mod.rs", "Record"), ("feature/pulled.rs", "Pulled")]);
     // of the record, of what was asked for, of facts.rs, layout.rs and stale.rs
     for field in ["took_us", "path_dev", "packages", "marker", "differs"] {
         assert!(fields.contains(field), "{field}: {fields:?}");

@@ -4,7 +4,7 @@
 use crate::loopfile::{self, Verb};
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
-use overlayroot_core::ondisk::LoopFile;
+use overlayroot_core::upper::loop_file::LoopFile;
 use std::path::Path;
 
 /// Which tool was started.

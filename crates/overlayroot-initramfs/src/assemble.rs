@@ -4,11 +4,11 @@
 use crate::args::Args;
 use anyhow::Result;
 use overlayroot_core::config::Config;
-use overlayroot_core::fetched;
-use overlayroot_core::issue::plain;
+use overlayroot_core::feature::image_cache;
+use overlayroot_core::feature::populate::Asked;
 use overlayroot_core::plan;
-use overlayroot_core::populate::Asked;
 use overlayroot_core::upper::Upper;
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::assemble::{Verdict, assemble, mount_live, prepare_live, read_machine, stand_down};
 use overlayroot_linux::holder::Journal;
 use overlayroot_linux::{beneath, device, shutdown, sources};
@@ -73,7 +73,8 @@ fn programs(config: &Config) -> String {
         Upper::Part(part) => format!("sfdisk mkfs.{} ", part.fs.word()),
         _ => String::new(),
     };
-    let image = (config.image_cache.value.is_some() || config.image_sha256.value.is_some()).then_some(fetched::PROGRAM);
+    let image =
+        (config.image_cache.value.is_some() || config.image_sha256.value.is_some()).then_some(image_cache::PROGRAM);
     let others = config.populate.value.iter().flat_map(Asked::programs).chain(image);
     upper + &others.collect::<Vec<_>>().join(" ")
 }

@@ -3,8 +3,8 @@
 
 use crate::args::Args;
 use anyhow::{Context, Result, anyhow, bail};
-use overlayroot_core::issue::plain;
-use overlayroot_core::ondisk::{LoopFile, parse_loop_by_hand};
+use overlayroot_core::upper::loop_file::{LoopFile, parse_loop_by_hand};
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::loopcheck;
 use overlayroot_linux::loopfile::untold;
 use overlayroot_linux::loophand::{self, Hand};

@@ -9,7 +9,7 @@ mod loopfile;
 mod upper;
 
 use args::{Args, Tool};
-use overlayroot_core::issue::plain;
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::shutdown;
 use std::process::ExitCode;
 

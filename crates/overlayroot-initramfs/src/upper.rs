@@ -3,13 +3,13 @@
 
 use crate::args::Args;
 use anyhow::{Context, Result, anyhow};
-use overlayroot_core::cmdline::{Source, lex};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::{Facts, Kernel, Root};
-use overlayroot_core::issue::plain;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::{Source, lex};
 use overlayroot_core::plan::{self, Decision};
 use overlayroot_core::step::Step;
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::holder::Journal;
 use overlayroot_linux::{execute, probe, sources};
 use std::process::ExitCode;

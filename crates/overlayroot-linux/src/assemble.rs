@@ -5,25 +5,27 @@ use crate::execute::Report;
 use crate::holder::Journal;
 use crate::{execute, identity, image, mounts, probe, recordfile, sources};
 use anyhow::Result;
-use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Config;
+use overlayroot_core::facts::fetched::Fetched;
+use overlayroot_core::facts::live_image;
+use overlayroot_core::facts::nfs;
+use overlayroot_core::facts::other_overlays;
 use overlayroot_core::facts::{Facts, Root};
-use overlayroot_core::fetched::Fetched;
-use overlayroot_core::grammar::Fallback;
-use overlayroot_core::issue::shown;
-use overlayroot_core::live;
-use overlayroot_core::mountinfo;
-use overlayroot_core::nfs;
-use overlayroot_core::path_state::{PathOutcome, PathState};
-use overlayroot_core::paths;
-use overlayroot_core::plan::{self, Decision, Plan};
-use overlayroot_core::policy::{self, Why};
-use overlayroot_core::populate;
-use overlayroot_core::populated::Populated;
-use overlayroot_core::record::{Effective, Outcome, Reason, Record, Requested, RootKind, SCHEMA};
-use overlayroot_core::rivals;
+use overlayroot_core::feature::populate;
+use overlayroot_core::feature::populated::Populated;
+use overlayroot_core::keys::Fallback;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::lex;
+use overlayroot_core::parse::mountinfo;
+use overlayroot_core::plan::fallback::{self, Why};
+use overlayroot_core::plan::{self, Decision};
+use overlayroot_core::record::{Outcome, Reason, Record, Requested, SCHEMA};
+use overlayroot_core::step::effective::{Effective, RootKind};
+use overlayroot_core::step::path_state::{PathOutcome, PathState};
+use overlayroot_core::step::plan::Plan;
 use overlayroot_core::upper::Upper;
-use overlayroot_core::url;
+use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::redact;
 use std::path::Path;
 use std::time::Instant;
 
@@ -66,7 +68,7 @@ pub fn stand_down() -> Result<()> {
     if nfs::is_unnamed(&args) {
         identity::name_nfs_client(&args)?;
     }
-    if rivals::find(&args, "", "", None).is_empty() {
+    if other_overlays::find(&args, "", "", None).is_empty() {
         for hook in probe::stock_hooks() {
             crate::files::remove(&hook)?;
         }
@@ -109,7 +111,7 @@ fn live_waits() -> Result<bool> {
     }
     let inputs = sources::read(None);
     let config = Config::read(&inputs);
-    Ok(live::asked(&lex(&inputs.cmdline)) && config.asks_for_overlay())
+    Ok(live_image::asked(&lex(&inputs.cmdline)) && config.asks_for_overlay())
 }
 
 /// Makes the root an overlay, or what the policy says instead, and records it.
@@ -177,7 +179,7 @@ fn path_states(mut paths: Vec<PathState>, failed: &[(String, String)]) -> Vec<Pa
 fn populated(config: &Config, report: &Report) -> Option<Populated> {
     let asked = config.populate.value.as_ref()?;
     let none = || Populated {
-        source: url::told(&asked.source.to_string()),
+        source: redact::told(&asked.source.to_string()),
         state: "failed".to_owned(),
         why: Some("unready".to_owned()),
         ..Populated::default()
@@ -217,7 +219,7 @@ impl Run {
         let mut failed = String::new();
         while done.is_none() && (failed.is_empty() || self.failed() == populate::CODE && failed != populate::CODE) {
             failed = self.failed();
-            done = self.execute(&policy::fallback(config, facts, Why::Failed(&failed)));
+            done = self.execute(&fallback::fallback(config, facts, Why::Failed(&failed)));
         }
         let effective = done.unwrap_or_else(|| Effective::plain(RootKind::Plain));
         let blemished = !self.reasons.is_empty() || !config.issues.is_empty();

@@ -3,9 +3,9 @@
 //! is an overlay there, and would leave out what finds and mounts the root at the next boot.
 
 use crate::{filesystem, mounts, recordfile};
-use overlayroot_core::mountinfo::Mount;
-use overlayroot_core::paths;
-use overlayroot_core::record::RootKind;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo::Mount;
+use overlayroot_core::step::effective::RootKind;
 use std::path::{Path, PathBuf};
 
 const BLOCK: &str = "/sys/class/block";

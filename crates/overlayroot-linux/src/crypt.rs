@@ -2,9 +2,9 @@
 //! Whether the wait for an encrypted volume has an end: who was to open it has given up. In an initramfs only.
 
 use crate::program;
-use overlayroot_core::crypt::{mapping, unit};
-use overlayroot_core::facts::GaveUp;
-use overlayroot_core::upper::Device;
+use overlayroot_core::facts::device::GaveUp;
+use overlayroot_core::upper::crypt::{mapping, unit};
+use overlayroot_core::value::device::Device;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

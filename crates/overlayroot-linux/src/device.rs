@@ -6,12 +6,13 @@ use crate::block::{by_path, candidates, holders, node, sysfs};
 use crate::btrfs_members::{self, Members, Super};
 use crate::crypt::Opener;
 use crate::{block, casefold, filesystem, mounts, quota_probe};
-use overlayroot_core::facts::{Device, GaveUp, Lookup};
-use overlayroot_core::filesystem::Alike;
-use overlayroot_core::fstab::udev_encode;
-use overlayroot_core::refusal::UPPER_FILE_SYSTEMS;
-use overlayroot_core::upper;
-use overlayroot_core::{mountinfo::Mount, paths};
+use overlayroot_core::facts::device::{Device, GaveUp, Lookup};
+use overlayroot_core::facts::file_system::Alike;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::fstab::udev_encode;
+use overlayroot_core::parse::mountinfo::Mount;
+use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
+use overlayroot_core::value::device;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -32,13 +33,13 @@ const OURS: [&str; 5] = [paths::BACKING, paths::BACKING_KEPT, paths::LOOK, paths
 
 /// Looks for the device, up to `timeout`; calls `waiting` once if it is not there at first. The wait for an encrypted
 /// volume ends where who opens it has given up.
-pub fn resolve(asked: &upper::Device, timeout: Duration, waiting: impl FnMut()) -> Lookup {
+pub fn resolve(asked: &device::Device, timeout: Duration, waiting: impl FnMut()) -> Lookup {
     let mut opener = Opener::of(asked);
     wait(asked, timeout, waiting, || opener.as_mut()?.gave_up())
 }
 
 fn wait(
-    asked: &upper::Device,
+    asked: &device::Device,
     timeout: Duration,
     mut waiting: impl FnMut(),
     mut gave_up: impl FnMut() -> Option<GaveUp>,
@@ -66,7 +67,7 @@ fn wait(
             Seen::Part(..) => {}
             Seen::Several(names) => return Lookup::Ambiguous(nodes(names)),
         }
-        if let (upper::Device::Path(path), Some(what)) = (asked, not_block(asked)) {
+        if let (device::Device::Path(path), Some(what)) = (asked, not_block(asked)) {
             tracing::debug!("{path} is {what}");
             return Lookup::NotBlock(path.clone());
         }
@@ -109,7 +110,7 @@ impl Finder {
         self.first_seen.map(|seen| seen.elapsed()).unwrap_or_default()
     }
 
-    fn look(&mut self, asked: &upper::Device) -> Seen {
+    fn look(&mut self, asked: &device::Device) -> Seen {
         let found = self.fitting(asked);
         self.folded(found)
     }
@@ -153,8 +154,8 @@ impl Finder {
     }
 
     /// Kernel names of all devices that fit.
-    fn fitting(&mut self, asked: &upper::Device) -> Vec<String> {
-        if let upper::Device::Path(path) = asked {
+    fn fitting(&mut self, asked: &device::Device) -> Vec<String> {
+        if let device::Device::Path(path) = asked {
             return by_path(path).into_iter().collect();
         }
         let mut found: Vec<String> = candidates().into_iter().filter(|name| self.fits(asked, name)).collect();
@@ -186,14 +187,14 @@ impl Finder {
         self.probes.iter().find(|(known, ..)| *known == key).map(|(_, probe, _)| probe)
     }
 
-    fn fits(&mut self, asked: &upper::Device, name: &str) -> bool {
+    fn fits(&mut self, asked: &device::Device, name: &str) -> bool {
         let Some(probe) = self.probe(name) else { return false };
         match asked {
-            upper::Device::Label(label) => probe.label == *label,
-            upper::Device::Uuid(uuid) => probe.uuid.eq_ignore_ascii_case(uuid),
-            upper::Device::PartLabel(label) => probe.part_label == *label,
-            upper::Device::PartUuid(uuid) => probe.part_uuid.eq_ignore_ascii_case(uuid),
-            upper::Device::Path(_) => false,
+            device::Device::Label(label) => probe.label == *label,
+            device::Device::Uuid(uuid) => probe.uuid.eq_ignore_ascii_case(uuid),
+            device::Device::PartLabel(label) => probe.part_label == *label,
+            device::Device::PartUuid(uuid) => probe.part_uuid.eq_ignore_ascii_case(uuid),
+            device::Device::Path(_) => false,
         }
     }
 }
@@ -213,19 +214,19 @@ pub fn upper_file_systems() -> Vec<String> {
     kinds
 }
 
-fn udev_link(asked: &upper::Device) -> Option<String> {
+fn udev_link(asked: &device::Device) -> Option<String> {
     let (by, name) = match asked {
-        upper::Device::Label(name) => ("label", name),
-        upper::Device::Uuid(name) => ("uuid", name),
-        upper::Device::PartLabel(name) => ("partlabel", name),
-        upper::Device::PartUuid(name) => ("partuuid", name),
-        upper::Device::Path(_) => return None,
+        device::Device::Label(name) => ("label", name),
+        device::Device::Uuid(name) => ("uuid", name),
+        device::Device::PartLabel(name) => ("partlabel", name),
+        device::Device::PartUuid(name) => ("partuuid", name),
+        device::Device::Path(_) => return None,
     };
     Some(format!("/dev/disk/by-{by}/{}", udev_encode(name)))
 }
 
-fn not_block(asked: &upper::Device) -> Option<&'static str> {
-    let upper::Device::Path(path) = asked else {
+fn not_block(asked: &device::Device) -> Option<&'static str> {
+    let device::Device::Path(path) = asked else {
         return None;
     };
     let metadata = std::fs::metadata(path).ok()?;
@@ -289,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_path_that_is_no_block_device_is_said_at_once() {
-        let asked = upper::Device::Path("/dev/null".into());
+        let asked = device::Device::Path("/dev/null".into());
         let lookup = resolve(&asked, Duration::from_secs(60), || ());
         assert!(matches!(lookup, Lookup::NotBlock(path) if path == "/dev/null"));
     }
@@ -297,7 +298,7 @@ mod tests {
     #[test]
     fn a_missing_device_is_waited_for_and_no_longer() {
         let mut told = 0;
-        let asked = upper::Device::Label("no such label, surely".into());
+        let asked = device::Device::Label("no such label, surely".into());
         let lookup = resolve(&asked, Duration::from_millis(120), || told += 1);
         assert!(matches!(lookup, Lookup::Missing { waited_ms, .. } if (120..5000).contains(&waited_ms)));
         assert_eq!(told, 1);
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_what_nobody_opens_any_more() {
-        let asked = upper::Device::Path("/dev/mapper/no-such-mapping-surely".into());
+        let asked = device::Device::Path("/dev/mapper/no-such-mapping-surely".into());
         let unit = GaveUp::Unit("systemd-cryptsetup@x.service".into());
         let mut asks = 0;
         let lookup = wait(
@@ -322,7 +323,7 @@ mod tests {
         let lookup = wait(&asked, Duration::ZERO, || panic!("waits"), || Some(GaveUp::Dracut));
         assert!(matches!(lookup, Lookup::Locked { by: GaveUp::Dracut, .. }));
         // What is there is there, whoever gave up.
-        let null = upper::Device::Path("/dev/null".into());
+        let null = device::Device::Path("/dev/null".into());
         let lookup = wait(&null, Duration::from_secs(60), || (), || Some(GaveUp::Dracut));
         assert!(matches!(lookup, Lookup::NotBlock(_)));
     }

@@ -6,11 +6,11 @@ use crate::table::Desk;
 use crate::{blkid, block, device, filesystem, place};
 use anyhow::Result;
 use overlayroot_core::config::Config;
-use overlayroot_core::disk::{Disk, Partition};
-use overlayroot_core::facts::Lookup;
-use overlayroot_core::left::{HEAD, Left, superblock};
-use overlayroot_core::mountinfo::Mount;
-use overlayroot_core::upper::{self, Upper};
+use overlayroot_core::facts::device::Lookup;
+use overlayroot_core::facts::disk::{Disk, Partition};
+use overlayroot_core::facts::free_space::{HEAD, Left, superblock};
+use overlayroot_core::parse::mountinfo::Mount;
+use overlayroot_core::upper::Upper;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,11 @@ pub fn upper_of(config: &Config, disk: Option<&Disk>, wait: bool) -> Option<Look
     };
     let seconds = if wait { config.timeout.value } else { 0 };
     // It is there: what is waited for is that udev has finished with it.
-    Some(device::resolve(&upper::Device::Path(one.path.clone()), Duration::from_secs(seconds.into()), || ()))
+    Some(device::resolve(
+        &overlayroot_core::value::device::Device::Path(one.path.clone()),
+        Duration::from_secs(seconds.into()),
+        || (),
+    ))
 }
 
 /// The sysfs directory of the root's device, if that is a partition.

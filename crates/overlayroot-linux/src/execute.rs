@@ -11,12 +11,13 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use nix::mount::MsFlags;
-use overlayroot_core::live::Live;
-use overlayroot_core::made::Made;
-use overlayroot_core::populated::Populated;
+use overlayroot_core::facts::live_image::Live;
+use overlayroot_core::feature::populated::Populated;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{Reason, StepRecord};
 use overlayroot_core::step::Step;
-use overlayroot_core::{mountinfo, paths};
+use overlayroot_core::step::made::Made;
 use std::fs;
 use std::time::Instant;
 
@@ -33,7 +34,7 @@ pub struct Report {
     /// Whether the upper was begun anew, which nothing takes back.
     pub reset: bool,
     /// An upper that was begun on another lower.
-    pub stale: Option<overlayroot_core::stale::Stale>,
+    pub stale: Option<overlayroot_core::feature::stale::Stale>,
     /// What became of the archive that a new upper begins with.
     pub populate: Option<Populated>,
     /// The name that the machine was given.

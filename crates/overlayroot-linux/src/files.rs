@@ -7,7 +7,7 @@ use crate::mounts;
 use crate::newfile::{self, Lasting};
 use crate::undo::Undo;
 use anyhow::{Context, Result};
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -146,7 +146,7 @@ pub fn remove(path: &str) -> Result<()> {
 /// Clears a place of ours. An unmount uncovers what is below, so it is looked at again.
 pub(crate) fn clear(path: &str) -> Result<()> {
     let mounts = mounts::read()?;
-    if overlayroot_core::mountinfo::at(&mounts, path).is_some() {
+    if overlayroot_core::parse::mountinfo::at(&mounts, path).is_some() {
         mounts::unmount(path)?;
     }
     match fs::symlink_metadata(path) {

@@ -4,10 +4,10 @@
 //! numbers of devices are compared, and those of a mounted btrfs come from the kernel's list of its devices.
 
 use crate::{blkid, block, btrfs};
-use overlayroot_core::filesystem::{Alike, FileSystem};
-use overlayroot_core::fstab::udev_encode;
-use overlayroot_core::mountinfo::Mount;
-use overlayroot_core::refusal::UPPER_FILE_SYSTEMS;
+use overlayroot_core::facts::file_system::{Alike, FileSystem};
+use overlayroot_core::parse::fstab::udev_encode;
+use overlayroot_core::parse::mountinfo::Mount;
+use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
 
 /// Mounted ones, by UUID, each with its devices.
 const BTRFS: &str = "/sys/fs/btrfs";

@@ -3,7 +3,7 @@
 //! survives a cut, is in overlayroot-core's `gpt.rs`.
 
 use anyhow::{Context, Result};
-use overlayroot_core::gpt::{Change, Header};
+use overlayroot_core::parse::gpt::{Change, Header};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;

@@ -6,11 +6,12 @@ use crate::room::room;
 use crate::{filesystem, mounts, place};
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
-use overlayroot_core::facts::{Device, Lookup, Place};
-use overlayroot_core::mountinfo;
-use overlayroot_core::ondisk::LoopFile;
-use overlayroot_core::paths;
-use overlayroot_core::refusal::UPPER_FILE_SYSTEMS;
+use overlayroot_core::facts::device::{Device, Lookup};
+use overlayroot_core::facts::place::Place;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo;
+use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
+use overlayroot_core::upper::loop_file::LoopFile;
 
 /// What to do with a journal that a power cut left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

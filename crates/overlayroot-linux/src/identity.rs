@@ -6,11 +6,11 @@ use crate::files::{self, text};
 use crate::newfile::{self, Lasting};
 use anyhow::Result;
 use nix::ifaddrs::getifaddrs;
-use overlayroot_core::cmdline::Arg;
 use overlayroot_core::facts::Node;
-use overlayroot_core::nfs;
-use overlayroot_core::node;
-use overlayroot_core::vars::Var;
+use overlayroot_core::facts::identity;
+use overlayroot_core::facts::nfs;
+use overlayroot_core::feature::template::Var;
+use overlayroot_core::parse::cmdline::Arg;
 use std::fs;
 
 const NET: &str = "/sys/class/net";
@@ -23,7 +23,7 @@ pub fn look(wanted: &[Var], args: &[Arg]) -> Node {
         hostname: if wants(Var::Hostname) { hostname(args) } else { None },
         mac: mac.filter(|_| wants(Var::Mac)),
         serial: if wants(Var::Serial) { serial() } else { None },
-        uuid: if wants(Var::Uuid) { node::uuid(&text("/sys/class/dmi/id/product_uuid")) } else { None },
+        uuid: if wants(Var::Uuid) { identity::uuid(&text("/sys/class/dmi/id/product_uuid")) } else { None },
         ip: name.filter(|_| wants(Var::Ip)).and_then(|name| address(&name)),
     }
 }
@@ -34,7 +34,7 @@ pub fn look(wanted: &[Var], args: &[Arg]) -> Node {
 /// # Errors
 /// Those of writing the file.
 pub fn name_nfs_client(args: &[Arg]) -> Result<()> {
-    let node = Node { mac: node::bootif(args), ..look(&[Var::Uuid, Var::Serial], &[]) };
+    let node = Node { mac: identity::bootif(args), ..look(&[Var::Uuid, Var::Serial], &[]) };
     let line = nfs::options(&node, text("/proc/sys/kernel/random/uuid").trim());
     tracing::debug!("{}", line.trim());
     files::parent(nfs::OPTIONS)?;
@@ -46,20 +46,20 @@ fn hostname(args: &[Arg]) -> Option<String> {
     let release = text("/etc/os-release");
     let default = release.lines().find_map(|line| line.strip_prefix("DEFAULT_HOSTNAME="));
     let default = default.map(|value| value.trim_matches(['"', '\'']));
-    node::hostname_of_ip(args).or_else(|| node::hostname(&text("/proc/sys/kernel/hostname"), default))
+    identity::hostname_of_ip(args).or_else(|| identity::hostname(&text("/proc/sys/kernel/hostname"), default))
 }
 
 fn serial() -> Option<String> {
     let places = ["/sys/class/dmi/id/product_serial", "/proc/device-tree/serial-number"];
-    places.iter().find_map(|path| node::serial(&text(*path)))
+    places.iter().find_map(|path| identity::serial(&text(*path)))
 }
 
 /// The interface that it booted from, and its address; the name is unknown where no card has the address that
 /// the boot loader told.
 fn interface(args: &[Arg]) -> (Option<String>, Option<String>) {
-    let told = node::bootif(args);
+    let told = identity::bootif(args);
     let route = match &told {
-        None => node::default_route(&text("/proc/net/route"), &text("/proc/net/ipv6_route")),
+        None => identity::default_route(&text("/proc/net/route"), &text("/proc/net/ipv6_route")),
         Some(_) => None,
     };
     let name = route.or_else(|| card(told.as_deref()));
@@ -68,7 +68,7 @@ fn interface(args: &[Arg]) -> (Option<String>, Option<String>) {
 }
 
 fn mac(interface: &str) -> Option<String> {
-    node::mac(&text(format!("{NET}/{interface}/address")))
+    identity::mac(&text(format!("{NET}/{interface}/address")))
 }
 
 /// The interface with this address, or else, of those that are connected, the first that the kernel found.

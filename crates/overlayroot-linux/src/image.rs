@@ -4,9 +4,9 @@
 use crate::files;
 use crate::store::write_atomic;
 use anyhow::{Context, Result};
-use overlayroot_core::fetched::Fetched;
-use overlayroot_core::image::Image;
-use overlayroot_core::paths;
+use overlayroot_core::facts::fetched::Fetched;
+use overlayroot_core::facts::image::Image;
+use overlayroot_core::layout::paths;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::Read;

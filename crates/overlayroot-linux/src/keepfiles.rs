@@ -12,8 +12,8 @@ use crate::layers;
 use crate::newfile::{Lasting, NewFile};
 use crate::store::{copy_attributes, copy_attributes_of};
 use anyhow::{Context, Result, bail, ensure};
-use overlayroot_core::path_preset::MACHINE_ID;
-use overlayroot_core::path_spec::{fits, parts};
+use overlayroot_core::path::preset::MACHINE_ID;
+use overlayroot_core::path::{fits, parts};
 use rustix::fd::OwnedFd;
 use rustix::fs::{
     AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fsync, mkdirat, openat, statat, unlinkat,

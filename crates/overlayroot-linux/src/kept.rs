@@ -5,7 +5,7 @@ use crate::files;
 use crate::newfile::{Lasting, NewFile};
 use crate::room::room;
 use crate::store::{by_descriptor, copy_attributes_of};
-use overlayroot_core::path_preset::is_machine_id;
+use overlayroot_core::path::preset::is_machine_id;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chownat, fstat, fsync,

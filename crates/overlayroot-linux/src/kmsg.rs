@@ -3,7 +3,7 @@
 //!
 //! mount(2) answers with a bare errno; why, overlayfs says only here, with every kernel.
 
-use overlayroot_core::issue::plain;
+use overlayroot_core::value::diagnostics::plain;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;

@@ -3,7 +3,7 @@
 //! log where no journal listens (the shell initrd), so that they reach the booted system.
 
 use crate::kmsg;
-use overlayroot_core::issue::plain;
+use overlayroot_core::value::diagnostics::plain;
 use std::fmt::Write;
 pub use tracing::Level;
 use tracing::field::{Field, Visit};

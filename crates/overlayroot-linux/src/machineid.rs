@@ -4,8 +4,8 @@
 use crate::inroot::{self, Links};
 use crate::{files, keepfiles, layers};
 use anyhow::{Context, Result, ensure};
-use overlayroot_core::path_preset::is_machine_id;
-use overlayroot_core::path_spec::parts;
+use overlayroot_core::path::parts;
+use overlayroot_core::path::preset::is_machine_id;
 use rustix::fs::OFlags;
 use std::fs::{self, File};
 use std::io::Read;

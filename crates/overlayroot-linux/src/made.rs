@@ -4,10 +4,10 @@
 
 use crate::inroot::{self, Links};
 use crate::store::by_descriptor;
-use overlayroot_core::made::{self, Made};
-use overlayroot_core::path_plan::is_in;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::plan::path::is_in;
 use overlayroot_core::step::Step;
+use overlayroot_core::step::made::{self, Made};
 use rustix::fd::OwnedFd;
 use rustix::fs::{OFlags, XattrFlags, getxattr, setxattr};
 use rustix::io::{Errno, Result};

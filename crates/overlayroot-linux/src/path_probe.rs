@@ -3,8 +3,9 @@
 
 use crate::{device, place};
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Lookup, Place};
-use overlayroot_core::path_spec::Kind;
+use overlayroot_core::facts::device::Lookup;
+use overlayroot_core::facts::place::Place;
+use overlayroot_core::step::path::Kind;
 use overlayroot_core::upper::Upper;
 use std::collections::BTreeMap;
 use std::time::Duration;

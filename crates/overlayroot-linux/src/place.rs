@@ -4,9 +4,9 @@
 use crate::loopfile::UNFINISHED;
 use crate::{blkid, casefold};
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Place, PlaceKind};
-use overlayroot_core::ondisk::MadeFs;
+use overlayroot_core::facts::place::{Place, PlaceKind};
 use overlayroot_core::upper::Upper;
+use overlayroot_core::value::file_system::MadeFs;
 use std::fs::{self, FileType};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

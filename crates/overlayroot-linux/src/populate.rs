@@ -6,13 +6,12 @@
 use crate::execute::Report;
 use crate::{files, mounts, place, program, sources};
 use anyhow::{Context, Result, bail};
-use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::{Archive, Facts, Node};
-use overlayroot_core::hostname;
-use overlayroot_core::paths;
-use overlayroot_core::populate::{Marker, PROGRAM, Populate};
-use overlayroot_core::populated::Populated;
+use overlayroot_core::feature::populate::{Marker, PROGRAM, Populate};
+use overlayroot_core::feature::populated::Populated;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::Arg;
 use std::fs;
 use std::io::ErrorKind;
 
@@ -133,6 +132,6 @@ pub fn is_missing(config: &Config, node: &Node, root: &str) -> bool {
     let Some(asked) = config.populate.value.as_ref().filter(|asked| !asked.is_url()) else {
         return false;
     };
-    let node = hostname::node(config, &Facts { node: node.clone(), ..Facts::default() });
+    let node = overlayroot_core::plan::hostname::node(config, &Facts { node: node.clone(), ..Facts::default() });
     asked.on(&node).is_ok_and(|path| sources::open_in_root(root, &path).is_err())
 }

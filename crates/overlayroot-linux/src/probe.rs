@@ -12,15 +12,17 @@ use crate::{
     quota_probe, subvol_probe,
 };
 use anyhow::Result;
-use overlayroot_core::cmdline::Arg;
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Archive, Facts, Fingerprint, Kernel, Lookup, Place, Premade, PremadeKind, Root};
-use overlayroot_core::fetched::Fetched;
-use overlayroot_core::image::{self, Image};
-use overlayroot_core::live::{self, Live};
-use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::facts::device::Lookup;
+use overlayroot_core::facts::fetched::Fetched;
+use overlayroot_core::facts::live_image::{self, Live};
+use overlayroot_core::facts::other_overlays;
+use overlayroot_core::facts::place::Place;
+use overlayroot_core::facts::{Archive, Facts, Fingerprint, Kernel, Premade, PremadeKind, Root};
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::Arg;
+use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_core::upper::Upper;
-use overlayroot_core::{paths, rivals};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -50,14 +52,15 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
     let fetched = crate::image::fetched();
     let place = place_of(config, at).or_else(subvolume);
     Ok(Facts {
-        rivals: rivals::find(args, &mount.fstype, &mount.source, live.as_ref()),
+        rivals: other_overlays::find(args, &mount.fstype, &mount.source, live.as_ref()),
         root: Some(Root { live, ..root(mount, at, submounts) }),
         kernel: kernel(load_overlay()),
         place: place.or_else(|| beside(config, device.as_ref(), journal)),
         device,
         disk,
         mkfs: mkfs(),
-        image: (image::asked(config) && live::asked(args)).then(|| crate::image::look(fetched.as_ref())),
+        image: (overlayroot_core::plan::image::asked(config) && live_image::asked(args))
+            .then(|| crate::image::look(fetched.as_ref())),
         fetched,
         stock_hooks: stock_hooks(),
         premade: premade(&mounts),
@@ -71,7 +74,7 @@ pub fn initramfs(config: &Config, args: &[Arg], journal: Journal) -> Result<Fact
 /// dmsquash-live's overlay in RAM. One that somebody keeps is behind a link, and stays.
 fn live_of(args: &[Arg], root: &Mount) -> Option<Live> {
     let plain = |path: &String| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
-    live::overlay(args, root).filter(|live| plain(&live.upper) && plain(&live.work))
+    live_image::overlay(args, root).filter(|live| plain(&live.upper) && plain(&live.work))
 }
 
 /// Looks at the running host, as far as it tells what the next boot will find. Waits for nothing.
@@ -102,8 +105,8 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
         device: device.map(Lookup::before_fstab),
         disk,
         mkfs: mkfs(),
-        rivals: found.map(|mount| rivals::find(args, &mount.fstype, &mount.source, None)).unwrap_or_default(),
-        image: Image::of_next_boot(config),
+        rivals: found.map(|mount| other_overlays::find(args, &mount.fstype, &mount.source, None)).unwrap_or_default(),
+        image: overlayroot_core::plan::image::of_next_boot(config),
         // Whether it will be is what the doctor tells.
         fetched: config.image_cache.value.as_ref().map(|_| Fetched::default()),
         stock_hooks: Vec::new(),

@@ -3,7 +3,7 @@
 
 use crate::filesystem::node_of;
 use overlayroot_core::facts::ProjectQuota;
-use overlayroot_core::mountinfo::Mount;
+use overlayroot_core::parse::mountinfo::Mount;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 

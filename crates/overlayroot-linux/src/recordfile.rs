@@ -4,7 +4,7 @@
 use crate::files;
 use crate::store::write_atomic;
 use anyhow::{Context, Result, bail};
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
 use overlayroot_core::record::{Record, SCHEMA};
 
 /// Most bytes of it; a long one has some hundred KiB.

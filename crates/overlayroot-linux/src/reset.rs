@@ -8,7 +8,7 @@ use crate::store::{BOOT_SWEEP, only_ours};
 use crate::{btrfs, sweep};
 use anyhow::{Context, Result};
 use overlayroot_core::layout::Store;
-use overlayroot_core::marker::Marker;
+use overlayroot_core::layout::pending::Marker;
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 use rustix::io::Errno;
 use std::fs;

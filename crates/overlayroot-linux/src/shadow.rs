@@ -2,7 +2,7 @@
 //! Finds what an upper hides of its lower that has changed since the upper was begun. Reads names, times and
 //! one attribute; follows no link.
 
-use overlayroot_core::stale::{Kind, Shadow, Shadows};
+use overlayroot_core::feature::stale::{Kind, Shadow, Shadows};
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};

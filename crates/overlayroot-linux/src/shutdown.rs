@@ -9,8 +9,8 @@
 use crate::{kmsg, mounts};
 use anyhow::{Context, Result, ensure};
 use nix::mount::{MntFlags, umount2};
-use overlayroot_core::mountinfo::Mount;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo::Mount;
 use std::time::{Duration, Instant};
 
 /// How long the kernel may take; it writes back what is in memory first.

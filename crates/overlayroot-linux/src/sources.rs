@@ -4,9 +4,9 @@
 
 use crate::{files, inroot};
 use anyhow::{Context, Result, ensure};
-use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::Inputs;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::Source;
 use rustix::fs::OFlags;
 use std::fs::File;
 

@@ -10,8 +10,9 @@ use crate::newfile::{self, Lasting};
 use crate::{btrfs, reset, sweep};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::facts::Fingerprint;
+use overlayroot_core::facts::nfs;
+use overlayroot_core::feature::stale;
 use overlayroot_core::layout::{ASIDE, Store};
-use overlayroot_core::{nfs, stale};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fstat, futimens, mknodat,

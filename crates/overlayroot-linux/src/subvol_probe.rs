@@ -3,9 +3,9 @@
 
 use crate::{btrfs, mounts, place};
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Place, PlaceKind};
-use overlayroot_core::mountinfo::Mount;
-use overlayroot_core::paths::LOOK;
+use overlayroot_core::facts::place::{Place, PlaceKind};
+use overlayroot_core::layout::paths::LOOK;
+use overlayroot_core::parse::mountinfo::Mount;
 use overlayroot_core::upper::Upper;
 
 /// What lies there; `None` where it is not asked for or can't be looked at. With `may_mount` the top level is

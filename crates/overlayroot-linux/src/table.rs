@@ -7,9 +7,9 @@ use crate::gpt::Gpt;
 use crate::newfile::{self, Lasting};
 use crate::program::{self, last_line};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use overlayroot_core::disk::{Entry, Table};
-use overlayroot_core::gpt::{Change, Line};
-use overlayroot_core::part_step::Piece;
+use overlayroot_core::facts::disk::{Entry, Table};
+use overlayroot_core::parse::gpt::{Change, Line};
+use overlayroot_core::step::partition::Piece;
 use std::fs;
 
 /// What sfdisk says goes here, in a directory that only root can enter.

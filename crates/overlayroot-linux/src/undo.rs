@@ -4,7 +4,7 @@
 use crate::{blkpg, loopdev, mounts};
 use anyhow::Result;
 use nix::mount::MsFlags;
-use overlayroot_core::live::Live;
+use overlayroot_core::facts::live_image::Live;
 
 /// Takes one step back.
 #[derive(Debug, Clone, PartialEq, Eq)]

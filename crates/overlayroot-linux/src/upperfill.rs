@@ -5,9 +5,10 @@ use crate::mounts;
 use crate::room::room;
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns};
-use overlayroot_core::mountinfo::{self, Mount};
-use overlayroot_core::paths;
-use overlayroot_core::record::{Record, RootKind, UpperKind};
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo::{self, Mount};
+use overlayroot_core::record::Record;
+use overlayroot_core::step::effective::{RootKind, UpperKind};
 use overlayroot_host::watch::levels::{Memory, Reading, Space};
 use std::fs::{self, File};
 

@@ -6,7 +6,7 @@
 
 use crate::{mounts, newfile, store};
 use anyhow::{Context, Result, bail, ensure};
-use overlayroot_core::mountinfo;
+use overlayroot_core::parse::mountinfo;
 use overlayroot_core::step::Overlay;
 use std::fs;
 use std::io::Write;

@@ -3,8 +3,8 @@
 //! never through a shell.
 
 use crate::fault::{At, Fault, Result};
-use overlayroot_core::issue::plain;
-use overlayroot_core::url::told_by;
+use overlayroot_core::value::diagnostics::plain;
+use overlayroot_core::value::redact::told_by;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};

@@ -13,12 +13,13 @@ use crate::fetch::Bounds;
 use cache::Cache;
 use download::{Source, download, whole};
 use overlayroot_core::config::Config;
-use overlayroot_core::fetched::{Fetched, From, SCHEMA, name, sum_in, sum_url};
-use overlayroot_core::grammar::{Fallback, IMAGE_SHA256};
-use overlayroot_core::pulled::Why;
-use overlayroot_core::upper::Device;
-use overlayroot_core::url::told;
-use overlayroot_core::{image as checked, paths};
+use overlayroot_core::facts::fetched::{Fetched, From, SCHEMA};
+use overlayroot_core::feature::image_cache::{name, sum_in, sum_url};
+use overlayroot_core::keys::{Fallback, IMAGE_SHA256};
+use overlayroot_core::layout::paths;
+use overlayroot_core::value::device::Device;
+use overlayroot_core::value::redact::told;
+use overlayroot_core::value::why::Why;
 use overlayroot_linux::loopdev::{Calls, attach};
 use overlayroot_linux::room::room;
 use overlayroot_linux::{files, image, mounts, newfile};
@@ -71,7 +72,7 @@ pub fn run(job: &Job) -> Result<()> {
 }
 
 fn fetch(job: &Job) -> Result<Fetched> {
-    if checked::asked(&job.config) && job.config.image_sha256.value.is_none() {
+    if overlayroot_core::plan::image::asked(&job.config) && job.config.image_sha256.value.is_none() {
         let text = format!("{} is not valid, so no image is accepted", IMAGE_SHA256.name);
         return Err(Fault { word: "sha256", text });
     }

@@ -2,11 +2,11 @@
 //! `overlay-image`, and `overlayimageroot` as dracut's netroot starts it.
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
-use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Config;
-use overlayroot_core::fetched::{self, HANDLER, PROGRAM, url_of};
-use overlayroot_core::issue::plain;
-use overlayroot_core::paths;
+use overlayroot_core::feature::image_cache::{self, HANDLER, PROGRAM, url_of};
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::lex;
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::mounts::make_dir;
 use overlayroot_linux::{kmsg, log, newfile, populate, sources};
 use overlayroot_populate::image::{Job, run};
@@ -85,7 +85,12 @@ fn parse(name: &str) -> Result<Asked, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("netroot") => return Ok(Asked::Say(fetched::netroot(&job.config, &parser.value()?.string()?))),
+            Long("netroot") => {
+                return Ok(Asked::Say(overlayroot_core::plan::image_cache::netroot(
+                    &job.config,
+                    &parser.value()?.string()?,
+                )));
+            }
             Long("late") => {
                 words = vec![parser.value()?.string()?];
                 late = true;
@@ -116,7 +121,7 @@ fn parse(name: &str) -> Result<Asked, lexopt::Error> {
 /// Whether something can be done without a network, and has not been tried: dracut asks twice a second.
 fn is_late(config: &Config, netroot: Option<&String>) -> bool {
     let named = config.image_sha256.value.is_some() && config.image_cache.value.is_some();
-    let ours = netroot.is_some_and(|word| fetched::is_ours(word));
+    let ours = netroot.is_some_and(|word| image_cache::is_ours(word));
     named && ours && make_dir(paths::PRIVATE).is_ok() && newfile::claim(LATE).is_ok()
 }
 

@@ -9,7 +9,7 @@ mod backtrace;
 mod imagetool;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
-use overlayroot_core::issue::plain;
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_populate::run::{Job, run};
 use std::path::Path;
 use std::process::ExitCode;
@@ -87,7 +87,7 @@ fn parse() -> Result<Option<Job>, lexopt::Error> {
         return Err("--upper, --work, --scratch, --lower and a source are needed".into());
     }
     if job.told.is_empty() {
-        job.told = overlayroot_core::url::told(&job.source);
+        job.told = overlayroot_core::value::redact::told(&job.source);
     }
     Ok(Some(job))
 }

@@ -7,7 +7,7 @@ use crate::fault::{At, Fault, Result, io, shown};
 use crate::fetch::{Bounds, fetch};
 use crate::reader::Archive;
 use crate::unpack::{RESERVE, Unpack};
-use overlayroot_core::populate::Marker;
+use overlayroot_core::feature::populate::Marker;
 use overlayroot_linux::image::checksum;
 use overlayroot_linux::newfile::nameless;
 use overlayroot_linux::room::room;

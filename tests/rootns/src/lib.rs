@@ -24,7 +24,7 @@ pub mod tar;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use off::{unmount, unmounted};
-use overlayroot_core::mountinfo::{self, Mount};
+use overlayroot_core::parse::mountinfo::{self, Mount};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

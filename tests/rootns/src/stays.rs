@@ -2,8 +2,8 @@
 //! What a soft-reboot of systemd would unmount, and nobody would mount again: each such mount of a boot has a drop-in.
 
 use crate::mounts;
-use overlayroot_core::fstab::unit_name;
-use overlayroot_core::mountinfo::Mount;
+use overlayroot_core::parse::fstab::unit_name;
+use overlayroot_core::parse::mountinfo::Mount;
 use serde_json::Value;
 use std::fs;
 

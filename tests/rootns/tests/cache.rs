@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rd.overlay.image.cache`: a real server, a real disk; what mounts the image is a script that says what it got.
 #![allow(missing_docs)]
-use overlayroot_core::fetched::{Fetched, From};
+use overlayroot_core::facts::fetched::{Fetched, From};
 use overlayroot_rootns::http::{Reply, Server, private_network};
 use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Disk, Stage, mount_at, on_stage_with, run};

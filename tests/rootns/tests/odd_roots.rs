@@ -2,8 +2,7 @@
 //! Roots and uppers that are not as others: a btrfs has no number of a device, a file system can fold the case of
 //! names, a device for an upper can be empty.
 #![allow(missing_docs)]
-use overlayroot_core::facts::Lookup;
-use overlayroot_core::upper;
+use overlayroot_core::facts::device::Lookup;
 use overlayroot_linux::device;
 use overlayroot_rootns::{on_stage, on_stage_with, run};
 use std::fs;
@@ -51,7 +50,11 @@ fn a_file_system_that_can_fold_names_is_seen() {
     on_stage("casefold", |stage| {
         for (features, casefold) in [("casefold", true), ("^casefold", false)] {
             let disk = stage.disk(&format!("{casefold}.img"), 16, &["-t", "ext4", "-O", features]);
-            match device::resolve(&upper::Device::Path(disk.node.clone()), Duration::ZERO, || ()) {
+            match device::resolve(
+                &overlayroot_core::value::device::Device::Path(disk.node.clone()),
+                Duration::ZERO,
+                || (),
+            ) {
                 Lookup::Found(device) => assert_eq!(device.casefold, casefold, "{device:?}"),
                 other => panic!("{other:?}"),
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl pull` with a real git: who signed it, what runs, in which order, and what is told.
 #![allow(missing_docs)]
-use overlayroot_core::git::check_ref;
+use overlayroot_core::feature::git::check_ref;
 use overlayroot_rootns::forge::{FILE, Forge};
 use overlayroot_rootns::{Stage, on_stage, run};
 use serde_json::Value;

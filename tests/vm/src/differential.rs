@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use overlayroot_core::cmdline::{Source, lex};
+use overlayroot_core::parse::cmdline::{Source, lex};
 
 /// Put together into lines; chosen for what lexers get wrong.
 const PIECES: [&str; 22] = [

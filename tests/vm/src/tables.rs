@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use overlayroot_core::part_step::Piece;
+use overlayroot_core::step::partition::Piece;
 use overlayroot_linux::table::Desk;
 
 const SECTOR: usize = 512;

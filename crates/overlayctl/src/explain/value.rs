@@ -3,11 +3,11 @@
 
 use super::values;
 use crate::status::human;
-use overlayroot_core::bytes::bytes_of;
-use overlayroot_core::cmdline::Source;
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::grammar::Key;
-use overlayroot_core::path_preset;
+use overlayroot_core::keys::Key;
+use overlayroot_core::parse::cmdline::Source;
+use overlayroot_core::path::preset;
+use overlayroot_core::value::size::bytes_of;
 use overlayroot_host::settings;
 use serde::Serialize;
 
@@ -140,14 +140,14 @@ fn parameter(form: &Form, word: &str) -> String {
 /// What a preset stands for.
 fn preset(name: &str) -> Option<String> {
     let name = name.split(',').next().unwrap_or(name);
-    let found = path_preset::find(name).ok()?;
+    let found = preset::find(name).ok()?;
     Some(format!("stands for {}", found.paths.join(", ")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use overlayroot_core::grammar::{self, KEYS};
+    use overlayroot_core::keys::{self, KEYS};
 
     fn texts(key: &'static Key, value: &str) -> Vec<(String, String)> {
         read(key, value).parts.into_iter().map(|said| (said.part, said.text)).collect()
@@ -155,19 +155,19 @@ mod tests {
 
     #[test]
     fn each_part_of_a_value_is_told() {
-        let found = texts(&grammar::OVERLAY, "dir:/x,size=2G");
+        let found = texts(&keys::OVERLAY, "dir:/x,size=2G");
         assert_eq!(found.iter().map(|(part, _)| part.as_str()).collect::<Vec<_>>(), ["dir:", "/x", "size=2G"]);
         assert!(found[0].1.contains("changes stay") && found[2].1.ends_with("(2.0 GiB)"), "{found:?}");
-        let found = texts(&grammar::OVERLAY, "tmpfs:size=50%,nr_inodes=200k");
+        let found = texts(&keys::OVERLAY, "tmpfs:size=50%,nr_inodes=200k");
         assert_eq!(found.len(), 3);
         assert!(found[0].1.contains("lost at reboot"), "{found:?}");
-        let found = texts(&grammar::OVERLAY, "LABEL=my,disk");
+        let found = texts(&keys::OVERLAY, "LABEL=my,disk");
         assert_eq!((found.len(), found[1].0.as_str()), (2, "my,disk"), "a label is all the rest");
-        assert_eq!(texts(&grammar::OVERLAY, "tmpfs").len(), 1);
-        assert!(texts(&grammar::STALE, "park")[0].1.contains("another name"));
-        assert!(texts(&grammar::PATH, "persist:machine-id")[1].1.contains("/etc/machine-id"));
-        assert!(texts(&grammar::PATH, "journal")[0].1.contains("/var/log/journal"));
-        assert!(texts(&grammar::TIMEOUT, "5")[0].1.contains("seconds"));
+        assert_eq!(texts(&keys::OVERLAY, "tmpfs").len(), 1);
+        assert!(texts(&keys::STALE, "park")[0].1.contains("another name"));
+        assert!(texts(&keys::PATH, "persist:machine-id")[1].1.contains("/etc/machine-id"));
+        assert!(texts(&keys::PATH, "journal")[0].1.contains("/var/log/journal"));
+        assert!(texts(&keys::TIMEOUT, "5")[0].1.contains("seconds"));
     }
 
     #[test]
@@ -175,12 +175,12 @@ mod tests {
         for (value, why) in
             [("dir:/x,sise=2G", "size"), ("tmpsf", "tmpfs"), ("loop:/x,size=1", "16M"), ("dri:/x", "dir:")]
         {
-            let found = read(&grammar::OVERLAY, value);
+            let found = read(&keys::OVERLAY, value);
             assert!(found.mistakes.iter().any(|text| text.contains(why)), "{value}: {found:?}");
             assert!(found.taken_as.starts_with("tmpfs"), "{found:?}");
         }
-        assert!(read(&grammar::OVERLAY, "dir:/x,size=2G").mistakes.is_empty());
-        let found = read(&grammar::GIT, "https://me:secret@host/r");
+        assert!(read(&keys::OVERLAY, "dir:/x,size=2G").mistakes.is_empty());
+        let found = read(&keys::GIT, "https://me:secret@host/r");
         assert!(!format!("{found:?}").contains("secret"), "{found:?}");
     }
 

@@ -3,8 +3,8 @@
 //! holds this table against their syntax.
 
 use super::value::{Form, Part};
-use overlayroot_core::grammar::{self, Key};
-use overlayroot_core::path_preset::PRESETS;
+use overlayroot_core::keys::{self, Key};
+use overlayroot_core::path::preset::PRESETS;
 
 const WITH_VARIABLES: &str = "may have ${hostname}, ${mac}, ${serial}, ${uuid} and ${ip}";
 
@@ -175,31 +175,31 @@ static TEXTFILE: [Form; 1] = [named(
 /// The forms that a key's value may have.
 pub fn of(key: &Key) -> &'static [Form] {
     let rows: [(&Key, &'static [Form]); 18] = [
-        (&grammar::OVERLAY, &UPPERS),
-        (&grammar::RESET, &BOOL),
-        (&grammar::READONLY, &BOOL),
-        (&grammar::CRYPT, &CRYPT),
-        (&grammar::FALLBACK, &FALLBACK),
-        (&grammar::TIMEOUT, &TIMEOUT),
-        (&grammar::STALE, &STALE),
-        (&grammar::IMAGE_SHA256, &SHA256),
-        (&grammar::IMAGE_CACHE, &DEVICE),
-        (&grammar::HOSTNAME, &HOSTNAME),
-        (&grammar::POPULATE, &POPULATE),
-        (&grammar::GIT, &GIT),
-        (&grammar::GIT_VERIFY, &FILE),
-        (&grammar::PATH, &PATHS),
-        (&grammar::PATH_DEV, &DEVICE),
-        (&grammar::WATCH_WARN, &PERCENT),
-        (&grammar::WATCH_CRITICAL, &PERCENT),
-        (&grammar::WATCH_TEXTFILE, &TEXTFILE),
+        (&keys::OVERLAY, &UPPERS),
+        (&keys::RESET, &BOOL),
+        (&keys::READONLY, &BOOL),
+        (&keys::CRYPT, &CRYPT),
+        (&keys::FALLBACK, &FALLBACK),
+        (&keys::TIMEOUT, &TIMEOUT),
+        (&keys::STALE, &STALE),
+        (&keys::IMAGE_SHA256, &SHA256),
+        (&keys::IMAGE_CACHE, &DEVICE),
+        (&keys::HOSTNAME, &HOSTNAME),
+        (&keys::POPULATE, &POPULATE),
+        (&keys::GIT, &GIT),
+        (&keys::GIT_VERIFY, &FILE),
+        (&keys::PATH, &PATHS),
+        (&keys::PATH_DEV, &DEVICE),
+        (&keys::WATCH_WARN, &PERCENT),
+        (&keys::WATCH_CRITICAL, &PERCENT),
+        (&keys::WATCH_TEXTFILE, &TEXTFILE),
     ];
     rows.iter().find(|(row, _)| row.name == key.name).map_or(&[], |(_, forms)| forms)
 }
 
 /// The names that stand for paths, of the one key that takes them.
 pub fn presets(key: &Key) -> Vec<(&'static str, String)> {
-    match key.name == grammar::PATH.name {
+    match key.name == keys::PATH.name {
         true => PRESETS.iter().map(|preset| (preset.name, preset.paths.join(", "))).collect(),
         false => Vec::new(),
     }

@@ -3,8 +3,8 @@
 //! or more, so what was found is remembered until the file is another.
 
 use super::listing::{self, Listed};
-use overlayroot_core::cmdline::Source;
-use overlayroot_core::paths::STATE_DIR;
+use overlayroot_core::layout::paths::STATE_DIR;
+use overlayroot_core::parse::cmdline::Source;
 use overlayroot_host::loader::generator::of_image;
 use overlayroot_host::next::Own;
 use overlayroot_linux::{files, newfile};

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What is asked for on this host: by its own command line and files, or else by what the initramfs read.
 
-use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::Node;
-use overlayroot_core::git::{self, Asked};
-use overlayroot_core::paths::PULL_ASKED;
+use overlayroot_core::feature::git;
+use overlayroot_core::layout::paths::PULL_ASKED;
+use overlayroot_core::parse::cmdline::lex;
+use overlayroot_core::plan::git::Asked;
 use overlayroot_core::record::Record;
 use overlayroot_linux::{files, identity, sources};
 use std::fs;
@@ -30,13 +31,13 @@ pub fn find(record: Option<&Record>) -> Result<Option<Found>, String> {
     let inputs = sources::read(Some("/"));
     let config = Config::read(&inputs);
     let of_initramfs = of_record(record)?;
-    let asked = match (git::asked(&config)?, of_initramfs) {
+    let asked = match (overlayroot_core::plan::git::asked(&config)?, of_initramfs) {
         (Some(asked), other) => Asked { verify: asked.verify.or(other.and_then(|other| other.verify)), ..asked },
         (None, Some(asked)) => asked,
         (None, None) => return Ok(None),
     };
-    let node = identity::look(&git::variables(&asked, &config), &lex(&inputs.cmdline));
-    let node = git::node(&config, node);
+    let node = identity::look(&overlayroot_core::plan::git::variables(&asked, &config), &lex(&inputs.cmdline));
+    let node = overlayroot_core::plan::git::node(&config, node);
     let given = record.and_then(|record| record.effective.hostname.clone());
     let kernel = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let hostname = given.unwrap_or_else(kernel);

@@ -4,7 +4,7 @@
 //! whatever is interrupted leaves what was there.
 
 use anyhow::{Context, Result};
-use overlayroot_core::paths::PULL_DIR;
+use overlayroot_core::layout::paths::PULL_DIR;
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

@@ -5,9 +5,9 @@
 use super::Failure;
 use super::bounded::{Stopped, fits, run};
 use super::scripts::{HOME, PATH};
-use overlayroot_core::git::{full_names, is_commit_id, must_be_tag, transports};
-use overlayroot_core::issue::shown;
-use overlayroot_core::url::{told, told_by};
+use overlayroot_core::feature::git::{full_names, is_commit_id, must_be_tag, transports};
+use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::redact::{told, told_by};
 use overlayroot_host::pull::signer;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -3,7 +3,7 @@
 //! environment and nothing in its arguments.
 
 use anyhow::{Context, Result};
-use overlayroot_core::pulled::{Pulled, Ran, SCRIPTS, Script};
+use overlayroot_core::feature::pulled::{Pulled, Ran, SCRIPTS, Script};
 use overlayroot_host::pull::Entry;
 use std::fmt;
 use std::fs::{self, File};

@@ -6,8 +6,10 @@ use super::asked::Found;
 use crate::exit::refused;
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
-use overlayroot_core::pulled::{Outcome, Pulled, SCHEMA, Why};
-use overlayroot_core::{paths, url};
+use overlayroot_core::feature::pulled::{Outcome, Pulled, SCHEMA};
+use overlayroot_core::layout::paths;
+use overlayroot_core::value::redact;
+use overlayroot_core::value::why::Why;
 use overlayroot_linux::store::write_atomic;
 use overlayroot_linux::{files, newfile};
 use std::fs::{self, File};
@@ -30,7 +32,7 @@ impl State {
         let pulled = match asked {
             Some(asked) => {
                 let reference = asked.git.reference.as_ref().map(ToString::to_string);
-                Pulled::begin(url::told(&asked.git.url.to_string()), reference, asked.origin, asked.verify, now())
+                Pulled::begin(redact::told(&asked.git.url.to_string()), reference, asked.origin, asked.verify, now())
             }
             None => Pulled::begin(String::new(), None, String::new(), None, now()),
         };

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
-use overlayroot_core::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
+use overlayroot_core::layout::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
 use overlayroot_host::servicing::{SCHEMA, Serviced, Target, Way};
 use overlayroot_linux::watched::Held;
 use overlayroot_linux::{files, newfile, servicing, store};

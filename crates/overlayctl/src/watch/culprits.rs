@@ -3,8 +3,8 @@
 
 use crate::fill::Own;
 use crate::status::human;
-use overlayroot_core::issue::shown;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::value::diagnostics::shown;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_diff::{Stat, shown as shown_bytes};
 use overlayroot_host::watch::growth::{Grown, Sizes, Tally, ranking};

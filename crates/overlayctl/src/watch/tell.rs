@@ -3,8 +3,8 @@
 //! on a full system anything may fail.
 
 use nix::libc;
-use overlayroot_core::issue::plain;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::value::diagnostics::plain;
 use overlayroot_host::watch::journald::{SOCKET, entry, message_id, priority};
 use overlayroot_host::watch::levels::FillLevel;
 use overlayroot_linux::kmsg;

@@ -73,7 +73,7 @@ fn all_that_users_read_is_read() {
     for (from, part) in [
         ("overlayctl/src/shell/keeper.rs", "the lower was modified; reboot required"),
         // a string over two lines, with a backslash
-        ("overlayroot-core/src/doctor_host.rs", "but its modules go to the upper, and"),
+        ("overlayroot-host/src/doctor/running.rs", "but its modules go to the upper, and"),
         ("overlayroot-initramfs/src/args.rs", "does nothing where that record exists"),
         ("overlayroot-populate/src/", "usage"),
         ("overlayctl --help", "check the configuration before booting"),

@@ -104,7 +104,7 @@ pub const ROWS: &[Row] = &[
         &["overlay of this project", "of this project", "this project's"],
         "there is no overlay of this project on the root",
         "the root is not managed by overlayroot-rs",
-        "overlayroot-core/src/record.rs",
+        "overlayroot-core/src/record/mod.rs",
     ),
     row(
         &["hide what has changed", "hides what has changed", "hides that has changed", "has changed below"],
@@ -158,13 +158,13 @@ pub const ROWS: &[Row] = &[
         &["boot loader that is known", "is is not known", "are is not known"],
         "no boot loader that is known: what the next boot's arguments are is not known",
         "unsupported boot loader; cannot check the next boot",
-        "overlayroot-core/src/doctor_loader.rs",
+        "overlayroot-host/src/doctor/loader.rs",
     ),
     row(
         &["works against", "work against"],
         "no line works against the overlay",
         "no conflicting fstab entries",
-        "overlayroot-core/src/doctor.rs",
+        "overlayroot-host/src/doctor/mod.rs",
     ),
     row(
         &[
@@ -176,13 +176,13 @@ pub const ROWS: &[Row] = &[
         ],
         "nobody else makes the root an overlay",
         "no other overlay tool found",
-        "overlayroot-core/src/doctor.rs",
+        "overlayroot-host/src/doctor/mod.rs",
     ),
     row(
         &["no kind of upper", "taken as tmpfs", "kind of upper not understood"],
         "no kind of upper, taken as tmpfs",
         "unknown upper type",
-        "overlayroot-core/src/upper.rs",
+        "overlayroot-core/src/upper/mod.rs",
     ),
     row(
         &["did not appear", "does not appear within"],
@@ -194,7 +194,7 @@ pub const ROWS: &[Row] = &[
         &["no key of", "no keys of"],
         "tmpfs: no key of overlayroot-rs",
         "unknown argument '...'; ...",
-        "overlayroot-core/src/loader/ask.rs",
+        "overlayroot-host/src/loader/ask.rs",
     ),
     row(
         &["goes before", "go before", "occurrence counts", "last counts", "last one counts", "within one the last"],
@@ -206,7 +206,7 @@ pub const ROWS: &[Row] = &[
         &["take the machine down", "takes the machine down"],
         "8 GiB: full, it would take the machine down",
         "... larger than RAM and swap ...: the system would run out of memory",
-        "overlayroot-core/src/resize.rs",
+        "overlayroot-host/src/resize.rs",
     ),
     row(
         &["is nothing, not", "is nothing, and"],

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Looks each key up, at the level that decides, and reads its value.
 
-use super::{Field, Origin};
-use crate::cmdline::Arg;
-use crate::conf::{self, make_issue, redacted};
-use crate::git;
-use crate::grammar::{self, Key, OVERLAY, UBUNTU};
-use crate::issue::{Issue, shown};
-use crate::path_spec::{self, Asked};
-use crate::populate;
-use crate::upper::{Problem, Upper, parse_upper};
-use crate::url;
+use crate::config::conf_file::{self, make_issue, redacted};
+use crate::feature::{git, populate};
+use crate::keys::{self, Key, OVERLAY, UBUNTU};
+use crate::parse::cmdline::Arg;
+use crate::path::{self, Asked};
+use crate::upper::{Upper, parse_upper};
+use crate::value::diagnostics::{Issue, Problem, shown};
+use crate::value::field::{Field, Origin};
+use crate::value::redact;
 
 pub(super) struct Reader<'a> {
     pub(super) levels: [&'a Vec<Arg>; 2],
@@ -37,13 +36,13 @@ impl Reader<'_> {
         for (is_conf, args) in self.levels.iter().enumerate() {
             for arg in args.iter() {
                 let key = String::from_utf8_lossy(&arg.key);
-                let theirs = || !grammar::is_ours(&key) || (self.live && key.starts_with("rd.live."));
-                if grammar::is_known(&key) || (is_conf == 0 && theirs()) {
+                let theirs = || !keys::is_ours(&key) || (self.live && key.starts_with("rd.live."));
+                if keys::is_known(&key) || (is_conf == 0 && theirs()) {
                     continue;
                 }
                 // Ubuntu's is no word of our files.
                 let ours = |near: String| if is_conf == 1 && near == UBUNTU { OVERLAY.name.to_owned() } else { near };
-                let near = grammar::nearest_name(&key).map(ours);
+                let near = keys::nearest_name(&key).map(ours);
                 let value = arg.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                 self.issues.push(make_issue(&key, &value, &arg.source, Problem::new("unknown key", near)));
             }
@@ -55,12 +54,12 @@ impl Reader<'_> {
         let [line, _] = self.levels;
         for (arg, next) in line.iter().zip(line.iter().skip(1)) {
             let key = String::from_utf8_lossy(&arg.key);
-            if arg.value.as_ref().is_some_and(|value| !value.is_empty()) || !grammar::is_known(&key) {
+            if arg.value.as_ref().is_some_and(|value| !value.is_empty()) || !keys::is_known(&key) {
                 continue;
             }
             let text = next.text();
             // Only a kind of upper is quoted, which has no password.
-            let what = match key == grammar::OVERLAY.name && names_upper(&text) {
+            let what = match key == keys::OVERLAY.name && names_upper(&text) {
                 true => format!(", '{}' after it is ignored", shown(&text)),
                 false if next.key.starts_with(b"=") => String::new(),
                 false => continue,
@@ -114,8 +113,8 @@ impl Reader<'_> {
         let Some((arg, text)) = self.given(key) else {
             return Field::default(false);
         };
-        match grammar::meant(&text) {
-            Some(value) if value == grammar::parse_bool(Some(&text)) => Field { value, origin: origin(&arg) },
+        match keys::meant(&text) {
+            Some(value) if value == keys::parse_bool(Some(&text)) => Field { value, origin: origin(&arg) },
             meant => {
                 let near = meant.map(|_| "0".to_owned());
                 self.problem(&arg, &text, Problem::new("not one of 0, no, off, 1, yes, on; using the default 0", near));
@@ -146,7 +145,7 @@ impl Reader<'_> {
 
     /// A URL may carry a password, which is not told.
     pub(super) fn populate(&mut self) -> Field<Option<populate::Asked>> {
-        let Some((_, arg)) = self.find(&grammar::POPULATE, &[]) else {
+        let Some((_, arg)) = self.find(&keys::POPULATE, &[]) else {
             return Field::default(None);
         };
         let given = String::from_utf8_lossy(arg.value.as_deref().unwrap_or_default()).into_owned();
@@ -155,14 +154,14 @@ impl Reader<'_> {
             Ok(value) => Field { value, origin: origin(&arg) },
             Err(problem) => {
                 self.problem(&arg, &given, problem);
-                Field { value: Some(populate::Asked::mistaken(&url::told(&given))), origin: origin(&arg) }
+                Field { value: Some(populate::Asked::mistaken(&redact::told(&given))), origin: origin(&arg) }
             }
         }
     }
 
     /// A password in a URL is refused, and not told.
     pub(super) fn git(&mut self) -> Field<Option<git::Git>> {
-        let Some((_, arg)) = self.find(&grammar::GIT, &[]) else {
+        let Some((_, arg)) = self.find(&keys::GIT, &[]) else {
             return Field::default(None);
         };
         let bytes = arg.value.as_deref().unwrap_or_default();
@@ -183,17 +182,17 @@ impl Reader<'_> {
     /// Every value of the first level that has one. An empty one, and those that are false, end what came before:
     /// `rd.overlay.path=0` on the command line is none of the files'.
     pub(super) fn paths(&mut self) -> Vec<Field<Asked>> {
-        let name = grammar::PATH.name.as_bytes();
+        let name = keys::PATH.name.as_bytes();
         let mut levels = self.levels.iter().map(|args| args.iter().filter(|arg| arg.key == name).cloned().collect());
         let args: Vec<Arg> = levels.find(|args: &Vec<Arg>| !args.is_empty()).unwrap_or_default();
         let mut found: Vec<Field<Asked>> = Vec::new();
         for arg in args {
             let Some(text) = self.text(&arg) else { continue };
-            if text.is_empty() || !grammar::parse_bool(Some(&text)) {
+            if text.is_empty() || !keys::parse_bool(Some(&text)) {
                 found.clear();
                 continue;
             }
-            match path_spec::parse(&text) {
+            match path::parse(&text) {
                 Ok(all) => {
                     all.into_iter().for_each(|value| self.path(&mut found, Field { value, origin: origin(&arg) }))
                 }
@@ -216,8 +215,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn upper(&mut self) -> Field<Upper> {
-        let enable = self.find(&grammar::OVERLAY, &["rd.live.overlay.overlayfs"]);
-        let crypt = self.find(&grammar::CRYPT, &[]);
+        let enable = self.find(&keys::OVERLAY, &["rd.live.overlay.overlayfs"]);
+        let crypt = self.find(&keys::CRYPT, &[]);
         let off = enable.as_ref().is_some_and(|(_, arg)| !is_true(arg));
         if let (Some((_, arg)), true) = (&enable, off) {
             return Field { value: Upper::Off, origin: origin(arg) };
@@ -280,13 +279,13 @@ pub(super) fn last<'a>(args: &'a [Arg], name: &str) -> Option<&'a Arg> {
 }
 
 pub(super) fn is_true(arg: &Arg) -> bool {
-    grammar::parse_bool(arg.value.as_deref().and_then(|value| std::str::from_utf8(value).ok()))
+    keys::parse_bool(arg.value.as_deref().and_then(|value| std::str::from_utf8(value).ok()))
 }
 
 pub(super) fn origin(arg: &Arg) -> Origin {
     let key = String::from_utf8_lossy(&arg.key);
     let text = match &arg.value {
-        Some(value) => format!("{key}={}", conf::told(&key, &String::from_utf8_lossy(value))),
+        Some(value) => format!("{key}={}", conf_file::told(&key, &String::from_utf8_lossy(value))),
         None => key.into_owned(),
     };
     Origin::Given { text, source: arg.source.clone() }

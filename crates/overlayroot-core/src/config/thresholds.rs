@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rd.overlay.watch.*`: at which fill of the upper the booted system is to say something, and where it writes that.
 
-use crate::grammar::{WATCH_CRITICAL, WATCH_WARN};
-use crate::issue::shown;
-use crate::upper::Problem;
+use crate::keys::{WATCH_CRITICAL, WATCH_WARN};
+use crate::value::diagnostics::{Problem, shown};
 
 /// `rd.overlay.watch.warn` where nothing is said.
 pub const WARN: u8 = 70;

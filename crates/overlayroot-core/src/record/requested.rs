@@ -2,7 +2,6 @@
 //! What was asked for, as the record keeps it.
 
 use crate::config::Config;
-use crate::git;
 use serde::{Deserialize, Serialize};
 
 /// What was asked for.
@@ -55,7 +54,7 @@ impl Requested {
     /// The part of a configuration that the record keeps.
     pub fn of(config: &Config) -> Self {
         // Nothing, where a mistake leaves open what is to be verified.
-        let git = git::asked(config).ok().flatten();
+        let git = crate::plan::git::asked(config).ok().flatten();
         Self {
             upper: config.upper.value.kind().to_owned(),
             spec: config.upper.value.to_string(),

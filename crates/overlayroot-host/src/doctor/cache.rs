@@ -2,12 +2,13 @@
 //! Whether `rd.overlay.image.cache` can work at the next boot, and the image be checked before it is mounted.
 
 use crate::doctor::{Finding, Grade, Host, KernelImage, finding};
-use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::fetched::{HANDLER, PROGRAM, is_uppers};
-use overlayroot_core::grammar::{IMAGE_CACHE, IMAGE_SHA256};
-use overlayroot_core::live;
-use overlayroot_core::populate::CURL;
+use overlayroot_core::facts::live_image;
+use overlayroot_core::feature::image_cache::{HANDLER, PROGRAM};
+use overlayroot_core::feature::populate::CURL;
+use overlayroot_core::keys::{IMAGE_CACHE, IMAGE_SHA256};
+use overlayroot_core::parse::cmdline::lex;
+use overlayroot_core::plan::image_cache::is_uppers;
 
 /// Also where no overlay is asked for: the image may be kept without one.
 pub(crate) fn examine(inputs: &Inputs, config: &Config, host: &Host, found: &mut Vec<Finding>) {
@@ -19,7 +20,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, host: &Host, found: &mut
         let text = format!("{key}: {asked} is the upper's own device, which can't be both");
         found.push(finding("cache", Grade::Problem, text, "use another partition for the cache"));
     }
-    if !live::asked(&lex(&inputs.cmdline)) {
+    if !live_image::asked(&lex(&inputs.cmdline)) {
         let text = format!("{key} is for root=live:URL, which the kernel command line lacks");
         found.push(finding("cache", Grade::Warning, text, ""));
     }

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::doctor::loader::Loader;
     use crate::loader::generator::Generator;
-    use overlayroot_core::cmdline::Source;
+    use overlayroot_core::parse::cmdline::Source;
 
     fn of(root: &str, makes: Makes, lacking: bool, module: bool) -> Vec<(Grade, String, String)> {
         let inputs = Inputs { cmdline: vec![Source::new("l", format!("{root} rd.overlay"))], ..Inputs::default() };

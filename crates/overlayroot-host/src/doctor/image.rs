@@ -5,7 +5,9 @@ use crate::doctor::loader::Loader;
 use crate::doctor::{Finding, Grade, Host, KernelImage, finding};
 use crate::loader::raspi;
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Facts, Lookup, PlaceKind};
+use overlayroot_core::facts::Facts;
+use overlayroot_core::facts::device::Lookup;
+use overlayroot_core::facts::place::PlaceKind;
 use overlayroot_core::upper::Upper;
 
 const MAKE: &str = "rebuild it: dracut --force --kver";

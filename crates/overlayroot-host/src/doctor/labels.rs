@@ -2,12 +2,12 @@
 //! What SELinux makes of an overlay root: rules that the policy lacks, labels that are not the policy's.
 
 use crate::doctor::{Finding, Grade, Host, finding};
-use overlayroot_core::cmdline::lex;
 use overlayroot_core::config::Inputs;
 use overlayroot_core::facts::Facts;
-use overlayroot_core::host::block_device;
-use overlayroot_core::issue::shown;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::lex;
+use overlayroot_core::plan::host_units::block_device;
+use overlayroot_core::value::diagnostics::shown;
 
 /// SELinux as it is configured.
 #[derive(Debug, Clone, Default)]

@@ -5,9 +5,10 @@
 use crate::doctor::{Finding, Grade, Host, finding};
 use crate::loader::Kind;
 use crate::loader::state::{Entry, State};
-use overlayroot_core::cmdline::{Source, lex};
-use overlayroot_core::config::{Config, Inputs, Origin};
+use overlayroot_core::config::{Config, Inputs};
+use overlayroot_core::parse::cmdline::{Source, lex};
 use overlayroot_core::upper::Upper;
+use overlayroot_core::value::field::Origin;
 
 /// What the host tells of it.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ pub fn far_root(cmdline: &[Source]) -> Option<String> {
     let args = lex(cmdline);
     let root = args.iter().rfind(|arg| arg.key == b"root")?;
     let far = root.value.as_deref().is_some_and(|root| FAR.iter().any(|far| root.starts_with(far)));
-    far.then(|| overlayroot_core::url::told_in(&root.text()))
+    far.then(|| overlayroot_core::value::redact::told_in(&root.text()))
 }
 
 fn asked(config: &Config) -> bool {

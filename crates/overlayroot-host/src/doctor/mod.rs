@@ -19,15 +19,16 @@ pub mod stack;
 mod storage;
 
 use crate::loader::generator::Makes;
-use overlayroot_core::facts::{Facts, Fingerprint, Lookup};
-use overlayroot_core::filesystem::FileSystem;
-use overlayroot_core::fstab;
-use overlayroot_core::grammar;
+use overlayroot_core::facts::device::Lookup;
+use overlayroot_core::facts::file_system::FileSystem;
+use overlayroot_core::facts::{Facts, Fingerprint};
+use overlayroot_core::feature::stale;
+use overlayroot_core::keys;
+use overlayroot_core::parse::fstab;
 use overlayroot_core::plan::Decision;
-use overlayroot_core::record::RootKind;
-use overlayroot_core::stale;
+use overlayroot_core::step::effective::RootKind;
 use overlayroot_core::upper::Upper;
-use overlayroot_core::url;
+use overlayroot_core::value::redact;
 use serde::Serialize;
 use std::collections::BTreeMap;
 pub use storage::STORES;
@@ -199,7 +200,7 @@ pub fn worst(findings: &[Finding]) -> Grade {
 
 pub(crate) fn finding(check: &'static str, grade: Grade, text: impl Into<String>, todo: impl Into<String>) -> Finding {
     // Arguments of others are told as they stand in a boot loader's file.
-    Finding { check, grade, text: url::told_in(&text.into()), todo: url::told_in(&todo.into()), in_root: false }
+    Finding { check, grade, text: redact::told_in(&text.into()), todo: redact::told_in(&todo.into()), in_root: false }
 }
 
 /// Nothing is well where it is not known.
@@ -259,9 +260,9 @@ fn advice(config: &Config, code: &str) -> String {
         "no-overlayfs" => "install the kernel's overlay module".to_owned(),
         "mistakes" => "correct them".to_owned(),
         "populate" => "see rd.overlay.populate in overlayroot-rs(7)".to_owned(),
-        "path-store" => format!("name a device: {}=LABEL=NAME", grammar::PATH_DEV.name),
+        "path-store" => format!("name a device: {}=LABEL=NAME", keys::PATH_DEV.name),
         "path-hidden" => "remove the line from fstab, or name another path".to_owned(),
-        "path-place" | "path-lower" => format!("see {} in overlayroot-rs(7)", grammar::PATH.name),
+        "path-place" | "path-lower" => format!("see {} in overlayroot-rs(7)", keys::PATH.name),
         "hostname" => "correct the name; if only the initramfs knows the value, see the next boot's record".to_owned(),
         _ => format!("see rd.overlay in overlayroot-rs(7); the fallback is {}", config.fallback.value.word()),
     }
@@ -304,7 +305,7 @@ fn fingerprint(config: &Config, host: &Host, found: &mut Vec<Finding>) {
     }
     let policy = config.stale.value;
     let grade = if policy == stale::Policy::Keep { Grade::Note } else { Grade::Warning };
-    let (key, word, differs) = (grammar::STALE.name, policy.word(), differs.join(", "));
+    let (key, word, differs) = (keys::STALE.name, policy.word(), differs.join(", "));
     let text = format!("the upper does not match the current lower ({differs}); {key} is {word}");
     found.push(finding(
         "stale",

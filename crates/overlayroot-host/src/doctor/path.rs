@@ -2,10 +2,10 @@
 //! What single paths on a tmpfs of their own may take of the RAM.
 
 use crate::doctor::{Finding, Grade, Host, finding};
-use overlayroot_core::bytes::bytes_of;
-use overlayroot_core::loopsize::mebi;
-use overlayroot_core::path_state::PathState;
 use overlayroot_core::plan::Decision;
+use overlayroot_core::step::path_state::PathState;
+use overlayroot_core::value::size::bytes_of;
+use overlayroot_core::value::size::mebi;
 
 /// Judges their limits together; no word where nothing is volatile, or the RAM is not known.
 pub(crate) fn memory(decision: &Decision, host: &Host, found: &mut Vec<Finding>) {

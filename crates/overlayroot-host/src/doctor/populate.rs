@@ -2,10 +2,10 @@
 //! Whether `rd.overlay.populate` can work at the next boot: what only the image, the root and the command line tell.
 
 use crate::doctor::{Finding, Grade, KernelImage, finding};
-use overlayroot_core::cmdline::{Arg, lex};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::Facts;
-use overlayroot_core::grammar::{POPULATE, parse_bool};
+use overlayroot_core::keys::{POPULATE, parse_bool};
+use overlayroot_core::parse::cmdline::{Arg, lex};
 
 /// The programs in the image of a kernel.
 pub(crate) fn image(config: &Config, kernel: &KernelImage, found: &mut Vec<Finding>) {

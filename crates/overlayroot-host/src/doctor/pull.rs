@@ -3,11 +3,10 @@
 
 use crate::doctor::{Finding, Grade, Host, finding};
 use overlayroot_core::config::Config;
-use overlayroot_core::git;
 
 /// `overlay`: one is asked for.
 pub(crate) fn examine(config: &Config, overlay: bool, host: &Host, found: &mut Vec<Finding>) {
-    match git::asked(config) {
+    match overlayroot_core::plan::git::asked(config) {
         Ok(None) => {}
         Err(mistake) => {
             let text = format!("nothing is pulled: {mistake}");

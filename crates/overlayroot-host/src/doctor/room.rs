@@ -2,11 +2,13 @@
 //! Whether there is room for the upper: in RAM, and on the root's own file system.
 
 use crate::doctor::{Finding, Grade, Host, finding};
-use overlayroot_core::bytes::bytes_of;
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Facts, PlaceKind};
-use overlayroot_core::loopsize::mebi;
-use overlayroot_core::upper::{Tmpfs, Upper};
+use overlayroot_core::facts::Facts;
+use overlayroot_core::facts::place::PlaceKind;
+use overlayroot_core::upper::Upper;
+use overlayroot_core::upper::tmpfs::Tmpfs;
+use overlayroot_core::value::size::bytes_of;
+use overlayroot_core::value::size::mebi;
 
 pub(crate) fn memory(config: &Config, host: &Host, found: &mut Vec<Finding>) {
     let Upper::Tmpfs(asked) = &config.upper.value else {

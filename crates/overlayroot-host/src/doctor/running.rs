@@ -2,7 +2,8 @@
 //! What of the running system meets the overlay: kernels that are installed in it, cloud-init.
 
 use crate::doctor::{Finding, Grade, Host, finding};
-use overlayroot_core::config::{Config, Inputs, Names};
+use overlayroot_core::config::{Config, Inputs};
+use overlayroot_core::layout::Names;
 use overlayroot_core::upper::Upper;
 
 /// Where kernels and images go that are made now. `far`: the root is a server's.

@@ -2,10 +2,11 @@
 //! What files and command line say: mistakes, and what one says against the other. Pure.
 
 use crate::doctor::{Finding, Grade, finding};
-use overlayroot_core::config::{Config, Field, Inputs, Origin};
-use overlayroot_core::grammar::{self, Key};
-use overlayroot_core::issue::shown;
-use overlayroot_core::path_spec::Asked;
+use overlayroot_core::config::{Config, Inputs};
+use overlayroot_core::keys::{self, Key};
+use overlayroot_core::path::Asked;
+use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::field::{Field, Origin};
 
 pub(crate) fn configuration(inputs: &Inputs, config: &Config, found: &mut Vec<Finding>) {
     let bad = config.misunderstood() || config.fallback.value.strict();
@@ -43,22 +44,22 @@ pub(crate) fn pairs(files: Config, line: Config) -> Vec<Pair> {
     let same_paths = files.paths.iter().map(|path| &path.value).eq(line.paths.iter().map(|path| &path.value));
     let first = |paths: &[Field<Asked>]| paths.first().map_or(Origin::Default, |path| path.origin.clone());
     vec![
-        pair(&grammar::OVERLAY, files.upper, line.upper),
-        pair(&grammar::RESET, files.reset, line.reset),
-        pair(&grammar::READONLY, files.readonly, line.readonly),
-        pair(&grammar::FALLBACK, files.fallback, line.fallback),
-        pair(&grammar::TIMEOUT, files.timeout, line.timeout),
-        pair(&grammar::STALE, files.stale, line.stale),
-        pair(&grammar::IMAGE_SHA256, files.image_sha256, line.image_sha256),
-        pair(&grammar::IMAGE_CACHE, files.image_cache, line.image_cache),
-        pair(&grammar::HOSTNAME, files.hostname, line.hostname),
-        pair(&grammar::POPULATE, files.populate, line.populate),
-        pair(&grammar::GIT, files.git, line.git),
-        pair(&grammar::GIT_VERIFY, files.git_verify, line.git_verify),
-        pair(&grammar::WATCH_WARN, files.watch_warn, line.watch_warn),
-        pair(&grammar::WATCH_CRITICAL, files.watch_critical, line.watch_critical),
-        pair(&grammar::WATCH_TEXTFILE, files.watch_textfile, line.watch_textfile),
-        pair(&grammar::PATH_DEV, files.path_dev, line.path_dev),
-        (&grammar::PATH, same_paths, first(&files.paths), first(&line.paths)),
+        pair(&keys::OVERLAY, files.upper, line.upper),
+        pair(&keys::RESET, files.reset, line.reset),
+        pair(&keys::READONLY, files.readonly, line.readonly),
+        pair(&keys::FALLBACK, files.fallback, line.fallback),
+        pair(&keys::TIMEOUT, files.timeout, line.timeout),
+        pair(&keys::STALE, files.stale, line.stale),
+        pair(&keys::IMAGE_SHA256, files.image_sha256, line.image_sha256),
+        pair(&keys::IMAGE_CACHE, files.image_cache, line.image_cache),
+        pair(&keys::HOSTNAME, files.hostname, line.hostname),
+        pair(&keys::POPULATE, files.populate, line.populate),
+        pair(&keys::GIT, files.git, line.git),
+        pair(&keys::GIT_VERIFY, files.git_verify, line.git_verify),
+        pair(&keys::WATCH_WARN, files.watch_warn, line.watch_warn),
+        pair(&keys::WATCH_CRITICAL, files.watch_critical, line.watch_critical),
+        pair(&keys::WATCH_TEXTFILE, files.watch_textfile, line.watch_textfile),
+        pair(&keys::PATH_DEV, files.path_dev, line.path_dev),
+        (&keys::PATH, same_paths, first(&files.paths), first(&line.paths)),
     ]
 }

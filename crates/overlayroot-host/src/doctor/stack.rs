@@ -3,12 +3,13 @@
 //! one open; the initramfs opens those that its command line names, and where it names none, all that it can.
 
 use crate::doctor::{Finding, Grade, Host, finding};
-use overlayroot_core::cmdline::{Arg, Source, lex};
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::facts::{Device, Facts, Lookup};
-use overlayroot_core::grammar;
-use overlayroot_core::issue::shown;
+use overlayroot_core::facts::Facts;
+use overlayroot_core::facts::device::{Device, Lookup};
+use overlayroot_core::keys;
+use overlayroot_core::parse::cmdline::{Arg, Source, lex};
 use overlayroot_core::upper::Upper;
+use overlayroot_core::value::diagnostics::shown;
 
 /// What a block device can be, that somebody must open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +134,7 @@ fn closed(what: &str, layer: &Layer, line: &[Arg], found: &mut Vec<Finding>) {
 }
 
 fn is_on(arg: &str) -> bool {
-    grammar::parse_bool(arg.split_once('=').map(|(_, value)| value))
+    keys::parse_bool(arg.split_once('=').map(|(_, value)| value))
 }
 
 /// Whether an argument is for this volume. A UUID may be given in part.

@@ -6,12 +6,12 @@ use crate::doctor::labels;
 use crate::doctor::{Finding, Grade, Host, finding};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::{Facts, Root};
-use overlayroot_core::fstab::{self, Entry, covers};
-use overlayroot_core::grammar;
-use overlayroot_core::issue::shown;
-use overlayroot_core::path_spec::Kind;
-use overlayroot_core::paths;
+use overlayroot_core::keys;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::fstab::{self, Entry, covers};
+use overlayroot_core::step::path::Kind;
 use overlayroot_core::upper::Upper;
+use overlayroot_core::value::diagnostics::shown;
 
 /// Directory, who has it, and the preset that keeps it.
 pub const STORES: [(&str, &str, &str); 4] = [
@@ -49,13 +49,13 @@ fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<F
              (its upper may not be on overlayfs), so {}{seen}",
             instead(who)
         );
-        let todo = format!("{}={preset}, or a file system of its own on {path}", grammar::PATH.name);
+        let todo = format!("{}={preset}, or a file system of its own on {path}", keys::PATH.name);
         found.push(finding("containers", Grade::Warning, text, todo));
     }
     for path in host.marked.iter().filter(|path| !STORES.iter().any(|(store, ..)| store == path)) {
         if !apart(config, entries, path) {
             let text = format!("the container storage {} will be in the overlay{SEEN}", shown(path));
-            let todo = format!("{}=persist:{}/, or a file system of its own", grammar::PATH.name, shown(path));
+            let todo = format!("{}=persist:{}/, or a file system of its own", keys::PATH.name, shown(path));
             found.push(finding("containers", Grade::Warning, text, todo));
         }
     }

@@ -2,9 +2,11 @@
 //! What is found, from a configuration and what a host would tell.
 use super::*;
 use crate::doctor::settings::pairs;
-use overlayroot_core::cmdline::Source;
-use overlayroot_core::facts::PlaceKind;
-use overlayroot_core::facts::{Device, Kernel, Place, Root};
+use overlayroot_core::facts::device::Device;
+use overlayroot_core::facts::place::Place;
+use overlayroot_core::facts::place::PlaceKind;
+use overlayroot_core::facts::{Kernel, Root};
+use overlayroot_core::parse::cmdline::Source;
 use overlayroot_core::plan::decide;
 
 fn facts() -> Facts {
@@ -86,9 +88,9 @@ fn every_key_can_be_overruled() {
     let default = || Config::read(&Inputs::default());
     let mut names: Vec<_> = pairs(default(), default()).into_iter().map(|(key, ..)| key.name).collect();
     // a part of what the upper is
-    names.push(grammar::CRYPT.name);
+    names.push(keys::CRYPT.name);
     names.sort_unstable();
-    let mut all: Vec<_> = grammar::KEYS.iter().map(|key| key.name).collect();
+    let mut all: Vec<_> = keys::KEYS.iter().map(|key| key.name).collect();
     all.sort_unstable();
     assert_eq!(names, all);
 }
@@ -139,12 +141,12 @@ fn what_the_image_lacks() {
         let text = one(&doctor("rd.overlay=loop:/f,size=1G", "", &facts, &change(how)), grade);
         assert!(text.contains(want), "{text}");
     }
-    let disk = overlayroot_core::disk::Disk { path: "/dev/vda".into(), ..Default::default() };
+    let disk = overlayroot_core::facts::disk::Disk { path: "/dev/vda".into(), ..Default::default() };
     let bare = Facts { disk: Some(disk), ..facts.clone() };
     let found = doctor("rd.overlay=part:persist", "", &bare, &host());
     assert!(found.iter().any(|f| f.check == "initramfs" && f.text.contains("lacks sfdisk")), "{found:#?}");
-    let named = overlayroot_core::disk::Partition { name: "persist".into(), ..Default::default() };
-    let disk = overlayroot_core::disk::Disk { partitions: vec![named], ..bare.disk.clone().unwrap_or_default() };
+    let named = overlayroot_core::facts::disk::Partition { name: "persist".into(), ..Default::default() };
+    let disk = overlayroot_core::facts::disk::Disk { partitions: vec![named], ..bare.disk.clone().unwrap_or_default() };
     let made = Facts { disk: Some(disk), ..bare.clone() };
     for (upper, lacks) in [("persist", false), ("persist,grow", true)] {
         let found = doctor(&format!("rd.overlay=part:{upper}"), "", &made, &host());

@@ -3,11 +3,11 @@
 //! spelled for each kind of boot loader.
 
 use super::Kind;
-use overlayroot_core::cmdline::{Source, lex, spans};
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::grammar;
-use overlayroot_core::issue::{nearest, shown};
+use overlayroot_core::keys;
+use overlayroot_core::parse::cmdline::{Source, lex, spans};
 use overlayroot_core::upper::{Upper, parse_upper};
+use overlayroot_core::value::diagnostics::{nearest, shown};
 
 /// One argument, without quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub fn parse(words: &[String], conf: &[Source]) -> Result<Vec<Given>, Vec<String
     let line: Vec<String> = args.iter().map(Given::kernel).collect();
     let cmdline = vec![Source::new("the arguments given", line.join(" "))];
     // What is asked for must be what the initramfs will read.
-    let read: Vec<String> = lex(&cmdline).iter().map(overlayroot_core::cmdline::Arg::text).collect();
+    let read: Vec<String> = lex(&cmdline).iter().map(overlayroot_core::parse::cmdline::Arg::text).collect();
     let meant: Vec<String> = args.iter().map(Given::plain).collect();
     if read != meant {
         wrong.push("the kernel's command line can't hold a value with these characters".to_owned());
@@ -62,7 +62,7 @@ pub fn parse(words: &[String], conf: &[Source]) -> Result<Vec<Given>, Vec<String
     match (&config.upper.value, wrong.is_empty()) {
         (_, false) => Err(wrong),
         (Upper::Off, true) => {
-            let name = grammar::OVERLAY.name;
+            let name = keys::OVERLAY.name;
             Err(vec![format!(
                 "nothing asks for an overlay ({name}: {}): give {name}=VALUE, or use overlayctl disable",
                 config.upper.origin
@@ -87,11 +87,11 @@ fn one(word: &str) -> Result<Vec<Given>, String> {
         let (Ok(key), Ok(value)) = (String::from_utf8(arg.key), arg.value.map(String::from_utf8).transpose()) else {
             return Err(format!("{told}: not UTF-8, as the kernel splits it (some letters hold the byte A0)"));
         };
-        if !grammar::KEYS.iter().any(|row| row.name == key) {
+        if !keys::KEYS.iter().any(|row| row.name == key) {
             let whole = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
             // As if it stood behind rd.overlay=.
-            let upper = parse_upper(&whole).1.is_empty().then(|| format!("{}={whole}", grammar::OVERLAY.name));
-            let hint = upper.or_else(|| nearest(&key, grammar::KEYS.iter().map(|row| row.name)));
+            let upper = parse_upper(&whole).1.is_empty().then(|| format!("{}={whole}", keys::OVERLAY.name));
+            let hint = upper.or_else(|| nearest(&key, keys::KEYS.iter().map(|row| row.name)));
             let hint = hint.map_or_else(
                 || r#"overlayctl keys lists all; a value with a blank is KEY="VALUE", quotes included"#.to_owned(),
                 |near| format!("did you mean {}?", shown(&near)),

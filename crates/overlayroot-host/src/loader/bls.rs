@@ -2,7 +2,7 @@
 //! Boot loader entries (the Boot Loader Specification, type 1) and GRUB's environment block.
 
 use super::line::{lines, split_end, with, without};
-use overlayroot_core::cmdline::{is_space, spans};
+use overlayroot_core::parse::cmdline::{is_space, spans};
 
 /// The variable of the environment block that entries of RHEL 8 and older Fedora refer to.
 const KERNELOPTS: &[u8] = b"$kernelopts";

@@ -2,7 +2,7 @@
 //! What an edit changes, to be looked at: the lines that go and the lines that come.
 
 use super::line::lines;
-use overlayroot_core::issue::shown;
+use overlayroot_core::value::diagnostics::shown;
 
 /// `--- a`, `+++ b`, and the lines that differ; no context, for the files are short.
 pub fn diff(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> String {

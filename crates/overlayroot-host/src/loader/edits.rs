@@ -117,7 +117,7 @@ fn grubby(tree: &Tree, want: &[Given], plan: &mut Plan) -> Result<(), String> {
     keys.iter_mut().for_each(|arg| arg.truncate(arg.find('=').unwrap_or(arg.len())));
     if now.entries.is_empty() {
         // Where there are no entries to look at, grubby passes over what is not there.
-        keys = overlayroot_core::grammar::KEYS.iter().map(|row| row.name.to_owned()).collect();
+        keys = overlayroot_core::keys::KEYS.iter().map(|row| row.name.to_owned()).collect();
     }
     keys.retain(|key| want.iter().all(|arg| arg.key != *key));
     keys.sort_unstable();

@@ -3,7 +3,7 @@
 
 use super::line::{lines, split_end, with, without};
 use super::state::{Entry, args};
-use overlayroot_core::cmdline::{is_space, spans};
+use overlayroot_core::parse::cmdline::{is_space, spans};
 
 /// What is behind a line's `append`, with the blank before it.
 fn appended(line: &[u8]) -> Option<&[u8]> {

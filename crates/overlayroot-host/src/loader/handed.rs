@@ -3,7 +3,7 @@
 
 use super::state::{Entry, State};
 use super::{EXTLINUX, GRUB_CFG, Kind, Tree, cmdline_txt};
-use overlayroot_core::cmdline::spans;
+use overlayroot_core::parse::cmdline::spans;
 
 /// What the next boot gets.
 #[derive(Debug, Clone, PartialEq, Eq)]

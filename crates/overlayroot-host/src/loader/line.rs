@@ -2,7 +2,7 @@
 //! Kernel arguments put into a line of somebody else's file, and taken out again, byte by byte: what is not ours
 //! keeps its spelling and its blanks.
 
-use overlayroot_core::cmdline::{Arg, is_space, spans};
+use overlayroot_core::parse::cmdline::{Arg, is_space, spans};
 use std::ops::Range;
 
 /// Whether an argument is one of ours to take away: `rd.overlay`, what is below it, and every name beginning so.

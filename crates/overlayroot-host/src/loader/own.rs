@@ -4,7 +4,7 @@
 
 use super::line::{lines, split_end};
 use super::{CONF, CONF_D, Edit, Tree};
-use overlayroot_core::grammar::{CRYPT, OVERLAY, parse_bool};
+use overlayroot_core::keys::{CRYPT, OVERLAY, parse_bool};
 
 /// The edits that have no file of ours ask for an overlay.
 pub fn silence(tree: &Tree) -> Vec<Edit> {
@@ -39,8 +39,8 @@ fn asks(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use overlayroot_core::cmdline::Source;
     use overlayroot_core::config::{Config, Inputs};
+    use overlayroot_core::parse::cmdline::Source;
 
     #[test]
     fn what_asks_becomes_a_comment() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whether a file that the boot loader reads can be written where it lies.
 
-use overlayroot_core::mountinfo::Mount;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo::Mount;
 
 /// What becomes of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub fn root_device(mounts: &[Mount]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use overlayroot_core::mountinfo::parse;
+    use overlayroot_core::parse::mountinfo::parse;
 
     const OVERLAY: &str = "\
 30 1 0:40 / / rw - overlay LiveOS_rootfs rw,lowerdir=/run/rootfsbase

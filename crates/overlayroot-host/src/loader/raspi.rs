@@ -9,8 +9,8 @@
 
 use super::Tree;
 use super::line::{Where, edit_file, lines, split_end};
-use overlayroot_core::cmdline::spans;
-use overlayroot_core::paths;
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::cmdline::spans;
 use std::ops::Range;
 
 /// The hook. Raspberry Pi OS has one of the same name, which leaves cmdline.txt alone.

@@ -4,7 +4,7 @@
 use super::grubmenu::{self, expanded, joined};
 use super::{DEFAULT_GRUB, EXTLINUX, GRUB_CFG, GRUB_D, GRUBENV, KERNEL_CMDLINE, Kind, Tree};
 use super::{bls, cmdline_txt, extlinux, grub_d, line, picked, raspi};
-use overlayroot_core::cmdline::spans;
+use overlayroot_core::parse::cmdline::spans;
 
 /// One entry of a boot menu.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

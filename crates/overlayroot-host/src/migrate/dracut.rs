@@ -2,9 +2,9 @@
 //! dracut's arguments: the overlayfs module's older names, and those of dmsquash-live.
 
 use super::{From, Migrated, Sources};
-use overlayroot_core::cmdline::Arg;
-use overlayroot_core::grammar::{self, Key, parse_bool};
-use overlayroot_core::live;
+use overlayroot_core::facts::live_image;
+use overlayroot_core::keys::{self, Key, parse_bool};
+use overlayroot_core::parse::cmdline::Arg;
 use overlayroot_core::upper::{Upper, parse_upper};
 
 /// Whether an argument is dracut's older spelling; kiwi-live has names of its own there.
@@ -32,7 +32,7 @@ pub(super) fn read(sources: &Sources, out: &mut Migrated) {
         carried(arg, out);
     }
     let last = |name: &[u8]| old.iter().rfind(|arg| arg.key == name).copied();
-    let is_live = live::asked(&args);
+    let is_live = live_image::asked(&args);
     if new.iter().all(|arg| arg.key != b"rd.overlay") {
         upper(last(b"rd.live.overlay.overlayfs"), last(b"rd.live.overlay"), is_live, out);
     }
@@ -52,10 +52,10 @@ pub(super) fn read(sources: &Sources, out: &mut Migrated) {
 fn carried(arg: &Arg, out: &mut Migrated) {
     let key = String::from_utf8_lossy(&arg.key).into_owned();
     let value = value(arg).unwrap_or_else(|| "1".to_owned());
-    match grammar::KEYS.iter().any(|row| row.name == key) {
-        _ if key == grammar::CRYPT.name => out.lost(&arg.text(), "an encrypted upper is not supported"),
-        true if key == grammar::RESET.name => yes_or_no(&grammar::RESET, arg, out),
-        true if key == grammar::READONLY.name => yes_or_no(&grammar::READONLY, arg, out),
+    match keys::KEYS.iter().any(|row| row.name == key) {
+        _ if key == keys::CRYPT.name => out.lost(&arg.text(), "an encrypted upper is not supported"),
+        true if key == keys::RESET.name => yes_or_no(&keys::RESET, arg, out),
+        true if key == keys::READONLY.name => yes_or_no(&keys::READONLY, arg, out),
         true => out.set(&key, &value),
         false => out.lost(&arg.text(), "unknown argument"),
     }
@@ -64,7 +64,7 @@ fn carried(arg: &Arg, out: &mut Migrated) {
 fn upper(enable: Option<&Arg>, place: Option<&Arg>, is_live: bool, out: &mut Migrated) {
     let on = enable.map(|arg| parse_bool(value(arg).as_deref()));
     let text = place.and_then(value).unwrap_or_default();
-    let key = grammar::OVERLAY.name;
+    let key = keys::OVERLAY.name;
     match (on, place) {
         (Some(false), _) => out.set(key, "0"),
         (Some(true), None) => out.set(key, "tmpfs"),
@@ -92,7 +92,7 @@ fn upper(enable: Option<&Arg>, place: Option<&Arg>, is_live: bool, out: &mut Mig
 
 /// What dracut takes for true against what is meant is no line that loses changes here.
 fn yes_or_no(key: &Key, arg: &Arg, out: &mut Migrated) {
-    match grammar::meant(&value(arg).unwrap_or_default()) {
+    match keys::meant(&value(arg).unwrap_or_default()) {
         Some(yes) => out.set(key.name, if yes { "1" } else { "0" }),
         None => out.lost(&arg.text(), "neither yes nor no; dracut took it for yes"),
     }
@@ -101,8 +101,8 @@ fn yes_or_no(key: &Key, arg: &Arg, out: &mut Migrated) {
 fn other(arg: &Arg, is_live: bool, out: &mut Migrated) {
     match arg.key.as_slice() {
         b"rd.live.overlay" | b"rd.live.overlay.overlayfs" => {}
-        b"rd.live.overlay.reset" => yes_or_no(&grammar::RESET, arg, out),
-        b"rd.live.overlay.readonly" | b"rd.live.overlayfs.readonly" => yes_or_no(&grammar::READONLY, arg, out),
+        b"rd.live.overlay.reset" => yes_or_no(&keys::RESET, arg, out),
+        b"rd.live.overlay.readonly" | b"rd.live.overlayfs.readonly" => yes_or_no(&keys::READONLY, arg, out),
         b"rd.live.overlay.size" => {
             let mib = value(arg).unwrap_or_default();
             let why = format!(
@@ -120,7 +120,7 @@ fn other(arg: &Arg, is_live: bool, out: &mut Migrated) {
 #[cfg(test)]
 mod tests {
     use crate::migrate::{Sources, migrate};
-    use overlayroot_core::cmdline::Source;
+    use overlayroot_core::parse::cmdline::Source;
 
     #[test]
     fn a_boolean_is_what_was_meant() {

@@ -3,12 +3,14 @@
 
 use super::{Line, Migrated, PATH, Sources};
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::{Device, Facts, Kernel, Lookup, Root};
-use overlayroot_core::fstab::covers;
-use overlayroot_core::path_spec;
-use overlayroot_core::path_state::PathOutcome;
+use overlayroot_core::facts::device::{Device, Lookup};
+use overlayroot_core::facts::{Facts, Kernel, Root};
+use overlayroot_core::parse::fstab::covers;
+use overlayroot_core::path;
 use overlayroot_core::plan::{Decision, decide};
-use overlayroot_core::upper::{Tmpfs, Upper};
+use overlayroot_core::step::path_state::PathOutcome;
+use overlayroot_core::upper::Upper;
+use overlayroot_core::upper::tmpfs::Tmpfs;
 use std::collections::BTreeMap;
 
 /// Links that every system has (file-hierarchy(7)).
@@ -40,7 +42,7 @@ pub(super) fn settle(sources: &Sources, out: &mut Migrated) {
         let why = state.why.unwrap_or_default();
         for line in &mut out.lines {
             let Line::Setting(key, value) = line else { continue };
-            let asked = path_spec::parse(value).unwrap_or_default();
+            let asked = path::parse(value).unwrap_or_default();
             if key == PATH && asked.iter().any(|asked| asked.path == state.path) {
                 *line = Line::Comment(format!("not imported: {key} = {value}: {why}"));
             }

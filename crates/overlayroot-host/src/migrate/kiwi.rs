@@ -2,8 +2,8 @@
 //! kiwi's overlay and live images (dracut modules kiwi-overlay, kiwi-live).
 
 use super::{From, Migrated, Sources};
-use overlayroot_core::cmdline::Arg;
-use overlayroot_core::grammar;
+use overlayroot_core::keys;
+use overlayroot_core::parse::cmdline::Arg;
 use overlayroot_core::upper::{Upper, parse_upper};
 
 fn is_kiwi(arg: &Arg) -> bool {
@@ -25,11 +25,11 @@ pub(super) fn read(sources: &Sources, out: &mut Migrated) {
     let write = args.iter().rfind(|arg| arg.key == b"rd.root.overlay.write");
     if has(b"rd.root.overlay.readonly") {
         out.comment("kiwi's readonly means no overlay at all");
-        out.set(grammar::OVERLAY.name, "0");
+        out.set(keys::OVERLAY.name, "0");
     } else if let Some(arg) = write {
         device(arg, out);
     } else if has(b"root") || has(b"rd.root.overlay.temporary") {
-        out.set(grammar::OVERLAY.name, "tmpfs");
+        out.set(keys::OVERLAY.name, "tmpfs");
     }
     for arg in &args {
         other(arg, out);
@@ -45,7 +45,7 @@ fn device(arg: &Arg, out: &mut Migrated) {
     let text = String::from_utf8_lossy(arg.value.as_deref().unwrap_or_default()).into_owned();
     match parse_upper(&text) {
         (Upper::Device(device), problems) if problems.is_empty() => {
-            out.set(grammar::OVERLAY.name, &device.to_string());
+            out.set(keys::OVERLAY.name, &device.to_string());
             out.lost(
                 "what kiwi wrote there",
                 "its upper is the directory rw; rename it to overlay to keep its content",

@@ -2,7 +2,7 @@
 //! live-boot's persistence: `persistence.conf` at the top of the volume with the label `persistence`.
 
 use super::{From, Migrated, PATH_DEV, Sources, said};
-use overlayroot_core::grammar;
+use overlayroot_core::keys;
 
 /// The label that live-boot looks for.
 const LABEL: &str = "LABEL=persistence";
@@ -18,9 +18,9 @@ pub(super) fn read(sources: &Sources, out: &mut Migrated) {
     let lines = said(&sources.persistence);
     let whole = lines.iter().any(|(_, line)| line.split_whitespace().next() == Some("/"));
     match whole {
-        true => out.set(grammar::OVERLAY.name, LABEL),
+        true => out.set(keys::OVERLAY.name, LABEL),
         false => {
-            out.set(grammar::OVERLAY.name, "tmpfs");
+            out.set(keys::OVERLAY.name, "tmpfs");
             if !lines.is_empty() {
                 out.set(PATH_DEV, LABEL);
             }

@@ -9,15 +9,15 @@ mod live_boot;
 mod readonly_root;
 mod ubuntu;
 
-use overlayroot_core::cmdline::{Arg, Source, lex};
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::facts::Place;
-use overlayroot_core::grammar;
-use overlayroot_core::issue::shown;
-use overlayroot_core::ondisk::plain_path;
-use overlayroot_core::path_spec;
+use overlayroot_core::facts::place::Place;
+use overlayroot_core::keys;
+use overlayroot_core::parse::cmdline::{Arg, Source, lex};
+use overlayroot_core::path;
 use overlayroot_core::upper::Upper;
-use overlayroot_core::url;
+use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::path::plain_path;
+use overlayroot_core::value::redact;
 use std::collections::BTreeMap;
 
 /// Whom to come from.
@@ -119,7 +119,7 @@ impl Migrated {
 
     /// Words of somebody's that have no equal here.
     fn lost(&mut self, what: &str, why: &str) {
-        self.comment(format!("not imported: {}: {why}", shown(&url::told_in(what))));
+        self.comment(format!("not imported: {}: {why}", shown(&redact::told_in(what))));
     }
 
     /// The first to say something about a key wins; a path may be said many times.
@@ -165,7 +165,7 @@ impl Migrated {
 
     /// The key's own grammar has the last word; a line of a file begins and ends without spaces.
     fn set_path(&mut self, value: &str, line: &str) {
-        match path_spec::parse(value.trim()) {
+        match path::parse(value.trim()) {
             Ok(_) if value.trim() == value => self.set(PATH, value),
             Ok(_) => self.lost(line, "no line here can end with a space"),
             Err(problem) => self.lost(line, &problem.text),
@@ -198,7 +198,7 @@ impl Migrated {
 
     /// The new file as the boot reads it.
     fn config(&self) -> Config {
-        let known = |key: &str| grammar::KEYS.iter().any(|row| row.name == key);
+        let known = |key: &str| keys::KEYS.iter().any(|row| row.name == key);
         let text = self.text();
         let kept = text.lines().filter(|line| {
             let key = line.split(" = ").next().unwrap_or_default();
@@ -241,7 +241,7 @@ fn raspi(sources: &Sources, out: &mut Migrated) {
     }
     out.begin(From::Raspi);
     if asked {
-        out.set(grammar::OVERLAY.name, "tmpfs");
+        out.set(keys::OVERLAY.name, "tmpfs");
         out.remove.push("boot=overlay".to_owned());
     } else {
         out.comment("its script is installed, and boot=overlay is not on the command line: it is switched off");
@@ -256,7 +256,7 @@ fn raspi(sources: &Sources, out: &mut Migrated) {
 fn spec(upper: &Upper) -> Option<String> {
     match upper {
         Upper::Off => Some("0".to_owned()),
-        Upper::Tmpfs(tmpfs) if *tmpfs == overlayroot_core::upper::Tmpfs::default() => Some("tmpfs".to_owned()),
+        Upper::Tmpfs(tmpfs) if *tmpfs == overlayroot_core::upper::tmpfs::Tmpfs::default() => Some("tmpfs".to_owned()),
         Upper::Tmpfs(tmpfs) => Some(format!("tmpfs:{}", tmpfs.options())),
         Upper::Device(device) => Some(device.to_string()),
         _ => None,

@@ -2,7 +2,7 @@
 //! RHEL's readonly-root: /etc/sysconfig/readonly-root and the two tables.
 
 use super::{From, Migrated, PATH_DEV, Sources, assigned, said};
-use overlayroot_core::grammar;
+use overlayroot_core::keys;
 
 /// The tables come with the distribution: where readonly-root is switched off they count only if `asked` for.
 pub(super) fn read(sources: &Sources, asked: bool, out: &mut Migrated) {
@@ -20,7 +20,7 @@ pub(super) fn read(sources: &Sources, asked: bool, out: &mut Migrated) {
     }
     out.begin(From::ReadonlyRoot);
     match on {
-        true => out.set(grammar::OVERLAY.name, "tmpfs"),
+        true => out.set(keys::OVERLAY.name, "tmpfs"),
         false => {
             out.comment("READONLY and TEMPORARY_STATE are not yes: it is switched off, and so rd.overlay is not set")
         }

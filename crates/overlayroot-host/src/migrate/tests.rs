@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whole files of each of the others, and the whole files that become of them.
 use super::*;
-use overlayroot_core::facts::{Device, Facts, Kernel, Lookup, PlaceKind, Root};
+use overlayroot_core::facts::device::{Device, Lookup};
+use overlayroot_core::facts::place::PlaceKind;
+use overlayroot_core::facts::{Facts, Kernel, Root};
 use overlayroot_core::plan::{Decision, decide};
 
 fn source(name: &str, text: &str) -> Source {

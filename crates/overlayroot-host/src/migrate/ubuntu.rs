@@ -2,9 +2,9 @@
 //! `overlayroot=` of the command line and the two files of Ubuntu's package.
 
 use super::{From, Migrated, Sources, assigned, said, spec};
-use overlayroot_core::conf::{redacted, ubuntu_file};
-use overlayroot_core::grammar;
-use overlayroot_core::ubuntu::{Ubuntu, last_value, parse};
+use overlayroot_core::config::conf_file::{redacted, ubuntu_file};
+use overlayroot_core::config::ubuntu::{Ubuntu, last_value, parse};
+use overlayroot_core::keys;
 use overlayroot_core::upper::Upper;
 
 pub(super) fn read(sources: &Sources, out: &mut Migrated) {
@@ -56,7 +56,7 @@ fn setting(value: &str, source: &str, out: &mut Migrated) {
 
 fn parameters(parsed: &Ubuntu, told: &str, out: &mut Migrated) {
     match spec(&parsed.upper) {
-        Some(spec) => out.set(grammar::OVERLAY.name, &spec),
+        Some(spec) => out.set(keys::OVERLAY.name, &spec),
         None => out.lost(told, "an encrypted upper is not supported"),
     }
     for problem in &parsed.problems {
@@ -66,7 +66,7 @@ fn parameters(parsed: &Ubuntu, told: &str, out: &mut Migrated) {
         return;
     }
     if let Some(seconds) = parsed.timeout {
-        out.set(grammar::TIMEOUT.name, &seconds.to_string());
+        out.set(keys::TIMEOUT.name, &seconds.to_string());
     }
     if parsed.dir != "overlay" {
         let why = format!(

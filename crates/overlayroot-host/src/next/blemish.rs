@@ -3,7 +3,7 @@
 
 use super::NextBoot;
 use overlayroot_core::plan::Decision;
-use overlayroot_core::refusal;
+use overlayroot_core::step::refusal;
 use overlayroot_core::upper::Upper;
 
 impl NextBoot {

@@ -7,11 +7,11 @@ mod blemish;
 
 use crate::loader::raspi;
 use crate::settings;
-use overlayroot_core::cmdline::{Source, lex};
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::grammar;
+use overlayroot_core::keys;
+use overlayroot_core::parse::cmdline::{Source, lex};
 use overlayroot_core::plan::Decision;
-use overlayroot_core::url;
+use overlayroot_core::value::redact;
 use serde::Serialize;
 
 /// Whether the initramfs has the module.
@@ -219,17 +219,17 @@ impl NextBoot {
             }
             (_, _) if self.blemish().is_some() => format!("NOT as asked for: {}", self.blemish().unwrap_or_default()),
             (_, _) => {
-                let asked = overlayroot_core::issue::shown(&self.config.upper.value.to_string());
+                let asked = overlayroot_core::value::diagnostics::shown(&self.config.upper.value.to_string());
                 format!("asked for: {asked}  [{}]", self.config.upper.origin)
             }
         };
-        url::told_in(&text)
+        redact::told_in(&text)
     }
 
     /// Everybody who asks for an overlay, whoever of them decides.
     pub fn asked(&self) -> Vec<Asker> {
         let settings = settings::settings(&self.inputs, &self.config);
-        let upper = [grammar::OVERLAY.name, grammar::CRYPT.name];
+        let upper = [keys::OVERLAY.name, keys::CRYPT.name];
         let said = settings.into_iter().filter(|setting| upper.contains(&setting.key)).flat_map(|setting| setting.said);
         let mut found: Vec<Asker> = Vec::new();
         // Alone it asks for nothing: it names the upper for another key.
@@ -273,8 +273,8 @@ impl NextBoot {
 /// Ours with a value that is false, and Ubuntu's ways to ask for nothing.
 fn is_off(text: &str) -> bool {
     match text.split_once('=') {
-        Some((key, value)) if key == grammar::UBUNTU => matches!(value, "" | "disabled"),
-        Some((_, value)) => !grammar::parse_bool(Some(value)),
+        Some((key, value)) if key == keys::UBUNTU => matches!(value, "" | "disabled"),
+        Some((_, value)) => !keys::parse_bool(Some(value)),
         None => false,
     }
 }

@@ -2,7 +2,8 @@
 //! Which lowers can be serviced, and how.
 use super::*;
 use overlayroot_core::config::{Config, Inputs};
-use overlayroot_core::record::{Effective, Outcome, Requested};
+use overlayroot_core::record::{Outcome, Requested};
+use overlayroot_core::step::effective::Effective;
 
 fn record(upper: UpperKind, device: Option<&str>) -> Record {
     let effective = Effective {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What holds, and who said so.
 use super::*;
-use overlayroot_core::cmdline::Source;
+use overlayroot_core::parse::cmdline::Source;
 
 fn read(cmdline: &str, conf: &str, ubuntu: &str) -> Vec<Setting> {
     let inputs = Inputs {

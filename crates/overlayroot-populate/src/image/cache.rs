@@ -4,10 +4,13 @@
 use crate::fault::{At, Fault, Result};
 use crate::unpack::RESERVE;
 use overlayroot_core::config::Config;
-use overlayroot_core::facts::Lookup;
-use overlayroot_core::fetched::{DIRECTORY, is_uppers, upper_device};
-use overlayroot_core::upper::Device;
-use overlayroot_core::{facts, paths, refusal};
+use overlayroot_core::facts::device::Lookup;
+use overlayroot_core::facts::{Facts, Kernel};
+use overlayroot_core::feature::image_cache::DIRECTORY;
+use overlayroot_core::layout::paths;
+use overlayroot_core::plan::image_cache::{is_uppers, upper_device};
+use overlayroot_core::step::refusal;
+use overlayroot_core::value::device::Device;
 use overlayroot_linux::image::checksum;
 use overlayroot_linux::mounts::MsFlags;
 use overlayroot_linux::room::room;
@@ -197,7 +200,7 @@ fn take_away(path: &str) -> Result<()> {
     fs::remove_dir(path).at(context)
 }
 
-fn found(asked: &Device, config: &Config) -> Result<facts::Device> {
+fn found(asked: &Device, config: &Config) -> Result<overlayroot_core::facts::device::Device> {
     let seconds = config.timeout.value;
     let lookup = device::resolve(asked, Duration::from_secs(seconds.into()), || {
         if seconds > 0 {
@@ -205,8 +208,8 @@ fn found(asked: &Device, config: &Config) -> Result<facts::Device> {
         }
     });
     // The root is not mounted yet.
-    let kernel = facts::Kernel { no_unicode: casefold::no_unicode(), ..facts::Kernel::default() };
-    let facts = facts::Facts { kernel, ..facts::Facts::default() };
+    let kernel = Kernel { no_unicode: casefold::no_unicode(), ..Kernel::default() };
+    let facts = Facts { kernel, ..Facts::default() };
     let device = refusal::found(asked, Some(&lookup), &facts).map_err(|refusal| fault(refusal.code, refusal.text))?;
     let uppers = upper_device(config).map(|device| device::resolve(device, Duration::ZERO, || ()));
     let same =

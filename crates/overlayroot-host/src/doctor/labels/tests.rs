@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A test for each finding.
 use super::*;
-use overlayroot_core::cmdline::Source;
 use overlayroot_core::facts::Root;
+use overlayroot_core::parse::cmdline::Source;
 
 fn findings(cmdline: &str, devno: &str, selinux: Selinux) -> Vec<(&'static str, Grade, String, String)> {
     let cmdline = vec![Source::new("/proc/cmdline", cmdline)];

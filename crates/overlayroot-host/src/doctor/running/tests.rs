@@ -2,8 +2,8 @@
 //! Kernels and cloud-init in an overlay, and a root that is a server's.
 use super::*;
 use crate::doctor::{KernelImage, examine, worst};
-use overlayroot_core::cmdline::Source;
 use overlayroot_core::facts::{Facts, Kernel, Root};
+use overlayroot_core::parse::cmdline::Source;
 use overlayroot_core::plan::decide;
 
 fn facts(fstype: &str) -> Facts {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A test for each finding.
 use super::*;
-use overlayroot_core::cmdline::Source;
+use overlayroot_core::parse::cmdline::Source;
 
 fn findings(cmdline: &str, conf: &str, root: Root, host: &Host) -> Vec<(&'static str, Grade, String, String)> {
     let inputs = Inputs {

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The one table of keys. Arguments, configuration files, man pages, `--help` and the record
+//! use its words; `tests/docs.rs` fails where a man page lacks a row.
+
+use crate::value::diagnostics::{Problem, nearest};
+use serde::{Deserialize, Serialize};
+
+/// One key of the kernel command line and of the configuration files.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name; dracut compares names byte by byte, `-`, `_` and `.` are different.
+    pub name: &'static str,
+    /// Older names dracut-ng still takes, looked at only where `name` does not occur.
+    pub deprecated: &'static [&'static str],
+    /// The value's form.
+    pub syntax: &'static str,
+    /// What holds where the key does not occur.
+    pub default: &'static str,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+}
+
+/// `rd.overlay`.
+pub static OVERLAY: Key = Key {
+    name: "rd.overlay",
+    deprecated: &["rd.live.overlay.overlayfs", "rd.live.overlay"],
+    syntax: "[0|1|tmpfs[:size=SIZE,nr_blocks=N,nr_inodes=N]|dir:PATH[,size=SIZE]|loop:PATH[,dev=DEVICE,size=SIZE,fs=TYPE,reserve=SIZE,grow,discard]|part:LABEL[,size=SIZE|rest,fs=TYPE,grow]|subvol:NAME|LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH]",
+    default: "0",
+    help: "Make the root an overlay, with its upper in RAM, in a directory, a file or a subvolume of the root itself, on a new partition of its disk, or on a block device.",
+};
+/// `rd.overlay.reset`.
+pub static RESET: Key = Key {
+    name: "rd.overlay.reset",
+    deprecated: &["rd.live.overlay.reset"],
+    syntax: "[BOOL]",
+    default: "0",
+    help: "Discard the upper at every boot with this key (once: overlayctl reset).",
+};
+/// `rd.overlay.readonly`.
+pub static READONLY: Key = Key {
+    name: "rd.overlay.readonly",
+    deprecated: &["rd.live.overlay.readonly", "rd.live.overlayfs.readonly"],
+    syntax: "[BOOL]",
+    default: "0",
+    help: "Use the upper as a read-only layer; changes go to RAM and are lost at reboot.",
+};
+/// `rd.overlay.crypt`.
+pub static CRYPT: Key = Key {
+    name: "rd.overlay.crypt",
+    deprecated: &[],
+    syntax: "DEVICE[,mapname=NAME][,fstype=TYPE][,mkfs=0|1][,timeout=SECONDS]",
+    default: "",
+    help: "An encrypted upper; not supported, the fallback applies.",
+};
+/// `rd.overlay.fallback`.
+pub static FALLBACK: Key = Key {
+    name: "rd.overlay.fallback",
+    deprecated: &[],
+    syntax: "tmpfs|ro|none|halt",
+    default: "tmpfs",
+    help: "What to boot if the overlay fails: a RAM overlay, the root read-only, the plain root, or the emergency shell.",
+};
+/// `rd.overlay.timeout`.
+pub static TIMEOUT: Key = Key {
+    name: "rd.overlay.timeout",
+    deprecated: &[],
+    syntax: "SECONDS",
+    default: "30",
+    help: "How long to wait for the upper's device to appear; 0 looks once.",
+};
+/// `rd.overlay.stale`.
+pub static STALE: Key = Key {
+    name: "rd.overlay.stale",
+    deprecated: &[],
+    syntax: "keep|warn|park|reset",
+    default: "warn",
+    help: "What to do with an upper that does not match the current lower: use it, use it and warn, keep it under another name and create a new one, or discard it and create a new one.",
+};
+/// `rd.overlay.image.sha256`.
+pub static IMAGE_SHA256: Key = Key {
+    name: "rd.overlay.image.sha256",
+    deprecated: &[],
+    syntax: "HEX",
+    default: "",
+    help: "Boot only the image with this SHA-256 (root=live:); any other ends in the emergency shell, whatever the fallback.",
+};
+/// `rd.overlay.image.cache`.
+pub static IMAGE_CACHE: Key = Key {
+    name: "rd.overlay.image.cache",
+    deprecated: &[],
+    syntax: "LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH",
+    default: "",
+    help: "Cache the image of root=live:URL on this device, and reuse it while its SHA-256 matches.",
+};
+/// `rd.overlay.hostname`.
+pub static HOSTNAME: Key = Key {
+    name: "rd.overlay.hostname",
+    deprecated: &[],
+    syntax: "NAME",
+    default: "",
+    help: "Hostname, in the kernel and in /etc/hostname of the overlay. May contain ${hostname}, ${mac}, ${serial}, ${uuid}, ${ip}.",
+};
+/// `rd.overlay.populate`.
+pub static POPULATE: Key = Key {
+    name: "rd.overlay.populate",
+    deprecated: &[],
+    syntax: "URL|PATH[,sha256=HEX][,devices]",
+    default: "",
+    help: "Unpack a tar archive into a new upper, from a server or from the root itself. May contain variables as the hostname.",
+};
+/// `rd.overlay.git`.
+pub static GIT: Key = Key {
+    name: "rd.overlay.git",
+    deprecated: &[],
+    syntax: "URL[#REF]",
+    default: "",
+    help: "Repository that the booted system fetches once the network is up, to run its overlayroot.d/* as root. May contain variables as the hostname.",
+};
+/// `rd.overlay.git.verify`.
+pub static GIT_VERIFY: Key = Key {
+    name: "rd.overlay.git.verify",
+    deprecated: &[],
+    syntax: "FILE",
+    default: "",
+    help: "File in the root with the allowed signers of the tag or commit; nothing signed by others runs.",
+};
+/// `rd.overlay.path`.
+pub static PATH: Key = Key {
+    name: "rd.overlay.path",
+    deprecated: &[],
+    syntax: "persist:PATH[,dev=DEVICE]|volatile:PATH[,size=SIZE,nr_inodes=N,mode=MODE,copy]|bind:PATH|readonly:PATH|[KIND:]PRESET[,PARAMETERS]",
+    default: "",
+    help: "Policy for one path: kept, on a tmpfs of its own, the lower's own and writable, or read-only. Can be repeated.",
+};
+/// `rd.overlay.path.dev`.
+pub static PATH_DEV: Key = Key {
+    name: "rd.overlay.path.dev",
+    deprecated: &[],
+    syntax: "LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH",
+    default: "",
+    help: "Default device for paths of persist: that name none; without it they are kept beside the upper.",
+};
+/// `rd.overlay.watch.warn`.
+pub static WATCH_WARN: Key = Key {
+    name: "rd.overlay.watch.warn",
+    deprecated: &[],
+    syntax: "PERCENT",
+    default: "70",
+    help: "Usage at which overlayctl watch and status warn: bytes, inodes, and memory for an upper in RAM.",
+};
+/// `rd.overlay.watch.critical`.
+pub static WATCH_CRITICAL: Key = Key {
+    name: "rd.overlay.watch.critical",
+    deprecated: &[],
+    syntax: "PERCENT",
+    default: "90",
+    help: "Usage at which they report critical; more than rd.overlay.watch.warn.",
+};
+/// `rd.overlay.watch.textfile`.
+pub static WATCH_TEXTFILE: Key = Key {
+    name: "rd.overlay.watch.textfile",
+    deprecated: &[],
+    syntax: "PATH",
+    default: "",
+    help: "File that overlayctl watch writes the usage of the upper to, for Prometheus' node exporter.",
+};
+
+/// Every key, in the order the manual lists them.
+pub static KEYS: [&Key; 18] = [
+    &OVERLAY,
+    &RESET,
+    &READONLY,
+    &CRYPT,
+    &FALLBACK,
+    &TIMEOUT,
+    &STALE,
+    &IMAGE_SHA256,
+    &IMAGE_CACHE,
+    &HOSTNAME,
+    &POPULATE,
+    &GIT,
+    &GIT_VERIFY,
+    &PATH,
+    &PATH_DEV,
+    &WATCH_WARN,
+    &WATCH_CRITICAL,
+    &WATCH_TEXTFILE,
+];
+
+/// Ubuntu's argument, mapped onto the same configuration (overlayroot-rs(7), COMPATIBILITY).
+pub const UBUNTU: &str = "overlayroot";
+
+/// Longest wait, in seconds, that `rd.overlay.timeout` may ask for: one day.
+pub const MOST_TIMEOUT: u32 = 86_400;
+
+/// What to boot where the overlay asked for can't be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fallback {
+    /// An overlay with its upper in RAM; dracut-ng's behaviour, but loud.
+    Tmpfs,
+    /// The root read-only, without an overlay.
+    Ro,
+    /// The plain root as it is.
+    None,
+    /// No root: the emergency shell.
+    Halt,
+}
+
+impl Fallback {
+    /// Every value in the words of the grammar.
+    pub const ALL: [(&'static str, Fallback); 4] =
+        [("tmpfs", Fallback::Tmpfs), ("ro", Fallback::Ro), ("none", Fallback::None), ("halt", Fallback::Halt)];
+
+    /// Its word in the grammar.
+    pub fn word(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(_, value)| *value == self);
+        found.map_or("tmpfs", |(word, _)| word)
+    }
+
+    /// Whether a mistake in the configuration is a failure of its own.
+    pub fn strict(self) -> bool {
+        self != Fallback::Tmpfs
+    }
+}
+
+/// dracut's boolean: false for exactly `0`, `no` and `off`; bare and empty are true.
+pub fn parse_bool(value: Option<&str>) -> bool {
+    !matches!(value, Some("0" | "no" | "off"))
+}
+
+/// What a boolean was meant to be; `None` where nobody can tell. dracut takes all but `0`, `no` and `off` for true,
+/// and `rd.overlay.reset=false` would discard what it says to keep.
+pub fn meant(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "1" | "yes" | "on" | "true" | "y" | "t" => Some(true),
+        "0" | "no" | "off" | "false" | "n" | "f" | "none" | "never" | "disable" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
+/// The value of `rd.overlay.fallback`.
+pub fn parse_fallback(value: &str) -> Result<Fallback, Problem> {
+    let found = Fallback::ALL.iter().find(|(word, _)| *word == value);
+    found.map(|(_, fallback)| *fallback).ok_or_else(|| {
+        let near = nearest(value, Fallback::ALL.iter().map(|(word, _)| *word));
+        Problem::new("not one of tmpfs, ro, none, halt; using the default tmpfs", near)
+    })
+}
+
+/// The value of `rd.overlay.timeout`, in seconds.
+pub fn parse_timeout(value: &str) -> Result<u32, Problem> {
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    match value.parse::<u32>() {
+        Ok(seconds) if digits && seconds <= MOST_TIMEOUT => Ok(seconds),
+        _ => Err(Problem::new(
+            format!("not a number of seconds from 0 to {MOST_TIMEOUT}; using the default {}", TIMEOUT.default),
+            None,
+        )),
+    }
+}
+
+/// Whether a key is, or was meant to be, one of ours: any case, `_` and `-` for `.`, `:` for `=`, and a slip or two of
+/// the hand.
+pub fn is_ours(key: &str) -> bool {
+    let plain = plain(key);
+    plain.starts_with(OVERLAY.name) || (key != UBUNTU && is_near(&plain))
+}
+
+/// The name that a key was meant to be, if one is near.
+pub fn nearest_name(key: &str) -> Option<String> {
+    nearest(&plain(key), names().chain([UBUNTU]))
+}
+
+/// A key as people mistake it; of one that is no name at all, no more than is compared in no time.
+fn plain(key: &str) -> String {
+    let key = key.split(':').next().unwrap_or(key);
+    key.chars().take(64).map(|c| if matches!(c, '_' | '-') { '.' } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// Whether at most two letters are wrong, missing, too many or exchanged. No argument of dracut, systemd or the kernel
+/// is so near; a test holds that against a list of theirs.
+fn is_near(plain: &str) -> bool {
+    let near = |name: &str, text: &str| strsim::osa_distance(name, text) <= 2;
+    // What lies below rd.overlay may be misspelt itself.
+    let head = plain.match_indices('.').nth(1).map_or(plain, |(at, _)| plain.get(..at).unwrap_or(plain));
+    near(OVERLAY.name, head) || names().chain([UBUNTU]).any(|name| near(name, plain))
+}
+
+/// Every name in the table, older ones among them.
+fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().flat_map(|row| row.deprecated.iter().chain([&row.name])).copied()
+}
+
+/// Whether the table has this key, under its name or a deprecated one.
+pub fn is_known(key: &str) -> bool {
+    KEYS.iter().any(|row| row.name == key || row.deprecated.contains(&key))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What `netroot=` becomes, and whether the image can be kept.
+
+use crate::config::Config;
+use crate::facts::fetched::Fetched;
+use crate::feature::image_cache::{PREFIX, PROGRAM, THEIRS, fetchable};
+use crate::keys::IMAGE_CACHE;
+use crate::upper::Upper;
+use crate::value::device::Device;
+use crate::value::diagnostics::shown;
+
+/// What `netroot=` becomes: ours where the image is to be kept or checked or to be our lower, and curl can fetch it;
+/// else as it is.
+pub fn netroot(config: &Config, netroot: &str) -> String {
+    let wanted = config.asks_for_overlay() || config.image_cache.value.is_some() || crate::plan::image::asked(config);
+    let url = netroot.strip_prefix(THEIRS).filter(|url| wanted && fetchable(url));
+    url.map_or_else(|| netroot.to_owned(), |url| format!("{PREFIX}{url}"))
+}
+
+/// Whether the upper's own device is asked for as the cache. It can't be both: the overlay wants it writable and
+/// for itself, and the image is read from it all the time.
+pub fn is_uppers(config: &Config) -> bool {
+    let cache = config.image_cache.value.as_ref();
+    match &config.upper.value {
+        Upper::Part(part) => cache == Some(&Device::PartLabel(part.label.clone())),
+        _ => cache.is_some() && cache == upper_device(config),
+    }
+}
+
+/// The device that the upper is on, as asked for.
+pub fn upper_device(config: &Config) -> Option<&Device> {
+    match &config.upper.value {
+        Upper::Device(device) => Some(device),
+        Upper::Loop(file) => file.dev.as_ref(),
+        _ => None,
+    }
+}
+
+/// What a plan says where a cache is asked for and nothing has been fetched for it.
+pub(crate) fn note(config: &Config, fetched: Option<&Fetched>) -> Option<String> {
+    let asked = config.image_cache.value.as_ref().filter(|_| fetched.is_none())?;
+    let (key, asked) = (IMAGE_CACHE.name, shown(&asked.to_string()));
+    Some(format!("{key}={asked} has no effect: it is for root=live:URL, in an image with {PROGRAM}"))
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What `rd.overlay=` may say: the kinds of upper and their parameters (docs/compatibility.md).
+
+pub mod crypt;
+pub mod dir;
+pub mod loop_file;
+pub mod loop_size;
+pub mod part;
+pub mod subvol;
+pub mod tmpfs;
+
+use crate::upper::dir::{Dir, parse_dir};
+use crate::upper::loop_file::{LoopFile, parse_loop};
+use crate::upper::part::{Part, parse_part};
+use crate::upper::subvol::{Subvol, parse_subvol};
+use crate::upper::tmpfs::{Tmpfs, parse_tmpfs};
+use crate::value::device::{Device, parse_device};
+use crate::value::diagnostics::{Problem, nearest};
+use std::fmt;
+
+/// The upper that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upper {
+    /// No overlay: the root stays as it is.
+    Off,
+    /// In RAM, gone at the next boot.
+    Tmpfs(Tmpfs),
+    /// On a block device, kept.
+    Device(Device),
+    /// In a directory on the root's own file system, kept.
+    Dir(Dir),
+    /// In a file on the root's own file system, kept.
+    Loop(LoopFile),
+    /// On a partition of the root's disk, kept, made where there is none.
+    Part(Part),
+    /// In a subvolume of the root's own btrfs, kept.
+    Subvol(Subvol),
+    /// `rd.overlay.crypt=` or `overlayroot=crypt:`; understood, and refused in this version.
+    Crypt(String),
+}
+
+impl Upper {
+    /// The word for this kind in the record.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Tmpfs(_) => "tmpfs",
+            Self::Device(_) => "device",
+            Self::Dir(_) => "dir",
+            Self::Loop(_) => "loop",
+            Self::Part(_) => "part",
+            Self::Subvol(_) => "subvol",
+            Self::Crypt(_) => "crypt",
+        }
+    }
+}
+
+impl fmt::Display for Upper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => write!(f, "off"),
+            Self::Tmpfs(tmpfs) => write!(f, "tmpfs {}", tmpfs.options()),
+            Self::Device(device) => write!(f, "device {device}"),
+            Self::Dir(dir) => write!(f, "dir {dir}"),
+            Self::Loop(file) => write!(f, "loop {file}"),
+            Self::Part(part) => write!(f, "part {part}"),
+            Self::Subvol(subvol) => write!(f, "subvol {subvol}"),
+            Self::Crypt(spec) => write!(f, "crypt {spec}"),
+        }
+    }
+}
+
+/// The value of `rd.overlay=` once it is known to enable; dracut-ng 111's table, and louder.
+///
+/// dracut-ng takes every value it does not know as a tmpfs upper, and so do we, but it is said.
+pub fn parse_upper(value: &str) -> (Upper, Vec<Problem>) {
+    if let Some(device) = parse_device(value) {
+        return match device {
+            Ok(device) => (Upper::Device(device), Vec::new()),
+            Err(problem) => (Upper::Tmpfs(Tmpfs::default()), vec![problem]),
+        };
+    }
+    if let Some(params) = value.strip_prefix("tmpfs:") {
+        let (tmpfs, problems) = parse_tmpfs(params);
+        return (Upper::Tmpfs(tmpfs), problems);
+    }
+    let on_disk = value.strip_prefix("dir:").map(|text| parse_dir(text).map(Upper::Dir));
+    let on_disk = on_disk.or_else(|| value.strip_prefix("loop:").map(|text| parse_loop(text).map(Upper::Loop)));
+    let on_disk = on_disk.or_else(|| value.strip_prefix("part:").map(|text| parse_part(text).map(Upper::Part)));
+    let on_disk = on_disk.or_else(|| value.strip_prefix("subvol:").map(|text| parse_subvol(text).map(Upper::Subvol)));
+    if let Some(parsed) = on_disk {
+        // Nothing half understood is made on a disk.
+        return parsed
+            .map_or_else(|problem| (Upper::Tmpfs(Tmpfs::default()), vec![problem]), |upper| (upper, Vec::new()));
+    }
+    let problem = match value {
+        "" | "1" | "yes" | "on" | "true" | "tmpfs" => Vec::new(),
+        other => vec![unknown_kind(other)],
+    };
+    (Upper::Tmpfs(Tmpfs::default()), problem)
+}
+
+/// dracut-ng takes it as RAM, and for true.
+fn unknown_kind(value: &str) -> Problem {
+    const KINDS: [&str; 11] =
+        ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "tmpfs", "tmpfs:", "dir:", "loop:", "part:", "subvol:", "/dev/"];
+    let end = value.char_indices().skip(1).find(|(_, c)| matches!(c, '=' | ':' | '/'));
+    let head = end.and_then(|(at, _)| value.get(..=at)).unwrap_or(value);
+    let (lower, upper) = (head.to_lowercase(), head.to_uppercase());
+    let near = match lower.as_str() {
+        "crypt:" => return Problem::new("an encrypted upper is not supported", None),
+        "no" | "off" | "false" | "n" | "none" | "never" | "disable" | "disabled" => Some("0".to_owned()),
+        _ => [head, &lower, &upper].iter().find_map(|head| nearest(head, KINDS)),
+    };
+    let all = "tmpfs, dir:PATH, loop:PATH, part:LABEL, subvol:NAME, LABEL=NAME, UUID=ID, PARTLABEL=NAME, PARTUUID=ID, /dev/PATH";
+    match near {
+        Some(near) => Problem::new("unknown upper type", Some(near)),
+        None => Problem::new(format!("unknown upper type, not one of {all}"), None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `tmpfs`: an upper in RAM.
+
+use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::size::limit;
+
+/// Limits of a tmpfs upper, each checked to be something the kernel takes (tmpfs(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tmpfs {
+    /// Bytes with an optional suffix k, m, g, t, p or e, or percent of RAM (`50%`).
+    pub size: Option<String>,
+    /// Limit in pages instead of bytes.
+    pub nr_blocks: Option<String>,
+    /// Limit on the number of files.
+    pub nr_inodes: Option<String>,
+}
+
+impl Tmpfs {
+    /// The size used where none is asked for; the kernel's own default, made visible.
+    pub const DEFAULT_SIZE: &str = "50%";
+
+    /// Mount options; the size is always said.
+    pub fn options(&self) -> String {
+        let default = self.nr_blocks.is_none().then_some(Self::DEFAULT_SIZE);
+        let mut out = Vec::new();
+        let sizes = [
+            ("size", self.size.as_deref().or(default)),
+            ("nr_blocks", self.nr_blocks.as_deref()),
+            ("nr_inodes", self.nr_inodes.as_deref()),
+        ];
+        for (key, value) in sizes {
+            out.extend(value.map(|value| format!("{key}={value}")));
+        }
+        // Nobody but root gets into it: its names are public. The upper is a directory in it, with the root's mode.
+        out.push("mode=0700".to_owned());
+        out.join(",")
+    }
+}
+
+/// The parameters behind `tmpfs:`, comma separated; what is wrong is left out and said.
+pub fn parse_tmpfs(params: &str) -> (Tmpfs, Vec<Problem>) {
+    const KEYS: [&str; 3] = ["size", "nr_blocks", "nr_inodes"];
+    let mut tmpfs = Tmpfs::default();
+    let mut problems = Vec::new();
+    for param in params.split(',').filter(|param| !param.is_empty()) {
+        let (key, value) = param.split_once('=').unwrap_or((param, ""));
+        let slot = match key {
+            "size" => &mut tmpfs.size,
+            "nr_blocks" => &mut tmpfs.nr_blocks,
+            "nr_inodes" => &mut tmpfs.nr_inodes,
+            _ => {
+                let text = format!("unknown tmpfs parameter '{}', ignored", shown(key));
+                problems.push(Problem::new(text, nearest(key, KEYS)));
+                continue;
+            }
+        };
+        match limit(key, value) {
+            Ok(limit) => *slot = Some(limit),
+            Err(problem) => problems.push(Problem::new(format!("{}, ignored", problem.text), None)),
+        }
+    }
+    (tmpfs, problems)
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Values as people write them, and what is wrong with them. Nothing here knows a key.
+
+pub mod device;
+pub mod diagnostics;
+pub mod field;
+pub mod file_system;
+pub mod params;
+pub mod path;
+pub mod redact;
+pub mod size;
+pub mod why;

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Paths as every key takes them.
+
+use crate::value::diagnostics::{Problem, shown};
+
+/// An absolute path below `/` without `.`, `..` and doubled slashes, and nothing that mount(2) or
+/// overlayfs would read as a separator.
+pub fn plain_path(text: &str) -> Result<String, Problem> {
+    let problem = |what: &str| Err(Problem::new(format!("'{}' {what}", shown(text)), None));
+    let Some(below) = text.strip_prefix('/') else {
+        return problem("is not an absolute path");
+    };
+    let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() {
+        return problem("is the root itself");
+    }
+    if parts.iter().any(|part| matches!(*part, "." | "..")) {
+        return problem("must not contain '..'");
+    }
+    let forbidden = |c: char| c.is_control() || matches!(c, ':' | '\\' | '"' | '\'');
+    if text.contains(forbidden) {
+        return problem("has a character that is not allowed in a path");
+    }
+    Ok(format!("/{}", parts.join("/")))
+}
+
+/// The boot looks on the root's own file system only.
+pub(crate) fn on_root(path: &str) -> Result<(), Problem> {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    if matches!(first, "dev" | "proc" | "sys" | "run" | "tmp") {
+        return Err(Problem::new(format!("'{}' lies where other file systems are mounted", shown(path)), None));
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which room may use which (docs/architecture.md), and that neither of the pure crates touches the machine.
+//!
+//! The sources are read as text: what is not a test in them, and of that every path that begins with `crate::`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each may use those before it.
+const CORE: [&str; 12] =
+    ["value", "keys", "parse", "layout", "facts", "feature", "step", "upper", "path", "config", "plan", "record"];
+/// The same of what only the booted host decides.
+const HOST: [&str; 10] =
+    ["settings", "loader", "servicing", "watch", "resize", "next", "migrate", "pull", "trim", "doctor"];
+/// What only programs may use that do something.
+const IMPURE: [&str; 8] =
+    ["std::fs", "std::process", "std::env", "std::net", "std::os", "std::thread", "SystemTime", "Instant"];
+
+#[test]
+fn rooms_use_only_those_before_them() {
+    for (crate_name, order) in [("overlayroot-core", &CORE[..]), ("overlayroot-host", &HOST[..])] {
+        let sources = sources(crate_name);
+        let rooms: BTreeSet<&str> = sources.keys().map(|module| room(module)).filter(|room| *room != "lib").collect();
+        assert_eq!(rooms, order.iter().copied().collect(), "{crate_name} has other rooms than this test knows");
+        for (module, text) in &sources {
+            let Some(own) = order.iter().position(|name| *name == room(module)) else { continue };
+            for used in paths(text) {
+                let at = order.iter().position(|name| *name == used[0]);
+                assert!(at.is_some_and(|at| at <= own), "{crate_name}: {module} uses {}", used.join("::"));
+            }
+        }
+    }
+}
+
+#[test]
+fn circles_in_a_room_are_between_it_and_its_children() {
+    for crate_name in ["overlayroot-core", "overlayroot-host"] {
+        let sources = sources(crate_name);
+        let uses: BTreeMap<&str, BTreeSet<&str>> =
+            sources.iter().map(|(module, text)| (module.as_str(), used_modules(module, text, &sources))).collect();
+        for (module, _) in &sources {
+            let mut seen = BTreeSet::new();
+            let mut open: Vec<&str> = uses[module.as_str()].iter().copied().collect();
+            while let Some(next) = open.pop() {
+                assert!(next != module, "{crate_name}: {module} uses itself by {seen:?}");
+                if seen.insert(next) {
+                    open.extend(uses[next].iter().copied());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn neither_of_them_touches_the_machine() {
+    for crate_name in ["overlayroot-core", "overlayroot-host"] {
+        for (module, text) in sources(crate_name) {
+            for word in IMPURE {
+                assert!(!has_word(&text, word), "{crate_name}: {module} has {word}");
+            }
+        }
+    }
+}
+
+/// What is tested here is found: a test that reads nothing passes.
+#[test]
+fn uses_are_found() {
+    let text = "use crate::a::{b, c::{D, e}, self};\nfn f() { crate::g::h() } // crate::no\n\"crate::x\";\n#[cfg(test)]\nmod t { use crate::z; }";
+    let found: Vec<String> = paths(&code(text)).into_iter().map(|path| path.join("::")).collect();
+    assert_eq!(found, ["a::b", "a::c::D", "a::c::e", "a::self", "g::h", "x"]);
+    assert!(
+        has_word("use std::fs;", "std::fs") && !has_word("my_std::fs", "std::fs") && !has_word("std::fsx", "std::fs")
+    );
+    assert!(sources("overlayroot-core").len() > 60 && sources("overlayroot-host").len() > 40);
+}
+
+/// Each module's code by its path: `upper/mod.rs` is `upper`, `upper/dir.rs` is `upper::dir`.
+fn sources(crate_name: &str) -> BTreeMap<String, String> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(crate_name).join("src");
+    let mut open = vec![top.clone()];
+    let mut found = BTreeMap::new();
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+                let name = path.strip_prefix(&top).unwrap().with_extension("").display().to_string();
+                let name = name.strip_suffix("/mod").unwrap_or(&name).replace('/', "::");
+                found.insert(name, code(&fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+/// Without comments, and without the tests at its end.
+fn code(text: &str) -> String {
+    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    let lines = text[..end].lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn room(module: &str) -> &str {
+    module.split("::").next().unwrap_or(module)
+}
+
+/// The modules that it uses, but not those that it lies in, and not its own children.
+fn used_modules<'a>(module: &str, text: &str, all: &'a BTreeMap<String, String>) -> BTreeSet<&'a str> {
+    let mut used = BTreeSet::new();
+    for path in paths(text) {
+        let longest = (1..=path.len()).rev().find_map(|end| all.get_key_value(&path[..end].join("::")));
+        let Some((name, _)) = longest else { continue };
+        let is_in = |outer: &str, inner: &str| inner == outer || inner.starts_with(&format!("{outer}::"));
+        if !is_in(name, module) && !is_in(module, name) {
+            used.insert(name.as_str());
+        }
+    }
+    used
+}
+
+/// Every path behind `crate::`, groups taken apart.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        if text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        read(&text[at + "crate::".len()..], &[], &mut found);
+    }
+    found
+}
+
+/// Reads one path, or each of a group; gives back what is left.
+fn read<'a>(text: &'a str, before: &[String], found: &mut Vec<Vec<String>>) -> &'a str {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        loop {
+            rest = rest.trim_start().trim_start_matches(',').trim_start();
+            if rest.is_empty() {
+                return rest;
+            }
+            if let Some(rest) = rest.strip_prefix('}') {
+                return rest;
+            }
+            let left = read(rest, before, found);
+            rest = if left.len() == rest.len() { &rest[rest.len().min(1)..] } else { left };
+        }
+    }
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    let (word, rest) = text.split_at(end);
+    let path: Vec<String> = before.iter().cloned().chain([word.to_owned()]).collect();
+    match rest.strip_prefix("::") {
+        Some(more) if more.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '{') => read(more, &path, found),
+        _ => {
+            found.push(path);
+            rest
+        }
+    }
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let after = &text[at + word.len()..];
+        !text[..at].ends_with(part) && !after.starts_with(part)
+    })
+}
