@@ -276,7 +276,20 @@ impl Command {
             | Self::Diff(_)
             | Self::Du(_) => true,
             Self::Loop { verb } => matches!(verb, Loop::Check { .. }),
-            _ => false,
+            Self::Reset { .. }
+            | Self::Top(_)
+            | Self::Pull { .. }
+            | Self::Label
+            | Self::Keep(_)
+            | Self::Enable(_)
+            | Self::Disable(_)
+            | Self::Migrate(_)
+            | Self::Image { .. }
+            | Self::Resize(_)
+            | Self::Watch(_)
+            | Self::Shell(_)
+            | Self::Trash { .. }
+            | Self::Trim => false,
         }
     }
 
@@ -288,7 +301,29 @@ impl Command {
             Self::Explain(asked) => !asked.json,
             Self::Config(asked) => !asked.json,
             Self::Diff(asked) => !asked.json,
-            _ => false,
+            Self::Reset { .. }
+            | Self::Top(_)
+            | Self::Pull { .. }
+            | Self::Label
+            | Self::Keep(_)
+            | Self::Enable(_)
+            | Self::Disable(_)
+            | Self::Migrate(_)
+            | Self::Image { .. }
+            | Self::Resize(_)
+            | Self::Watch(_)
+            | Self::Shell(_)
+            | Self::Trash { .. }
+            | Self::Trim
+            | Self::Status { .. }
+            | Self::Check { .. }
+            | Self::Loop { .. }
+            | Self::Uppers { .. }
+            | Self::Stale { .. }
+            | Self::Du(_)
+            | Self::Doctor { .. }
+            | Self::IsEnabled(_)
+            | Self::Completions(_) => false,
         }
     }
 }

@@ -51,12 +51,14 @@ fn text(shell: Shell) -> Result<String> {
     let mut text = Vec::new();
     generate(shell, &mut command(), "overlayctl", &mut text);
     let text = String::from_utf8(text).context("the completions")?;
-    Ok(match shell {
-        Shell::Zsh => zsh(&text),
-        Shell::Fish => fish(text),
-        // In double quotes wherever it stands.
-        _ => text.replace(UPPERS, &format!("$({ASK})")),
-    })
+    if shell == Shell::Zsh {
+        return Ok(zsh(&text));
+    }
+    if shell == Shell::Fish {
+        return Ok(fish(text));
+    }
+    // In double quotes wherever it stands.
+    Ok(text.replace(UPPERS, &format!("$({ASK})")))
 }
 
 fn zsh(text: &str) -> String {

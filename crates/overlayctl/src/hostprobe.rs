@@ -195,7 +195,7 @@ fn upper(
     let same = record.requested.spec == config.upper.value.to_string();
     match stored(&store.fingerprint) {
         Stored::Is(was) if same => Some((was, facts.root.as_ref()?.fingerprint.clone())),
-        _ => None,
+        Stored::None | Stored::Unclear(_) | Stored::Is(_) => None,
     }
 }
 

@@ -56,7 +56,9 @@ pub fn inside(text: &str) -> Result<String, String> {
         match part {
             Component::Normal(name) => parts.push(name.to_string_lossy()),
             Component::RootDir | Component::CurDir => {}
-            _ => return Err("must be a path inside ROOT, without '..'".to_owned()),
+            Component::Prefix(_) | Component::ParentDir => {
+                return Err("must be a path inside ROOT, without '..'".to_owned());
+            }
         }
     }
     if parts.is_empty() { Err("ROOT itself can't be left out".to_owned()) } else { Ok(parts.join("/")) }

@@ -155,7 +155,9 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
             let at = |at: &str| Some(Fill::of(mount, at, upperfill::directory(at, mount).ok()?, thresholds()));
             at(paths::UPPER_LINK).or_else(|| at("/"))
         }
-        _ => Some(Fill::of(mount, &mount.at, upperfill::reading(&mount.at, &mount.fstype).ok()?, thresholds())),
+        UpperKind::Tmpfs | UpperKind::Device | UpperKind::Loop | UpperKind::Subvol | UpperKind::None => {
+            Some(Fill::of(mount, &mount.at, upperfill::reading(&mount.at, &mount.fstype).ok()?, thresholds()))
+        }
     });
     Ok(Live {
         root_writable: !root.read_only(),

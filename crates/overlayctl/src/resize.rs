@@ -136,7 +136,14 @@ fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Answer {
 fn configured(path: &str) -> Result<LoopFile> {
     match Config::read(&sources::read(Some("/"))).upper.value {
         upper::Upper::Loop(file) if file.path == path => Ok(file),
-        _ => parse_loop_by_hand(path).map_err(|problem| anyhow::anyhow!("{problem}")),
+        upper::Upper::Off
+        | upper::Upper::Tmpfs(_)
+        | upper::Upper::Device(_)
+        | upper::Upper::Dir(_)
+        | upper::Upper::Loop(_)
+        | upper::Upper::Part(_)
+        | upper::Upper::Subvol(_)
+        | upper::Upper::Crypt(_) => parse_loop_by_hand(path).map_err(|problem| anyhow::anyhow!("{problem}")),
     }
 }
 

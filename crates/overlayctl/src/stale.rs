@@ -116,7 +116,7 @@ pub fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
             let mounts = mounts::read()?;
             mountinfo::at(&mounts, lower).and_then(|mount| subvol::seen(&mount.root, path).flatten())
         }
-        _ => None,
+        UpperKind::Tmpfs | UpperKind::Device | UpperKind::None => None,
     })
 }
 

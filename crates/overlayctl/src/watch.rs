@@ -78,9 +78,12 @@ pub fn run(asked: &Asked) -> Result<Exit> {
 
 fn lock() -> Result<Flock<File>> {
     let file = newfile::lock_file(paths::WATCH_LOCK)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
-        Errno::EWOULDBLOCK => refused("another overlayctl watch is running"),
-        error => anyhow!("locking {}: {error}", paths::WATCH_LOCK),
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        if error == Errno::EWOULDBLOCK {
+            refused("another overlayctl watch is running")
+        } else {
+            anyhow!("locking {}: {error}", paths::WATCH_LOCK)
+        }
     })
 }
 
@@ -117,7 +120,7 @@ impl Watch {
         let (resource, share) = reading.worst();
         let found = match next {
             FillLevel::Fine => None,
-            _ => Some(self.culprits.find(&self.upper.directory, resource)),
+            FillLevel::Warning | FillLevel::Critical => Some(self.culprits.find(&self.upper.directory, resource)),
         };
         let own = found.as_ref().and_then(|found| found.own);
         let mut text = self.text(reading, own);

@@ -285,7 +285,7 @@ fn strings(value: &serde_json::Value, found: &mut Vec<String>) {
         serde_json::Value::String(text) => found.push(text.clone()),
         serde_json::Value::Array(all) => all.iter().for_each(|value| strings(value, found)),
         serde_json::Value::Object(all) => all.values().for_each(|value| strings(value, found)),
-        _ => {}
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
     }
 }
 

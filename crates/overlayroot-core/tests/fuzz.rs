@@ -148,11 +148,22 @@ fn stays_home(plan: &Plan) -> Result<(), TestCaseError> {
     for step in &plan.steps {
         let paths: Vec<&str> = match step {
             Step::MountTmpfs { at, .. } | Step::MountDevice { at, .. } | Step::Link { at, .. } => vec![at],
-            Step::Close { at } => vec![at],
+            Step::Close { at }
+            | Step::MountTop { at, .. }
+            | Step::Writable { at }
+            | Step::GrowFs { at, .. }
+            | Step::LowerReadOnly { at }
+            | Step::LowerFsReadOnly { at }
+            | Step::UnmountRoot { at, .. }
+            | Step::RootReadOnly { at } => vec![at],
+            Step::Clear { path } => vec![path],
+            Step::MakeLoopFile { file, .. } | Step::GrowLoopFile { file, .. } => vec![file],
+            Step::Hide { upper, like, .. } => vec![upper, like],
             Step::Bind { from, to } | Step::BindLower { from, to } => vec![from, to],
             Step::MakeUpper { store, .. }
             | Step::Reset { store }
             | Step::ResetOnce { store, .. }
+            | Step::LookInside { store, .. }
             | Step::Look { store, .. } => {
                 vec![&store.upper, &store.work, &store.trash, &store.fingerprint, &store.marker]
             }
@@ -164,7 +175,17 @@ fn stays_home(plan: &Plan) -> Result<(), TestCaseError> {
                 prop_assert!(overlay.data().len() <= Overlay::MOST);
                 vec![&overlay.at, &overlay.upper, &overlay.work]
             }
-            _ => Vec::new(),
+            Step::StandDown { .. }
+            | Step::Uncover { .. }
+            | Step::Check { .. }
+            | Step::MakeSubvolume { .. }
+            | Step::Attach { .. }
+            | Step::Part(_)
+            | Step::Stale(_)
+            | Step::Park { .. }
+            | Step::Verify(_)
+            | Step::Unpark { .. }
+            | Step::Path(_) => Vec::new(),
         };
         if let Step::Path(step) = step {
             for path in step.places() {

@@ -68,7 +68,7 @@ impl Ahead {
         }
         match self {
             Self::Runs(sender, _) => sender.as_ref(),
-            _ => None,
+            Self::NotYet | Self::Never => None,
         }
     }
 

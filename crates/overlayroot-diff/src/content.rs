@@ -34,7 +34,7 @@ impl Layers {
             match self.find(at.below, after, &wanted, xattrs)? {
                 Found::Leaf(leaf) if leaf.stat.kind == Type::File => (dir, name) = (leaf.dir, leaf.name),
                 // the lower has changed since
-                _ => return Err(Errno::STALE),
+                Found::Nothing | Found::Leaf(_) | Found::Dirs(..) => return Err(Errno::STALE),
             }
         }
         open(dir.fd(), &name)

@@ -104,7 +104,7 @@ pub(crate) fn judge(now: &Stat, was: &Stat, times: bool) -> (What, Content) {
         Type::File if now.size == 0 || now.id() == was.id() => Content::Same,
         Type::File | Type::Symlink => Content::Read,
         Type::Block | Type::Char if now.rdev != was.rdev => Content::Differs,
-        _ => Content::Same,
+        Type::Directory | Type::Block | Type::Char | Type::Fifo | Type::Socket | Type::Unknown => Content::Same,
     };
     let what = What {
         content: content == Content::Differs,

@@ -213,7 +213,7 @@ fn step(base: &Dir, wanted: &[u8], known: Option<Answer>, xattrs: &mut Xattrs) -
 fn with(step: Step, redirect: Option<Vec<u8>>) -> Step {
     match step {
         Step::Dir(dir, stat, marked) => Step::Dir(dir, stat, Marked { redirect, ..marked }),
-        other => other,
+        other @ (Step::Missing(_) | Step::Hidden | Step::Leaf(_)) => other,
     }
 }
 

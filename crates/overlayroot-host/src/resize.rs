@@ -174,7 +174,7 @@ pub fn instead(kind: UpperKind, fstype: &str, device: &str) -> String {
              lvextend), then the file system (resize2fs {device}, xfs_growfs or btrfs filesystem resize max on its \
              mount point); a partition of rd.overlay=part:LABEL follows at the next boot with grow"
         ),
-        _ => NOT_OURS.to_owned(),
+        UpperKind::Tmpfs | UpperKind::Dir | UpperKind::Loop | UpperKind::None => NOT_OURS.to_owned(),
     }
 }
 

@@ -133,7 +133,7 @@ pub fn on_lower(record: &Record) -> bool {
     match record.effective.upper {
         UpperKind::Dir | UpperKind::Subvol => true,
         UpperKind::Loop => record.effective.device.is_none(),
-        _ => false,
+        UpperKind::Tmpfs | UpperKind::Device | UpperKind::None => false,
     }
 }
 

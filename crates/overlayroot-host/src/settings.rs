@@ -126,7 +126,9 @@ fn value(config: &Config, key: &Key, origin: &From) -> String {
             Upper::Device(device) => device.to_string(),
             // The mode is no word of the key.
             Upper::Tmpfs(tmpfs) => format!("tmpfs:{}", tmpfs.options().replace(",mode=0700", "")),
-            upper => upper.to_string().replacen(' ', ":", 1),
+            upper @ (Upper::Dir(_) | Upper::Loop(_) | Upper::Part(_) | Upper::Subvol(_)) => {
+                upper.to_string().replacen(' ', ":", 1)
+            }
         };
     }
     if is(key, &keys::CRYPT) {

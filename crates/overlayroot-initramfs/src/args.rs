@@ -101,7 +101,7 @@ impl Args {
                 Value(value) if tool == Tool::Loop => words.push(value.string()?),
                 // systemd-shutdown(8) says what it is about to do.
                 Value(_) if tool == Tool::Shutdown => {}
-                other => bail!("{base}: {} (see {base} --help)", other.unexpected()),
+                other @ (Short(_) | Long(_) | Value(_)) => bail!("{base}: {} (see {base} --help)", other.unexpected()),
             }
         }
         if tool == Tool::Loop && args.answer().is_none() {

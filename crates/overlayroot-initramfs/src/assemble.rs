@@ -38,7 +38,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         kinds.extend(match &Config::read(&sources::read(None)).upper.value {
             Upper::Loop(file) => Some(file.fs.word().to_owned()),
             Upper::Part(part) => Some(part.fs.word().to_owned()),
-            _ => None,
+            Upper::Off | Upper::Tmpfs(_) | Upper::Device(_) | Upper::Dir(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
+                None
+            }
         });
         kinds.extend(beneath::modules());
         println!("{}", kinds.join(" "));
@@ -71,7 +73,9 @@ fn programs(config: &Config) -> String {
     let upper = match &config.upper.value {
         Upper::Loop(file) => format!("mkfs.{} ", file.fs.word()),
         Upper::Part(part) => format!("sfdisk mkfs.{} ", part.fs.word()),
-        _ => String::new(),
+        Upper::Off | Upper::Tmpfs(_) | Upper::Device(_) | Upper::Dir(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
+            String::new()
+        }
     };
     let image =
         (config.image_cache.value.is_some() || config.image_sha256.value.is_some()).then_some(image_cache::PROGRAM);

@@ -35,13 +35,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let plan = match plan::decide(&config, &facts) {
         Decision::Do(plan) => plan,
         Decision::Instead(refusal, _) => return Err(anyhow!("{refusal}")),
-        other => {
+        other @ (Decision::Off | Decision::NotYet) => {
             return Err(anyhow!("no device upper is asked for ({})", other.to_string().trim()));
         }
     };
-    let about_device = |step: &Step| match step {
-        Step::Bind { to, .. } => !to.starts_with(paths::SYSROOT),
-        other => matches!(other.name(), "look" | "check" | "mount-device" | "close"),
+    let about_device = |step: &Step| {
+        if let Step::Bind { to, .. } = step { !to.starts_with(paths::SYSROOT) } else { is_about_device(step) }
     };
     let steps: Vec<Step> = plan.steps.into_iter().filter(about_device).collect();
     if steps.is_empty() {
@@ -55,6 +54,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         execute::run(&steps, &mut report).map_err(|reason| anyhow!("{}", reason.text)).context("mounting the upper")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a step, if it is no bind, mounts the device or comes before that.
+fn is_about_device(step: &Step) -> bool {
+    matches!(step, Step::Look { .. } | Step::Check { .. } | Step::MountDevice { .. } | Step::Close { .. })
 }
 
 /// As if the device had been given on the command line, and nothing else.

@@ -49,7 +49,7 @@ pub fn read_machine(journal: Journal) -> Result<(Config, Facts)> {
     let facts = match plan::decide(&config, &little) {
         // Nothing to do, so nothing to look at: an ordinary boot pays nothing.
         Decision::Off | Decision::NotYet => little,
-        _ => probe::initramfs(&config, &lex(&inputs.cmdline), journal)?,
+        Decision::Do(_) | Decision::Instead(..) => probe::initramfs(&config, &lex(&inputs.cmdline), journal)?,
     };
     Ok((config, facts))
 }
@@ -190,7 +190,7 @@ fn populated(config: &Config, report: &Report) -> Option<Populated> {
 fn verdict(root: RootKind) -> Verdict {
     match root {
         RootKind::None => Verdict::Halt,
-        _ => Verdict::Boot,
+        RootKind::Overlay | RootKind::Plain | RootKind::Ro | RootKind::Foreign => Verdict::Boot,
     }
 }
 
@@ -273,7 +273,7 @@ fn tell(record: &Record) {
     match record.outcome {
         Outcome::Off => tracing::debug!("{word}: no overlay is configured"),
         Outcome::Applied => tracing::info!("{word}: {now}, {} ms", record.took_us / 1000),
-        _ => {
+        Outcome::Degraded | Outcome::Refused | Outcome::Failed => {
             tracing::error!(
                 "{word}: asked for {} ({}); running: {now}; {}",
                 shown(&record.requested.spec),

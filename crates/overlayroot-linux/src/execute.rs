@@ -9,7 +9,7 @@ use crate::{
     btrfs, filesystem, fsck, growfs, hostname, look, loopfile, made, mounts, partition, pathstep, populate, quota,
     reset, stale, store, verify,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::facts::live_image::Live;
 use overlayroot_core::feature::populated::Populated;
@@ -18,6 +18,8 @@ use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{Reason, StepRecord};
 use overlayroot_core::step::Step;
 use overlayroot_core::step::made::Made;
+use overlayroot_core::step::overlay::Overlay;
+use overlayroot_core::value::file_system::MadeFs;
 use std::fs;
 use std::time::Instant;
 
@@ -109,57 +111,71 @@ pub fn micros(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
+/// One arm a step; what needs more than a line is a function of its own.
 fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()> {
     match step {
         Step::StandDown { hooks } => hooks.iter().try_for_each(|path| remove(path)),
         Step::Uncover { at, live } => uncover(at, live, undos),
         Step::Clear { path } => clear(path),
-        Step::MountTmpfs { at, source, options } => mounts::mount_fs(source, at, "tmpfs", MsFlags::empty(), options)
-            .map(|()| undos.push(Undo::Unmount(at.clone()))),
+        Step::MountTmpfs { at, source, options } => mount_tmpfs(source, at, options, undos),
         Step::Look { device, fstype, store, base, need } => look::look(&real(device), fstype, base, store, *need),
-        Step::Check { device, .. } => {
-            mounts::make_dir(SCRATCH)?;
-            fsck::check(&real(device), SCRATCH)
-        }
+        Step::Check { device, .. } => check(device),
         Step::MountDevice { device, fstype, at, read_only } => mount_device(device, fstype, at, *read_only, undos),
-        Step::Bind { from, to } => mounts::bind(from, to).map(|()| undos.push(Undo::Unmount(to.clone()))),
+        Step::MountTop { device, at, read_only } => mount_top(device, at, *read_only, undos),
+        Step::MakeSubvolume { path } => btrfs::make(path),
+        Step::Writable { at } => writable(at, undos),
+        Step::LookInside { store, base, need } => look::inside(base, store, *need),
+        Step::MakeLoopFile { file, bytes, fs } => make_loop_file(file, *bytes, *fs),
+        Step::GrowLoopFile { file, device, bytes, keep } => {
+            loopfile::grow(file, &real(device), *bytes, *keep, &mut loopfile::untold)
+        }
+        Step::Attach { file, link, read_only, discard } => attach(file, link, *read_only, *discard, undos),
+        Step::Part(step) => partition::perform(step, undos),
+        Step::GrowFs { at, fstype } => growfs::grow(at, fstype, device_bytes(at)?),
+        Step::Hide { upper, like, path } => store::hide(upper, like, path),
+        Step::Bind { from, to } | Step::BindLower { from, to } => bind(from, to, undos),
         Step::Reset { store } => report.keep(reset::every_boot(store)?),
         Step::ResetOnce { store, readonly, resets } => report.keep(reset::once(store, *readonly, *resets)?),
         Step::Stale(asked) => stale::step(asked, report),
         Step::MakeUpper { store, like } => store::make(store, like),
+        Step::Quota(limit) => quota::apply(limit),
         Step::Remember { path, fingerprint } => store::remember(path, fingerprint),
         Step::Link { at, to } => link(at, to).map(|()| undos.push(Undo::Remove(at.clone()))),
-        Step::Hide { upper, like, path } => store::hide(upper, like, path),
+        // dmsquash-live may have mounted the lower, and setuid counts there.
+        Step::LowerReadOnly { at } | Step::Close { at } => mounts::close(at),
+        Step::LowerFsReadOnly { at } => read_only_super(at, undos),
+        Step::Park { root, mounts, at } => park(root, mounts, at, undos),
+        Step::UnmountRoot { at, lower } => unmount_root(at, lower, undos),
+        Step::MountOverlay(overlay) => mount_overlay(overlay, undos),
+        Step::Verify(overlay) => verify::verify(overlay),
+        Step::Unpark { root, mounts, at } => unpark(root, mounts, at, undos),
         Step::Populate(asked) => populate::step(asked, report),
-        Step::Hostname { name, upper, lowers } => {
-            hostname::set(name, upper, lowers)?;
-            report.hostname = Some(name.clone());
-            Ok(())
-        }
+        Step::Hostname { name, upper, lowers } => set_hostname(name, upper, lowers, report),
         Step::Path(step) => pathstep::perform(step, undos, report),
+        Step::RootReadOnly { at } => {
+            read_only_super(at, undos)?;
+            mounts::remount_bind(at, true)
+        }
         Step::WriteRun { path, text, .. } => write_run(path, text, undos),
         Step::LinkRun { path, to, .. } => link_run(path, to, undos),
-        Step::MountTop { .. }
-        | Step::MakeSubvolume { .. }
-        | Step::Writable { .. }
-        | Step::LookInside { .. }
-        | Step::MakeLoopFile { .. }
-        | Step::GrowLoopFile { .. }
-        | Step::Attach { .. }
-        | Step::Quota(_)
-        | Step::Part(_)
-        | Step::GrowFs { .. } => on_root(step, undos),
-        Step::Park { .. }
-        | Step::BindLower { .. }
-        | Step::LowerReadOnly { .. }
-        | Step::Close { .. }
-        | Step::LowerFsReadOnly { .. }
-        | Step::UnmountRoot { .. }
-        | Step::MountOverlay(_)
-        | Step::Verify(_)
-        | Step::Unpark { .. }
-        | Step::RootReadOnly { .. } => exchange_root(step, undos),
     }
+}
+
+fn mount_tmpfs(source: &str, at: &str, options: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    mounts::mount_fs(source, at, "tmpfs", MsFlags::empty(), options)?;
+    undos.push(Undo::Unmount(at.to_owned()));
+    Ok(())
+}
+
+fn check(device: &str) -> Result<()> {
+    mounts::make_dir(SCRATCH)?;
+    fsck::check(&real(device), SCRATCH)
+}
+
+fn set_hostname(name: &str, upper: &str, lowers: &[String], report: &mut Report) -> Result<()> {
+    hostname::set(name, upper, lowers)?;
+    report.hostname = Some(name.to_owned());
+    Ok(())
 }
 
 fn mount_device(device: &str, fstype: &str, at: &str, read_only: bool, undos: &mut Vec<Undo>) -> Result<()> {
@@ -170,38 +186,25 @@ fn mount_device(device: &str, fstype: &str, at: &str, read_only: bool, undos: &m
     if device == paths::LOOP_LINK { loopdev::give_back_after_use(&real(device)) } else { Ok(()) }
 }
 
-/// The steps of uppers on the root's own file system.
-fn on_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
-    match step {
-        Step::MountTop { device, at, read_only } => {
-            btrfs::mount_top(device, at, *read_only)?;
-            undos.push(Undo::Unmount(at.clone()));
-            Ok(())
-        }
-        Step::MakeSubvolume { path } => btrfs::make(path),
-        Step::Writable { at } => writable(at, undos),
-        Step::LookInside { store, base, need } => look::inside(base, store, *need),
-        Step::MakeLoopFile { file, bytes, fs } => {
-            tracing::info!("making {file}");
-            loopfile::make(file, *bytes, *fs, &format!("{SCRATCH}/mkfs.log"), &mut loopfile::untold)
-        }
-        Step::GrowLoopFile { file, device, bytes, keep } => {
-            loopfile::grow(file, &real(device), *bytes, *keep, &mut loopfile::untold)
-        }
-        Step::Attach { file, link: at, read_only, discard } => {
-            let node = loopdev::attach(file, *read_only, *discard, Calls::Newest)?;
-            if let Err(error) = link(at, &node) {
-                let _ = loopdev::detach(&node);
-                return Err(error);
-            }
-            undos.push(Undo::Detach { link: at.clone(), file: file.clone() });
-            Ok(())
-        }
-        Step::Quota(limit) => quota::apply(limit),
-        Step::Part(step) => partition::perform(step, undos),
-        Step::GrowFs { at, fstype } => growfs::grow(at, fstype, device_bytes(at)?),
-        other => bail!("no way to perform {}", other.name()),
+fn mount_top(device: &str, at: &str, read_only: bool, undos: &mut Vec<Undo>) -> Result<()> {
+    btrfs::mount_top(device, at, read_only)?;
+    undos.push(Undo::Unmount(at.to_owned()));
+    Ok(())
+}
+
+fn make_loop_file(file: &str, bytes: u64, fs: MadeFs) -> Result<()> {
+    tracing::info!("making {file}");
+    loopfile::make(file, bytes, fs, &format!("{SCRATCH}/mkfs.log"), &mut loopfile::untold)
+}
+
+fn attach(file: &str, at: &str, read_only: bool, discard: bool, undos: &mut Vec<Undo>) -> Result<()> {
+    let node = loopdev::attach(file, read_only, discard, Calls::Newest)?;
+    if let Err(error) = link(at, &node) {
+        let _ = loopdev::detach(&node);
+        return Err(error);
     }
+    undos.push(Undo::Detach { link: at.to_owned(), file: file.to_owned() });
+    Ok(())
 }
 
 /// The image takes the place of dmsquash-live's overlay, whose directories go where they are empty.
@@ -244,48 +247,38 @@ fn real(device: &str) -> String {
     }
 }
 
-/// The steps that touch the root itself.
-fn exchange_root(step: &Step, undos: &mut Vec<Undo>) -> Result<()> {
-    match step {
-        Step::Park { root, mounts, at } => park(root, mounts, at, undos),
-        Step::BindLower { from, to } => {
-            mounts::bind(from, to)?;
-            undos.push(Undo::Unmount(to.clone()));
-            Ok(())
-        }
-        // dmsquash-live may have mounted it, and setuid counts there.
-        Step::LowerReadOnly { at } | Step::Close { at } => mounts::close(at),
-        Step::LowerFsReadOnly { at } => {
-            mounts::remount_super(at, true)?;
-            undos.push(Undo::SuperWritable(at.clone()));
-            Ok(())
-        }
-        Step::UnmountRoot { at, lower } => {
-            let flags = mounts::flags(at)?;
-            mounts::unmount(at)?;
-            let (lower, at) = (lower.clone(), at.clone());
-            undos.push(Undo::RootBack { lower, at, flags });
-            Ok(())
-        }
-        Step::MountOverlay(overlay) => {
-            mounts::mount_overlay(&overlay.source, &overlay.at, &overlay.data())?;
-            undos.push(Undo::Unmount(overlay.at.clone()));
-            Ok(())
-        }
-        Step::Verify(overlay) => verify::verify(overlay),
-        Step::Unpark { root, mounts, at } => mounts.iter().enumerate().try_for_each(|(number, mount)| {
-            let (from, to) = (format!("{at}/{number}"), format!("{root}{mount}"));
-            mounts::bind_as_is(&from, &to)?;
-            undos.push(Undo::Unmount(to));
-            mounts::unmount(&from)
-        }),
-        Step::RootReadOnly { at } => {
-            mounts::remount_super(at, true)?;
-            undos.push(Undo::SuperWritable(at.clone()));
-            mounts::remount_bind(at, true)
-        }
-        other => bail!("no way to perform {}", other.name()),
-    }
+fn bind(from: &str, to: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    mounts::bind(from, to)?;
+    undos.push(Undo::Unmount(to.to_owned()));
+    Ok(())
+}
+
+fn read_only_super(at: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    mounts::remount_super(at, true)?;
+    undos.push(Undo::SuperWritable(at.to_owned()));
+    Ok(())
+}
+
+fn unmount_root(at: &str, lower: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    let flags = mounts::flags(at)?;
+    mounts::unmount(at)?;
+    undos.push(Undo::RootBack { lower: lower.to_owned(), at: at.to_owned(), flags });
+    Ok(())
+}
+
+fn mount_overlay(overlay: &Overlay, undos: &mut Vec<Undo>) -> Result<()> {
+    mounts::mount_overlay(&overlay.source, &overlay.at, &overlay.data())?;
+    undos.push(Undo::Unmount(overlay.at.clone()));
+    Ok(())
+}
+
+fn unpark(root: &str, parked: &[String], at: &str, undos: &mut Vec<Undo>) -> Result<()> {
+    parked.iter().enumerate().try_for_each(|(number, mount)| {
+        let (from, to) = (format!("{at}/{number}"), format!("{root}{mount}"));
+        mounts::bind_as_is(&from, &to)?;
+        undos.push(Undo::Unmount(to));
+        mounts::unmount(&from)
+    })
 }
 
 /// Innermost mounts go first, and come back last.

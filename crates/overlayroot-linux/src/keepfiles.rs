@@ -177,11 +177,11 @@ fn names(directory: &OwnedFd, pattern: &str) -> Result<Vec<String>> {
         if !fits(pattern, name) || name.ends_with(UNFINISHED) {
             continue;
         }
-        let kind = match entry.file_type() {
-            FileType::Unknown => statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
-            kind => kind,
-        };
+        let mut kind = entry.file_type();
+        if kind == FileType::Unknown {
+            kind = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode));
+        }
         if matches!(kind, FileType::RegularFile | FileType::Symlink) {
             ensure!(names.len() < MOST_FILES, "more than {MOST_FILES} files fit {pattern}");
             names.push(name.to_owned());

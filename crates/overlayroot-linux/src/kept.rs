@@ -40,7 +40,14 @@ impl Kept {
                 let file = openat(CWD, format!("/proc/self/fd/{}", found.as_raw_fd()), flags, Mode::empty())?;
                 Ok(Self::File(File::from(file), stat))
             }
-            _ => Err(io::Error::new(ErrorKind::InvalidInput, "it is neither a file nor a link any more")),
+            FileType::Directory
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => {
+                Err(io::Error::new(ErrorKind::InvalidInput, "it is neither a file nor a link any more"))
+            }
         }
     }
 

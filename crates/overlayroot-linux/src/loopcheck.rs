@@ -87,7 +87,7 @@ pub fn check(path: &str) -> Result<Report> {
         PlaceKind::File => FINISHED,
         PlaceKind::Missing if place.half_made > 0 => "half-made",
         PlaceKind::Missing => "missing",
-        other => other.word(),
+        other @ (PlaceKind::Directory | PlaceKind::Subvolume | PlaceKind::Link | PlaceKind::Other) => other.word(),
     };
     report.bytes = place.half_made;
     if report.state != FINISHED {

@@ -16,7 +16,13 @@ pub fn place_of(config: &Config, root: &str) -> Option<Place> {
     match &config.upper.value {
         Upper::Dir(dir) => Some(look(root, &dir.path)),
         Upper::Loop(file) if file.dev.is_none() => Some(look(root, &file.path)),
-        _ => None,
+        Upper::Off
+        | Upper::Tmpfs(_)
+        | Upper::Device(_)
+        | Upper::Loop(_)
+        | Upper::Part(_)
+        | Upper::Subvol(_)
+        | Upper::Crypt(_) => None,
     }
 }
 

@@ -123,7 +123,9 @@ pub fn device_of(config: &Config, wait: bool) -> Option<Lookup> {
     let asked = match &config.upper.value {
         Upper::Device(asked) => asked,
         Upper::Loop(file) => file.dev.as_ref()?,
-        _ => return None,
+        Upper::Off | Upper::Tmpfs(_) | Upper::Dir(_) | Upper::Part(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
+            return None;
+        }
     };
     let seconds = if wait { config.timeout.value } else { 0 };
     Some(device::resolve(asked, Duration::from_secs(seconds.into()), || {
@@ -137,7 +139,13 @@ pub fn device_of(config: &Config, wait: bool) -> Option<Lookup> {
 fn beside(config: &Config, device: Option<&Lookup>, journal: Journal) -> Option<Place> {
     match &config.upper.value {
         Upper::Loop(file) => holder::look(device, file, journal),
-        _ => None,
+        Upper::Off
+        | Upper::Tmpfs(_)
+        | Upper::Device(_)
+        | Upper::Dir(_)
+        | Upper::Part(_)
+        | Upper::Subvol(_)
+        | Upper::Crypt(_) => None,
     }
 }
 

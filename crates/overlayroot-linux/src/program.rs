@@ -37,11 +37,14 @@ pub fn run_within(program: &str, args: &[&str], output: &str, most: Duration) ->
     let child = spawn(program, args, None, output)?;
     let end = Instant::now() + most;
     loop {
-        match waitpid(child, Some(WaitPidFlag::WNOHANG)).with_context(|| format!("running {program}"))? {
-            WaitStatus::StillAlive if Instant::now() < end => std::thread::sleep(LOOK),
-            WaitStatus::StillAlive => break,
-            status => return Ok(code(status)),
+        let status = waitpid(child, Some(WaitPidFlag::WNOHANG)).with_context(|| format!("running {program}"))?;
+        if status != WaitStatus::StillAlive {
+            return Ok(code(status));
         }
+        if Instant::now() >= end {
+            break;
+        }
+        std::thread::sleep(LOOK);
     }
     kill(child, Signal::SIGKILL).with_context(|| format!("ending {program}"))?;
     ended(child, program)?;
@@ -93,7 +96,11 @@ fn code(status: WaitStatus) -> i32 {
     match status {
         WaitStatus::Exited(_, code) => code,
         WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
-        _ => 128,
+        WaitStatus::Stopped(..)
+        | WaitStatus::PtraceEvent(..)
+        | WaitStatus::PtraceSyscall(_)
+        | WaitStatus::Continued(_)
+        | WaitStatus::StillAlive => 128,
     }
 }
 

@@ -65,7 +65,12 @@ impl Visitor for Join {
                     self.left_out += 1;
                 }
             }
-            _ => renew(directory, name, stat, &self.work).with_context(context)?,
+            FileType::Symlink
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => renew(directory, name, stat, &self.work).with_context(context)?,
         }
         Ok(false)
     }
@@ -92,9 +97,10 @@ fn renew(directory: BorrowedFd<'_>, name: &CStr, stat: &Stat, work: &OwnedFd) ->
     let _ = unlinkat(work, new, AtFlags::empty());
     let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
     let kind = FileType::from_raw_mode(stat.st_mode);
-    match kind {
-        FileType::Symlink => symlinkat(readlinkat(directory, name, Vec::new())?, work, new)?,
-        kind => mknodat(work, new, kind, mode, stat.st_rdev)?,
+    if kind == FileType::Symlink {
+        symlinkat(readlinkat(directory, name, Vec::new())?, work, new)?;
+    } else {
+        mknodat(work, new, kind, mode, stat.st_rdev)?;
     }
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     chownat(work, new, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;

@@ -176,7 +176,7 @@ fn inside(path: &str) -> Option<PathBuf> {
         match part {
             Component::Normal(name) => at.push(name),
             Component::RootDir => continue,
-            _ => return None,
+            Component::Prefix(_) | Component::CurDir | Component::ParentDir => return None,
         }
         if fs::symlink_metadata(&at).ok()?.is_symlink() {
             return None;
@@ -240,7 +240,7 @@ fn below_run(link: &Path) -> Option<PathBuf> {
             Component::ParentDir => {
                 path.pop();
             }
-            _ => {}
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
         }
     }
     path.starts_with("run").then_some(path)

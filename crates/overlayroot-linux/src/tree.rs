@@ -251,7 +251,11 @@ fn node(from: BorrowedFd<'_>, name: &CStr, stat: &Stat, to: &OwnedFd) -> Result<
             copy_attributes_of(&source, &target)?;
         }
         FileType::Socket => return Ok(false),
-        kind => {
+        kind @ (FileType::Directory
+        | FileType::Fifo
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown) => {
             mknodat(to, name, kind, Mode::from_raw_mode(0o600), stat.st_rdev)?;
             owner(to, name, stat)?;
             // It is the one that was just made.

@@ -116,10 +116,8 @@ impl Read for Zstd<'_> {
 }
 
 fn wrong(error: FrameDecoderError) -> io::Error {
-    match error {
-        FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_)) => {
-            io::Error::new(io::ErrorKind::InvalidData, "something else follows a zstd frame")
-        }
-        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
+    if let FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_)) = error {
+        return io::Error::new(io::ErrorKind::InvalidData, "something else follows a zstd frame");
     }
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }

@@ -102,7 +102,7 @@ fn parse(name: &str) -> Result<Asked, lexopt::Error> {
                 return Ok(Asked::Say(concat!("overlayroot-rs ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
             }
             Value(word) => words.push(word.string()?),
-            other => return Err(other.unexpected()),
+            other @ (Short(_) | Long(_)) => return Err(other.unexpected()),
         }
     }
     if late && !is_late(&job.config, words.first()) {

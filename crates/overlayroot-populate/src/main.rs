@@ -79,7 +79,7 @@ fn parse() -> Result<Option<Job>, lexopt::Error> {
             Long("help") | Short('h') => return said(HELP),
             Long("version") | Short('V') => return said(concat!("overlayroot-rs ", env!("CARGO_PKG_VERSION"), "\n")),
             Value(source) if job.source.is_empty() => job.source = source.string()?,
-            other => return Err(other.unexpected()),
+            other @ (Short(_) | Long(_) | Value(_)) => return Err(other.unexpected()),
         }
     }
     let given = [&job.upper, &job.work, &job.scratch, &job.lower, &job.source];

@@ -25,7 +25,7 @@ pub fn node(parent: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<()> {
         Kind::Block => FileType::BlockDevice,
         Kind::Fifo => FileType::Fifo,
         Kind::Symlink => return symlinkat(entry.link.as_slice(), parent, name).at(context),
-        _ => return mkdirat(parent, name, Mode::RWXU).at(context),
+        Kind::File | Kind::HardLink | Kind::Directory => return mkdirat(parent, name, Mode::RWXU).at(context),
     };
     mknodat(parent, name, kind, Mode::RUSR | Mode::WUSR, makedev(major, minor)).at(context)
 }

@@ -153,7 +153,7 @@ impl<R: Read> Archive<R> {
         };
         let (major, minor) = match kind {
             Kind::Char | Kind::Block => header.device()?,
-            _ => (0, 0),
+            Kind::File | Kind::HardLink | Kind::Symlink | Kind::Directory | Kind::Fifo => (0, 0),
         };
         Ok(Entry {
             path: parts(path, "a name")?,

@@ -29,10 +29,13 @@ pub fn look(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Found> {
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => Ok(Found::Missing),
         Err(error) => Err(error).at(context),
-        Ok(stat) => match FileType::from_raw_mode(stat.st_mode as RawMode) {
-            FileType::Directory => openat(directory, name, DIRECTORY, Mode::empty()).at(context).map(Found::Directory),
-            other => Ok(Found::Other(other)),
-        },
+        Ok(stat) => {
+            let kind = FileType::from_raw_mode(stat.st_mode as RawMode);
+            if kind != FileType::Directory {
+                return Ok(Found::Other(kind));
+            }
+            openat(directory, name, DIRECTORY, Mode::empty()).at(context).map(Found::Directory)
+        }
     }
 }
 
@@ -64,7 +67,9 @@ pub fn word(kind: FileType) -> &'static str {
         FileType::Symlink => "a symbolic link",
         FileType::Directory => "a directory",
         FileType::RegularFile => "a file",
-        _ => "a device, socket or pipe",
+        FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => {
+            "a device, socket or pipe"
+        }
     }
 }
 

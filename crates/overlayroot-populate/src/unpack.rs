@@ -79,7 +79,9 @@ impl Unpack {
             // "./": the merged root keeps the lower's attributes, not those of the directory it was packed in.
             return match entry.kind {
                 Kind::Directory => Ok(()),
-                _ => archive("its root is not a directory"),
+                Kind::File | Kind::HardLink | Kind::Symlink | Kind::Char | Kind::Block | Kind::Fifo => {
+                    archive("its root is not a directory")
+                }
             };
         };
         self.allowed(&entry)?;
@@ -105,7 +107,9 @@ impl Unpack {
                 unlinkat(&parent, name.as_slice(), AtFlags::empty()).at(|| format!("replacing {}", entry.shown()))?;
                 match entry.kind {
                     Kind::File => self.file(&parent, name, &entry, from)?,
-                    _ => make::node(parent.as_fd(), name, &entry)?,
+                    Kind::HardLink | Kind::Symlink | Kind::Char | Kind::Block | Kind::Directory | Kind::Fifo => {
+                        make::node(parent.as_fd(), name, &entry)?
+                    }
                 }
             }
             _ => return archive(format!("{} is in it twice, as different things", entry.shown())),
@@ -237,7 +241,7 @@ impl Unpack {
         for (index, part) in path.iter().enumerate() {
             at = match tree::look(at.as_fd(), part)? {
                 Found::Directory(next) => next,
-                _ => return through(path, index),
+                Found::Missing | Found::Other(_) => return through(path, index),
             };
         }
         Ok(at)

@@ -101,7 +101,14 @@ impl Variant {
             Self::Containers => Flavour::Containers,
             Self::Selinux => Flavour::Selinux,
             Self::Package => Flavour::Package,
-            _ => Flavour::Project,
+            Self::Plain
+            | Self::Mkfs
+            | Self::Stock
+            | Self::Net
+            | Self::Netnm
+            | Self::Live
+            | Self::Bare
+            | Self::Crypt => Flavour::Project,
         }
     }
 }

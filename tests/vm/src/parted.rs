@@ -25,7 +25,15 @@ impl RootKind {
         match self {
             Self::Gpt => Some("gpt"),
             Self::Mbr => Some("dos"),
-            _ => None,
+            Self::Ext4
+            | Self::Ext4Quota
+            | Self::Xfs
+            | Self::Btrfs
+            | Self::BtrfsSubvol
+            | Self::SplitUsr
+            | Self::Export
+            | Self::Squashfs
+            | Self::Erofs => None,
         }
     }
 }

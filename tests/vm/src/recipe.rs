@@ -238,7 +238,15 @@ impl Builder<'_> {
             // both bring overlay-image, which looks at an image before it is mounted
             Variant::Net => command.args(["env", "overlayroot_populate=yes", "overlayroot_mkfs=ext4"]),
             Variant::Netnm => command.args(["env", "overlayroot_image=yes"]),
-            _ => &mut command,
+            Variant::Plain
+            | Variant::Stock
+            | Variant::Live
+            | Variant::Stockonly
+            | Variant::Stocknet
+            | Variant::Bare
+            | Variant::Selinux
+            | Variant::Crypt
+            | Variant::Package => &mut command,
         };
         command.args(["dracut", "--force", "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode"]);
         let (version, drivers) = match engine {
@@ -288,7 +296,15 @@ impl Builder<'_> {
             RootKind::Erofs => {
                 return host::run(Command::new("mkfs.erofs").args(["-zlz4"]).arg(path).arg(tree)).map(drop);
             }
-            _ => {}
+            RootKind::Ext4
+            | RootKind::Ext4Quota
+            | RootKind::Xfs
+            | RootKind::Btrfs
+            | RootKind::BtrfsSubvol
+            | RootKind::SplitUsr
+            | RootKind::Gpt
+            | RootKind::Mbr
+            | RootKind::Export => {}
         }
         if let Some(table) = kind.table() {
             let part = path.with_extension("part");

@@ -165,10 +165,13 @@ impl Run<'_> {
             if let Some(lines) = &planned.before {
                 host::shell(lines, &[("IMG", &root), ("TMP", self.dir)]).with_context(|| format!("before {what}"))?;
             }
-            let initrd = match planned.variant {
-                _ if planned.own_initrd => self.own_initrd(set, &root)?,
-                same if same == case.variant => initrd.clone(),
-                other => self.initrd(sets.get(&(cell.suite, other.flavour())).context("no images")?, other)?,
+            let variant = planned.variant;
+            let initrd = if planned.own_initrd {
+                self.own_initrd(set, &root)?
+            } else if variant == case.variant {
+                initrd.clone()
+            } else {
+                self.initrd(sets.get(&(cell.suite, variant.flavour())).context("no images")?, variant)?
             };
             let boot = self.boot(set, planned, &initrd, &root, &disks);
             let console: Vec<_> =

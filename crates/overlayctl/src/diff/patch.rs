@@ -53,7 +53,7 @@ impl Side {
         match self {
             Self::None => Some(b""),
             Self::Text(bytes) => Some(bytes),
-            _ => None,
+            Self::Binary(_) | Self::Large(_) => None,
         }
     }
 }
@@ -89,7 +89,7 @@ impl Patch {
         let bold = Style::new().effects(Effects::BOLD);
         let name = |side: &Side, letter: char| match side {
             Side::None => "/dev/null".to_owned(),
-            _ => format!("{letter}{path}"),
+            Side::Text(_) | Side::Binary(_) | Side::Large(_) => format!("{letter}{path}"),
         };
         let patch = DiffOptions::new().create_patch_bytes(old, new);
         if patch.hunks().is_empty() {

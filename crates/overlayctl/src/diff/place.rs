@@ -108,7 +108,7 @@ impl Place {
             match part {
                 Component::Normal(name) => plain.push(name),
                 Component::ParentDir => drop(plain.pop()),
-                _ => {}
+                Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
             }
         }
         let parent = plain.parent().filter(|_| self.live).and_then(|parent| parent.canonicalize().ok());

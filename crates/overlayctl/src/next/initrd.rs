@@ -84,9 +84,12 @@ fn said(program: &str, args: &[&str]) -> Result<Vec<u8>, String> {
 fn said_within(program: &str, args: &[&str], left: Duration) -> Result<Vec<u8>, String> {
     let mut command = Command::new(program);
     command.args(args).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => format!("{program} is not installed"),
-        _ => format!("{program}: {error}"),
+    let mut child = command.spawn().map_err(|error| {
+        if error.kind() == ErrorKind::NotFound {
+            format!("{program} is not installed")
+        } else {
+            format!("{program}: {error}")
+        }
     })?;
     let reader = |pipe: Option<Box<dyn Read + Send>>| {
         std::thread::spawn(move || {

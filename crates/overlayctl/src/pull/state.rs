@@ -62,7 +62,7 @@ impl State {
         });
         match self.pulled.outcome {
             Outcome::Done => tracing::info!("{}", self.pulled),
-            _ => tracing::error!("{}", self.pulled),
+            Outcome::Running | Outcome::Failed => tracing::error!("{}", self.pulled),
         }
     }
 

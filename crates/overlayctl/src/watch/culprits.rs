@@ -142,7 +142,7 @@ impl fmt::Display for Found {
         let sign = if self.grew { "+" } else { "" };
         let amount = |one: &Grown| match self.resource {
             Resource::Inodes => format!("{sign}{} files", one.by.inodes),
-            _ => format!("{sign}{}", human(one.by.bytes)),
+            Resource::Bytes | Resource::Memory | Resource::Filesystem => format!("{sign}{}", human(one.by.bytes)),
         };
         let list: Vec<String> =
             self.list.iter().map(|one| format!("{} {}", shown(&one.directory), amount(one))).collect();

@@ -23,7 +23,13 @@ pub fn is_uppers(config: &Config) -> bool {
     let cache = config.image_cache.value.as_ref();
     match &config.upper.value {
         Upper::Part(part) => cache == Some(&Device::PartLabel(part.label.clone())),
-        _ => cache.is_some() && cache == upper_device(config),
+        Upper::Off
+        | Upper::Tmpfs(_)
+        | Upper::Device(_)
+        | Upper::Dir(_)
+        | Upper::Loop(_)
+        | Upper::Subvol(_)
+        | Upper::Crypt(_) => cache.is_some() && cache == upper_device(config),
     }
 }
 
@@ -32,7 +38,7 @@ pub fn upper_device(config: &Config) -> Option<&Device> {
     match &config.upper.value {
         Upper::Device(device) => Some(device),
         Upper::Loop(file) => file.dev.as_ref(),
-        _ => None,
+        Upper::Off | Upper::Tmpfs(_) | Upper::Dir(_) | Upper::Part(_) | Upper::Subvol(_) | Upper::Crypt(_) => None,
     }
 }
 

@@ -42,7 +42,9 @@ pub(crate) fn plan(config: &Config, facts: &Facts, root: &Root, asked: &LoopFile
             }
             fstype
         }
-        other => return refuse("place-taken", format!("{} is {}, not a file", asked.path, other.word())),
+        other @ (PlaceKind::Directory | PlaceKind::Subvolume | PlaceKind::Link | PlaceKind::Other) => {
+            return refuse("place-taken", format!("{} is {}, not a file", asked.path, other.word()));
+        }
     };
     let link = paths::LOOP_LINK.to_owned();
     let device = Device { path: link.clone(), fstype: fstype.clone(), ..Device::default() };

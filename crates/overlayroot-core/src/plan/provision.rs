@@ -58,9 +58,12 @@ fn lower(facts: &Facts) -> &str {
 /// Just before the overlay is mounted: the layers are in their places, and nothing of the merged root is touched,
 /// for a copy-up before the policy is loaded loses SELinux labels (Linux 6.1).
 fn name_it(plan: &mut Plan, name: Result<Option<String>, Refusal>) {
-    let found = plan.steps.iter().enumerate().find_map(|(index, step)| match step {
-        Step::MountOverlay(overlay) => Some((index, overlay.upper.clone(), overlay.lowers.clone())),
-        _ => None,
+    let found = plan.steps.iter().enumerate().find_map(|(index, step)| {
+        if let Step::MountOverlay(overlay) = step {
+            Some((index, overlay.upper.clone(), overlay.lowers.clone()))
+        } else {
+            None
+        }
     });
     match (name, found) {
         (Err(refusal), _) => plan.without.push(refusal),
@@ -80,14 +83,11 @@ fn fill(config: &Config, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> 
     let steps = &plan.steps;
     let behind = |step: &Step| matches!(step, Step::MakeUpper { .. } | Step::Remember { .. } | Step::Quota(_));
     let index = steps.iter().rposition(behind).map_or(0, |index| index + 1);
-    let layer = steps.iter().find_map(|step| match step {
-        Step::ResetOnce { store, readonly: true, .. } => Some(store.clone()),
-        _ => None,
+    let layer = steps.iter().find_map(|step| {
+        if let Step::ResetOnce { store, readonly: true, .. } = step { Some(store.clone()) } else { None }
     });
-    let upper = steps.iter().find_map(|step| match step {
-        Step::MakeUpper { store, .. } => Some(store.clone()),
-        _ => None,
-    });
+    let upper =
+        steps.iter().find_map(|step| if let Step::MakeUpper { store, .. } = step { Some(store.clone()) } else { None });
     let readonly = layer.is_some();
     let Some(store) = layer.or(upper) else {
         return Ok(());

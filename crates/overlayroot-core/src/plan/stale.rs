@@ -10,13 +10,14 @@ use crate::step::Step;
 /// Puts the comparison behind the step that exchanges uppers: only then it is known whose fingerprint is
 /// there. A reset that follows leaves nothing to compare.
 pub(crate) fn compare(steps: &mut Vec<Step>, config: &Config, root: &Root) {
-    let hidden = steps.iter().find_map(|step| match step {
-        Step::Hide { path, .. } => Some(path.clone()),
-        _ => None,
-    });
-    let found = steps.iter().enumerate().find_map(|(index, step)| match step {
-        Step::ResetOnce { store, readonly, resets: false } => Some((index, store.clone(), *readonly)),
-        _ => None,
+    let hidden =
+        steps.iter().find_map(|step| if let Step::Hide { path, .. } = step { Some(path.clone()) } else { None });
+    let found = steps.iter().enumerate().find_map(|(index, step)| {
+        if let Step::ResetOnce { store, readonly, resets: false } = step {
+            Some((index, store.clone(), *readonly))
+        } else {
+            None
+        }
     });
     if let Some((index, store, readonly)) = found {
         let compare = Compare {

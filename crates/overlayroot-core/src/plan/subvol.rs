@@ -67,7 +67,9 @@ fn usable(facts: &Facts, root: &Root, asked: &Subvol) -> Result<Option<String>, 
     }
     match place.kind {
         PlaceKind::Missing | PlaceKind::Subvolume => Ok(seen),
-        other => refuse("place-taken", format!("{name} is {}, not a subvolume", other.word())),
+        other @ (PlaceKind::Directory | PlaceKind::File | PlaceKind::Link | PlaceKind::Other) => {
+            refuse("place-taken", format!("{name} is {}, not a subvolume", other.word()))
+        }
     }
 }
 

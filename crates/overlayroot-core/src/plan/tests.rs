@@ -29,7 +29,7 @@ fn found(change: impl FnOnce(&mut Device)) -> Facts {
 fn refused(cmdline: &str, facts: &Facts) -> (&'static str, RootKind, UpperKind) {
     match decide(&config(cmdline), facts) {
         Decision::Instead(refusal, plan) => (refusal.code, plan.effective.root, plan.effective.upper),
-        other => panic!("{cmdline}: {other}"),
+        other @ (Decision::Off | Decision::NotYet | Decision::Do(_)) => panic!("{cmdline}: {other}"),
     }
 }
 
@@ -66,7 +66,7 @@ fn a_device_of_the_roots_is_known_by_its_number() {
         let facts = Facts { root: Some(root), ..found(|found| *found = device) };
         match decide(&config("rd.overlay=/dev/x"), &facts) {
             Decision::Instead(refusal, _) => (refusal.code, refusal.text),
-            other => panic!("{other}"),
+            other @ (Decision::Off | Decision::NotYet | Decision::Do(_)) => panic!("{other}"),
         }
     };
     let root = |source: &str, fstype: &str, devno: &str, devices: &[&str]| Root {

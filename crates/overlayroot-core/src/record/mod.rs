@@ -59,7 +59,7 @@ impl Outcome {
             RootKind::Foreign => Self::Refused,
             RootKind::Plain if !plain_is_policy => Self::Failed,
             _ if blemished => Self::Degraded,
-            _ => Self::Applied,
+            RootKind::Overlay | RootKind::Plain | RootKind::Ro => Self::Applied,
         }
     }
 

@@ -32,7 +32,7 @@ impl Now {
             Self::Upper(stat) => *stat,
             Self::UpperDir(_, stat, _) | Self::Lower(Found::Dirs(_, stat)) => Some(*stat),
             Self::Lower(Found::Leaf(leaf)) => Some(leaf.stat),
-            _ => None,
+            Self::Nothing | Self::Lower(_) => None,
         }
     }
 
@@ -53,7 +53,7 @@ impl Found {
     fn dirs(self) -> Vec<Dir> {
         match self {
             Self::Dirs(dirs, _) => dirs,
-            _ => Vec::new(),
+            Self::Nothing | Self::Leaf(_) => Vec::new(),
         }
     }
 }
@@ -91,7 +91,7 @@ impl Walk<'_> {
         let Some(now) = now else { return Ok(None) };
         let redirect = match &now {
             Now::UpperDir(_, _, Marks { redirect: Some(to), opaque: false, .. }) => self.redirect(frame, to)?,
-            _ => None,
+            Now::Nothing | Now::Upper(_) | Now::UpperDir(..) | Now::Lower(_) => None,
         };
         let renamed = redirect.is_some() && !self.options.expand;
         let verdict = match (now.is_nothing(), was.stat()) {
@@ -114,7 +114,7 @@ impl Walk<'_> {
         let named = match entry.kind {
             Type::File => !upper.xwhiteouts(),
             Type::Symlink | Type::Block | Type::Fifo | Type::Socket => true,
-            _ => false,
+            Type::Directory | Type::Char | Type::Unknown => false,
         };
         if named && !compared && !self.options.stat {
             return Ok(Some(Now::Upper(None)));
@@ -123,10 +123,12 @@ impl Walk<'_> {
         let stat = match entry.kind {
             // what is opened anyway need not be found twice
             Type::Directory => None,
-            _ => match Stat::at(upper.fd(), entry.name) {
-                Ok(stat) => Some(stat),
-                Err(error) => return gone(error),
-            },
+            Type::File | Type::Symlink | Type::Block | Type::Char | Type::Fifo | Type::Socket | Type::Unknown => {
+                match Stat::at(upper.fd(), entry.name) {
+                    Ok(stat) => Some(stat),
+                    Err(error) => return gone(error),
+                }
+            }
         };
         match stat {
             Some(stat) if upper.is_whiteout(entry.name, &stat, &mut self.xattrs)? => Ok(Some(Now::Nothing)),
@@ -198,7 +200,9 @@ impl Walk<'_> {
         let (after, before) = (now.stat(), was.stat());
         let is = match verdict.kind {
             Kind::Removed => before.map_or(Type::Unknown, |stat| stat.kind),
-            _ => after.map_or(entry.kind, |stat| stat.kind),
+            Kind::Added | Kind::Modified | Kind::Metadata | Kind::TypeChanged | Kind::Renamed | Kind::Same => {
+                after.map_or(entry.kind, |stat| stat.kind)
+            }
         };
         let linked = after.filter(|stat| stat.nlink > 1 && stat.kind != Type::Directory);
         let change = Change {
@@ -214,7 +218,7 @@ impl Walk<'_> {
             now_at: now_at(frame, entry.name, now),
             was_at: match was {
                 Found::Leaf(leaf) => Some(At { dir: &leaf.dir, name: &leaf.name, below: &frame.was }),
-                _ => None,
+                Found::Nothing | Found::Dirs(..) => None,
             },
         };
         self.stop |= self.visitor.change(&change).is_break();
@@ -261,7 +265,7 @@ fn now_at<'a>(frame: &'a Frame, name: &'a CStr, now: &'a Now) -> Option<At<'a>> 
     match now {
         Now::Upper(_) => frame.upper.as_ref().map(|dir| At { dir, name, below: frame.now() }),
         Now::Lower(Found::Leaf(leaf)) => Some(At { dir: &leaf.dir, name: &leaf.name, below: frame.now() }),
-        _ => None,
+        Now::Nothing | Now::UpperDir(..) | Now::Lower(_) => None,
     }
 }
 

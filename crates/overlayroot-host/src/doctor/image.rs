@@ -100,7 +100,11 @@ fn modules(config: &Config, facts: &Facts) -> Vec<String> {
     };
     let stores = facts.stores.values().filter_map(|store| match store {
         Lookup::Found(device) => Some(device.fstype.as_str()),
-        _ => None,
+        Lookup::Missing { .. }
+        | Lookup::Locked { .. }
+        | Lookup::Ambiguous(_)
+        | Lookup::NotBlock(_)
+        | Lookup::Incomplete { .. } => None,
     });
     for fstype in std::iter::once(fstype).chain(stores) {
         // ext4 takes the older two.
@@ -114,7 +118,13 @@ fn modules(config: &Config, facts: &Facts) -> Vec<String> {
     match &config.upper.value {
         Upper::Loop(_) => needed.push("loop".to_owned()),
         Upper::Dir(dir) if dir.size.is_some() && root == "ext4" => needed.push("quota_v2".to_owned()),
-        _ => {}
+        Upper::Off
+        | Upper::Tmpfs(_)
+        | Upper::Device(_)
+        | Upper::Dir(_)
+        | Upper::Part(_)
+        | Upper::Subvol(_)
+        | Upper::Crypt(_) => {}
     }
     needed
 }

@@ -14,7 +14,9 @@ pub(crate) fn boot(config: &Config, host: &Host, far: bool, found: &mut Vec<Find
             Upper::Off => "the next boot, of the plain root, lacks them",
             Upper::Tmpfs(_) => "they will be lost at reboot",
             _ if config.readonly.value => "they will be lost at reboot",
-            _ => "a boot without it lacks them",
+            Upper::Device(_) | Upper::Dir(_) | Upper::Loop(_) | Upper::Part(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
+                "a boot without it lacks them"
+            }
         };
         let text = format!(
             "{place} is outside the overlay: a kernel installed now boots next, but its modules go to the upper, and \

@@ -41,7 +41,13 @@ fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<F
         let gone = match &config.upper.value {
             Upper::Tmpfs(_) => ", in RAM, and is lost at every boot",
             _ if config.readonly.value => ", in RAM, and is lost at every boot",
-            _ => "",
+            Upper::Off
+            | Upper::Device(_)
+            | Upper::Dir(_)
+            | Upper::Loop(_)
+            | Upper::Part(_)
+            | Upper::Subvol(_)
+            | Upper::Crypt(_) => "",
         };
         let seen = if host.marked.iter().any(|store| store == path) { SEEN } else { "" };
         let text = format!(
@@ -112,7 +118,9 @@ fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &m
             let how = match &config.upper.value {
                 Upper::Dir(_) | Upper::Subvol(_) => "it is writable there, below the overlay",
                 Upper::Loop(file) if file.dev.is_none() => "it is writable there, below the overlay",
-                _ => "the lower holds it read-only, and that mount fails",
+                Upper::Off | Upper::Tmpfs(_) | Upper::Device(_) | Upper::Loop(_) | Upper::Part(_) | Upper::Crypt(_) => {
+                    "the lower holds it read-only, and that mount fails"
+                }
             };
             let text = format!("fstab mounts the root's own device on {}, too: {how}", entry.at);
             found.push(finding("fstab", Grade::Warning, text, "remove the line, or add ro to it").in_root());

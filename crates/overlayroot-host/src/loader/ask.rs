@@ -126,7 +126,7 @@ pub fn spelled(kind: Kind, grub: bool, arg: &Given) -> Result<String, String> {
         // U-Boot puts its variables in place of ${…}
         Kind::Extlinux => bad("$", |_| false),
         Kind::GrubD => bad("'", |_| false),
-        _ => None,
+        Kind::Bls | Kind::KernelInstall | Kind::RaspiFirmware | Kind::CmdlineTxt => None,
     };
     match refused {
         Some(c) => Err(format!(

@@ -81,7 +81,14 @@ fn upper(enable: Option<&Arg>, place: Option<&Arg>, is_live: bool, out: &mut Mig
                         None => {}
                     }
                 }
-                _ => {
+                Upper::Off
+                | Upper::Tmpfs(_)
+                | Upper::Device(_)
+                | Upper::Dir(_)
+                | Upper::Loop(_)
+                | Upper::Part(_)
+                | Upper::Subvol(_)
+                | Upper::Crypt(_) => {
                     out.set(key, "tmpfs");
                     out.lost(&arg.text(), "no device: dracut's overlayfs module puts changes into RAM then");
                 }

@@ -126,7 +126,7 @@ impl Migrated {
     fn set(&mut self, key: &str, value: &str) {
         let said = self.lines.iter().find_map(|line| match line {
             Line::Setting(name, said) if name == key => Some(said.clone()),
-            _ => None,
+            Line::Comment(_) | Line::Setting(..) => None,
         });
         match said {
             Some(said) if key != PATH && said == value => {}
@@ -259,7 +259,7 @@ fn spec(upper: &Upper) -> Option<String> {
         Upper::Tmpfs(tmpfs) if *tmpfs == overlayroot_core::upper::tmpfs::Tmpfs::default() => Some("tmpfs".to_owned()),
         Upper::Tmpfs(tmpfs) => Some(format!("tmpfs:{}", tmpfs.options())),
         Upper::Device(device) => Some(device.to_string()),
-        _ => None,
+        Upper::Dir(_) | Upper::Loop(_) | Upper::Part(_) | Upper::Subvol(_) | Upper::Crypt(_) => None,
     }
 }
 

@@ -243,7 +243,7 @@ fn refused(sources: &Sources, text: &str) -> Vec<String> {
     };
     match decide(&config, &facts) {
         Decision::Do(plan) => plan.without.iter().map(|refusal| refusal.text.clone()).collect(),
-        other => vec![other.to_string()],
+        other @ (Decision::Off | Decision::NotYet | Decision::Instead(..)) => vec![other.to_string()],
     }
 }
 

@@ -68,7 +68,9 @@ impl Reader<'_> {
                     match next {
                         Next::Pattern => next = Next::Command,
                         _ if substitution => return Ok(()),
-                        _ => next = Next::Command,
+                        Next::Command | Next::Argument | Next::Name | Next::Test | Next::Each | Next::Subject => {
+                            next = Next::Command
+                        }
                     }
                 }
                 ';' => {

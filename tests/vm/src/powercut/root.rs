@@ -99,7 +99,7 @@ impl Roots {
     pub(crate) fn image(&self, chain: &Chain) -> PathBuf {
         match chain.place {
             Place::Part => self.dir.join(PARTED),
-            _ => self.dir.join(image_name(chain.root)),
+            Place::Dir | Place::Loop | Place::Subvol => self.dir.join(image_name(chain.root)),
         }
     }
 
@@ -107,7 +107,7 @@ impl Roots {
     pub(crate) fn copy(chain: &Chain, disk: &Path, copy: &Path) -> Result<()> {
         match chain.place {
             Place::Part => host::shell(&first_partition(), &[("DISK", disk), ("COPY", copy)]),
-            _ => host::copy_sparse(disk, copy),
+            Place::Dir | Place::Loop | Place::Subvol => host::copy_sparse(disk, copy),
         }
     }
 
@@ -130,7 +130,7 @@ pub(crate) fn fs_name(kind: FsKind) -> &'static str {
     match kind {
         FsKind::Xfs => "xfs",
         FsKind::Btrfs => "btrfs",
-        _ => "ext4",
+        FsKind::Ext4 | FsKind::Vfat | FsKind::Swap | FsKind::None => "ext4",
     }
 }
 

@@ -21,9 +21,8 @@ use store::Keeper;
 
 /// Adds the steps; gives back what can't be had.
 pub(crate) fn add(config: &Config, facts: &Facts, plan: &mut Plan) -> Vec<Refusal> {
-    let found = plan.steps.iter().enumerate().find_map(|(index, step)| match step {
-        Step::MountOverlay(overlay) => Some((index, overlay.clone())),
-        _ => None,
+    let found = plan.steps.iter().enumerate().find_map(|(index, step)| {
+        if let Step::MountOverlay(overlay) = step { Some((index, overlay.clone())) } else { None }
     });
     let Some((index, overlay)) = found.filter(|_| !config.paths.is_empty()) else {
         return Vec::new();

@@ -34,7 +34,7 @@ fn facts() -> Facts {
 fn plan(cmdline: &str) -> Plan {
     match decide(&config(cmdline), &facts()) {
         Decision::Do(plan) => plan,
-        other => panic!("{cmdline}: {other}"),
+        other @ (Decision::Off | Decision::NotYet | Decision::Instead(..)) => panic!("{cmdline}: {other}"),
     }
 }
 
@@ -118,7 +118,7 @@ fn a_bind_never_shows_the_upper_itself_nor_a_root_that_can_t_be_written() {
     facts.place = Some(Place { kind: PlaceKind::Directory, ..Place::default() });
     let code = |facts: &Facts, cmdline: &str| match decide(&config(cmdline), facts) {
         Decision::Do(plan) => plan.without.first().map(|refusal| refusal.code),
-        other => panic!("{other}"),
+        other @ (Decision::Off | Decision::NotYet | Decision::Instead(..)) => panic!("{other}"),
     };
     assert_eq!(code(&facts, "rd.overlay=dir:/var/x/upper rd.overlay.path=bind:/var"), Some("path-lower"));
     assert_eq!(code(&facts, "rd.overlay=dir:/var/xx rd.overlay.path=bind:/var/x"), None);
@@ -177,7 +177,7 @@ fn a_device_is_the_uppers_or_opened_once_by_any_of_its_names() {
     ];
     let decide = |cmdline: &str, facts: &Facts| match decide(&config(cmdline), facts) {
         Decision::Do(plan) => plan,
-        other => panic!("{other}"),
+        other @ (Decision::Off | Decision::NotYet | Decision::Instead(..)) => panic!("{other}"),
     };
     let opened = |plan: &Plan| plan.steps.iter().filter(|step| step.name() == "path-device").count();
     let kept = "rd.overlay.path=persist:/var/x,dev=/dev/vdc rd.overlay.path=persist:/var,dev=/dev/vdb";

@@ -15,12 +15,10 @@ fn written(steps: Vec<Step>, lower: &str) -> (Vec<(String, String)>, Vec<String>
     let count = steps.len();
     let mut plan = Plan { steps, ..Plan::keep(RootKind::Overlay) };
     keep_mounted(&mut plan, lower);
-    let own = plan.steps.split_off(count).into_iter().map(|step| match step {
-        Step::WriteRun { path, text, .. } => {
-            let unit = path.strip_prefix("/run/systemd/system/").unwrap().strip_suffix(".d/50-overlayroot-rs.conf");
-            (unit.unwrap().to_owned(), text)
-        }
-        other => panic!("{other}"),
+    let own = plan.steps.split_off(count).into_iter().map(|step| {
+        let Step::WriteRun { path, text, .. } = step else { panic!("{step}") };
+        let unit = path.strip_prefix("/run/systemd/system/").unwrap().strip_suffix(".d/50-overlayroot-rs.conf");
+        (unit.unwrap().to_owned(), text)
     });
     (own.collect(), plan.notes)
 }
