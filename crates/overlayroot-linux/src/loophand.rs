@@ -12,7 +12,7 @@ use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_core::step::Step;
 use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_core::upper::loop_file::LoopFile;
-use overlayroot_core::upper::loop_size;
+use overlayroot_core::upper::loop_file::size;
 use overlayroot_core::value::size::human;
 use std::fmt::Display;
 use std::fs;
@@ -60,7 +60,7 @@ pub fn create(asked: &LoopFile, hand: &mut Hand<'_>) -> Result<u64> {
     let program = format!("mkfs.{}", asked.fs.word());
     ensure!(place::mkfs().contains(&program), "{program} not found");
     let room = room(&parent(path))?;
-    let bytes = loop_size::fresh(asked, room.bytes, room.available + place.half_made).map_err(|text| anyhow!(text))?;
+    let bytes = size::fresh(asked, room.bytes, room.available + place.half_made).map_err(|text| anyhow!(text))?;
     if hand.does(&Step::MakeLoopFile { file: path.clone(), bytes, fs: asked.fs }) {
         loopfile::make(path, bytes, asked.fs, &Scratch::new()?.log(), hand.tell)?;
     }

@@ -2,6 +2,7 @@
 //! What `rd.overlay.path=` may say: a kind, a path or the name of a preset, and parameters (docs/paths.md).
 
 pub mod params;
+pub mod plan;
 pub mod preset;
 pub use crate::path::params::{Params, parse_dev};
 

@@ -6,14 +6,15 @@ use crate::facts::Facts;
 use crate::feature::{image, populate};
 use crate::keys::Fallback;
 use crate::layout::paths;
-use crate::plan::provision::furnish_instead;
-use crate::plan::{host_units, stand_down, tmpfs_plan};
+use crate::plan::draft::{Draft, stand_down};
+use crate::plan::provision::provision_instead;
+use crate::plan::{host_units, request};
 use crate::step::Step;
 use crate::step::effective::RootKind;
 use crate::step::plan::Plan;
 use crate::step::refusal::{self, Refusal};
 use crate::upper::Upper;
-use crate::upper::tmpfs::Tmpfs;
+use crate::upper::tmpfs::{self, Tmpfs};
 
 /// Why something else is done than what was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -44,18 +45,17 @@ pub fn fallback(config: &Config, facts: &Facts, why: Why<'_>) -> Plan {
     if why.code() == image::CODE {
         return Plan::keep(RootKind::None);
     }
-    let mut plan = match policy {
-        Fallback::Halt => Plan::keep(RootKind::None),
-        Fallback::None => Plan::keep(RootKind::Plain),
-        Fallback::Ro => Plan {
-            steps: vec![Step::RootReadOnly { at: paths::SYSROOT.to_owned() }, host_units::for_read_only()],
-            ..Plan::keep(RootKind::Ro)
-        },
+    let (root, steps) = match policy {
+        Fallback::Halt => (RootKind::None, Vec::new()),
+        Fallback::None => (RootKind::Plain, Vec::new()),
+        Fallback::Ro => {
+            let read_only = Step::RootReadOnly { at: paths::SYSROOT.to_owned() };
+            (RootKind::Ro, vec![read_only, host_units::for_read_only()])
+        }
         Fallback::Tmpfs => return ram_instead(config, facts, why),
     };
-    // The stock hooks know no policy: left alone they would make an overlay of their own.
-    plan.steps.splice(0..0, stand_down(facts));
-    plan
+    // The stock hooks know no policy.
+    Plan { steps: stand_down(facts).into_iter().chain(steps).collect(), ..Plan::keep(root) }
 }
 
 fn ram_instead(config: &Config, facts: &Facts, why: Why<'_>) -> Plan {
@@ -69,9 +69,10 @@ fn ram_instead(config: &Config, facts: &Facts, why: Why<'_>) -> Plan {
     match &facts.root {
         // A RAM overlay that failed would fail again, unless its limits were at fault.
         Some(root) if possible && (other || !plain_ram) => {
-            let plan = tmpfs_plan(config, facts, root, &Tmpfs::default());
-            let plan = plan.map(|plan| furnish_instead(config, facts, plan, populate));
-            plan.unwrap_or_else(|_| Plan::keep(RootKind::Plain))
+            let upper = tmpfs::plan(request(config), &Tmpfs::default());
+            let draft = Draft::new(config, facts, root, upper);
+            let draft = draft.map(|draft| provision_instead(config, facts, draft, populate));
+            draft.map_or_else(|_| Plan::keep(RootKind::Plain), |draft| draft.assemble(facts))
         }
         _ => Plan::keep(RootKind::Plain),
     }

@@ -7,8 +7,8 @@ use crate::feature::git::Git;
 use crate::feature::template::{Template, Var};
 use crate::keys;
 use crate::layout::paths;
+use crate::plan::draft::Draft;
 use crate::step::Step;
-use crate::step::plan::Plan;
 use crate::value::diagnostics::Issue;
 
 /// What is to be pulled.
@@ -49,17 +49,16 @@ pub fn variables(asked: &Asked, config: &Config) -> Vec<Var> {
 
 /// Has the booted system start the unit, where the root is an overlay: scripts that change a plain root would
 /// change it for every machine that boots it.
-pub(crate) fn ask(config: &Config, plan: &mut Plan) {
-    let overlay = plan.steps.iter().any(|step| matches!(step, Step::MountOverlay(_)));
+pub(crate) fn ask(config: &Config, draft: &mut Draft) {
     match asked(config) {
-        Ok(Some(asked)) if overlay => {
+        Ok(Some(asked)) => {
             let written = asked.git.written();
             if written != asked.git.to_string() {
                 // The configuration may be in a file that only the initramfs has, and everybody reads the record.
                 let (path, why) = (paths::PULL_ASKED.to_owned(), "keeps the URL of the pull for root alone".to_owned());
-                plan.steps.push(Step::WriteRun { path, text: written, why });
+                draft.host.push(Step::WriteRun { path, text: written, why });
             }
-            plan.steps.push(Step::LinkRun {
+            draft.host.push(Step::LinkRun {
                 path: paths::PULL_WANTED.to_owned(),
                 to: paths::PULL_UNIT.to_owned(),
                 why: match &asked.verify {
@@ -69,9 +68,9 @@ pub(crate) fn ask(config: &Config, plan: &mut Plan) {
             });
         }
         Ok(None) if config.git_verify.value.is_some() => {
-            plan.notes.push(format!("{} has no effect without {}", keys::GIT_VERIFY.name, keys::GIT.name));
+            draft.notes.push(format!("{} has no effect without {}", keys::GIT_VERIFY.name, keys::GIT.name));
         }
-        _ => {}
+        Ok(None) | Err(_) => {}
     }
 }
 

@@ -1,109 +1,105 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What goes into an upper before the system sees it, and what the system does first. Put into a plan that is
-//! otherwise finished, whatever kind of upper it makes.
+//! What goes into an upper before the system sees it, and what the system does first: the same for each kind of upper.
 
 use crate::config::Config;
 use crate::facts::Facts;
 use crate::feature::populate::{self, Populate};
 use crate::layout::paths;
-use crate::plan::path;
-use crate::plan::soft_reboot::keep_mounted;
+use crate::path;
+use crate::plan::draft::Draft;
+use crate::plan::{git, hostname};
 use crate::step::Step;
-use crate::step::plan::Plan;
 use crate::step::refusal::Refusal;
+use crate::upper::request::{Access, Kept};
 
-/// Adds the steps.
+/// Fills the phases that hold what is specific to a machine.
 ///
 /// # Errors
-/// What can't be had: an archive always, a name where the policy is strict. Otherwise the plan says that it goes
+/// What can't be had: an archive always, a name where the policy is strict. Otherwise the draft says that it goes
 /// without the name.
-pub(crate) fn furnish(config: &Config, facts: &Facts, mut plan: Plan) -> Result<Plan, Refusal> {
-    fill(config, facts, &mut plan)?;
-    match crate::plan::hostname::of(config, facts) {
+pub(crate) fn provision(config: &Config, facts: &Facts, mut draft: Draft) -> Result<Draft, Refusal> {
+    fill(config, facts, &mut draft)?;
+    match hostname::of(config, facts) {
         Err(refusal) if config.fallback.value.strict() => return Err(refusal),
-        name => name_it(&mut plan, name),
+        name => name_it(&mut draft, name),
     }
-    crate::plan::git::ask(config, &mut plan);
-    let refused = path::add(config, facts, &mut plan);
-    keep_mounted(&mut plan, lower(facts));
-    match refused {
-        refused if config.fallback.value.strict() => refused.into_iter().next().map_or(Ok(plan), Err),
-        refused => {
-            plan.without.extend(refused);
-            Ok(plan)
-        }
+    git::ask(config, &mut draft);
+    let refused = paths_of(config, facts, &mut draft);
+    if config.fallback.value.strict() {
+        return refused.into_iter().next().map_or(Ok(draft), Err);
     }
+    draft.without.extend(refused);
+    Ok(draft)
 }
 
 /// The same for what the policy makes instead, which goes without whatever can't be had; with `populate` it is
 /// tried to have it populated at least.
-pub(crate) fn furnish_instead(config: &Config, facts: &Facts, mut plan: Plan, populate: bool) -> Plan {
+pub(crate) fn provision_instead(config: &Config, facts: &Facts, mut draft: Draft, populate: bool) -> Draft {
     if populate {
-        let filled = fill(config, facts, &mut plan);
-        plan.without.extend(filled.err());
+        let filled = fill(config, facts, &mut draft);
+        draft.without.extend(filled.err());
     }
-    name_it(&mut plan, crate::plan::hostname::of(config, facts));
-    crate::plan::git::ask(config, &mut plan);
-    let refused = path::add(config, facts, &mut plan);
-    plan.without.extend(refused);
-    keep_mounted(&mut plan, lower(facts));
-    plan
+    name_it(&mut draft, hostname::of(config, facts));
+    git::ask(config, &mut draft);
+    let refused = paths_of(config, facts, &mut draft);
+    draft.without.extend(refused);
+    draft
 }
 
-/// Type of the file system that becomes the lower.
-fn lower(facts: &Facts) -> &str {
-    facts.root.as_ref().map_or("", |root| &root.fstype)
+fn name_it(draft: &mut Draft, name: Result<Option<String>, Refusal>) {
+    match name {
+        Err(refusal) => draft.without.push(refusal),
+        Ok(None) => {}
+        Ok(Some(name)) => {
+            draft.effective.hostname = Some(name.clone());
+            let (upper, lowers) = (draft.overlay.upper.clone(), draft.overlay.lowers.clone());
+            draft.layers.push(Step::Hostname { name, upper, lowers });
+        }
+    }
 }
 
-/// Just before the overlay is mounted: the layers are in their places, and nothing of the merged root is touched,
-/// for a copy-up before the policy is loaded loses SELinux labels (Linux 6.1).
-fn name_it(plan: &mut Plan, name: Result<Option<String>, Refusal>) {
-    let found = plan.steps.iter().enumerate().find_map(|(index, step)| {
-        if let Step::MountOverlay(overlay) = step {
-            Some((index, overlay.upper.clone(), overlay.lowers.clone()))
-        } else {
-            None
-        }
-    });
-    match (name, found) {
-        (Err(refusal), _) => plan.without.push(refusal),
-        (Ok(Some(name)), Some((index, upper, lowers))) => {
-            plan.effective.hostname = Some(name.clone());
-            plan.steps.insert(index, Step::Hostname { name, upper, lowers });
-        }
-        _ => {}
+/// Single paths; gives back what can't be had.
+fn paths_of(config: &Config, facts: &Facts, draft: &mut Draft) -> Vec<Refusal> {
+    let layers = std::iter::once(&draft.overlay.upper).chain(&draft.overlay.lowers).cloned().collect();
+    let found = path::plan::plan(&config.paths, config.path_dev.value.as_ref(), facts, &draft.effective, layers);
+    draft.notes.extend(found.notes);
+    if found.needs_lower_fs {
+        draft.lower_fs = None;
+        draft.notes.push("the file system under the lower stays writable, for bind: paths".to_owned());
     }
+    draft.layers.extend(found.layers.into_iter().map(Step::Path));
+    draft.paths.extend(found.over.into_iter().map(Step::Path));
+    if found.states.iter().any(|state| state.kept_files().is_some()) {
+        draft.paths.extend(paths::KEEP_WANTED.into_iter().map(|(path, unit)| Step::LinkRun {
+            path: path.to_owned(),
+            to: unit.to_owned(),
+            why: "saves the files that are kept".to_owned(),
+        }));
+    }
+    draft.effective.paths.extend(found.states);
+    found.refused
 }
 
 /// As soon as the upper is there and held to its size, and before anything else is in it.
-fn fill(config: &Config, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
+fn fill(config: &Config, facts: &Facts, draft: &mut Draft) -> Result<(), Refusal> {
     let Some(asked) = &config.populate.value else {
         return Ok(());
     };
-    let steps = &plan.steps;
-    let behind = |step: &Step| matches!(step, Step::MakeUpper { .. } | Step::Remember { .. } | Step::Quota(_));
-    let index = steps.iter().rposition(behind).map_or(0, |index| index + 1);
-    let layer = steps.iter().find_map(|step| {
-        if let Step::ResetOnce { store, readonly: true, .. } = step { Some(store.clone()) } else { None }
-    });
-    let upper =
-        steps.iter().find_map(|step| if let Step::MakeUpper { store, .. } = step { Some(store.clone()) } else { None });
-    let readonly = layer.is_some();
-    let Some(store) = layer.or(upper) else {
-        return Ok(());
+    let (store, readonly, anew) = match &draft.kept {
+        Some(Kept { store, access: Access::Layer }) => (store.clone(), true, true),
+        Some(Kept { store, access: Access::Upper { reset } }) => (store.clone(), false, *reset),
+        None => (draft.store.clone(), false, true),
     };
-    let stays = steps.iter().any(|step| matches!(step, Step::Remember { .. }));
-    let anew = steps.iter().any(|step| matches!(step, Step::Reset { .. })) || !stays;
-    let node = crate::plan::hostname::node(config, facts);
+    let node = hostname::node(config, facts);
     let populate = Populate { readonly, ..Populate::new(asked, &node, &facts.archive, store, paths::SYSROOT) };
     match &populate.unready {
         Some(why) if anew && !readonly => {
             let text = format!("{}: {why}", config.populate.origin);
             return Err(Refusal { code: populate::CODE, text, stand_aside: false });
         }
-        Some(why) if !readonly => plan.notes.push(format!("a new upper could not be populated: {why}")),
-        _ => {}
+        Some(why) if !readonly => draft.notes.push(format!("a new upper could not be populated: {why}")),
+        Some(_) | None => {}
     }
-    plan.steps.insert(index, Step::Populate(populate));
+    draft.fill.push(Step::Populate(populate));
     Ok(())
 }

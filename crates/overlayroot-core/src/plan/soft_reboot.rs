@@ -8,7 +8,6 @@ use crate::layout::paths::{RUNTIME_UNITS, SYSROOT};
 use crate::parse::fstab::unit_name;
 use crate::step::Step;
 use crate::step::path::PathStep;
-use crate::step::plan::Plan;
 
 /// Longest name of a directory with drop-ins; systemd knows a unit with a longer one by a hash.
 const LONGEST: usize = 255;
@@ -46,28 +45,31 @@ impl Kind {
     }
 }
 
-/// Adds a step for each mount of the plan; `lower` is the type of the file system that the lower is on.
-pub(crate) fn keep_mounted(plan: &mut Plan, lower: &str) {
+/// A step for each mount of the steps, and what is worth saying; `lower` is the type of the file system that the lower
+/// is on.
+pub(crate) fn keep_mounted(steps: &[Step], lower: &str) -> (Vec<Step>, Vec<String>) {
     let mut found: Vec<(String, Kind)> = Vec::new();
-    for (at, kind) in plan.steps.iter().filter_map(|step| mounted(step, lower)) {
+    for (at, kind) in steps.iter().filter_map(|step| mounted(step, lower)) {
         // What is mounted below the new root is in the booted system without that.
         let at = at.strip_prefix(SYSROOT).filter(|rest| rest.starts_with('/')).unwrap_or(at);
         if !at.starts_with(SPARED) && found.iter().all(|(other, _)| other != at) {
             found.push((at.to_owned(), kind));
         }
     }
+    let (mut units, mut notes) = (Vec::new(), Vec::new());
     for (at, kind) in found {
         let unit = unit_name(&at, "mount");
         if unit.len() + ".d".len() > LONGEST {
-            plan.notes.push(format!("a soft-reboot unmounts {at}: its unit's name is too long for a drop-in"));
+            notes.push(format!("a soft-reboot unmounts {at}: its unit's name is too long for a drop-in"));
             continue;
         }
-        plan.steps.push(Step::WriteRun {
+        units.push(Step::WriteRun {
             path: format!("{RUNTIME_UNITS}/{unit}.d/50-overlayroot-rs.conf"),
             text: kind.drop_in(),
             why: "stays mounted over a soft-reboot".to_owned(),
         });
     }
+    (units, notes)
 }
 
 /// Where a step leaves a mount for the booted system.

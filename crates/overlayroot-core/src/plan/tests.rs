@@ -2,11 +2,12 @@
 //! Rules of the decision that a golden plan does not make obvious.
 use super::*;
 use crate::config::Inputs;
-use crate::facts::device::Lookup;
+use crate::facts::device::{Device, Lookup};
 use crate::facts::{Kernel, Rival};
 use crate::parse::cmdline::Source;
 use crate::plan::fallback::{Why, fallback};
-use crate::step::effective::RootKind;
+use crate::step::Step;
+use crate::step::effective::{RootKind, UpperKind};
 
 fn config(cmdline: &str) -> Config {
     Config::read(&Inputs { cmdline: vec![Source::new("/proc/cmdline", cmdline)], ..Inputs::default() })

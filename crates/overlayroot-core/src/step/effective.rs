@@ -126,12 +126,6 @@ impl Effective {
             (RootKind::None, _) => "nothing is running".to_owned(),
         }
     }
-
-    /// The upper at these places stays, and is begun anew where `reset`.
-    pub(crate) fn keep(&mut self, places: &Places, reset: bool) {
-        self.store = Some(places.store.clone());
-        self.reset = reset;
-    }
 }
 
 impl fmt::Display for Effective {

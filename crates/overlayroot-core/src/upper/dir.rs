@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Uppers on the machine's own disk: `dir:PATH`, and what its parameters share with `loop:PATH`'s
-//! (`loopspec.rs`).
+//! `dir:PATH`: an upper in a directory of the root's own file system.
 
+use crate::facts::place::PlaceKind;
+use crate::facts::{Facts, ProjectQuota, Root};
+use crate::layout::{self, Store, paths};
+use crate::step::effective::{Effective, UpperKind};
+use crate::step::refusal::{Refusal, refuse};
+use crate::step::{Need, Quota, Step};
+use crate::upper::kept;
+use crate::upper::request::{Request, UpperPlan};
+use crate::upper::root_fs::{open_root, place};
 use crate::value::diagnostics::Problem;
 use crate::value::params::{size, split, unknown};
 use crate::value::path::on_root;
-use crate::value::size::Size;
+use crate::value::size::{LEAST, Size, mebi};
 use std::fmt;
 
 /// `dir:PATH[,size=SIZE]`: a directory on the root's own file system.
@@ -36,6 +44,73 @@ pub fn parse_dir(text: &str) -> Result<Dir, Problem> {
         }
     }
     Ok(dir)
+}
+
+/// A directory upper.
+///
+/// # Errors
+/// Where the root's file system can't hold it, or has no quota for its size.
+pub fn plan(request: Request<'_>, facts: &Facts, root: &Root, asked: &Dir) -> Result<UpperPlan, Refusal> {
+    let place = place(facts, root, &asked.path)?;
+    if !matches!(place.kind, PlaceKind::Missing | PlaceKind::Directory) {
+        return refuse("place-taken", format!("{} is {}, not a directory", asked.path, place.kind.word()));
+    }
+    let places = layout::directory(&asked.path);
+    let cap = cap(root, asked, &places.store)?;
+    if request.readonly {
+        // overlayfs takes no layer that lies inside another (kernel: fs/overlayfs/super.c, overlapping layers).
+        let text = format!("rd.overlay.readonly can't use {} as a layer: it lies inside the lower", asked.path);
+        return refuse("readonly", text);
+    }
+    let mut open = open_root(false);
+    let (base, need) = (paths::ROOT_KEPT.to_owned(), Need::of(false, request.reset));
+    open.push(Step::LookInside { store: places.store.clone(), base, need });
+    let effective = Effective {
+        upper: UpperKind::Dir,
+        path: Some(asked.path.clone()),
+        options: root.fstype.clone(),
+        ..Effective::overlay(&places)
+    };
+    let mut plan = kept::plan(request, facts, root, places, open, effective);
+    plan.make.extend(cap);
+    plan.hidden = Some(asked.path.clone());
+    Ok(plan)
+}
+
+/// The limit of a directory upper. Without `size=` a limit that an earlier boot set is taken off, where one
+/// would be in force.
+fn cap(root: &Root, asked: &Dir, store: &Store) -> Result<Option<Step>, Refusal> {
+    let bytes = match asked.size {
+        None if root.project_quota == ProjectQuota::On => 0,
+        None => return Ok(None),
+        Some(_) if root.project_quota == ProjectQuota::None => return refuse("quota", no_quota(root, asked)),
+        Some(size) => size.of(root.bytes),
+    };
+    if let Some(size) = asked.size.filter(|_| bytes < LEAST) {
+        let text = format!("size={size} for {} is {} of the root, less than {}", asked.path, mebi(bytes), mebi(LEAST));
+        return refuse("quota", text);
+    }
+    Ok(Some(Step::Quota(Quota {
+        at: paths::ROOT_KEPT.to_owned(),
+        device: root.source.clone(),
+        upper: store.upper.clone(),
+        work: store.work.clone(),
+        bytes,
+        // Also where they seem to be on: an earlier call may have remounted it, the next boot will not have.
+        remount: asked.size.is_some() && root.fstype == "ext4",
+    })))
+}
+
+/// Why there is no limit, and what to do.
+fn no_quota(root: &Root, asked: &Dir) -> String {
+    let what = format!("size= for {} needs project quotas", asked.path);
+    match root.fstype.as_str() {
+        "xfs" => format!("{what}: add rootflags=prjquota to the kernel command line"),
+        "ext4" => {
+            format!("{what}: run tune2fs -O project,quota {} while it is unmounted", root.source)
+        }
+        other => format!("{what}, and on {other} this version has none: use loop:FILE with size= instead"),
+    }
 }
 
 #[cfg(test)]

@@ -2,16 +2,22 @@
 //! What `rd.overlay=` may say: the kinds of upper and their parameters (docs/compatibility.md).
 
 pub mod crypt;
+pub mod device;
 pub mod dir;
+mod kept;
 pub mod loop_file;
-pub mod loop_size;
 pub mod part;
+pub mod request;
+mod root_fs;
 pub mod subvol;
 pub mod tmpfs;
 
+use crate::facts::{Facts, Root};
+use crate::step::refusal::{self, Refusal};
 use crate::upper::dir::{Dir, parse_dir};
 use crate::upper::loop_file::{LoopFile, parse_loop};
 use crate::upper::part::{Part, parse_part};
+use crate::upper::request::{Request, UpperPlan};
 use crate::upper::subvol::{Subvol, parse_subvol};
 use crate::upper::tmpfs::{Tmpfs, parse_tmpfs};
 use crate::value::device::{Device, parse_device};
@@ -51,6 +57,24 @@ impl Upper {
             Self::Part(_) => "part",
             Self::Subvol(_) => "subvol",
             Self::Crypt(_) => "crypt",
+        }
+    }
+
+    /// This kind's part of the plan.
+    ///
+    /// # Errors
+    /// Why it can't be had on this machine.
+    pub fn plan(&self, request: Request<'_>, facts: &Facts, root: &Root) -> Result<UpperPlan, Refusal> {
+        match self {
+            // None that can be told from the others: what asked for one was a mistake.
+            Self::Off => Err(refusal::mistakes(&[])),
+            Self::Tmpfs(tmpfs) => Ok(tmpfs::plan(request, tmpfs)),
+            Self::Device(asked) => device::plan(request, facts, root, asked),
+            Self::Dir(dir) => dir::plan(request, facts, root, dir),
+            Self::Loop(file) => loop_file::plan(request, facts, root, file),
+            Self::Part(part) => part::plan(request, facts, root, part),
+            Self::Subvol(subvol) => subvol::plan(request, facts, root, subvol),
+            Self::Crypt(spec) => Err(refusal::crypt(spec)),
         }
     }
 }

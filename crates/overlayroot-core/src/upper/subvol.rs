@@ -2,6 +2,14 @@
 //! `subvol:NAME`: an upper in a subvolume of the root's own btrfs. The top level of the file system is
 //! mounted at a private place; the lower is a read-only view of the root's own subvolume.
 
+use crate::facts::place::PlaceKind;
+use crate::facts::{Facts, Root};
+use crate::layout::{self, paths};
+use crate::step::effective::{Effective, UpperKind};
+use crate::step::refusal::{Refusal, refuse};
+use crate::step::{Need, Step};
+use crate::upper::kept;
+use crate::upper::request::{Request, UpperPlan};
 use crate::value::diagnostics::{Problem, shown};
 use crate::value::path::plain_path;
 use std::fmt;
@@ -47,6 +55,79 @@ pub fn seen(root: &str, name: &str) -> Option<Option<String>> {
     }
     // A reset would take the root away with the upper.
     (own != name && below(own, name).is_none()).then(|| below(name, own))
+}
+
+/// An upper in a subvolume.
+///
+/// # Errors
+/// Where the root is no btrfs, or has something else of that name.
+pub fn plan(request: Request<'_>, facts: &Facts, root: &Root, asked: &Subvol) -> Result<UpperPlan, Refusal> {
+    let name = &asked.name;
+    let seen = usable(facts, root, asked)?;
+    if request.readonly {
+        readable(facts, name, seen.as_deref())?;
+    }
+    let places = layout::subvolume(name);
+    let (at, base) = (paths::ROOT_KEPT.to_owned(), paths::ROOT_KEPT.to_owned());
+    let need = Need::of(request.readonly, request.resets());
+    let mut open = vec![Step::MountTop { device: root.source.clone(), at: at.clone(), read_only: request.readonly }];
+    if !request.readonly {
+        open.push(Step::Writable { at });
+    }
+    open.push(Step::LookInside { store: places.store.clone(), base, need });
+    if !request.readonly {
+        open.push(Step::MakeSubvolume { path: format!("{}/{name}", paths::ROOT_KEPT) });
+    }
+    let effective = Effective {
+        upper: UpperKind::Subvol,
+        path: Some(name.clone()),
+        options: root.fstype.clone(),
+        ..Effective::overlay(&places)
+    };
+    let hidden = seen.filter(|_| !request.readonly);
+    Ok(UpperPlan { hidden, ..kept::plan(request, facts, root, places, open, effective) })
+}
+
+/// Where the root sees it, if the file system can hold it and nothing is in its way.
+fn usable(facts: &Facts, root: &Root, asked: &Subvol) -> Result<Option<String>, Refusal> {
+    let name = &asked.name;
+    if root.fstype != "btrfs" {
+        let text = format!("the root is {}, and subvol:{name} needs btrfs: dir: does the same elsewhere", root.fstype);
+        return refuse("foreign-file-system", text);
+    }
+    let Some(seen) = seen(&root.subvolume, name) else {
+        let own = root.subvolume.trim_matches('/');
+        return refuse("place-taken", format!("the root itself lies in the subvolume {name} (it is {own})"));
+    };
+    // Where the top level can't be looked at, the steps find out.
+    let Some(place) = &facts.place else {
+        return Ok(seen);
+    };
+    if let Some(part) = &place.blocked_by {
+        let part = part.trim_start_matches('/');
+        return refuse("place-taken", format!("{part} on the way to the subvolume {name} is not a plain directory"));
+    }
+    match place.kind {
+        PlaceKind::Missing | PlaceKind::Subvolume => Ok(seen),
+        other @ (PlaceKind::Directory | PlaceKind::File | PlaceKind::Link | PlaceKind::Other) => {
+            refuse("place-taken", format!("{name} is {}, not a subvolume", other.word()))
+        }
+    }
+}
+
+/// Whether it can be a read-only layer.
+fn readable(facts: &Facts, name: &str, seen: Option<&str>) -> Result<(), Refusal> {
+    if let Some(path) = seen {
+        // overlayfs takes no layer that lies inside another (kernel: fs/overlayfs/super.c, overlapping layers).
+        let text = format!("rd.overlay.readonly can't use {path} as a layer: it lies inside the lower");
+        return refuse("readonly", text);
+    }
+    match &facts.place {
+        Some(place) if place.kind == PlaceKind::Missing => {
+            refuse("place-missing", format!("the subvolume {name} does not exist, and nothing may be written"))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

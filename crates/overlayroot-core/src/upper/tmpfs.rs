@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `tmpfs`: an upper in RAM.
 
+use crate::layout::{self, Places, paths};
+use crate::step::Step;
+use crate::step::effective::{Effective, UpperKind};
+use crate::upper::request::{Request, UpperPlan};
 use crate::value::diagnostics::{Problem, nearest, shown};
 use crate::value::size::limit;
 
@@ -35,6 +39,36 @@ impl Tmpfs {
         out.push("mode=0700".to_owned());
         out.join(",")
     }
+}
+
+/// An upper in RAM.
+pub fn plan(request: Request<'_>, tmpfs: &Tmpfs) -> UpperPlan {
+    let places = layout::tmpfs(request.names);
+    let effective = Effective { upper: UpperKind::Tmpfs, options: tmpfs.options(), ..Effective::overlay(&places) };
+    let note = request.readonly.then(|| "rd.overlay.readonly has no effect without a device".to_owned());
+    UpperPlan {
+        lowers: vec![places.lower.clone()],
+        options: Vec::new(),
+        open: Vec::new(),
+        kept: None,
+        make: steps(&places, tmpfs, paths::SYSROOT),
+        hidden: None,
+        effective,
+        notes: note.into_iter().collect(),
+        places,
+    }
+}
+
+/// Mounts the tmpfs and makes an upper in it, with the attributes of the directory `like`.
+pub(crate) fn steps(places: &Places, tmpfs: &Tmpfs, like: &str) -> Vec<Step> {
+    vec![
+        Step::MountTmpfs {
+            at: places.upper_fs.clone(),
+            source: places.tmpfs_source.to_owned(),
+            options: tmpfs.options(),
+        },
+        Step::MakeUpper { store: places.store.clone(), like: like.to_owned() },
+    ]
 }
 
 /// The parameters behind `tmpfs:`, comma separated; what is wrong is left out and said.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 use super::*;
-use crate::step::effective::RootKind;
 
 fn bind(to: &str) -> Step {
     Step::Bind { from: "/x".to_owned(), to: to.to_owned() }
@@ -12,15 +11,13 @@ fn path(path: &str) -> PathStep {
 
 /// What is written for these steps: units, and their drop-ins.
 fn written(steps: Vec<Step>, lower: &str) -> (Vec<(String, String)>, Vec<String>) {
-    let count = steps.len();
-    let mut plan = Plan { steps, ..Plan::keep(RootKind::Overlay) };
-    keep_mounted(&mut plan, lower);
-    let own = plan.steps.split_off(count).into_iter().map(|step| {
+    let (units, notes) = keep_mounted(&steps, lower);
+    let own = units.into_iter().map(|step| {
         let Step::WriteRun { path, text, .. } = step else { panic!("{step}") };
         let unit = path.strip_prefix("/run/systemd/system/").unwrap().strip_suffix(".d/50-overlayroot-rs.conf");
         (unit.unwrap().to_owned(), text)
     });
-    (own.collect(), plan.notes)
+    (own.collect(), notes)
 }
 
 fn units(steps: Vec<Step>) -> Vec<String> {

@@ -2,6 +2,12 @@
 //! `loop:PATH` with its parameters: a file with a file system in it, on the root's file system or on
 //! that of another device.
 
+mod backing;
+mod plan;
+pub mod size;
+
+pub use plan::plan;
+
 use crate::value::device::{Device, parse_device};
 use crate::value::diagnostics::{Problem, nearest, shown};
 use crate::value::file_system::MadeFs;

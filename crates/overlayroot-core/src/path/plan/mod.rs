@@ -1,65 +1,65 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Puts the policies of single paths into a plan that is otherwise finished. What goes into the upper goes there
-//! before the overlay is mounted; what is mounted over the merged root comes last.
+//! What is to be done for the policies of single paths. What goes into the layers goes there before the overlay is
+//! mounted; what is mounted over the merged root comes last.
 
 mod store;
 
-use crate::config::Config;
 use crate::facts::Facts;
 use crate::facts::place::{Place, PlaceKind};
 use crate::layout::paths;
 use crate::parse::fstab;
 use crate::path::preset::MACHINE_ID;
 use crate::path::{Asked, Form};
-use crate::step::Step;
+use crate::step::effective::Effective;
 use crate::step::path::{Kind, PathStep};
 use crate::step::path_state::{PathOutcome, PathState};
-use crate::step::plan::Plan;
 use crate::step::refusal::{Refusal, UPPER_FILE_SYSTEMS, refuse};
+use crate::value::device::Device;
 use crate::value::field::Field;
 use store::Keeper;
 
-/// Adds the steps; gives back what can't be had.
-pub(crate) fn add(config: &Config, facts: &Facts, plan: &mut Plan) -> Vec<Refusal> {
-    let found = plan.steps.iter().enumerate().find_map(|(index, step)| {
-        if let Step::MountOverlay(overlay) = step { Some((index, overlay.clone())) } else { None }
-    });
-    let Some((index, overlay)) = found.filter(|_| !config.paths.is_empty()) else {
-        return Vec::new();
-    };
-    let layers = std::iter::once(overlay.upper).chain(overlay.lowers).collect();
-    let mut builder =
-        Builder { config, facts, plan, layers, before: Vec::new(), after: Vec::new(), refused: Vec::new() };
-    let mut asked: Vec<&Field<Asked>> = config.paths.iter().collect();
+/// What becomes of the paths.
+#[derive(Debug, Default)]
+pub struct PathPlan {
+    /// Before the overlay is mounted.
+    pub layers: Vec<PathStep>,
+    /// Over the merged root, the innermost last.
+    pub over: Vec<PathStep>,
+    /// How each path fares.
+    pub states: Vec<PathState>,
+    /// What is worth saying.
+    pub notes: Vec<String>,
+    /// What can't be had.
+    pub refused: Vec<Refusal>,
+    /// Whether the file system under the lower has to stay writable.
+    pub needs_lower_fs: bool,
+}
+
+/// Plans them. `dev` keeps those that name no device; `effective` is what runs, with an overlay of these `layers`, the
+/// uppermost first.
+pub fn plan(
+    specs: &[Field<Asked>],
+    dev: Option<&Device>,
+    facts: &Facts,
+    effective: &Effective,
+    layers: Vec<String>,
+) -> PathPlan {
+    let mut builder = Builder { dev, facts, effective, layers, plan: PathPlan::default() };
+    let mut asked: Vec<&Field<Asked>> = specs.iter().collect();
     // What lies below another is mounted after it.
     asked.sort_by_key(|asked| (asked.value.path.matches('/').count(), asked.value.path.clone()));
     asked.into_iter().for_each(|asked| builder.entry(asked));
-    let Builder { before, after, refused, .. } = builder;
-    let binds = before.iter().any(|step| matches!(step, PathStep::OpenRoot { .. }));
-    plan.steps.splice(index..index, before.into_iter().map(Step::Path));
-    if binds {
-        plan.steps.retain(|step| !matches!(step, Step::LowerFsReadOnly { .. }));
-        plan.notes.push("the file system under the lower stays writable, for bind: paths".to_owned());
-    }
-    plan.steps.extend(after.into_iter().map(Step::Path));
-    if plan.effective.paths.iter().any(|state| state.kept_files().is_some()) {
-        plan.steps.extend(paths::KEEP_WANTED.into_iter().map(|(path, unit)| Step::LinkRun {
-            path: path.to_owned(),
-            to: unit.to_owned(),
-            why: "saves the files that are kept".to_owned(),
-        }));
-    }
-    refused
+    let mut plan = builder.plan;
+    plan.needs_lower_fs = plan.layers.iter().any(|step| matches!(step, PathStep::OpenRoot { .. }));
+    plan
 }
 
 struct Builder<'a> {
-    config: &'a Config,
+    dev: Option<&'a Device>,
     facts: &'a Facts,
-    plan: &'a mut Plan,
+    effective: &'a Effective,
     layers: Vec<String>,
-    before: Vec<PathStep>,
-    after: Vec<PathStep>,
-    refused: Vec<Refusal>,
+    plan: PathPlan,
 }
 
 impl Builder<'_> {
@@ -68,19 +68,19 @@ impl Builder<'_> {
         if asked.if_there && self.place(&asked.path).kind == PlaceKind::Missing {
             return self.state(asked, PathOutcome::Absent, None);
         }
-        let nowhere = asked.params.dev.is_none() && self.config.path_dev.value.is_none() && self.own().is_none();
+        let nowhere = asked.params.dev.is_none() && self.dev.is_none() && self.own().is_none();
         let volatile = Asked { kind: Kind::Volatile, ..asked.clone() };
         if asked.either && nowhere {
             let text = format!("{} is volatile: the upper is in RAM, and no device is named to keep it", asked.path);
             self.plan.notes.push(text);
             return self.one(&Field { value: volatile, origin: field.origin.clone() });
         }
-        let before = self.refused.len();
+        let before = self.plan.refused.len();
         self.one(field);
         // Its users can't work on an overlay at all: better volatile than not there, unless it is the path's own fault.
-        let device = self.refused.get(before).is_some_and(|refusal| !refusal.code.starts_with("path-"));
+        let device = self.plan.refused.get(before).is_some_and(|refusal| !refusal.code.starts_with("path-"));
         if asked.either && device {
-            self.plan.effective.paths.retain(|state| state.path != asked.path);
+            self.plan.states.retain(|state| state.path != asked.path);
             self.one(&Field { value: volatile, origin: field.origin.clone() });
         }
     }
@@ -98,17 +98,17 @@ impl Builder<'_> {
             Err(refusal) => {
                 self.state(asked, PathOutcome::Failed, None);
                 let text = format!("{}: {}", field.origin, refusal.text);
-                if let Some(state) = self.plan.effective.paths.last_mut() {
+                if let Some(state) = self.plan.states.last_mut() {
                     state.why = Some(refusal.text);
                 }
-                self.refused.push(Refusal { text, ..refusal });
+                self.plan.refused.push(Refusal { text, ..refusal });
             }
         }
     }
 
     fn state(&mut self, asked: &Asked, outcome: PathOutcome, keeper: Option<Keeper>) {
         let volatile = asked.kind == Kind::Volatile && outcome == PathOutcome::Done;
-        self.plan.effective.paths.push(PathState {
+        self.plan.states.push(PathState {
             path: asked.path.clone(),
             kind: asked.kind,
             files: asked.kind == Kind::Persist && !self.is_directory(asked),
@@ -176,12 +176,12 @@ impl Builder<'_> {
         if directory {
             let store = format!("{store}/{}.dir", fstab::escaped(&path));
             keeper.directory.clone_from(&store);
-            self.before.push(PathStep::Point { path: path.clone(), layers: layers.clone() });
-            self.after.push(PathStep::Persist { path, root: paths::SYSROOT.to_owned(), store, mount, layers });
+            self.plan.layers.push(PathStep::Point { path: path.clone(), layers: layers.clone() });
+            self.plan.over.push(PathStep::Persist { path, root: paths::SYSROOT.to_owned(), store, mount, layers });
         } else {
             let store = format!("{store}/files");
             keeper.directory.clone_from(&store);
-            self.before.push(match path.as_str() {
+            self.plan.layers.push(match path.as_str() {
                 MACHINE_ID => PathStep::MachineId { path, store, mount, layers },
                 _ => PathStep::Restore { path, store, mount, layers },
             });
@@ -191,7 +191,7 @@ impl Builder<'_> {
 
     /// Files go into the upper, and are not seen below what is mounted over it.
     fn seen_below_mounts(&self, path: &str) -> Result<(), Refusal> {
-        let mounted = self.after.iter().filter(|step| !matches!(step, PathStep::ReadOnly { .. }));
+        let mounted = self.plan.over.iter().filter(|step| !matches!(step, PathStep::ReadOnly { .. }));
         let mut over = mounted.filter_map(PathStep::path).filter(|at| is_in(path, at));
         match over.next() {
             Some(at) => refuse("path-hidden", format!("{path} lies in {at}, which has a policy of its own")),
@@ -207,8 +207,8 @@ impl Builder<'_> {
         }
         let (options, mode, copy) = (asked.params.options(), asked.params.mode, asked.params.copy);
         let (root, layers) = (paths::SYSROOT.to_owned(), self.layers.clone());
-        self.before.push(PathStep::Point { path: path.clone(), layers: layers.clone() });
-        self.after.push(PathStep::Volatile { path, root, options, mode, copy, layers });
+        self.plan.layers.push(PathStep::Point { path: path.clone(), layers: layers.clone() });
+        self.plan.over.push(PathStep::Volatile { path, root, options, mode, copy, layers });
         Ok(())
     }
 
@@ -221,27 +221,27 @@ impl Builder<'_> {
         if self.place(&path).kind == PlaceKind::Missing {
             return refuse("path-place", format!("{path} is not in the root, so there is nothing to bind"));
         }
-        let effective = &self.plan.effective;
+        let effective = self.effective;
         if let Some(upper) = effective.path.as_deref().filter(|upper| effective.device.is_none() && is_in(upper, &path))
         {
             return refuse("path-lower", format!("the upper itself ({upper}) lies in {path}"));
         }
         let lower = self.layers.last().cloned().unwrap_or_default();
         let at = paths::KEEP_ROOT.to_owned();
-        if !self.before.iter().any(|step| matches!(step, PathStep::OpenRoot { .. })) {
-            self.before.push(PathStep::OpenRoot { lower, at: at.clone() });
+        if !self.plan.layers.iter().any(|step| matches!(step, PathStep::OpenRoot { .. })) {
+            self.plan.layers.push(PathStep::OpenRoot { lower, at: at.clone() });
         }
-        self.after.push(PathStep::Bind { from: format!("{at}{path}"), path, root: paths::SYSROOT.to_owned() });
+        self.plan.over.push(PathStep::Bind { from: format!("{at}{path}"), path, root: paths::SYSROOT.to_owned() });
         Ok(())
     }
 
     fn readonly(&mut self, asked: &Asked) -> Result<(), Refusal> {
         let path = asked.path.clone();
         // An upper that stays may have what the lower lacks.
-        if self.place(&path).kind == PlaceKind::Missing && self.plan.effective.store.is_none() {
+        if self.place(&path).kind == PlaceKind::Missing && self.effective.store.is_none() {
             return refuse("path-place", format!("{path} is not in the root"));
         }
-        self.after.push(PathStep::ReadOnly { path, root: paths::SYSROOT.to_owned() });
+        self.plan.over.push(PathStep::ReadOnly { path, root: paths::SYSROOT.to_owned() });
         Ok(())
     }
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The file system that a loop file lies on: the root's own, or that of another device.
 
-use crate::config::Config;
 use crate::facts::device::{Device, Lookup};
 use crate::facts::place::Place;
 use crate::facts::{Facts, Root};
 use crate::layout::{self, Places, paths};
-use crate::plan::root_fs::{open_root, place};
 use crate::step::Step;
 use crate::step::refusal::{self, Refusal, refuse};
 use crate::upper::loop_file::LoopFile;
+use crate::upper::request::Request;
+use crate::upper::root_fs::{open_root, place};
 
 /// Where a loop file lies, and what there is room for.
 pub(crate) struct Ground<'a> {
@@ -24,13 +24,17 @@ pub(crate) struct Ground<'a> {
 }
 
 /// The ground of the file that is asked for, if it can hold one.
-pub(crate) fn of<'a>(config: &Config, facts: &'a Facts, root: &Root, asked: &LoopFile) -> Result<Ground<'a>, Refusal> {
+pub(crate) fn of<'a>(
+    request: Request<'_>,
+    facts: &'a Facts,
+    root: &Root,
+    asked: &LoopFile,
+) -> Result<Ground<'a>, Refusal> {
     let Some(dev) = &asked.dev else {
         let place = place(facts, root, &asked.path)?;
         return Ok(Ground { place, bytes: root.bytes, free: root.free, device: None });
     };
-    let device =
-        refusal::device(dev, facts, config.readonly.value).map_err(|refusal| roots_own(refusal, facts, root))?;
+    let device = refusal::device(dev, facts, request.readonly).map_err(|refusal| roots_own(refusal, facts, root))?;
     let unseen = |why: &str| refuse("look", format!("{dev} ({}) could not be read: {why}", device.path));
     let Some(place) = &facts.place else {
         return unseen("it was not inspected");

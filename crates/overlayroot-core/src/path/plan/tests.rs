@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Rules that a golden plan does not make obvious.
 use super::*;
-use crate::config::Inputs;
+use crate::config::{Config, Inputs};
 use crate::facts::device::{Device, Lookup};
 use crate::facts::{Kernel, Root};
 use crate::parse::cmdline::Source;
 use crate::plan::{Decision, decide};
+use crate::step::Step;
+use crate::step::plan::Plan;
 
 fn config(cmdline: &str) -> Config {
     Config::read(&Inputs { cmdline: vec![Source::new("/proc/cmdline", cmdline)], ..Inputs::default() })

@@ -18,10 +18,6 @@ pub(crate) fn open_root(readonly: bool) -> Vec<Step> {
     steps
 }
 
-pub(crate) fn hide(upper: &str, path: &str) -> Step {
-    Step::Hide { upper: upper.to_owned(), like: paths::SYSROOT.to_owned(), path: path.to_owned() }
-}
-
 /// What lies at the path, if the root's file system can hold an upper and the way there is plain.
 pub(crate) fn place<'a>(facts: &'a Facts, root: &Root, path: &str) -> Result<&'a Place, Refusal> {
     if !UPPER_FILE_SYSTEMS.contains(&root.fstype.as_str()) {

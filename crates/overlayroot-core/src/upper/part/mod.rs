@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `part:LABEL`: an upper on a partition of the root's own disk, made where there is none.
 
+mod plan;
+
+pub use plan::plan;
+
 use crate::value::diagnostics::{Problem, nearest, shown};
 use crate::value::file_system::MadeFs;
 use crate::value::params::{enough, fs, unknown};

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Plans for an upper on a partition of the root's disk: found by its label, or made behind the last.
 
-use crate::config::Config;
 use crate::facts::device::Device;
 use crate::facts::disk::{ALIGNED, Disk, Partition, Table};
 use crate::facts::free_space::Left;
 use crate::facts::{Facts, Root};
 use crate::layout;
-use crate::plan::assemble::finish;
-use crate::plan::{kept_options, kept_upper, open_device, prologue, readonly_plan};
 use crate::step::Step;
-use crate::step::effective::{Effective, UpperKind};
 use crate::step::partition::{PartStep, Piece};
-use crate::step::plan::Plan;
 use crate::step::refusal::{self, Refusal, refuse};
+use crate::upper;
+use crate::upper::kept;
 use crate::upper::part::Part;
+use crate::upper::request::{Request, UpperPlan};
 use crate::value::diagnostics::shown;
 use crate::value::file_system::MadeFs;
 use crate::value::size::{human, mebi};
@@ -30,14 +28,16 @@ struct Ready {
 }
 
 /// An upper on a partition.
-pub fn plan(config: &Config, facts: &Facts, root: &Root, asked: &Part) -> Result<Plan, Refusal> {
-    let readonly = config.readonly.value;
-    let reset = config.reset.value && !readonly;
+///
+/// # Errors
+/// Where the root is on none, the disk has no room, or what is there can't hold an upper.
+pub fn plan(request: Request<'_>, facts: &Facts, root: &Root, asked: &Part) -> Result<UpperPlan, Refusal> {
+    let readonly = request.readonly;
     let Some(disk) = facts.disk.as_ref().filter(|disk| !disk.path.is_empty()) else {
         let text = format!("part:{} needs a root on a partition of a disk, and {} is none", asked.label, root.source);
         return refuse("no-partition", text);
     };
-    let places = layout::device(&config.names);
+    let places = layout::device(request.names);
     let ready = match disk.named(&asked.label).as_slice() {
         [] => {
             let upper = places.store.upper.strip_prefix(&places.upper_fs).unwrap_or_default();
@@ -50,25 +50,13 @@ pub fn plan(config: &Config, facts: &Facts, root: &Root, asked: &Part) -> Result
             return refuse("device-ambiguous", text);
         }
     };
-    let mut steps = prologue(facts);
-    steps.extend(ready.before);
-    steps.extend(open_device(&ready.device, &places, readonly, reset));
+    let mut steps = ready.before;
+    steps.extend(upper::device::open(&ready.device, &places, request));
     if ready.grown {
         steps.push(Step::GrowFs { at: places.upper_fs.clone(), fstype: ready.device.fstype.clone() });
     }
-    let mut effective = Effective {
-        upper: UpperKind::Device,
-        device: Some(ready.device.path.clone()),
-        options: ready.device.fstype.clone(),
-        ..Effective::overlay(&places)
-    };
-    let mut plan = if readonly {
-        readonly_plan(config, root, &places, steps, effective)?
-    } else {
-        steps.extend(kept_upper(&places, root, reset));
-        effective.keep(&places, reset);
-        finish(config, root, &places, vec![places.lower.clone()], kept_options(facts), steps, effective)?
-    };
+    let effective = upper::device::effective(&ready.device, &places);
+    let mut plan = kept::plan(request, facts, root, places, steps, effective);
     plan.notes.extend(ready.notes);
     Ok(plan)
 }

@@ -24,13 +24,13 @@ impl Builder<'_> {
     /// The upper's own file system, where it stays. At its private place: PID 1 unmounts the other at the shutdown,
     /// perhaps before the last files are saved.
     pub(super) fn own(&self) -> Option<Keeper> {
-        let effective = &self.plan.effective;
+        let effective = self.effective;
         let (store, mount) = (effective.store.as_ref()?, effective.store_fs()?);
         Some(Keeper { directory: store.keep(), mount: mount.to_owned(), device: None })
     }
 
     pub(super) fn keeper(&mut self, asked: &Asked) -> Result<Keeper, Refusal> {
-        let Some(dev) = asked.params.dev.as_ref().or(self.config.path_dev.value.as_ref()) else {
+        let Some(dev) = asked.params.dev.as_ref().or(self.dev) else {
             return match self.own() {
                 Some(own) => Ok(own),
                 None => {
@@ -60,7 +60,7 @@ impl Builder<'_> {
 
     /// Whether the upper of this plan lies on it.
     fn is_uppers(&self, device: &Device) -> bool {
-        let Some(upper) = &self.plan.effective.device else {
+        let Some(upper) = &self.effective.device else {
             return false;
         };
         let found = self.facts.device.as_ref().and_then(Lookup::found).filter(|found| found.path == *upper);
@@ -84,11 +84,11 @@ impl Builder<'_> {
             let PathStep::OpenDevice { device: open, at, .. } = step else { return None };
             same.contains(&open.as_str()).then(|| at.clone())
         };
-        let mount = self.before.iter().find_map(opened).unwrap_or_else(|| {
-            let count = self.before.iter().filter(|step| matches!(step, PathStep::OpenDevice { .. })).count();
+        let mount = self.plan.layers.iter().find_map(opened).unwrap_or_else(|| {
+            let count = self.plan.layers.iter().filter(|step| matches!(step, PathStep::OpenDevice { .. })).count();
             let at = format!("{}/{count}", paths::KEEP);
             let (path, fstype) = (device.path.clone(), device.fstype.clone());
-            self.before.push(PathStep::OpenDevice { device: path, fstype, at: at.clone() });
+            self.plan.layers.push(PathStep::OpenDevice { device: path, fstype, at: at.clone() });
             at
         });
         let directory = format!("{mount}/{}/{}", paths::META_DIR, paths::KEEP_DIR);
