@@ -28,7 +28,7 @@ pub fn boot_apart(mounts: &[Mount]) -> Option<String> {
 pub fn cloud_resizes() -> bool {
     let mounts = mounts::read().unwrap_or_default();
     // What was written into an upper in RAM the next boot does not find.
-    let kept = kept::find().is_ok_and(|found| found.is_ok());
+    let kept = kept::find().is_ok_and(|found| found.upper().is_some());
     resizes(Path::new(lower(&mounts).filter(|_| !kept).unwrap_or("/")))
 }
 

@@ -191,7 +191,7 @@ fn upper(
     config: &Config,
     facts: &Facts,
 ) -> Option<(overlayroot_core::facts::Fingerprint, overlayroot_core::facts::Fingerprint)> {
-    let (record, store) = kept::find().ok()?.ok()?;
+    let (record, store) = kept::find().ok()?.upper()?;
     let same = record.requested.spec == config.upper.value.to_string();
     match stored(&store.fingerprint) {
         Stored::Is(was) if same => Some((was, facts.root.as_ref()?.fingerprint.clone())),

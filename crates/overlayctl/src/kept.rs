@@ -11,10 +11,49 @@ use overlayroot_core::step::effective::{RootKind, UpperKind};
 use overlayroot_linux::{files, mounts, recordfile};
 use std::io::ErrorKind;
 
-/// The upper that stays, and its record; or why there is none.
-pub fn find() -> Result<Result<(Record, Store), String>> {
+/// Whether this boot has an upper that stays.
+pub enum Found {
+    /// Its record, and its directories.
+    Upper(Box<Record>, Store),
+    /// Why not.
+    None(String),
+}
+
+impl Found {
+    /// The upper, where there is one.
+    pub fn upper(self) -> Option<(Box<Record>, Store)> {
+        match self {
+            Self::Upper(record, store) => Some((record, store)),
+            Self::None(_) => None,
+        }
+    }
+}
+
+/// What the next boot is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pending {
+    /// Nothing.
+    Nothing,
+    /// Something that this version does not understand.
+    Unknown,
+    /// This.
+    Asked(Marker),
+}
+
+impl Pending {
+    /// What is asked for, where that is understood.
+    pub fn marker(&self) -> Option<&Marker> {
+        match self {
+            Self::Asked(marker) => Some(marker),
+            Self::Nothing | Self::Unknown => None,
+        }
+    }
+}
+
+/// Looks for the upper that stays.
+pub fn find() -> Result<Found> {
     let Some(record) = recordfile::read(paths::RECORD)? else {
-        return Ok(Err(NO_RECORD.to_owned()));
+        return Ok(Found::None(NO_RECORD.to_owned()));
     };
     let effective = &record.effective;
     let why = match (effective.root, effective.upper, &effective.store) {
@@ -28,13 +67,13 @@ pub fn find() -> Result<Result<(Record, Store), String>> {
             let at = effective.store_fs().unwrap_or_default();
             if mountinfo::at(&mounts, at).is_some() {
                 let store = store.clone();
-                return Ok(Ok((record, store)));
+                return Ok(Found::Upper(Box::new(record), store));
             }
-            return Ok(Err(format!("the upper's file system is not mounted on {at}")));
+            return Ok(Found::None(format!("the upper's file system is not mounted on {at}")));
         }
         _ => NOT_OURS,
     };
-    Ok(Err(why.to_owned()))
+    Ok(Found::None(why.to_owned()))
 }
 
 /// Where the lower is.
@@ -54,13 +93,13 @@ pub fn is_mounted(lower: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the next boot is asked for; `Some(None)` where the marker is not understood.
-pub fn pending(store: &Store) -> Result<Option<Option<Marker>>> {
+/// Reads what the next boot is asked for.
+pub fn pending(store: &Store) -> Result<Pending> {
     match files::read_small(&store.marker) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Pending::Nothing),
         result => {
             let text = result.with_context(|| format!("reading {}", store.marker))?;
-            Ok(Some(Marker::parse(&String::from_utf8_lossy(&text))))
+            Ok(Marker::parse(&String::from_utf8_lossy(&text)).map_or(Pending::Unknown, Pending::Asked))
         }
     }
 }

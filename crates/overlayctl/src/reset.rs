@@ -2,7 +2,7 @@
 //! `overlayctl reset`: asks the next boot to begin the upper anew, once.
 
 use crate::exit::{Exit, refuse};
-use crate::kept;
+use crate::kept::{self, Found};
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::layout::Store;
 use overlayroot_core::layout::pending::Marker;
@@ -14,8 +14,8 @@ use std::process::Command;
 /// Leaves the marker, and reboots if asked to.
 pub fn run(keep: bool, reboot: bool) -> Result<Exit> {
     let (record, store) = match kept::find()? {
-        Ok(found) => found,
-        Err(why) => return refuse(&why),
+        Found::Upper(record, store) => (record, store),
+        Found::None(why) => return refuse(&why),
     };
     if record.requested.reset {
         eprintln!("overlayctl: rd.overlay.reset is set: changes are lost at every boot anyway");
@@ -31,8 +31,8 @@ pub fn run(keep: bool, reboot: bool) -> Result<Exit> {
 /// Takes back what the next boot was asked for.
 pub fn cancel() -> Result<Exit> {
     let store = match kept::find()? {
-        Ok((_, store)) => store,
-        Err(why) => return refuse(&why),
+        Found::Upper(_, store) => store,
+        Found::None(why) => return refuse(&why),
     };
     match std::fs::remove_file(&store.marker) {
         Err(error) if error.kind() == ErrorKind::NotFound => println!("nothing to cancel"),

@@ -37,46 +37,49 @@ pub struct Asked {
     dry_run: bool,
 }
 
-/// Done, or why it is refused.
-type Answer = Result<Result<(), String>>;
+/// How it ended, unless it failed.
+enum Answer {
+    Done,
+    Refused(String),
+}
 
 /// Resizes. Exits with 1 where that is refused.
 pub fn run(asked: &Asked) -> Result<Exit> {
     log::start(Level::WARN, false);
     match resize(asked)? {
-        Ok(()) => Ok(Exit::Good),
-        Err(why) => {
+        Answer::Done => Ok(Exit::Good),
+        Answer::Refused(why) => {
             eprintln!("overlayctl: {why}");
             Ok(Exit::No)
         }
     }
 }
 
-fn resize(asked: &Asked) -> Answer {
+fn resize(asked: &Asked) -> Result<Answer> {
     let Some(record) = recordfile::read(paths::RECORD)? else {
-        return Ok(Err(NO_RECORD.to_owned()));
+        return Ok(Answer::Refused(NO_RECORD.to_owned()));
     };
     let Some(upper) = upperfill::find(&record)? else {
-        return Ok(Err(resize::instead(UpperKind::None, "", "")));
+        return Ok(Answer::Refused(resize::instead(UpperKind::None, "", "")));
     };
     match (upper.kind, asked.size) {
         (UpperKind::Tmpfs, _) => tmpfs(asked, &upper),
-        _ if asked.inodes.is_some() => Ok(Err(format!(
+        _ if asked.inodes.is_some() => Ok(Answer::Refused(format!(
             "the number of inodes can be changed for an upper in RAM only; here it is that of the {} on {}",
             upper.mount.fstype, upper.mount.at
         ))),
         (UpperKind::Loop, Some(size)) => file(size, asked.dry_run, &record, &upper),
         (UpperKind::Dir, Some(size)) => directory(size, asked.dry_run, &upper),
-        (kind, _) => Ok(Err(resize::instead(kind, &upper.mount.fstype, &upper.mount.source))),
+        (kind, _) => Ok(Answer::Refused(resize::instead(kind, &upper.mount.fstype, &upper.mount.source))),
     }
 }
 
-fn tmpfs(asked: &Asked, upper: &Upper) -> Answer {
+fn tmpfs(asked: &Asked, upper: &Upper) -> Result<Answer> {
     let at = &upper.mount.at;
     let before = reading(&upper.at, "tmpfs")?;
     let limits = match resize::tmpfs(asked.size, asked.inodes, &before, asked.force) {
         Ok(limits) => limits,
-        Err(why) => return Ok(Err(why)),
+        Err(why) => return Ok(Answer::Refused(why)),
     };
     for warning in &limits.warnings {
         eprintln!("overlayctl: warning: {warning}");
@@ -84,7 +87,7 @@ fn tmpfs(asked: &Asked, upper: &Upper) -> Answer {
     let options = limits.options();
     if asked.dry_run {
         println!("{:<18} {at} with {options}", "remount");
-        return Ok(Ok(()));
+        return Ok(Answer::Done);
     }
     mounts::remount_with(at, &options)?;
     let after = reading(&upper.at, "tmpfs")?;
@@ -102,11 +105,11 @@ fn tmpfs(asked: &Asked, upper: &Upper) -> Answer {
         ..Resized::none(false, now())
     });
     println!("{}; until the next boot: rd.overlay=tmpfs:{options} keeps it", told_now(upper)?);
-    Ok(Ok(()))
+    Ok(Answer::Done)
 }
 
 /// The running upper's own file grows, as by `overlayctl loop grow`.
-fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Answer {
+fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Result<Answer> {
     let effective = &record.effective;
     let path = effective.path.as_deref().context("this boot's record does not name the loop file")?;
     let holder = if effective.device.is_some() { paths::HOLDER_KEPT } else { paths::ROOT_KEPT };
@@ -115,21 +118,23 @@ fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Answer {
     let room = room(&here)?;
     let bytes = match resize::file(size, before, room.bytes) {
         Ok(bytes) => bytes,
-        Err(why) => return Ok(Err(why)),
+        Err(why) => return Ok(Answer::Refused(why)),
     };
     let asked = LoopFile { path: here, dev: None, size: Some(Size::Bytes(bytes)), ..configured(path)? };
     let (more, keep) = (bytes - before, asked.reserved(room.bytes));
     let free = room.available.saturating_sub(keep);
     if more > free {
         let (more, free, keep) = (told(more), told(free), told(keep));
-        return Ok(Err(format!("{more} more are needed, and {free} are available: {keep} stay in reserve")));
+        return Ok(Answer::Refused(format!(
+            "{more} more are needed, and {free} are available: {keep} stay in reserve"
+        )));
     }
     by_hand(dry_run, |hand| loophand::grow(&asked, hand))?;
     if !dry_run {
         remember(Resized { bytes_before: before, bytes, ..Resized::none(true, now()) });
         println!("{}", told_now(upper)?);
     }
-    Ok(Ok(()))
+    Ok(Answer::Done)
 }
 
 /// The parameters that the configuration has for this file: its reserve counts.
@@ -147,23 +152,23 @@ fn configured(path: &str) -> Result<LoopFile> {
     }
 }
 
-fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Answer {
+fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Result<Answer> {
     let before = reading(&upper.at, &upper.mount.fstype)?;
     let bytes = match resize::quota(size, &before, room(paths::ROOT_KEPT)?.bytes) {
         Ok(bytes) => bytes,
-        Err(why) => return Ok(Err(why)),
+        Err(why) => return Ok(Answer::Refused(why)),
     };
     let directory = fs::canonicalize(&upper.directory).with_context(|| format!("following {}", upper.directory))?;
     let directory = directory.to_string_lossy();
     if dry_run {
         println!("{:<18} {} for {directory}, {}", "quota", told(bytes), upper.mount.source);
-        return Ok(Ok(()));
+        return Ok(Answer::Done);
     }
     let node = filesystem::node_of(&upper.mount).unwrap_or_else(|| upper.mount.source.clone());
     quota::change(&node, &directory, bytes)?;
     remember(Resized { bytes_before: before.bytes, bytes, ..Resized::none(false, now()) });
     println!("{}; until the next boot: size={} of rd.overlay=dir: keeps it", told_now(upper)?, told(bytes));
-    Ok(Ok(()))
+    Ok(Answer::Done)
 }
 
 /// How full it is now, in words.

@@ -58,8 +58,13 @@ pub fn run(asked: &Args) -> Result<Exit> {
     }))
 }
 
-/// What it takes to open the lower, or why not.
-fn look(read_only: bool) -> Result<Result<Target, String>> {
+/// What it takes to open the lower, or why not: the last is for the user, and no failure.
+enum Look {
+    Target(Target),
+    Refused(String),
+}
+
+fn look(read_only: bool) -> Result<Look> {
     let record = recordfile::read(paths::RECORD)?;
     let mounts = mounts::read()?;
     let lower = record.as_ref().and_then(|record| record.effective.lowers.last()).cloned().unwrap_or_default();
@@ -69,7 +74,7 @@ fn look(read_only: bool) -> Result<Result<Target, String>> {
         Some(record) if record.effective.device.is_none() => hidden(record, &lower)?,
         _ => None,
     };
-    Ok(target(record.as_ref(), &mounts, access, hidden))
+    Ok(target(record.as_ref(), &mounts, access, hidden).map_or_else(Look::Refused, Look::Target))
 }
 
 fn front(asked: &Args) -> Result<Exit> {
@@ -78,8 +83,8 @@ fn front(asked: &Args) -> Result<Exit> {
         return Ok(Exit::NotOpened);
     }
     let target = match look(asked.read_only)? {
-        Ok(target) => target,
-        Err(why) => {
+        Look::Target(target) => target,
+        Look::Refused(why) => {
             eprintln!("overlayctl: {why}");
             return Ok(Exit::NotOpened);
         }

@@ -2,7 +2,7 @@
 //! `overlayctl stale`: whether the upper matches the current lower, and what it hides that has changed since.
 
 use crate::exit::{Exit, refuse};
-use crate::kept;
+use crate::kept::{self, Found};
 use crate::uppers::{date, number};
 use anyhow::{Context, Result};
 use overlayroot_core::facts::Fingerprint;
@@ -11,7 +11,7 @@ use overlayroot_core::layout::Store;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::Record;
 use overlayroot_core::step::effective::UpperKind;
-use overlayroot_core::upper::subvol;
+use overlayroot_core::upper::subvol::{self, Seen};
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_linux::mounts;
 use overlayroot_linux::shadow::{self, Limits};
@@ -24,8 +24,8 @@ const ALL: Limits = Limits { entries: u64::MAX, until: None, listed: usize::MAX 
 /// Shows it for the upper in use, or for a kept one.
 pub fn run(name: Option<&str>, as_json: bool) -> Result<Exit> {
     let (record, store) = match kept::find()? {
-        Ok(found) => found,
-        Err(why) => return refuse(&why),
+        Found::Upper(record, store) => (record, store),
+        Found::None(why) => return refuse(&why),
     };
     let Some((upper, path)) = places(&store, name) else {
         return refuse(&format!("{} is not a kept upper, see overlayctl uppers", shown(name.unwrap_or_default())));
@@ -68,8 +68,8 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<Exit> {
 /// Takes the lower of this boot for the one that the upper belongs to.
 pub fn accept() -> Result<Exit> {
     let (record, store) = match kept::find()? {
-        Ok(found) => found,
-        Err(why) => return refuse(&why),
+        Found::Upper(record, store) => (record, store),
+        Found::None(why) => return refuse(&why),
     };
     let now = match lower(&record) {
         Ok((now, _)) => now,
@@ -114,7 +114,10 @@ pub fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
         UpperKind::Dir | UpperKind::Loop => Some(path.clone()),
         UpperKind::Subvol => {
             let mounts = mounts::read()?;
-            mountinfo::at(&mounts, lower).and_then(|mount| subvol::seen(&mount.root, path).flatten())
+            mountinfo::at(&mounts, lower).and_then(|mount| match subvol::seen(&mount.root, path) {
+                Seen::At(path) => Some(path),
+                Seen::Nowhere | Seen::AroundRoot => None,
+            })
         }
         UpperKind::Tmpfs | UpperKind::Device | UpperKind::None => None,
     })

@@ -4,7 +4,7 @@
 use crate::bar::cells;
 use crate::exit::Exit;
 use crate::fill::{alone, named};
-use crate::kept;
+use crate::kept::{self, Pending};
 use crate::live::{self, Fill, Level, Live};
 use crate::next::{self, Query};
 use crate::out::fold;
@@ -172,8 +172,9 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     }
     row("next boot", next);
     let store = record.and_then(|record| record.effective.store.as_ref());
-    if let Some(marker) = store.and_then(|store| kept::pending(store).ok().flatten()) {
-        row("", &uppers::words(marker.as_ref()));
+    let pending = store.map_or(Pending::Nothing, |store| kept::pending(store).unwrap_or(Pending::Nothing));
+    if pending != Pending::Nothing {
+        row("", &uppers::words(pending.marker()));
     }
     if let Some(record) = record {
         row("boot", &format!("set up in {} ms by {}", record.took_us / 1000, by(&record.by)));

@@ -2,13 +2,13 @@
 //! `overlayctl trash empty`: gives the room of discarded uppers back.
 
 use crate::exit::Exit;
-use crate::kept;
+use crate::kept::{self, Found};
 use anyhow::Result;
 use overlayroot_linux::sweep;
 
 /// Empties the trash of this boot's upper. Interrupted, it goes on where it is called again.
 pub fn empty() -> Result<Exit> {
-    let Ok((_, store)) = kept::find()? else {
+    let Found::Upper(_, store) = kept::find()? else {
         return Ok(Exit::Good);
     };
     let mut whole = empty_one(&store.trash)?;

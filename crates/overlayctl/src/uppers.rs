@@ -2,7 +2,7 @@
 //! `overlayctl uppers`: the upper in use and those that are kept beside it.
 
 use crate::exit::{Exit, refuse};
-use crate::kept;
+use crate::kept::{self, Found, Pending};
 use crate::reset::ask;
 use crate::stale::places;
 use crate::status::human;
@@ -38,8 +38,8 @@ const LONGEST: usize = 200;
 /// Shows them.
 pub fn list(as_json: bool) -> Result<Exit> {
     let store = match kept::find()? {
-        Ok((_, store)) => store,
-        Err(why) => return refuse(&why),
+        Found::Upper(_, store) => store,
+        Found::None(why) => return refuse(&why),
     };
     let mut uppers = vec![upper(store.name(), true, &store.upper, &store.fingerprint)?];
     for number in numbers(&store)? {
@@ -48,7 +48,7 @@ pub fn list(as_json: bool) -> Result<Exit> {
     }
     let pending = kept::pending(&store)?;
     if as_json {
-        let next = pending.flatten().map(|marker| serde_json::from_str::<serde_json::Value>(&marker.to_string()));
+        let next = pending.marker().map(|marker| serde_json::from_str::<serde_json::Value>(&marker.to_string()));
         let value = json!({ "uppers": uppers, "next_boot": next.transpose()? });
         crate::out::json(&value)?;
         return Ok(Exit::Good);
@@ -59,8 +59,8 @@ pub fn list(as_json: bool) -> Result<Exit> {
         let said = upper.description.as_ref().map(|text| format!("  {}", shown(text))).unwrap_or_default();
         println!("{mark} {:<14} {size:>10}  {files:>8} files  created {begun}{said}", upper.name);
     }
-    if let Some(marker) = pending {
-        println!("at the next boot: {}", words(marker.as_ref()));
+    if pending != Pending::Nothing {
+        println!("at the next boot: {}", words(pending.marker()));
     }
     Ok(Exit::Good)
 }
@@ -68,8 +68,8 @@ pub fn list(as_json: bool) -> Result<Exit> {
 /// Prints the names of those that are kept, one a line.
 pub fn names() -> Result<Exit> {
     let store = match kept::find()? {
-        Ok((_, store)) => store,
-        Err(why) => return refuse(&why),
+        Found::Upper(_, store) => store,
+        Found::None(why) => return refuse(&why),
     };
     for number in numbers(&store)? {
         println!("{}.{number}", store.name());
@@ -85,8 +85,8 @@ pub fn words(marker: Option<&Marker>) -> String {
 /// Asks the next boot to use a kept upper.
 pub fn restore(name: &str) -> Result<Exit> {
     let (record, store) = match kept::find()? {
-        Ok(found) => found,
-        Err(why) => return refuse(&why),
+        Found::Upper(record, store) => (record, store),
+        Found::None(why) => return refuse(&why),
     };
     if number(&store, name).is_none() {
         return refuse(&format!("{name} is not a kept upper, see overlayctl uppers"));
@@ -101,8 +101,8 @@ pub fn restore(name: &str) -> Result<Exit> {
 /// Throws a kept upper away.
 pub fn remove(name: &str) -> Result<Exit> {
     let store = match kept::find()? {
-        Ok((_, store)) => store,
-        Err(why) => return refuse(&why),
+        Found::Upper(_, store) => store,
+        Found::None(why) => return refuse(&why),
     };
     if name == store.name() {
         return refuse(&format!("{name} is in use; overlayctl reset discards it at the next boot"));
@@ -110,7 +110,7 @@ pub fn remove(name: &str) -> Result<Exit> {
     let Some(number) = number(&store, name) else {
         return refuse(&format!("{name} is not a kept upper, see overlayctl uppers"));
     };
-    if kept::pending(&store)?.flatten() == Some(Marker::Restore(name.to_owned())) {
+    if kept::pending(&store)? == Pending::Asked(Marker::Restore(name.to_owned())) {
         return refuse(&format!("{name} will be restored at the next boot; overlayctl reset --cancel cancels that"));
     }
     reset::discard(&store, number)?;
@@ -149,8 +149,8 @@ pub fn describe(name: &str, text: &str) -> Result<Exit> {
         return refuse(&why);
     }
     let store = match kept::find()? {
-        Ok((_, store)) => store,
-        Err(why) => return refuse(&why),
+        Found::Upper(_, store) => store,
+        Found::None(why) => return refuse(&why),
     };
     let Some((_, path)) = places(&store, Some(name)) else {
         return refuse(&format!("{} is not a kept upper, see overlayctl uppers", shown(name)));

@@ -3,7 +3,7 @@
 
 use crate::layers::{Dir, Found, Layers, open_quietly};
 use crate::stat::{Stat, Type};
-use crate::xattr::Xattrs;
+use crate::xattr::{Data, Xattrs};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
@@ -28,8 +28,12 @@ impl Layers {
     pub(crate) fn data(&self, at: At<'_>, xattrs: &mut Xattrs) -> rustix::io::Result<File> {
         let (mut dir, mut name) = (at.dir.clone(), at.name.to_owned());
         // every turn goes one layer down
-        while let Some(redirect) = xattrs.metacopy(dir.fd(), &name)? {
-            let wanted = redirect.unwrap_or_else(|| name.to_bytes().to_vec());
+        loop {
+            let wanted = match xattrs.metacopy(dir.fd(), &name)? {
+                Data::Here => return open(dir.fd(), &name),
+                Data::Below => name.to_bytes().to_vec(),
+                Data::BelowAt(path) => path,
+            };
             let after = (dir.layer != usize::MAX).then_some(dir.layer);
             match self.find(at.below, after, &wanted, xattrs)? {
                 Found::Leaf(leaf) if leaf.stat.kind == Type::File => (dir, name) = (leaf.dir, leaf.name),
@@ -37,7 +41,6 @@ impl Layers {
                 Found::Nothing | Found::Leaf(_) | Found::Dirs(..) => return Err(Errno::STALE),
             }
         }
-        open(dir.fd(), &name)
     }
 }
 

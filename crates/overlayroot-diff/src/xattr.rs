@@ -36,6 +36,17 @@ pub(crate) struct Xattrs {
     values: [Vec<u8>; 2],
 }
 
+/// Where the data of a file is (overlayfs, metacopy).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// With its inode.
+    Here,
+    /// In a layer below, at the same place.
+    Below,
+    /// In a layer below, at this path.
+    BelowAt(Vec<u8>),
+}
+
 impl Xattrs {
     /// `user`: for overlays mounted with `userxattr`.
     pub fn new(user: bool) -> Self {
@@ -65,13 +76,13 @@ impl Xattrs {
         Ok(self.value(Of::Named(dir, name), "whiteout")?.is_some())
     }
 
-    /// Whether the data of a file is still below, and where if not at the same place.
-    pub fn metacopy(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<Option<Option<Vec<u8>>>> {
+    /// Where the data of a file is.
+    pub fn metacopy(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<Data> {
         let of = Of::Named(dir, name);
         if !self.own(of)? || self.value(of, "metacopy")?.is_none() {
-            return Ok(None);
+            return Ok(Data::Here);
         }
-        Ok(Some(self.value(of, "redirect")?.map(<[u8]>::to_vec)))
+        Ok(self.value(of, "redirect")?.map_or(Data::Below, |to| Data::BelowAt(to.to_vec())))
     }
 
     /// Whether two files have the same attributes, overlayfs's own left out.
@@ -204,11 +215,11 @@ mod tests {
         set("b", "user.one", "1");
         set("b", "user.overlay.origin", "x");
         assert!(xattrs.same(a, b).unwrap());
-        assert_eq!(xattrs.metacopy(top.as_fd(), c"b").unwrap(), None);
+        assert_eq!(xattrs.metacopy(top.as_fd(), c"b").unwrap(), Data::Here);
         set("b", "user.overlay.metacopy", "");
-        assert_eq!(xattrs.metacopy(top.as_fd(), c"b").unwrap(), Some(None));
+        assert_eq!(xattrs.metacopy(top.as_fd(), c"b").unwrap(), Data::Below);
         set("b", "user.overlay.redirect", "/x");
-        assert_eq!(xattrs.metacopy(top.as_fd(), c"b").unwrap(), Some(Some(b"/x".to_vec())));
+        assert_eq!(xattrs.metacopy(top.as_fd(), c"b").unwrap(), Data::BelowAt(b"/x".to_vec()));
         assert!(!Xattrs::new(false).same(a, b).unwrap(), "they are ordinary ones without userxattr");
     }
 }

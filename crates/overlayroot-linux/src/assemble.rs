@@ -45,12 +45,12 @@ pub fn read_machine(journal: Journal) -> Result<(Config, Facts)> {
     let mounted = mountinfo::at(&mounts::read()?, paths::SYSROOT).is_some();
     let inputs = sources::read(mounted.then_some(paths::SYSROOT));
     let config = Config::read(&inputs);
-    let little = Facts { root: mounted.then(Root::default), ..Facts::default() };
-    let facts = match plan::decide(&config, &little) {
-        // Nothing to do, so nothing to look at: an ordinary boot pays nothing.
-        Decision::Off | Decision::NotYet => little,
-        Decision::Do(_) | Decision::Instead(..) => probe::initramfs(&config, &lex(&inputs.cmdline), journal)?,
-    };
+    if mounted && plan::needs_facts(&config) {
+        let facts = probe::initramfs(&config, &lex(&inputs.cmdline), journal)?;
+        return Ok((config, facts));
+    }
+    // Nothing to do, so nothing to look at: an ordinary boot pays nothing.
+    let facts = Facts { root: mounted.then(Root::default), ..Facts::default() };
     Ok((config, facts))
 }
 
@@ -214,18 +214,27 @@ impl Run {
                 plan
             }
         };
-        let mut done = self.execute(&plan);
-        // Twice at most: what is made instead may fail in turn for want of its archive, and goes without it then.
-        let mut failed = String::new();
-        while done.is_none() && (failed.is_empty() || self.failed() == populate::CODE && failed != populate::CODE) {
-            failed = self.failed();
-            done = self.execute(&fallback::fallback(config, facts, Why::Failed(&failed)));
-        }
+        let done = match self.execute(&plan) {
+            Some(done) => Some(done),
+            None => self.instead(config, facts),
+        };
         let effective = done.unwrap_or_else(|| Effective::plain(RootKind::Plain));
         let blemished = !self.reasons.is_empty() || !config.issues.is_empty();
         let plain_is_policy = config.fallback.value == Fallback::None || config.misunderstood();
         let outcome = Outcome::of(effective.root, blemished, plain_is_policy);
         (effective, outcome)
+    }
+
+    /// What the policy makes instead of a plan that failed; where that fails in turn for want of its archive, the same
+    /// without the archive.
+    fn instead(&mut self, config: &Config, facts: &Facts) -> Option<Effective> {
+        let failed = self.failed();
+        let first = self.execute(&fallback::fallback(config, facts, Why::Failed(&failed)));
+        let without_archive = first.is_none() && failed != populate::CODE && self.failed() == populate::CODE;
+        if !without_archive {
+            return first;
+        }
+        self.execute(&fallback::fallback(config, facts, Why::Failed(populate::CODE)))
     }
 
     /// The step that failed last.

@@ -5,9 +5,9 @@
 use crate::inroot::{self, Links};
 use crate::store::by_descriptor;
 use overlayroot_core::layout::paths;
-use overlayroot_core::plan::path::is_in;
 use overlayroot_core::step::Step;
 use overlayroot_core::step::made::{self, Made};
+use overlayroot_core::value::path::is_in;
 use rustix::fd::OwnedFd;
 use rustix::fs::{OFlags, XattrFlags, getxattr, setxattr};
 use rustix::io::{Errno, Result};

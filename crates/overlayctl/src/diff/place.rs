@@ -3,6 +3,7 @@
 
 use crate::exit::refused;
 use crate::fill::named;
+use crate::kept::Found;
 use crate::{kept, stale, uppers};
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::layout::paths;
@@ -152,7 +153,10 @@ fn found(kept: Option<&str>, upperdir: Option<&Path>, lowers: impl FnOnce() -> V
 }
 
 fn kept_place(name: &str) -> Result<Place> {
-    let (record, store) = kept::find()?.map_err(refused)?;
+    let (record, store) = match kept::find()? {
+        Found::Upper(record, store) => (record, store),
+        Found::None(why) => return Err(refused(why)),
+    };
     let upper = stale::places(&store, Some(name)).map(|(upper, _)| upper);
     let upper = upper.ok_or_else(|| refused(format!("{} is not a kept upper, see overlayctl uppers", shown(name))))?;
     // it was begun on the root itself, whatever lies above that now

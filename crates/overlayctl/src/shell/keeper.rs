@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The process that opens the lower and closes it, and what it leaves in `/run`.
 
-use super::{Args, code, look, start, wait};
+use super::{Args, Look, code, look, start, wait};
 use crate::exit::Exit;
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -26,8 +26,8 @@ pub fn run(parent: u32, asked: &Args) -> Result<Exit> {
     let _lock = lock()?;
     // Once more, for now nobody else changes it.
     let target = match look(asked.read_only)? {
-        Ok(target) => target,
-        Err(why) => bail!("{why}"),
+        Look::Target(target) => target,
+        Look::Refused(why) => bail!("{why}"),
     };
     servicing::own_mounts()?;
     if target.way == Way::Look {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! fstab(5) as far as an overlay root cares: `/`, swap, and what will be mounted over the root.
 
+use crate::value::path::is_in;
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -71,8 +73,7 @@ pub fn parse(text: &str) -> Vec<Entry> {
 
 /// Whether a path is `at` or lies in it; `/` has none.
 pub fn covers(at: &str, path: &str) -> bool {
-    let at = at.trim_end_matches('/');
-    !at.is_empty() && path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    !at.trim_end_matches('/').is_empty() && is_in(path, at)
 }
 
 /// Whether a file lies on the root itself, and on nothing that the table mounts or that is mounted at `apart`. A swap

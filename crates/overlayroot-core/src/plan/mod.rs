@@ -50,10 +50,15 @@ impl fmt::Display for Decision {
     }
 }
 
+/// Whether anything is asked for that takes a look at the machine.
+pub fn needs_facts(config: &Config) -> bool {
+    config.asks_for_overlay() || image::asked(config)
+}
+
 /// Decides.
 pub fn decide(config: &Config, facts: &Facts) -> Decision {
     let off = !config.asks_for_overlay();
-    if off && !image::asked(config) {
+    if !needs_facts(config) {
         // Ubuntu's files lie in the root: before it is mounted, silence is not yet an answer.
         let open = facts.root.is_none() && config.upper.origin == Origin::Default;
         return if open { Decision::NotYet } else { Decision::Off };

@@ -45,16 +45,28 @@ pub fn parse_subvol(text: &str) -> Result<Subvol, Problem> {
     Ok(Subvol { name: path.trim_start_matches('/').to_owned() })
 }
 
-/// Where a root that is the subvolume `root` sees the subvolume `name`: `Some(None)` where it does not.
-/// `None` where one of the two would lie in the way of the other.
-pub fn seen(root: &str, name: &str) -> Option<Option<String>> {
+/// Where a root sees another subvolume of its file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// At this path.
+    At(String),
+    /// Nowhere: they lie beside each other.
+    Nowhere,
+    /// The root is that subvolume, or lies in it: a reset would take the root away with the upper.
+    AroundRoot,
+}
+
+/// Where a root that is the subvolume `root` sees the subvolume `name`.
+pub fn seen(root: &str, name: &str) -> Seen {
     let own = root.trim_matches('/');
     let below = |path: &str, top: &str| path.strip_prefix(top).filter(|rest| rest.starts_with('/')).map(str::to_owned);
     if own.is_empty() {
-        return Some(Some(format!("/{name}")));
+        return Seen::At(format!("/{name}"));
     }
-    // A reset would take the root away with the upper.
-    (own != name && below(own, name).is_none()).then(|| below(name, own))
+    if own == name || below(own, name).is_some() {
+        return Seen::AroundRoot;
+    }
+    below(name, own).map_or(Seen::Nowhere, Seen::At)
 }
 
 /// An upper in a subvolume.
@@ -95,9 +107,13 @@ fn usable(facts: &Facts, root: &Root, asked: &Subvol) -> Result<Option<String>, 
         let text = format!("the root is {}, and subvol:{name} needs btrfs: dir: does the same elsewhere", root.fstype);
         return refuse("foreign-file-system", text);
     }
-    let Some(seen) = seen(&root.subvolume, name) else {
-        let own = root.subvolume.trim_matches('/');
-        return refuse("place-taken", format!("the root itself lies in the subvolume {name} (it is {own})"));
+    let seen = match seen(&root.subvolume, name) {
+        Seen::At(path) => Some(path),
+        Seen::Nowhere => None,
+        Seen::AroundRoot => {
+            let own = root.subvolume.trim_matches('/');
+            return refuse("place-taken", format!("the root itself lies in the subvolume {name} (it is {own})"));
+        }
     };
     // Where the top level can't be looked at, the steps find out.
     let Some(place) = &facts.place else {
@@ -148,12 +164,12 @@ mod tests {
 
     #[test]
     fn where_the_root_sees_it() {
-        assert_eq!(seen("/", "overlay"), Some(Some("/overlay".into())));
-        assert_eq!(seen("/root", "overlay"), Some(None));
-        assert_eq!(seen("/root", "rootlet"), Some(None));
-        assert_eq!(seen("/root", "root/var/upper"), Some(Some("/var/upper".into())));
-        assert_eq!(seen("/root", "root"), None);
-        assert_eq!(seen("/@/.snapshots/1/snapshot", "@"), None);
-        assert_eq!(seen("/@/.snapshots/1/snapshot", "@/upper"), Some(None));
+        assert_eq!(seen("/", "overlay"), Seen::At("/overlay".into()));
+        assert_eq!(seen("/root", "overlay"), Seen::Nowhere);
+        assert_eq!(seen("/root", "rootlet"), Seen::Nowhere);
+        assert_eq!(seen("/root", "root/var/upper"), Seen::At("/var/upper".into()));
+        assert_eq!(seen("/root", "root"), Seen::AroundRoot);
+        assert_eq!(seen("/@/.snapshots/1/snapshot", "@"), Seen::AroundRoot);
+        assert_eq!(seen("/@/.snapshots/1/snapshot", "@/upper"), Seen::Nowhere);
     }
 }

@@ -32,3 +32,23 @@ pub(crate) fn on_root(path: &str) -> Result<(), Problem> {
     }
     Ok(())
 }
+
+/// Whether a path is `at` or lies in it; all lies in `/`. Neither is looked up: both are plain.
+pub fn is_in(path: &str, at: &str) -> bool {
+    path.strip_prefix(at.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_a_directory() {
+        for (path, at) in [("/a/b", "/a"), ("/a", "/a"), ("/a/b", "/a/"), ("/x", "/"), ("/", "/")] {
+            assert!(is_in(path, at), "{path} {at}");
+        }
+        for (path, at) in [("/ab", "/a"), ("/", "/a"), ("/a", "/a/b")] {
+            assert!(!is_in(path, at), "{path} {at}");
+        }
+    }
+}

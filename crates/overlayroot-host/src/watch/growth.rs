@@ -3,6 +3,7 @@
 //! tables differ by. Must not walk itself.
 
 use crate::watch::levels::Resource;
+use overlayroot_core::value::path::is_in;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -128,10 +129,6 @@ fn parent(path: &str) -> &str {
         Some(("", _)) | None => "/",
         Some((head, _)) => head,
     }
-}
-
-fn is_in(path: &str, directory: &str) -> bool {
-    directory == "/" || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A directory that grew.

@@ -16,6 +16,7 @@ use crate::step::path_state::{PathOutcome, PathState};
 use crate::step::refusal::{Refusal, UPPER_FILE_SYSTEMS, refuse};
 use crate::value::device::Device;
 use crate::value::field::Field;
+use crate::value::path::is_in;
 use store::Keeper;
 
 /// What becomes of the paths.
@@ -244,11 +245,6 @@ impl Builder<'_> {
         self.plan.over.push(PathStep::ReadOnly { path, root: paths::SYSROOT.to_owned() });
         Ok(())
     }
-}
-
-/// Whether a path is `at` or lies in it.
-pub fn is_in(path: &str, at: &str) -> bool {
-    path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
