@@ -329,5 +329,4 @@ impl Command {
 }
 
 #[cfg(test)]
-#[path = "args_tests.rs"]
 mod tests;

@@ -222,5 +222,4 @@ fn finish(job: &Job<'_>) -> Result<Exit> {
 }
 
 #[cfg(test)]
-#[path = "enable_tests.rs"]
 mod tests;

@@ -147,5 +147,4 @@ pub fn sentence(reading: &Reading, fstype: &str, source: &str, own: Option<Own>)
 }
 
 #[cfg(test)]
-#[path = "fill_tests.rs"]
 mod tests;

@@ -276,5 +276,4 @@ fn from_record(record: &Record) -> Vec<(Level, String)> {
 }
 
 #[cfg(test)]
-#[path = "live_tests.rs"]
 mod tests;

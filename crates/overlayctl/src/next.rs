@@ -234,5 +234,4 @@ pub fn is_root() -> bool {
 }
 
 #[cfg(test)]
-#[path = "next_tests.rs"]
 pub mod tests;

@@ -162,7 +162,7 @@ fn sources(directories: &[&str]) -> Vec<(String, String)> {
             let path = format!("{directory}/{}", entry.file_name().to_string_lossy());
             if entry.path().is_dir() {
                 open.push(path);
-            } else if path.ends_with(".rs") && !path.ends_with("_tests.rs") {
+            } else if path.ends_with(".rs") && !path.ends_with("/tests.rs") {
                 let text = read(&path).split("#[cfg(test)]").next().unwrap_or_default().to_owned();
                 found.push((path, text));
             }

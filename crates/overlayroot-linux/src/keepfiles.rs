@@ -210,5 +210,4 @@ pub fn write(base: &str, path: &str, text: &str, mode: u32, like: Option<&str>) 
 }
 
 #[cfg(test)]
-#[path = "keepfiles_tests.rs"]
 mod tests;

@@ -220,5 +220,4 @@ fn make(directory: impl AsFd, name: impl rustix::path::Arg, mode: Mode) -> io::R
 }
 
 #[cfg(test)]
-#[path = "newfile_tests.rs"]
 mod tests;

@@ -272,5 +272,4 @@ pub fn sync_parent(path: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-#[path = "reset_tests.rs"]
 mod tests;

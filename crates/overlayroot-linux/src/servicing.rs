@@ -288,5 +288,4 @@ pub fn tidy() {
 }
 
 #[cfg(test)]
-#[path = "servicing_tests.rs"]
 mod tests;

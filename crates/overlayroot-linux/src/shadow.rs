@@ -140,5 +140,4 @@ fn opaque(directory: &Path) -> bool {
 }
 
 #[cfg(test)]
-#[path = "shadow_tests.rs"]
 mod tests;

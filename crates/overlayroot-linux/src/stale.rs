@@ -149,5 +149,4 @@ fn is_empty(upper: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "stale_tests.rs"]
 mod tests;

@@ -254,5 +254,4 @@ pub fn write_durable(path: &str, text: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
 mod tests;

@@ -314,5 +314,4 @@ pub(crate) fn beside(directory: impl AsFd, name: &CStr) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "tree_tests.rs"]
 mod tests;

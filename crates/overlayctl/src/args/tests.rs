@@ -82,7 +82,7 @@ fn every_verb_is_told_by_a_standard_one() {
 
 #[test]
 fn the_walk_of_exit_statuses_has_every_verb() {
-    let walk = include_str!("../tests/exit.rs");
+    let walk = include_str!("../../tests/exit.rs");
     let mut found = Vec::new();
     leaves(&command(), "", &mut found);
     assert!(found.len() > 30, "{found:?}");
