@@ -60,9 +60,9 @@ install-files:
 	$(OVERLAYCTL) completions zsh > "$(DESTDIR)$(ZSHDIR)/_overlayctl"
 	$(OVERLAYCTL) completions fish > "$(DESTDIR)$(COMPLETIONS)/fish/vendor_completions.d/overlayctl.fish"
 	install -m 644 packaging/selinux/overlayroot-rs.cil "$(DESTDIR)$(DATADIR)"
-	install -m 644 docs/man/*.5 "$(DESTDIR)$(MANDIR)/man5"
-	install -m 644 docs/man/*.7 "$(DESTDIR)$(MANDIR)/man7"
-	install -m 644 docs/man/*.8 "$(DESTDIR)$(MANDIR)/man8"
+	install -m 644 docs/reference/man/*.5 "$(DESTDIR)$(MANDIR)/man5"
+	install -m 644 docs/reference/man/*.7 "$(DESTDIR)$(MANDIR)/man7"
+	install -m 644 docs/reference/man/*.8 "$(DESTDIR)$(MANDIR)/man8"
 	install -m 644 dracut/50-overlayroot-rs.conf docs/overlayroot-rs.conf.example "$(DESTDIR)$(DOCDIR)"
 
 .PHONY: enable
@@ -174,7 +174,7 @@ check: ## every tier but licences and packages, boots in a fixed cut, 60 power c
 	@$(TIMED) powercut $(VM) powercut
 
 .PHONY: check-all
-check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
+check-all: ## every tier, every boot; writes docs/internals/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
 	@$(TIMED) deps $(MAKE) deps
 	@for tier in $(TIERS); do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
 	@$(TIMED) selftest $(VM) selftest
@@ -183,7 +183,7 @@ check-all: ## every tier, every boot; writes docs/test-matrix.md (RESUME=1 goes 
 
 .PHONY: all-guests all-beside
 all-guests:
-	@$(TIMED) boots $(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/test-matrix.md
+	@$(TIMED) boots $(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/internals/test-matrix.md
 	@$(TIMED) powercut $(VM) powercut
 	@for tier in test-packages test-arm; do $(TIMED) $$tier $(MAKE) -j 1 $$tier || exit 1; done
 all-beside: BESIDE := chrt --idle 0 env CARGO_TARGET_DIR=$(abspath $(TARGET))/beside $(TIMED)
@@ -206,8 +206,13 @@ demo-svg: ## the same, recorded: writes docs/demo.svg
 	@$(MAKE) --no-print-directory deps
 	@$(VM) demo --record docs/demo.svg
 
+.PHONY: layers-svg
+layers-svg: ## the diagram of the README: docs/layers.svg, of docs/layers.dot
+	packaging/deps.sh docs
+	dot -Tsvg docs/layers.dot -o docs/layers.svg
+
 .PHONY: bench
-bench: ## time, RAM and bytes beside dracut's own module; writes docs/benchmarks.md (PART=disk, net or diff: those chapters alone)
+bench: ## time, RAM and bytes beside dracut's own module; writes docs/internals/benchmarks.md (PART=disk, net or diff: those chapters alone)
 	packaging/deps.sh bench
 	$(AS_ROOT) env CARGO="$(CARGO)" packaging/cargo.sh build -q --locked --release -p overlayroot-vm -p overlayctl --bins
 	$(AS_ROOT) env CARGO="$(CARGO)" packaging/cargo.sh run -q --locked --release -p overlayroot-vm --bin vm -- bench $(if $(PART),--$(PART))

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # deps.sh WHAT: installs what is missing for building (build), the tarballs (dist), the package for Debian (deb),
-# building and testing (all), measuring, too (bench), tests of the packages (package), packages for ARM (cross) and
+# building and testing (all), measuring, too (bench), drawing (docs), tests of the packages (package), packages for ARM (cross) and
 # booting one (arm). Asks neither sudo nor the network where nothing is missing.
 set -eu
 oldest=1.85.0
@@ -46,10 +46,11 @@ if command -v apt-get > /dev/null; then
     deb) wanted=$deb ;;
     all) wanted=$all ;;
     bench) wanted="$all fio" ;;
+    docs) wanted=graphviz ;;
     package) wanted="$all rpm rpmlint lintian bash zsh fish" ;;
     cross) wanted=$cross ;;
     arm) wanted="$cross qemu-system-arm e2fsprogs zstd tar" ;;
-    *) echo "deps: build, dist, deb, all, bench, package, cross or arm, not $1" >&2 && exit 1 ;;
+    *) echo "deps: build, dist, deb, all, bench, docs, package, cross or arm, not $1" >&2 && exit 1 ;;
     esac
     installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" = installed ]; }
     rust=yes
@@ -85,10 +86,11 @@ elif command -v dnf > /dev/null; then
     dist) wanted="$build git gzip tar" ;;
     deb) wanted=$deb ;;
     all) wanted=$all rust="$rust rustfmt clippy" ;;
+    docs) wanted=graphviz rust= ;;
     bench) wanted="$all fio" rust="$rust rustfmt clippy" ;;
     package) wanted="$build cargo-rpm-macros systemd-rpm-macros rpm-build rpmlint git tar gzip bash zsh fish" ;;
     cross | arm) echo "deps: Fedora has no libraries for its cross compilers; use Debian" >&2 && exit 1 ;;
-    *) echo "deps: build, dist, deb, all, bench or package, not $1" >&2 && exit 1 ;;
+    *) echo "deps: build, dist, deb, all, bench, docs or package, not $1" >&2 && exit 1 ;;
     esac
     # the spec asks for the distribution's own
     [ "$1" = package ] || ! new_enough "$(cargo_version)" || rust=
@@ -99,7 +101,7 @@ elif command -v dnf > /dev/null; then
     # shellcheck disable=SC2086  # a list of words
     [ -z "$missing" ] || root dnf install -y $missing
 else
-    echo "deps: neither apt-get nor dnf; see docs/dependencies.md for the list" >&2
+    echo "deps: neither apt-get nor dnf; see docs/internals/dependencies.md for the list" >&2
     exit 1
 fi
 

@@ -15,7 +15,7 @@ else
 fi
 shellcheck packaging/*.sh dracut/55overlayroot-rs/*.sh tests/vm/guest/*.sh tests/vm/guest/99vm-probe/*.sh \
     tests/vm/host/*.sh tests/vm/server/*.sh tests/packaging/*.sh .ci/run
-for page in docs/man/*.[578]; do
+for page in docs/reference/man/*.[578]; do
     out=$(man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 > /dev/null) || true
     [ -z "$out" ] || { echo "$page: $out" && exit 1; }
 done

@@ -67,7 +67,7 @@ for name in overlay-assemble overlay-populate overlayctl; do
     ! grep -aqF -e "$PWD/" -e "${CARGO_HOME:-$HOME/.cargo}/" "$work/has/usr/bin/$name" || fail "$name says where it was built"
 done
 [ ! -e "$work/has/etc" ] || fail "it has something in /etc"
-for file in crates.txt.gz copyright README.md docs/storage-layout.md 50-overlayroot-rs.conf; do
+for file in crates.txt.gz copyright README.md docs/reference/storage-layout.md 50-overlayroot-rs.conf; do
     [ -f "$work/has/usr/share/doc/overlayroot-rs/$file" ] || fail "no $file"
 done
 # What each shell makes of its completions, found where it looks.

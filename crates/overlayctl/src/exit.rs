@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn no_two_have_a_number_and_the_manual_has_each() {
         let page =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/man/overlayctl.8")).unwrap();
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/man/overlayctl.8"))
+                .unwrap();
         let (_, table) = page.split_once(".SH EXIT STATUS").unwrap();
         let (table, _) = table.split_once("\n.SH ").unwrap();
         let heads = |line: &&str| line.strip_prefix(".B ").is_some_and(|code| code.parse::<u8>().is_ok());

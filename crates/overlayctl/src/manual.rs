@@ -4,7 +4,7 @@
 use overlayroot_core::keys::{KEYS, Key};
 
 /// overlayroot-rs(7), as it is installed.
-const PAGE: &str = include_str!("../../../docs/man/overlayroot-rs.7");
+const PAGE: &str = include_str!("../../../docs/reference/man/overlayroot-rs.7");
 
 /// The paragraphs below a key's own line, as plain text; empty where the page has none.
 pub fn about(key: &Key) -> Vec<String> {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../systemd-units/host");
 
-/// Tenths at most; `docs/boot-sequence.md` has the same.
+/// Tenths at most; `docs/internals/boot-sequence.md` has the same.
 const MOST: [(&str, u32); 7] =
     [("check", 30), ("keep", 40), ("keep-late", 40), ("label", 38), ("trash", 22), ("trim", 22), ("watch", 36)];
 /// What it runs is root's, whatever that may be; its file says why.
@@ -54,14 +54,15 @@ fn none_is_more_exposed_than_is_said() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{why}");
         return eprintln!("SKIP none_is_more_exposed_than_is_said: {why}");
     }
-    let documented = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/boot-sequence.md")).unwrap();
+    let documented =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/internals/boot-sequence.md")).unwrap();
     for (unit, most) in MOST {
         let path = format!("{UNITS}/overlayroot-rs-{unit}.service");
         let (good, said) = analyze(&["--offline=true", &format!("--threshold={most}"), &path]).unwrap();
         assert!(said.contains("Overall exposure level"), "{said}");
         assert!(good, "overlayroot-rs-{unit}.service is above {most} tenths: {said}");
         let row = format!("| `overlayroot-rs-{unit}.service` | {}.{} |", most / 10, most % 10);
-        assert!(documented.contains(&row), "docs/boot-sequence.md has not: {row}");
+        assert!(documented.contains(&row), "docs/internals/boot-sequence.md has not: {row}");
     }
 }
 

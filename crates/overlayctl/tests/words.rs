@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The program as it is run: exit codes, readers that go away, JSON as docs/schema has it.
+//! The program as it is run: exit codes, readers that go away, JSON as docs/reference/schema has it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../../../tests/rootns/src/schema.rs"]
@@ -49,7 +49,8 @@ fn codes_that_hang_on_no_machine() {
 
 #[test]
 fn every_code_stands_in_the_manual() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/man/overlayctl.8")).unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/man/overlayctl.8"))
+        .unwrap();
     let (_, table) = page.split_once(".SH EXIT STATUS").unwrap();
     let (table, _) = table.split_once("\n.SH ").unwrap();
     for code in ["0", "1", "2", "3", "64", "125", "126", "127", "141"] {

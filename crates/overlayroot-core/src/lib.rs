@@ -4,7 +4,7 @@
 //! Text in, decision out: the kernel command line and the configuration files become a [`config::Config`], what the
 //! machine looks like is a [`facts::Facts`], and [`plan::decide`] turns both into an ordered, printable
 //! [`step::plan::Plan`] or a [`step::refusal::Refusal`]. Nothing in this crate opens a file or makes a system call;
-//! `overlayroot-linux` does. Each room uses only those before it (docs/architecture.md, `tests/rooms.rs`).
+//! `overlayroot-linux` does. Each room uses only those before it (docs/internals/architecture.md, `tests/rooms.rs`).
 #![forbid(unsafe_code)]
 
 pub mod config;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which room may use which (docs/architecture.md), and that neither of the pure crates touches the machine.
+//! Which room may use which (docs/internals/architecture.md), and that neither of the pure crates touches the machine.
 //!
 //! The sources are read as text: what is not a test in them, and of that every path that begins with `crate::`.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What an overlay's upper changes of its lowers, read from the layers themselves: nothing is mounted, and nothing of
-//! the lowers is looked at that the upper does not touch. docs/changes.md says what counts as a change.
+//! the lowers is looked at that the upper does not touch. docs/guide/changes.md says what counts as a change.
 //!
 //! ```no_run
 //! use overlayroot_diff::{Change, Layers, Options, Visitor};

@@ -61,7 +61,7 @@ fn no_advice_needs_the_source() {
     let mut seen = 0;
     let mut todo = vec![
         Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/man"),
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/man"),
     ];
     while let Some(at) = todo.pop() {
         for entry in fs::read_dir(&at).into_iter().flatten().flatten() {
@@ -86,7 +86,7 @@ fn no_advice_needs_the_source() {
 
 #[test]
 fn the_man_pages_have_every_key_with_its_syntax_and_default() {
-    for name in ["docs/man/overlayroot-rs.7", "docs/man/overlayroot-rs.conf.5"] {
+    for name in ["docs/reference/man/overlayroot-rs.7", "docs/reference/man/overlayroot-rs.conf.5"] {
         let page = man(name);
         for key in KEYS {
             let want = format!("Default: {}.", default(key));
@@ -97,7 +97,7 @@ fn the_man_pages_have_every_key_with_its_syntax_and_default() {
 
 #[test]
 fn the_man_page_has_every_deprecated_name() {
-    let name = "docs/man/overlayroot-rs.7";
+    let name = "docs/reference/man/overlayroot-rs.7";
     let page = man(name);
     for key in KEYS {
         let words: Vec<&str> =
@@ -257,37 +257,37 @@ fn fields(roots: &[(&str, &str)]) -> BTreeSet<String> {
 
 #[test]
 fn the_message_ids_are_the_documents() {
-    let (page, guide) = (man("docs/man/overlayctl.8"), read("docs/levels.md"));
+    let (page, guide) = (man("docs/reference/man/overlayctl.8"), read("docs/guide/levels.md"));
     for (level, word) in
         [(FillLevel::Fine, "back to normal"), (FillLevel::Warning, "warning"), (FillLevel::Critical, "critical")]
     {
         let want = format!("{} ({word})", message_id(level));
-        assert!(page.contains(&want), "docs/man/overlayctl.8 lacks '{want}'");
-        assert!(level == FillLevel::Fine || guide.contains(message_id(level)), "docs/levels.md lacks {word}'s");
+        assert!(page.contains(&want), "docs/reference/man/overlayctl.8 lacks '{want}'");
+        assert!(level == FillLevel::Fine || guide.contains(message_id(level)), "docs/guide/levels.md lacks {word}'s");
     }
 }
 
 #[test]
 fn the_record_s_document_has_every_code_and_step() {
-    let page = read("docs/state-record.md");
+    let page = read("docs/reference/record.md");
     for code in refusal_codes().union(&step_names()).cloned().chain(pull_codes()) {
-        assert!(page.contains(&format!("| `{code}` |")), "docs/state-record.md has no row for `{code}`");
+        assert!(page.contains(&format!("| `{code}` |")), "docs/reference/record.md has no row for `{code}`");
     }
 }
 
 #[test]
 fn the_record_s_document_has_every_field_and_outcome() {
-    let page = read("docs/state-record.md");
+    let page = read("docs/reference/record.md");
     let fields = fields(&[("record/mod.rs", "Record"), ("feature/pulled.rs", "Pulled")]);
     // of the record, of what was asked for, of facts.rs, layout.rs and stale.rs
     for field in ["took_us", "path_dev", "packages", "marker", "differs"] {
         assert!(fields.contains(field), "{field}: {fields:?}");
     }
     for field in &fields {
-        assert!(page.contains(&format!("`{field}`")), "docs/state-record.md lacks the field `{field}`");
+        assert!(page.contains(&format!("`{field}`")), "docs/reference/record.md lacks the field `{field}`");
     }
     for word in ["applied", "degraded", "off", "refused", "failed", "done", "undone", "unit", "hook", "hand"] {
-        assert!(page.contains(&format!("`{word}`")), "docs/state-record.md lacks `{word}`");
+        assert!(page.contains(&format!("`{word}`")), "docs/reference/record.md lacks `{word}`");
     }
 }
 

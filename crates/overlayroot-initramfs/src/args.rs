@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The tools' command lines. lexopt, not clap: 70 KB less in every initramfs (docs/dependencies.md).
+//! The tools' command lines. lexopt, not clap: 70 KB less in every initramfs (docs/internals/dependencies.md).
 
 use crate::loopfile::{self, Verb};
 use anyhow::{Context, Result, bail};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! libblkid's low-level probe, one device at a time. Its cache interface is never used: both safe
-//! wrappers of it read freed memory (docs/dependencies.md).
+//! wrappers of it read freed memory (docs/internals/dependencies.md).
 #![allow(unsafe_code, reason = "libblkid is a C library; this file is the only one that calls it")]
 
 use anyhow::{Context, Result, bail, ensure};

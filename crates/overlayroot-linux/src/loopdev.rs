@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Loop devices: attach and detach (loop(4); docs/dependencies.md says why not loopdev).
+//! Loop devices: attach and detach (loop(4); docs/internals/dependencies.md says why not loopdev).
 #![allow(unsafe_code, reason = "ioctls on descriptors that live through the call, structures as the kernel has them")]
 
 use crate::files;

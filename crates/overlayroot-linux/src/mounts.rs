@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! mount(2) and umount2(2). The classic calls: they are there from Linux 4.18 (RHEL 8) on, and
-//! their reasons are in the kernel log as with the new ones (docs/dependencies.md).
+//! their reasons are in the kernel log as with the new ones (docs/internals/dependencies.md).
 
 use crate::btrfs_members;
 use anyhow::{Context, Result};

@@ -4,7 +4,7 @@
 //!
 //! A loop device holds its file open for writing, so the file system under it can't be remounted while
 //! the loop is there, and the loop can't go while the overlay on it is `/`. The kernel's emergency
-//! remount asks nobody (docs/boot-sequence.md, Shutdown).
+//! remount asks nobody (docs/internals/boot-sequence.md, Shutdown).
 
 use crate::{kmsg, mounts};
 use anyhow::{Context, Result, ensure};

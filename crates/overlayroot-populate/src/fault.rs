@@ -8,7 +8,7 @@ use std::io;
 /// A reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// `fetch`, `sha256`, `archive`, `no-room` or `io` (docs/state-record.md).
+    /// `fetch`, `sha256`, `archive`, `no-room` or `io` (docs/reference/record.md).
     pub word: &'static str,
     /// One line.
     pub text: String,

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Holds JSON against a schema: the part of JSON Schema 2020-12 that docs/schema uses. A word of a schema that is
+//! Holds JSON against a schema: the part of JSON Schema 2020-12 that docs/reference/schema uses. A word of a schema that is
 //! not known here fails, so that none is passed over.
 
 use serde_json::Value;
 
-/// Those of docs/schema; a test of rootns has no other root to read them from.
+/// Those of docs/reference/schema; a test of rootns has no other root to read them from.
 const FILES: [(&str, &str); 18] = [
-    ("config.json", include_str!("../../../docs/schema/config.json")),
-    ("diff.json", include_str!("../../../docs/schema/diff.json")),
-    ("doctor.json", include_str!("../../../docs/schema/doctor.json")),
-    ("du.json", include_str!("../../../docs/schema/du.json")),
-    ("enable.json", include_str!("../../../docs/schema/enable.json")),
-    ("explain.json", include_str!("../../../docs/schema/explain.json")),
-    ("image-build.json", include_str!("../../../docs/schema/image-build.json")),
-    ("loop-check.json", include_str!("../../../docs/schema/loop-check.json")),
-    ("migrate.json", include_str!("../../../docs/schema/migrate.json")),
-    ("next-boot.json", include_str!("../../../docs/schema/next-boot.json")),
-    ("plan.json", include_str!("../../../docs/schema/plan.json")),
-    ("pull.json", include_str!("../../../docs/schema/pull.json")),
-    ("record.json", include_str!("../../../docs/schema/record.json")),
-    ("resized.json", include_str!("../../../docs/schema/resized.json")),
-    ("serviced.json", include_str!("../../../docs/schema/serviced.json")),
-    ("stale.json", include_str!("../../../docs/schema/stale.json")),
-    ("status.json", include_str!("../../../docs/schema/status.json")),
-    ("uppers.json", include_str!("../../../docs/schema/uppers.json")),
+    ("config.json", include_str!("../../../docs/reference/schema/config.json")),
+    ("diff.json", include_str!("../../../docs/reference/schema/diff.json")),
+    ("doctor.json", include_str!("../../../docs/reference/schema/doctor.json")),
+    ("du.json", include_str!("../../../docs/reference/schema/du.json")),
+    ("enable.json", include_str!("../../../docs/reference/schema/enable.json")),
+    ("explain.json", include_str!("../../../docs/reference/schema/explain.json")),
+    ("image-build.json", include_str!("../../../docs/reference/schema/image-build.json")),
+    ("loop-check.json", include_str!("../../../docs/reference/schema/loop-check.json")),
+    ("migrate.json", include_str!("../../../docs/reference/schema/migrate.json")),
+    ("next-boot.json", include_str!("../../../docs/reference/schema/next-boot.json")),
+    ("plan.json", include_str!("../../../docs/reference/schema/plan.json")),
+    ("pull.json", include_str!("../../../docs/reference/schema/pull.json")),
+    ("record.json", include_str!("../../../docs/reference/schema/record.json")),
+    ("resized.json", include_str!("../../../docs/reference/schema/resized.json")),
+    ("serviced.json", include_str!("../../../docs/reference/schema/serviced.json")),
+    ("stale.json", include_str!("../../../docs/reference/schema/stale.json")),
+    ("status.json", include_str!("../../../docs/reference/schema/status.json")),
+    ("uppers.json", include_str!("../../../docs/reference/schema/uppers.json")),
 ];
 
-/// Everything in which `value` is not as `docs/schema/NAME.json` says, each with its place.
+/// Everything in which `value` is not as `docs/reference/schema/NAME.json` says, each with its place.
 pub fn complaints(name: &str, value: &Value) -> Vec<String> {
     let schema = load(&format!("{name}.json"));
     let mut found = Vec::new();
@@ -47,7 +47,7 @@ pub fn holds(name: &str, text: &str) -> Value {
 
 fn load(file: &str) -> Value {
     let found = FILES.iter().find(|(name, _)| *name == file);
-    let (_, text) = found.unwrap_or_else(|| panic!("docs/schema has no {file}, or the table here"));
+    let (_, text) = found.unwrap_or_else(|| panic!("docs/reference/schema has no {file}, or the table here"));
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
@@ -155,8 +155,9 @@ mod tests {
     #[test]
     fn every_schema_is_whole() {
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let found = directory.ancestors().map(|dir| dir.join("docs/schema")).find(|dir| dir.is_dir());
-        let entries = std::fs::read_dir(found.expect("docs/schema")).expect("docs/schema").flatten();
+        let found = directory.ancestors().map(|dir| dir.join("docs/reference/schema")).find(|dir| dir.is_dir());
+        let entries =
+            std::fs::read_dir(found.expect("docs/reference/schema")).expect("docs/reference/schema").flatten();
         let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().expect("UTF-8")).collect();
         names.sort_unstable();
         assert_eq!(names, FILES.map(|(name, _)| name.to_owned()), "the table has each");

@@ -264,7 +264,7 @@ fn case(top: &Path, options: &str, work: &[Vec<Op>; 3]) -> Result<(), TestCaseEr
 }
 
 fn compare(top: &Path, options: &str, [base, middle, above]: &[Vec<Op>; 3]) -> Result<(), TestCaseError> {
-    // With an index all names of a lower file change at once, though the upper has but one: docs/changes.md.
+    // With an index all names of a lower file change at once, though the upper has but one: docs/guide/changes.md.
     let unlinked = |op: &&Op| !(options.contains("index=on") && matches!(op, Op::Link(..)));
     let all = |top: &Path, ops: &[Op]| ops.iter().for_each(|op| drop(act(top, op)));
     let below = |ops: &[Op]| ops.iter().filter(unlinked).cloned().collect::<Vec<_>>();

@@ -268,3 +268,31 @@ fn the_stock_modules_hooks_go_before_they_begin() {
         });
     }
 }
+
+/// Names of all fields, those of the first entry of each list.
+fn fields(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                found.push(format!("{at}.{key}"));
+                fields(value, &format!("{at}.{key}"), found);
+            }
+        }
+        Value::Array(list) => list.first().into_iter().for_each(|first| fields(first, &format!("{at}[]"), found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn the_example_of_the_document_is_a_record() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/record.md")).unwrap();
+    let example = page.split("A real run").nth(1).and_then(|rest| rest.split("```json").nth(1)).unwrap();
+    let example: Value = serde_json::from_str(example.split("```").next().unwrap()).unwrap();
+    on_stage("documented", move |stage| {
+        let record = stage.assemble("rd.overlay=LABEL=persist rd.overlay.timeout=2 rd.overlay.rest");
+        let (mut wanted, mut has) = (Vec::new(), Vec::new());
+        fields(&record, "", &mut wanted);
+        fields(&example, "", &mut has);
+        assert_eq!(has, wanted, "the record is now: {record:#}");
+    });
+}

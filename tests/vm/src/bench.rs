@@ -44,7 +44,7 @@ pub struct Parts {
     diff: bool,
 }
 
-/// Measures, prints and writes docs/benchmarks.md, or those chapters of it that were asked for.
+/// Measures, prints and writes docs/internals/benchmarks.md, or those chapters of it that were asked for.
 ///
 /// # Errors
 /// When something can't be made or a boot shows no overlay.

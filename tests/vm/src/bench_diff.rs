@@ -18,7 +18,7 @@ const MOST: f64 = 1.3;
 /// What of the upper the lower has, too: name, and one file in so many.
 const UPPERS: [(&str, Option<usize>); 3] = [("nothing", None), ("a tenth", Some(10)), ("all", Some(1))];
 
-/// The chapter of docs/benchmarks.md, and whether the ratio held.
+/// The chapter of docs/internals/benchmarks.md, and whether the ratio held.
 ///
 /// # Errors
 /// When something can't be made or run.

@@ -38,7 +38,7 @@ const PROFILES: [(&str, &str); 4] = [
     ("random, 4 KiB, direct", "--rw=randwrite --bs=4k --size=16M --direct=1"),
 ];
 
-/// The chapters of docs/benchmarks.md.
+/// The chapters of docs/internals/benchmarks.md.
 ///
 /// # Errors
 /// When something can't be made, or a boot does not hold.

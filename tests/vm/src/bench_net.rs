@@ -105,7 +105,7 @@ struct Bench<'a> {
     dir: &'a Path,
 }
 
-/// The chapter of docs/benchmarks.md.
+/// The chapter of docs/internals/benchmarks.md.
 ///
 /// # Errors
 /// When something can't be made, or a node does not come up.

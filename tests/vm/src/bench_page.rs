@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! docs/benchmarks.md by chapters, so that one can be measured without the others.
+//! docs/internals/benchmarks.md by chapters, so that one can be measured without the others.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::host::{self, Host};
 
-const PAGE: &str = "docs/benchmarks.md";
+const PAGE: &str = "docs/internals/benchmarks.md";
 const HEADING: &str = "## ";
 
 /// Writes the whole page.

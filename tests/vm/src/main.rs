@@ -42,7 +42,7 @@ enum Sub {
     Selftest,
     /// Show a person what the overlay does
     Demo(demo::Args),
-    /// Measure beside dracut's own module, and write docs/benchmarks.md
+    /// Measure beside dracut's own module, and write docs/internals/benchmarks.md
     Bench(bench::Parts),
     /// Cut the power of guests at random instants
     Powercut(powercut::Args),

@@ -81,11 +81,14 @@ fn all_that_users_read_is_read() {
         ("overlayctl uppers describe --help", "description"),
         ("overlayctl trash empty --help", "delete"),
         // over the lines of a page, and over fonts
-        ("docs/man/overlayctl.8", "compares the record that the initramfs left in /run/overlayroot/state.json with"),
-        ("docs/man/overlayroot-rs.7", "makes the root an overlay before the system starts"),
-        ("docs/man/overlayroot-rs.conf.5", "these files have the same keys"),
+        (
+            "docs/reference/man/overlayctl.8",
+            "compares the record that the initramfs left in /run/overlayroot/state.json with",
+        ),
+        ("docs/reference/man/overlayroot-rs.7", "makes the root an overlay before the system starts"),
+        ("docs/reference/man/overlayroot-rs.conf.5", "these files have the same keys"),
         ("README.md", "overlayroot-rs"),
-        ("docs/boot-loaders.md", "boot loader"),
+        ("docs/guide/boot-loaders.md", "boot loader"),
         ("docs/overlayroot-rs.conf.example", "overlay"),
         ("systemd-units/host", "upper"),
         ("dracut/55overlayroot-rs/module-setup.sh", "dracut"),

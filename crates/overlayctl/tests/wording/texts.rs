@@ -67,7 +67,7 @@ fn collect() -> Vec<Text> {
     let mut all = messages();
     all.extend(help());
     let mut add = |from: &str, text: String| all.push(Text { from: from.to_owned(), text: plain(&text) });
-    for path in below("docs/man", &[".5", ".7", ".8"]) {
+    for path in below("docs/reference/man", &[".5", ".7", ".8"]) {
         add(&path, manual(&read(&path)));
     }
     for path in ["README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md"] {

@@ -3,7 +3,7 @@
 //!
 //! Its lexer splits at white space, knows no quotes and eats backslashes; its parameters are
 //! `key=value` behind `tmpfs:`, `device:` or `crypt:`. Where we differ on purpose stands in
-//! docs/compatibility.md.
+//! docs/reference/compatibility.md.
 
 use crate::parse::cmdline::Source;
 use crate::upper::Upper;

@@ -60,7 +60,7 @@ impl fmt::Display for Fetched {
 
 impl Fetched {
     /// As `overlay-image` leaves it for `overlay-assemble`, a line for each field that has a value. Not JSON: its
-    /// reader would be 13 KB more in every initramfs (docs/dependencies.md).
+    /// reader would be 13 KB more in every initramfs (docs/internals/dependencies.md).
     pub fn text(&self) -> String {
         let bytes = self.bytes.to_string();
         let from = if self.from == From::Cache { "cache" } else { "server" };

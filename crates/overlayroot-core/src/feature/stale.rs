@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Uppers that were begun on another lower: how that is told from the fingerprint stored with them,
-//! and what is done about it (docs/storage-layout.md).
+//! and what is done about it (docs/reference/storage-layout.md).
 
 use crate::facts::Fingerprint;
 use crate::keys;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Where everything goes: names of mounts, and directories on the upper's file system.
 //!
-//! On a device upper (docs/storage-layout.md):
+//! On a device upper (docs/reference/storage-layout.md):
 //! ```text
 //! overlay/              the default upper; dracut-ng and Ubuntu share the name
 //! ovlwork/              its work directory (dracut-ng; Ubuntu: overlay-workdir/_)

@@ -12,7 +12,7 @@ pub const LOWER: &str = "/run/rootfsbase";
 pub const UBUNTU_LOWER: &str = "/media/root-ro";
 /// Where the lower of a running overlay is looked for.
 pub const LOWERS: [&str; 2] = [LOWER, UBUNTU_LOWER];
-/// The RAM upper's own tmpfs (dracut-ng mounts it only for `tmpfs:`; see docs/compatibility.md).
+/// The RAM upper's own tmpfs (dracut-ng mounts it only for `tmpfs:`; see docs/reference/compatibility.md).
 pub const TMPFS: &str = "/run/initramfs/overlay";
 /// Upper directory in the RAM upper's tmpfs (dracut-ng).
 pub const TMPFS_UPPER: &str = "/run/initramfs/overlay/overlayfs";
@@ -22,10 +22,10 @@ pub const TMPFS_WORK: &str = "/run/initramfs/overlay/ovlwork";
 /// overlay is mounted it is read-only.
 pub const BACKING: &str = "/run/overlayfs-backing";
 /// The same file system, writable, where only root gets. PID 1 leaves what is below `/run/initramfs` alone at
-/// umount.target, so systemd-shutdown can still make the superblock read-only (docs/boot-sequence.md).
+/// umount.target, so systemd-shutdown can still make the superblock read-only (docs/internals/boot-sequence.md).
 pub const BACKING_KEPT: &str = "/run/initramfs/overlayroot/upper";
 /// The root's file system, writable, where the upper lies on it; 0700 and below `/run/initramfs`
-/// (docs/boot-sequence.md).
+/// (docs/internals/boot-sequence.md).
 pub const ROOT_KEPT: &str = "/run/initramfs/overlayroot/root";
 /// The file system of the device that a loop file lies on, where that is not the root's; 0700 and
 /// below `/run/initramfs` for the same reasons.
@@ -58,9 +58,9 @@ pub const OVERLAY_SOURCE: &str = "LiveOS_rootfs";
 pub const UBUNTU_SOURCE: &str = "overlayroot";
 /// Directory of our own state.
 pub const STATE_DIR: &str = "/run/overlayroot";
-/// The record of this boot (docs/state-record.md).
+/// The record of this boot (docs/reference/record.md).
 pub const RECORD: &str = "/run/overlayroot/state.json";
-/// What became of the image of `root=live:URL` (docs/state-record.md).
+/// What became of the image of `root=live:URL` (docs/reference/record.md).
 pub const FETCHED: &str = "/run/overlayroot/image";
 /// The native configuration file; its drop-ins are `/etc/overlayroot-rs.conf.d/*.conf`.
 pub const CONF: &str = "/etc/overlayroot-rs.conf";
@@ -73,7 +73,7 @@ pub const AUTORELABEL: &str = "/.autorelabel";
 pub const RUNTIME_UNITS: &str = "/run/systemd/system";
 /// Our own directory at the top of a device upper: trash, fingerprints.
 pub const META_DIR: &str = ".overlayroot";
-/// What became of this boot's pull (docs/state-record.md).
+/// What became of this boot's pull (docs/reference/record.md).
 pub const PULLED: &str = "/run/overlayroot/pull.json";
 /// `rd.overlay.git` as written, where the record does not tell all of it.
 pub const PULL_ASKED: &str = "/run/initramfs/overlayroot/git";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `overlayctl` asks the next boot for: a small JSON file beside the upper
-//! (docs/storage-layout.md). Read by hand, for a JSON parser has no other use in the initramfs.
+//! (docs/reference/storage-layout.md). Read by hand, for a JSON parser has no other use in the initramfs.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What `rd.overlay.path=` may say: a kind, a path or the name of a preset, and parameters (docs/paths.md).
+//! What `rd.overlay.path=` may say: a kind, a path or the name of a preset, and parameters (docs/guide/paths.md).
 
 pub mod params;
 pub mod plan;
@@ -10,6 +10,7 @@ use crate::path::params::parse_params;
 use crate::path::preset::Preset;
 use crate::step::path::Kind;
 use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::glob;
 use crate::value::path::plain_path;
 use std::fmt;
 
@@ -64,32 +65,7 @@ fn has_glob(path: &str) -> bool {
 
 /// Whether a file's name fits a pattern of `*` and `?`; neither stands for a leading dot.
 pub fn fits(pattern: &str, name: &str) -> bool {
-    if name.starts_with('.') && !pattern.starts_with('.') {
-        return false;
-    }
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n) = (0, 0);
-    // Where to go on when what follows the last `*` does not fit: it takes one more.
-    let mut back: Option<(usize, usize)> = None;
-    while let Some(c) = name.get(n) {
-        match pattern.get(p) {
-            Some('*') => {
-                back = Some((p + 1, n));
-                p += 1;
-            }
-            Some(want) if *want == '?' || want == c => {
-                p += 1;
-                n += 1;
-            }
-            _ => {
-                let Some((after, from)) = back else { return false };
-                back = Some((after, from + 1));
-                p = after;
-                n = from + 1;
-            }
-        }
-    }
-    pattern.get(p..).unwrap_or_default().iter().all(|c| *c == '*')
+    (!name.starts_with('.') || pattern.starts_with('.')) && glob::fits(pattern, name)
 }
 
 /// A path split into its directory (empty for `/`) and its last part.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The record of one boot: what was asked for, what runs, how it came about
-//! (docs/state-record.md). Versioned; readers refuse a schema they do not know.
+//! (docs/reference/record.md). Versioned; readers refuse a schema they do not know.
 
 mod requested;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the initramfs makes without the label that a policy of SELinux has for it: no policy is loaded then. In the
-//! root it is listed in the record, for the host to label (docs/selinux.md); what lies beside the root gets the upper's.
+//! root it is listed in the record, for the host to label (docs/guide/selinux.md); what lies beside the root gets the upper's.
 
 use crate::layout::{Store, paths};
 use crate::step::Step;

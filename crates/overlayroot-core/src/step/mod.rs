@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One thing to do. Steps carry every path and option; executing one takes no decision (docs/architecture.md names those that look first).
+//! One thing to do. Steps carry every path and option; executing one takes no decision (docs/internals/architecture.md names those that look first).
 
 pub mod effective;
 pub mod made;

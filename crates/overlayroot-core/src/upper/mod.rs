@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What `rd.overlay=` may say: the kinds of upper and their parameters (docs/compatibility.md).
+//! What `rd.overlay=` may say: the kinds of upper and their parameters (docs/reference/compatibility.md).
 
 pub mod crypt;
 pub mod device;

@@ -5,6 +5,7 @@ pub mod device;
 pub mod diagnostics;
 pub mod field;
 pub mod file_system;
+pub mod glob;
 pub mod params;
 pub mod path;
 pub mod redact;

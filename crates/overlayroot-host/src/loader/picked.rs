@@ -4,6 +4,7 @@
 use super::grubmenu::default_word;
 use super::state::Entry;
 use super::{EFI_DEFAULTS, LOADER_CONF, Tree, bls};
+use overlayroot_core::value::glob::fits;
 use std::cmp::Ordering;
 
 /// The entry's identity: the name of its file.
@@ -104,31 +105,6 @@ pub(super) fn wide(bytes: &[u8]) -> String {
     let units = pairs.filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)));
     let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
     String::from_utf16_lossy(&units)
-}
-
-/// A pattern with `*` and `?`.
-fn fits(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    // `reach` has the lengths of the name that the pattern so far can be.
-    let mut reach = vec![false; name.len() + 1];
-    if let Some(first) = reach.first_mut() {
-        *first = true;
-    }
-    for c in pattern {
-        let mut next = vec![false; name.len() + 1];
-        let mut any = false;
-        for at in 0..=name.len() {
-            let here = reach.get(at).copied().unwrap_or(false);
-            any |= here;
-            let before = at.checked_sub(1).and_then(|at| reach.get(at).copied()).unwrap_or(false);
-            let same = c == '?' || at.checked_sub(1).and_then(|at| name.get(at)) == Some(&c);
-            if let Some(slot) = next.get_mut(at) {
-                *slot = if c == '*' { any } else { before && same };
-            }
-        }
-        reach = next;
-    }
-    reach.last().copied().unwrap_or(false)
 }
 
 /// As rpm compares versions: numbers by their value, and before words.

@@ -83,6 +83,6 @@ fn root(arg: &Arg, place: &str, out: &mut Migrated) {
             let at = if kind == "MAPPER" { "/dev/mapper/" } else { "/dev/" };
             out.add.push(format!("root={at}{node} ro"));
         }
-        _ => out.lost(&arg.text(), "a root over the network: see docs/diskless.md"),
+        _ => out.lost(&arg.text(), "a root over the network: see docs/guide/diskless.md"),
     }
 }

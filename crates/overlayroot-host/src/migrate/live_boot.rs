@@ -34,7 +34,7 @@ pub(super) fn read(sources: &Sources, out: &mut Migrated) {
         out.lost(word, why);
     }
     out.remove.extend(words);
-    out.todo.push("the live image itself needs dracut in place of live-boot: see docs/diskless.md".to_owned());
+    out.todo.push("the live image itself needs dracut in place of live-boot: see docs/guide/diskless.md".to_owned());
 }
 
 fn entry(at: &str, line: &str, out: &mut Migrated) {

@@ -123,7 +123,10 @@ fn kiwi_s_images() {
     let (text, _) = file(&cmdline("root=overlay:UNIXNODE=vda2 rd.root.overlay.readonly"));
     assert!(text.contains("\nrd.overlay = 0\n"), "{text}");
     let (text, out) = file(&cmdline("root=overlay:nbd=10.0.0.1:x"));
-    assert!(text.contains("rd.overlay = tmpfs\n") && text.contains("docs/diskless.md") && out.add.is_empty(), "{text}");
+    assert!(
+        text.contains("rd.overlay = tmpfs\n") && text.contains("docs/guide/diskless.md") && out.add.is_empty(),
+        "{text}"
+    );
     let (text, _) = file(&cmdline("root=live:CDLABEL=x rd.live.overlay.persistent rd.live.cowfile.mbsize=500"));
     assert_eq!(text.matches("not imported").count(), 2, "{text}");
 }

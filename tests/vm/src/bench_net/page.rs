@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The chapter of docs/benchmarks.md on roots from the network.
+//! The chapter of docs/internals/benchmarks.md on roots from the network.
 
 use super::{RUNS, Side, WAYS};
 use crate::machine::MEMORY;

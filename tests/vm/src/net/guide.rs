@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The commands of docs/diskless.md, run as they are printed.
+//! The commands of docs/guide/diskless.md, run as they are printed.
 //!
 //! Each block of shell on that page has a line before it: `<!-- test: server WAY... -->`, a block for the server in
 //! these ways, or `<!-- test: not: REASON -->`.
@@ -13,7 +13,7 @@ use super::server::Server;
 use crate::host;
 
 /// The page, below the repository.
-pub const PAGE: &str = "docs/diskless.md";
+pub const PAGE: &str = "docs/guide/diskless.md";
 
 /// A block of shell.
 #[derive(Clone, Debug, PartialEq, Eq)]

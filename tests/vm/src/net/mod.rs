@@ -74,7 +74,7 @@ pub struct Net {
     /// Lines of shell for the server before the first boot; see server/server.sh.
     #[serde(default)]
     pub server: String,
-    /// The server is set up by docs/diskless.md: its blocks for this way, run before the lines of `server`. The kernel
+    /// The server is set up by docs/guide/diskless.md: its blocks for this way, run before the lines of `server`. The kernel
     /// arguments are those of the guide; `root_arg` and `cmdline` do not count.
     pub guide: Option<String>,
     /// Where the kernel comes from.

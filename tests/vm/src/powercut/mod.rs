@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `vm powercut`: kills guests at random instants, and judges by what the next boot and the disk show
-//! (docs/power-cuts.md).
+//! (docs/internals/power-cuts.md).
 
 mod asked;
 mod chain;
