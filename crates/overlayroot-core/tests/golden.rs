@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Golden plans: `tests/fixtures/plan/NN-slug/` holds a command line, a configuration file, facts,
-//! and the exact decision. `UPDATE_GOLDEN=1` rewrites the decisions; read the diff before you commit it.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+//! Golden plans: `tests/plan/ROOM/NAME/` holds a command line, a configuration file, facts, and the exact decision. Each
+//! is a test of its own: `cargo test -p overlayroot-core --test golden loop/first-boot`. `UPDATE_GOLDEN=1` rewrites the
+//! decisions; read the diff before you commit it.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+use libtest_mimic::{Arguments, Failed, Trial};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::Facts;
 use overlayroot_core::facts::other_overlays;
@@ -10,12 +12,11 @@ use overlayroot_core::parse::cmdline::{Source, lex};
 use overlayroot_core::plan;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-fn fixtures() -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/plan");
-    let mut found: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.sort();
-    found
+fn directories(at: &Path) -> Vec<PathBuf> {
+    let found = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path());
+    found.filter(|path| path.is_dir()).collect()
 }
 
 fn decision(dir: &Path) -> String {
@@ -38,21 +39,25 @@ fn decision(dir: &Path) -> String {
     out + &plan::decide(&config, &facts).to_string()
 }
 
-#[test]
-fn every_plan_is_as_written() {
-    let dirs = fixtures();
-    assert!(dirs.len() >= 50, "only {} fixtures", dirs.len());
-    let mut wrong = Vec::new();
-    for dir in dirs {
-        let got = decision(&dir);
-        let path = dir.join("plan.expected");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&path, &got).unwrap();
-        }
-        let want = fs::read_to_string(&path).unwrap_or_default();
-        if got != want {
-            wrong.push(format!("{}:\n--- expected\n{want}+++ got\n{got}", dir.display()));
-        }
+fn as_written(dir: &Path) -> Result<(), Failed> {
+    let got = decision(dir);
+    let path = dir.join("plan.expected");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &got)?;
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let want = fs::read_to_string(&path).unwrap_or_default();
+    if got == want { Ok(()) } else { Err(format!("--- expected\n{want}+++ got\n{got}").into()) }
+}
+
+fn main() -> ExitCode {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plan");
+    let all = directories(&top).into_iter().flat_map(|room| directories(&room));
+    let trials: Vec<Trial> = all
+        .map(|dir| {
+            let name = dir.strip_prefix(&top).unwrap().display().to_string();
+            Trial::test(name, move || as_written(&dir))
+        })
+        .collect();
+    assert!(trials.len() >= 180, "only {} plans", trials.len());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

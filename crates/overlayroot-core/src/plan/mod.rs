@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The decision: configuration and facts in, ordered steps or a refusal out. Pure; golden-tested
-//! in `tests/fixtures/plan`.
+//! in `tests/plan`.
 
 pub(crate) mod draft;
 pub mod fallback;
