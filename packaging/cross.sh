@@ -67,7 +67,7 @@ if [ "$arch" = armhf ]; then
     # The tests of a machine where a word has 32 bits. It is qemu-user that fails the one left out: it tells a program
     # which is not there by an exit status.
     export "CARGO_TARGET_${upper}_RUNNER=$emulator -L $sysroot"
-    packaging/cargo.sh test -q --locked --target "$target" -p overlayroot-core -p overlayroot-diff
+    packaging/cargo.sh test -q --locked --target "$target" -p overlayroot-core -p overlayroot-host -p overlayroot-diff
     packaging/cargo.sh test -q --locked --target "$target" -p overlayroot-linux -p overlayctl --lib --bins -- \
         --skip watched::tests::codes_and_output
 fi

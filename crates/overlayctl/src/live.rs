@@ -6,6 +6,8 @@ use crate::fill::{Own, alone, sentence, thresholds};
 use anyhow::Result;
 use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::facts::fetched::Fetched;
+use overlayroot_core::feature::populated::State;
+use overlayroot_core::feature::stale::Action;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_core::record::{NO_RECORD, Outcome, Record};
@@ -225,14 +227,14 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
         }];
     };
     let mut found = from_record(record);
-    if let Some(stale) = record.stale.as_ref().filter(|stale| stale.action == "warned") {
+    if let Some(stale) = record.stale.as_ref().filter(|stale| stale.action == Action::Warned) {
         let todo = "overlayctl stale lists them; overlayctl stale accept or a reset clears this";
         found.push((Level::Warning, format!("{stale}; {todo}")));
     }
     let complaint = record.image.as_ref().and_then(Fetched::complaint);
     found.extend(complaint.map(|text| (Level::Warning, text)));
     let populate = record.populate.as_ref();
-    if let Some(left) = populate.filter(|archive| matches!(archive.state.as_str(), "changed" | "used")) {
+    if let Some(left) = populate.filter(|archive| matches!(archive.state, State::Changed | State::Used)) {
         found.push((Level::Warning, format!("{left}; overlayctl reset applies it")));
     }
     if record.effective.root == RootKind::Overlay {

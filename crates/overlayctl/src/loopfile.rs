@@ -165,7 +165,7 @@ fn overlaid(mounts: &[Mount]) -> Result<bool> {
 fn as_value(report: &Report) -> Value {
     json!({
         "path": report.path,
-        "state": report.state,
+        "state": report.state.word(),
         "sound": report.sound(),
         "bytes": report.bytes,
         "allocated": report.allocated,

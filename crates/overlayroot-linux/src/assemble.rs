@@ -180,7 +180,6 @@ fn populated(config: &Config, report: &Report) -> Option<Populated> {
     let asked = config.populate.value.as_ref()?;
     let none = || Populated {
         source: redact::told(&asked.source.to_string()),
-        state: "failed".to_owned(),
         why: Some("unready".to_owned()),
         ..Populated::default()
     };

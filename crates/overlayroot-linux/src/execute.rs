@@ -12,10 +12,10 @@ use crate::{
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::facts::live_image::Live;
-use overlayroot_core::feature::populated::Populated;
+use overlayroot_core::feature::populated::{Populated, State};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
-use overlayroot_core::record::{Reason, StepRecord};
+use overlayroot_core::record::{Reason, StepRecord, StepResult};
 use overlayroot_core::step::Step;
 use overlayroot_core::step::made::Made;
 use overlayroot_core::step::overlay::Overlay;
@@ -63,9 +63,9 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
         let result = perform(step, &mut undos, report);
         let us = micros(started);
         tracing::debug!("{step}");
-        let word = if result.is_ok() { "done" } else { "failed" };
+        let went = if result.is_ok() { StepResult::Done } else { StepResult::Failed };
         let log = &mut report.steps;
-        log.push(StepRecord { step: step.name().to_owned(), text: format!("{step:#}"), result: word.to_owned(), us });
+        log.push(StepRecord { step: step.name().to_owned(), text: format!("{step:#}"), result: went, us });
         if undos.len() > before {
             reversible.push(log.len() - 1);
         }
@@ -84,11 +84,11 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
         report.hostname = None;
         report.failed_paths.clear();
         // What is in that upper is not what runs.
-        report.populate = report.populate.take().filter(|found| found.state == "failed");
+        report.populate = report.populate.take().filter(|found| found.state == State::Failed);
         for index in reversible {
             // A step that failed half way stays "failed".
-            if let Some(entry) = report.steps.get_mut(index).filter(|entry| entry.result == "done") {
-                entry.result = "undone".to_owned();
+            if let Some(entry) = report.steps.get_mut(index).filter(|entry| entry.result == StepResult::Done) {
+                entry.result = StepResult::Undone;
             }
         }
         return Err(reason);

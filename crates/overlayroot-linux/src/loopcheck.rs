@@ -13,13 +13,39 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+/// What stands at the path of a loop file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    /// Nothing.
+    #[default]
+    Missing,
+    /// A file that is complete.
+    Finished,
+    /// One that a boot or `create` had no time to complete.
+    HalfMade,
+    /// Something else.
+    Other(PlaceKind),
+}
+
+impl State {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Finished => "finished",
+            Self::HalfMade => "half-made",
+            Self::Other(kind) => kind.word(),
+        }
+    }
+}
+
 /// A loop file as it was found.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Where.
     pub path: String,
-    /// `finished`, `half-made`, `missing`, or what stands there in its place.
-    pub state: &'static str,
+    /// What stands there.
+    pub state: State,
     /// Length; what is taken by a half-made file.
     pub bytes: u64,
     /// Bytes that have their place on the disk.
@@ -42,19 +68,17 @@ impl Report {
 
     /// Whether the next boot can use it, as far as can be seen from outside.
     pub fn sound(&self) -> bool {
-        self.state == FINISHED && UPPER_FILE_SYSTEMS.contains(&self.fstype.as_str()) && self.clean != Some(false)
+        self.state == State::Finished && UPPER_FILE_SYSTEMS.contains(&self.fstype.as_str()) && self.clean != Some(false)
     }
 }
 
-const FINISHED: &str = "finished";
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<12} {}", self.state, self.path)?;
-        if self.state == "half-made" {
+        writeln!(f, "{:<12} {}", self.state.word(), self.path)?;
+        if self.state == State::HalfMade {
             return writeln!(f, "{:<12} {} M, recreated by the next boot or by create", "leftover", self.bytes >> 20);
         }
-        if self.state != FINISHED {
+        if self.state != State::Finished {
             return Ok(());
         }
         match self.sparse() {
@@ -84,13 +108,15 @@ pub fn check(path: &str) -> Result<Report> {
     let place = place::look("", path);
     let mut report = Report { path: path.to_owned(), fstype: place.fstype, ..Report::default() };
     report.state = match place.kind {
-        PlaceKind::File => FINISHED,
-        PlaceKind::Missing if place.half_made > 0 => "half-made",
-        PlaceKind::Missing => "missing",
-        other @ (PlaceKind::Directory | PlaceKind::Subvolume | PlaceKind::Link | PlaceKind::Other) => other.word(),
+        PlaceKind::File => State::Finished,
+        PlaceKind::Missing if place.half_made > 0 => State::HalfMade,
+        PlaceKind::Missing => State::Missing,
+        other @ (PlaceKind::Directory | PlaceKind::Subvolume | PlaceKind::Link | PlaceKind::Other) => {
+            State::Other(other)
+        }
     };
     report.bytes = place.half_made;
-    if report.state != FINISHED {
+    if report.state != State::Finished {
         return Ok(report);
     }
     report.bytes = place.bytes;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::{Archive, Facts, Node};
 use overlayroot_core::feature::populate::{Marker, PROGRAM, Populate};
-use overlayroot_core::feature::populated::Populated;
+use overlayroot_core::feature::populated::{Populated, State};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::Arg;
 use std::fs;
@@ -34,19 +34,19 @@ pub(crate) fn step(asked: &Populate, report: &mut Report) -> Result<()> {
     let upper = &asked.store.upper;
     if let Some(was) = marker(upper) {
         let same = asked.is_from(&was);
-        found.state = if same { "kept" } else { "changed" }.to_owned();
+        found.state = if same { State::Kept } else { State::Changed };
         found.was = (!same).then_some(was.source);
         found.sha256 = Some(was.sha256).filter(|sum| !sum.is_empty());
     } else if asked.readonly {
-        found.state = "waits".to_owned();
+        found.state = State::Waits;
     } else if !is_empty(upper)? {
-        found.state = "used".to_owned();
+        found.state = State::Used;
     } else {
         let done = fill(asked, &mut found, report);
         report.populate = Some(found);
         return done;
     }
-    if matches!(found.state.as_str(), "changed" | "used") {
+    if matches!(found.state, State::Changed | State::Used) {
         tracing::warn!("{upper} is left as it is: it was not made from {}", found.source);
     }
     report.populate = Some(found);
@@ -62,7 +62,7 @@ fn is_empty(upper: &str) -> Result<bool> {
 }
 
 fn fill(asked: &Populate, found: &mut Populated, report: &mut Report) -> Result<()> {
-    found.state = "failed".to_owned();
+    found.state = State::Failed;
     if let Some(why) = &asked.unready {
         found.why = Some("unready".to_owned());
         bail!("{}: {why}", asked.told);
@@ -79,7 +79,7 @@ fn fill(asked: &Populate, found: &mut Populated, report: &mut Report) -> Result<
         found.why = Some(word.unwrap_or("io").to_owned());
         bail!("{}: {}", asked.told, if said.is_empty() { format!("{PROGRAM} ended with {code}") } else { said });
     }
-    found.state = "done".to_owned();
+    found.state = State::Done;
     found.sha256 = marker(&asked.store.upper).map(|marker| marker.sha256);
     // What can't be kept, such as an attribute that the file system has no place for, it says in words.
     report.notes.extend(Some(said).filter(|said| !said.is_empty()));

@@ -8,7 +8,7 @@ use crate::shadow::{self, Limits};
 use crate::store;
 use anyhow::{Context, Result};
 use overlayroot_core::facts::Fingerprint;
-use overlayroot_core::feature::stale::{self, Compare, Policy, Shadows, Stale};
+use overlayroot_core::feature::stale::{self, Action, Compare, Policy, Shadows, Stale};
 use overlayroot_core::layout::Store;
 use overlayroot_core::layout::pending::Marker;
 use std::fs;
@@ -81,7 +81,7 @@ pub fn apply(asked: &Compare, restored: bool) -> Result<(Option<Stale>, Became)>
         return Ok((None, Became::default()));
     }
     let mut found = Stale {
-        action: String::new(),
+        action: Action::default(),
         differs: differs.iter().map(|name| (*name).to_owned()).collect(),
         shadows: if asked.policy == Policy::Keep { Shadows::default() } else { shadows(asked, was.taken) },
         was,
@@ -90,31 +90,31 @@ pub fn apply(asked: &Compare, restored: bool) -> Result<(Option<Stale>, Became)>
         tracing::warn!("{found}");
     }
     let (action, became) = act(asked, restored)?;
-    found.action = action.to_owned();
+    found.action = action;
     Ok((Some(found), became))
 }
 
-fn act(asked: &Compare, restored: bool) -> Result<(&'static str, Became)> {
+fn act(asked: &Compare, restored: bool) -> Result<(Action, Became)> {
     let store = &asked.store;
     let noted = |note: &str| Became { note: Some(note.to_owned()), ..Became::default() };
     let aside = matches!(asked.policy, Policy::Park | Policy::Reset);
     if aside && asked.readonly {
-        return Ok(("warned", noted("stale upper: rd.overlay.stale waits, nothing may be written")));
+        return Ok((Action::Warned, noted("stale upper: rd.overlay.stale waits, nothing may be written")));
     }
     if aside && restored {
         // Who asked for it by hand would else have lost it at the same boot, or at the next.
         store::remember_anew(&store.fingerprint, &asked.now)?;
-        return Ok(("accepted", noted("stale upper: restored by hand, so it is accepted for this lower")));
+        return Ok((Action::Accepted, noted("stale upper: restored by hand, so it is accepted for this lower")));
     }
     match asked.policy {
-        Policy::Keep => Ok(("kept", Became::default())),
-        Policy::Warn => Ok(("warned", Became::default())),
-        Policy::Park => Ok(("parked", said(park(store)?))),
+        Policy::Keep => Ok((Action::Kept, Became::default())),
+        Policy::Warn => Ok((Action::Warned, Became::default())),
+        Policy::Park => Ok((Action::Parked, said(park(store)?))),
         Policy::Reset => {
             let became = said(reset::every_boot(store)?);
             let text = "stale upper: the old upper is in the trash";
             let note = became.note.map_or_else(|| text.to_owned(), |more| format!("{text}; {more}"));
-            Ok(("reset", Became { note: Some(note), ..became }))
+            Ok((Action::Reset, Became { note: Some(note), ..became }))
         }
     }
 }

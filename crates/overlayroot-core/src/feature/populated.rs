@@ -5,14 +5,34 @@ use crate::value::diagnostics::shown;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// What became of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Unpacked at this boot.
+    Done,
+    /// The upper was made from it at an earlier boot.
+    Kept,
+    /// The upper was made from another archive, and is not changed.
+    Changed,
+    /// The upper was in use before, and is not changed.
+    Used,
+    /// The upper is a read-only layer.
+    Waits,
+    /// It is not in the running root. So is what a later version may write here.
+    #[default]
+    #[serde(other)]
+    Failed,
+}
+
 /// An entry of the record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Populated {
     /// URL or path on this machine, without a password.
     pub source: String,
-    /// `done`, `kept`, `changed`, `used`, `waits` or `failed`.
-    pub state: String,
+    /// What became of it.
+    pub state: State,
     /// Sum of the archive that the upper was made from, now or at an earlier boot.
     pub sha256: Option<String>,
     /// With `changed`: the source that it was made from.
@@ -24,16 +44,16 @@ pub struct Populated {
 impl fmt::Display for Populated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = shown(&self.source);
-        match self.state.as_str() {
-            "done" => write!(f, "from {source}, at this boot"),
-            "kept" => write!(f, "from {source}, at an earlier boot"),
-            "changed" => {
+        match self.state {
+            State::Done => write!(f, "from {source}, at this boot"),
+            State::Kept => write!(f, "from {source}, at an earlier boot"),
+            State::Changed => {
                 let was = shown(self.was.as_deref().unwrap_or("another archive"));
                 write!(f, "{source} is configured, but the upper was made from {was} and was not changed")
             }
-            "used" => write!(f, "{source} is configured, but the upper was in use before and was not changed"),
-            "waits" => write!(f, "{source} waits: the upper is read-only"),
-            _ => write!(f, "{source} is not in the upper ({})", self.why.as_deref().unwrap_or("failed")),
+            State::Used => write!(f, "{source} is configured, but the upper was in use before and was not changed"),
+            State::Waits => write!(f, "{source} waits: the upper is read-only"),
+            State::Failed => write!(f, "{source} is not in the upper ({})", self.why.as_deref().unwrap_or("failed")),
         }
     }
 }

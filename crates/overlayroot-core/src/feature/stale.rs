@@ -129,11 +129,29 @@ impl fmt::Display for Shadows {
     }
 }
 
+/// What was done about an upper that was begun on another lower.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It was reported.
+    Warned,
+    /// It was put aside.
+    Parked,
+    /// It was discarded.
+    Reset,
+    /// It was restored by hand, which is an answer.
+    Accepted,
+    /// Nothing, as the policy says. So is what a later version may write here.
+    #[default]
+    #[serde(other)]
+    Kept,
+}
+
 /// What became of an upper that was begun on another lower.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stale {
-    /// `kept`, `warned`, `parked`, `reset`, or `accepted`: restored by hand, which is an answer.
-    pub action: String,
+    /// What was done about it.
+    pub action: Action,
     /// In what the lowers differ: `uuid`, `fstype`, `os`, `packages`.
     pub differs: Vec<String>,
     /// The lower it was begun on.

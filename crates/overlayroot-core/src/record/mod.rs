@@ -80,6 +80,18 @@ pub struct Reason {
     pub kernel: Vec<String>,
 }
 
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepResult {
+    /// It did what it says.
+    Done,
+    /// It did not.
+    Failed,
+    /// It did, and was taken back.
+    Undone,
+}
+
 /// One step as it went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRecord {
@@ -87,8 +99,8 @@ pub struct StepRecord {
     pub step: String,
     /// Its sentence.
     pub text: String,
-    /// `done`, `failed` or `undone`.
-    pub result: String,
+    /// How it ended.
+    pub result: StepResult,
     /// Microseconds it took.
     pub us: u64,
 }

@@ -34,16 +34,13 @@ fn the_same_lower_is_no_matter() {
 
 #[test]
 fn keep_and_warn_change_nothing() {
-    for (policy, action, count) in [(Policy::Keep, "kept", 0), (Policy::Warn, "warned", 1)] {
+    for (policy, action, count) in [(Policy::Keep, Action::Kept, 0), (Policy::Warn, Action::Warned, 1)] {
         let dir = tempfile::tempdir().unwrap();
         let asked = asked(&dir, policy);
         let before = text(&asked.store.fingerprint);
         let (found, became) = apply(&asked, false).unwrap();
         let found = found.unwrap();
-        assert_eq!(
-            (found.action.as_str(), found.shadows.count, found.differs),
-            (action, count, vec!["packages".into()])
-        );
+        assert_eq!((found.action, found.shadows.count, found.differs), (action, count, vec!["packages".into()]));
         assert_eq!((became, text(&asked.store.fingerprint)), (Became::default(), before));
     }
 }
@@ -54,7 +51,7 @@ fn park_keeps_the_old_one_with_its_fingerprint() {
     let asked = asked(&dir, Policy::Park);
     let (found, became) = apply(&asked, false).unwrap();
     let found = found.unwrap();
-    assert_eq!((found.action.as_str(), found.shadows.paths.first().unwrap().path.as_str()), ("parked", "/etc/file"));
+    assert_eq!((found.action, found.shadows.paths.first().unwrap().path.as_str()), (Action::Parked, "/etc/file"));
     assert!(became.reset && became.note.unwrap().contains("kept as overlay.1"));
     let (upper, fingerprint) = asked.store.kept(1);
     assert!(fs::exists(format!("{upper}/etc/file")).unwrap() && text(&fingerprint).contains("\"packages\":1"));
@@ -68,7 +65,7 @@ fn reset_throws_it_away() {
     let dir = tempfile::tempdir().unwrap();
     let asked = asked(&dir, Policy::Reset);
     let (found, became) = apply(&asked, false).unwrap();
-    assert!(found.unwrap().action == "reset" && became.reset);
+    assert!(found.unwrap().action == Action::Reset && became.reset);
     assert!(!fs::exists(&asked.store.upper).unwrap() && !fs::exists(&asked.store.fingerprint).unwrap());
     assert!(fs::exists(format!("{}/upper.0/etc/file", asked.store.trash)).unwrap());
 }
@@ -80,7 +77,7 @@ fn nothing_is_written_where_nothing_may_be() {
         let asked = Compare { readonly: true, ..asked(&dir, policy) };
         let before = text(&asked.store.fingerprint);
         let (found, became) = apply(&asked, false).unwrap();
-        assert!(found.unwrap().action == "warned" && !became.reset);
+        assert!(found.unwrap().action == Action::Warned && !became.reset);
         assert_eq!(text(&asked.store.fingerprint), before);
         assert!(fs::exists(format!("{}/etc/file", asked.store.upper)).unwrap());
     }
@@ -88,13 +85,15 @@ fn nothing_is_written_where_nothing_may_be() {
 
 #[test]
 fn what_was_restored_by_hand_stays() {
-    for (policy, action) in [(Policy::Park, "accepted"), (Policy::Reset, "accepted"), (Policy::Warn, "warned")] {
+    for (policy, action) in
+        [(Policy::Park, Action::Accepted), (Policy::Reset, Action::Accepted), (Policy::Warn, Action::Warned)]
+    {
         let dir = tempfile::tempdir().unwrap();
         let asked = asked(&dir, policy);
         assert_eq!(apply(&asked, true).unwrap().0.unwrap().action, action);
         assert!(fs::exists(format!("{}/etc/file", asked.store.upper)).unwrap());
         let again = apply(&asked, false).unwrap().0;
-        assert_eq!(again.is_none(), action == "accepted", "{policy:?}");
+        assert_eq!(again.is_none(), action == Action::Accepted, "{policy:?}");
     }
 }
 

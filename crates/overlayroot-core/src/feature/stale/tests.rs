@@ -59,7 +59,7 @@ fn policies_and_near_misses() {
 fn a_sentence_for_people() {
     let shadow = |path: &str| Shadow { path: path.into(), kind: Kind::File };
     let shadows = Shadows { paths: vec![shadow("/a"), shadow("/b\n")], count: 9, complete: false };
-    let stale = Stale { action: "warned".into(), differs: vec!["os".into()], was: lower(), shadows };
+    let stale = Stale { action: Action::Warned, differs: vec!["os".into()], was: lower(), shadows };
     assert_eq!(
         stale.to_string(),
         "the upper does not match the current lower (os); at least 9 changed files of the lower are hidden: /a, /b\\n, ..."
