@@ -3,6 +3,7 @@
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use overlayroot_core::value::diagnostics::steers;
 use std::io::ErrorKind;
 use std::path::{Component, Path};
 use std::process::Command;
@@ -43,7 +44,7 @@ pub fn out(text: &str) -> Result<Out, String> {
         _ => return Err("its name must end in .squashfs, .sqfs or .erofs".to_owned()),
     };
     // sha256sum and the boot loaders' files would need each a quoting of their own.
-    match text.contains(|letter: char| letter.is_control() || letter == '\\') {
+    match text.contains(|letter: char| steers(letter) || letter == '\\') {
         true => Err("its name must not hold backslashes and control characters".to_owned()),
         false => Ok(Out { path: text.to_owned(), kind }),
     }

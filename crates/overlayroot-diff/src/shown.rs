@@ -3,7 +3,14 @@
 
 use std::borrow::Cow;
 
-/// A path fit for one line: control characters are escaped, and bytes that are not UTF-8 stand as `\xff`.
+/// What a terminal obeys: control characters, other ends of lines, marks of direction. As in overlayroot-core, which
+/// this crate does without.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A path fit for one line: what steers a terminal is escaped, and bytes that are not UTF-8 stand as `\xff`.
 /// It is never cut.
 pub fn shown(path: &[u8]) -> Cow<'_, str> {
     // nearly every name, and by far the fastest test
@@ -13,7 +20,7 @@ pub fn shown(path: &[u8]) -> Cow<'_, str> {
     let mut out = String::with_capacity(path.len() + 16);
     for chunk in path.utf8_chunks() {
         for c in chunk.valid().chars() {
-            match c.is_control() {
+            match steers(c) {
                 true => out.extend(c.escape_default()),
                 false => out.push(c),
             }
@@ -36,6 +43,7 @@ mod tests {
         assert_eq!(shown(b"/a\nb\x1b[31m"), "/a\\nb\\u{1b}[31m");
         assert_eq!(shown(b"/a\xff\xfeb"), "/a\\xff\\xfeb");
         assert_eq!(shown("/\u{85}".as_bytes()), "/\\u{85}");
+        assert_eq!(shown("/a\u{202e}b".as_bytes()), "/a\\u{202e}b");
         assert_eq!(shown(b"/dev-disk-by\\x2duuid"), "/dev-disk-by\\x2duuid");
         let long = "x".repeat(5000);
         assert_eq!(shown(long.as_bytes()), long);

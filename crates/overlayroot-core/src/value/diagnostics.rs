@@ -61,11 +61,18 @@ pub fn shown(text: &str) -> String {
     cut(text, 120)
 }
 
-/// Text for a terminal, as long as it is: without control characters but line ends and tabs.
+/// Whether a terminal obeys a character instead of showing it: control characters, other ends of lines, and the marks
+/// of direction, by which a line reads otherwise than it is (Unicode standard annex 9, section 2).
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text for a terminal, as long as it is: without what [`steers`] it but line ends and tabs.
 pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_control() && !matches!(c, '\n' | '\t') {
+        match steers(c) && !matches!(c, '\n' | '\t') {
             true => out.extend(c.escape_default()),
             false => out.push(c),
         }
@@ -81,7 +88,7 @@ pub(crate) fn sentence(text: &str) -> String {
 fn cut(text: &str, most: usize) -> String {
     let mut out = String::new();
     for c in text.chars().take(most) {
-        match c.is_control() {
+        match steers(c) {
             true => out.extend(c.escape_default()),
             false => out.push(c),
         }
@@ -129,6 +136,16 @@ mod tests {
             issue.to_string(),
             "rd.overlay.rest=1\\n2 in /proc/cmdline: unknown key; did you mean rd.overlay.reset?"
         );
+    }
+
+    #[test]
+    fn what_turns_a_line_round_is_escaped() {
+        for c in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}', '\u{2028}', '\u{85}', '\u{1b}'] {
+            let name = format!("a{c}b");
+            let escaped = format!("a{}b", c.escape_default());
+            assert_eq!((shown(&name), plain(&name)), (escaped.clone(), escaped));
+        }
+        assert_eq!((shown("א ب ä"), plain("א ب ä\n\t")), ("א ب ä".into(), "א ب ä\n\t".into()));
     }
 
     #[test]

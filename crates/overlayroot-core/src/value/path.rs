@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Paths as every key takes them.
 
-use crate::value::diagnostics::{Problem, shown};
+use crate::value::diagnostics::{Problem, shown, steers};
 
 /// An absolute path below `/` without `.`, `..` and doubled slashes, and nothing that mount(2) or
 /// overlayfs would read as a separator.
@@ -17,7 +17,7 @@ pub fn plain_path(text: &str) -> Result<String, Problem> {
     if parts.iter().any(|part| matches!(*part, "." | "..")) {
         return problem("must not contain '..'");
     }
-    let forbidden = |c: char| c.is_control() || matches!(c, ':' | '\\' | '"' | '\'');
+    let forbidden = |c: char| steers(c) || matches!(c, ':' | '\\' | '"' | '\'');
     if text.contains(forbidden) {
         return problem("has a character that is not allowed in a path");
     }

@@ -2,7 +2,7 @@
 //! What an edit changes, to be looked at: the lines that go and the lines that come.
 
 use super::line::lines;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::{shown, steers};
 
 /// `--- a`, `+++ b`, and the lines that differ; no context, for the files are short.
 pub fn diff(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> String {
@@ -34,7 +34,7 @@ pub fn diff(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> String {
 
 /// Control characters of somebody's file do not reach the terminal.
 fn escaped(text: &str) -> String {
-    let plain = |c: char| !c.is_control() || c == '\t';
+    let plain = |c: char| !steers(c) || c == '\t';
     text.chars().map(|c| if plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
 }
 
