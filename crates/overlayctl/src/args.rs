@@ -5,6 +5,7 @@ use crate::{completions, config, diff, du, explain, keep, resize, shell, top, wa
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod below;
+mod output;
 
 pub use below::{Build, Image, Loop, OfStale, OfTrash, OfUppers};
 
@@ -260,72 +261,6 @@ pub fn command() -> clap::Command {
         command.get_subcommands().filter(|verb| verb.is_hide_set()).map(clap::Command::get_name).collect();
     let after = format!("Run by services, see overlayctl(8): {}", hidden.join(", "));
     command.help_template(text).after_help(after)
-}
-
-impl Command {
-    /// Whether it changes nothing, so that it may end where nobody reads on.
-    pub fn only_tells(&self) -> bool {
-        match self {
-            Self::Status { .. } | Self::Check { .. } | Self::Plan { .. } | Self::Keys | Self::Doctor { .. } => true,
-            Self::Uppers { what, .. } => what.is_none(),
-            Self::Stale { what, .. } => what.is_none(),
-            Self::IsEnabled(_)
-            | Self::Explain(_)
-            | Self::Config(_)
-            | Self::Completions(_)
-            | Self::Diff(_)
-            | Self::Du(_) => true,
-            Self::Loop { verb } => matches!(verb, Loop::Check { .. }),
-            Self::Reset { .. }
-            | Self::Top(_)
-            | Self::Pull { .. }
-            | Self::Label
-            | Self::Keep(_)
-            | Self::Enable(_)
-            | Self::Disable(_)
-            | Self::Migrate(_)
-            | Self::Image { .. }
-            | Self::Resize(_)
-            | Self::Watch(_)
-            | Self::Shell(_)
-            | Self::Trash { .. }
-            | Self::Trim => false,
-        }
-    }
-
-    /// Whether its text may be longer than a terminal. What is for machines is not for a pager.
-    pub fn may_be_long(&self) -> bool {
-        match self {
-            Self::Keys => true,
-            Self::Plan { json, .. } | Self::Stale { json, what: None, .. } => !json,
-            Self::Explain(asked) => !asked.json,
-            Self::Config(asked) => !asked.json,
-            Self::Diff(asked) => !asked.json,
-            Self::Reset { .. }
-            | Self::Top(_)
-            | Self::Pull { .. }
-            | Self::Label
-            | Self::Keep(_)
-            | Self::Enable(_)
-            | Self::Disable(_)
-            | Self::Migrate(_)
-            | Self::Image { .. }
-            | Self::Resize(_)
-            | Self::Watch(_)
-            | Self::Shell(_)
-            | Self::Trash { .. }
-            | Self::Trim
-            | Self::Status { .. }
-            | Self::Check { .. }
-            | Self::Loop { .. }
-            | Self::Uppers { .. }
-            | Self::Stale { .. }
-            | Self::Du(_)
-            | Self::Doctor { .. }
-            | Self::IsEnabled(_)
-            | Self::Completions(_) => false,
-        }
-    }
 }
 
 #[cfg(test)]

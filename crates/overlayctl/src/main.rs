@@ -18,6 +18,7 @@ mod exit;
 mod explain;
 mod fill;
 mod hostinside;
+mod hostkernels;
 mod hostprobe;
 mod hoststack;
 mod image;

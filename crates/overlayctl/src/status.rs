@@ -129,41 +129,9 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     let word = record.map_or("no record", |record| record.outcome.word());
     println!("{style}● overlay root: {word}{plain:#}{style:#}");
     if let Some(record) = record {
-        row("asked for", &format!("{}  [{}]", shown(&record.requested.spec), record.requested.origin));
-        row("running", &record.effective.to_string());
-        row("", &record.effective.changes());
-        if let Some(name) = &record.effective.hostname {
-            row("hostname", name);
-        }
-        for path in &record.effective.paths {
-            row("path", &path.to_string());
-        }
-        if let Some(populate) = &record.populate {
-            row("populated", &populate.to_string());
-        }
-        if let Some(image) = &record.image {
-            row("image", &image.to_string());
-        }
-        row("policy", &format!("fallback {}, timeout {} s", record.requested.fallback, record.requested.timeout));
+        recorded(record);
     }
-    let mode = if live.root_writable { "writable" } else { "read-only" };
-    row("root", &format!("{} {} on /, {mode}", live.root_fstype, live.root_source));
-    if let Some(lower) = &live.lower {
-        let mode = match (&live.lower_shared_with, live.lower_read_only) {
-            (_, false) if live.lower_holds_upper => "read-only view of the file system that holds the upper".to_owned(),
-            (Some(other), false) => format!("read-only mount of a file system that {other} writes to"),
-            (_, true) => "read-only".to_owned(),
-            (None, false) => "WRITABLE".to_owned(),
-        };
-        row("lower", &format!("{lower}, {mode}"));
-    }
-    if let Some(fill) = &live.upper {
-        row("upper", &format!("{} {} on {}", fill.fstype, fill.source, fill.at));
-        row("", &bar(fill));
-        if !alone(&fill.reading, &fill.fstype) {
-            row("", &own(fill));
-        }
-    }
+    layers(live);
     if let Some(resized) = resize::resized() {
         row("resized", &resized.to_string());
     }
@@ -189,6 +157,48 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     }
     for line in record.iter().flat_map(|record| &record.reasons).flat_map(|reason| &reason.kernel) {
         row("kernel", line);
+    }
+}
+
+/// What was asked for, and what the boot made of it.
+fn recorded(record: &Record) {
+    row("asked for", &format!("{}  [{}]", shown(&record.requested.spec), record.requested.origin));
+    row("running", &record.effective.to_string());
+    row("", &record.effective.changes());
+    if let Some(name) = &record.effective.hostname {
+        row("hostname", name);
+    }
+    for path in &record.effective.paths {
+        row("path", &path.to_string());
+    }
+    if let Some(populate) = &record.populate {
+        row("populated", &populate.to_string());
+    }
+    if let Some(image) = &record.image {
+        row("image", &image.to_string());
+    }
+    row("policy", &format!("fallback {}, timeout {} s", record.requested.fallback, record.requested.timeout));
+}
+
+/// What the kernel says of the root, its lower and its upper.
+fn layers(live: &Live) {
+    let mode = if live.root_writable { "writable" } else { "read-only" };
+    row("root", &format!("{} {} on /, {mode}", live.root_fstype, live.root_source));
+    if let Some(lower) = &live.lower {
+        let mode = match (&live.lower_shared_with, live.lower_read_only) {
+            (_, false) if live.lower_holds_upper => "read-only view of the file system that holds the upper".to_owned(),
+            (Some(other), false) => format!("read-only mount of a file system that {other} writes to"),
+            (_, true) => "read-only".to_owned(),
+            (None, false) => "WRITABLE".to_owned(),
+        };
+        row("lower", &format!("{lower}, {mode}"));
+    }
+    if let Some(fill) = &live.upper {
+        row("upper", &format!("{} {} on {}", fill.fstype, fill.source, fill.at));
+        row("", &bar(fill));
+        if !alone(&fill.reading, &fill.fstype) {
+            row("", &own(fill));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which room may use which (docs/internals/architecture.md), and that neither of the pure crates touches the machine.
+//! Which room may use which (docs/internals/architecture.md), that neither of the pure crates touches the machine, and
+//! that no file is too long to be read at once.
 //!
 //! The sources are read as text: what is not a test in them, and of that every path that begins with `crate::`.
 
@@ -18,6 +19,8 @@ const HOST: [&str; 10] =
 /// What only programs may use that do something.
 const IMPURE: [&str; 8] =
     ["std::fs", "std::process", "std::env", "std::net", "std::os", "std::thread", "SystemTime", "Instant"];
+/// Most lines of a file, tests among them.
+const MOST_LINES: usize = 300;
 
 #[test]
 fn rooms_use_only_those_before_them() {
@@ -65,6 +68,19 @@ fn neither_of_them_touches_the_machine() {
     }
 }
 
+#[test]
+fn no_file_is_longer_than_can_be_read_at_once() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    for top in ["crates", "tests"] {
+        rust_files(&root.join(top), &mut files);
+    }
+    assert!(files.len() > 400, "{} files of the workspace were found", files.len());
+    let lines = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().count();
+    let long: Vec<_> = files.iter().map(|path| (lines(path), path)).filter(|(lines, _)| *lines > MOST_LINES).collect();
+    assert!(long.is_empty(), "split by subject, or move tests to a file beside: {long:#?}");
+}
+
 /// What is tested here is found: a test that reads nothing passes.
 #[test]
 fn uses_are_found() {
@@ -80,21 +96,26 @@ fn uses_are_found() {
 /// Each module's code by its path: `upper/mod.rs` is `upper`, `upper/dir.rs` is `upper::dir`.
 fn sources(crate_name: &str) -> BTreeMap<String, String> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(crate_name).join("src");
-    let mut open = vec![top.clone()];
-    let mut found = BTreeMap::new();
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path: PathBuf = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
-                let name = path.strip_prefix(&top).unwrap().with_extension("").display().to_string();
-                let name = name.strip_suffix("/mod").unwrap_or(&name).replace('/', "::");
-                found.insert(name, code(&fs::read_to_string(&path).unwrap()));
-            }
-        }
+    let (mut files, mut found) = (Vec::new(), BTreeMap::new());
+    rust_files(&top, &mut files);
+    for path in files.iter().filter(|path| !path.ends_with("tests.rs")) {
+        let name = path.strip_prefix(&top).unwrap().with_extension("").display().to_string();
+        let name = name.strip_suffix("/mod").unwrap_or(&name).replace('/', "::");
+        found.insert(name, code(&fs::read_to_string(path).unwrap()));
     }
     found
+}
+
+/// Every Rust file of a directory and below, but what a build has left there.
+fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
 }
 
 /// Without comments, and without the tests at its end.

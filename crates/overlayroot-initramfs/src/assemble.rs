@@ -9,8 +9,9 @@ use overlayroot_core::feature::populate::Asked;
 use overlayroot_core::plan;
 use overlayroot_core::upper::Upper;
 use overlayroot_core::value::diagnostics::plain;
-use overlayroot_linux::assemble::{Verdict, assemble, mount_live, prepare_live, read_machine, stand_down};
+use overlayroot_linux::assemble::{Verdict, assemble, read_machine, stand_down};
 use overlayroot_linux::holder::Journal;
+use overlayroot_linux::live_root;
 use overlayroot_linux::{beneath, device, shutdown, sources};
 use std::process::ExitCode;
 
@@ -21,11 +22,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.prepare_live {
-        prepare_live()?;
+        live_root::prepare()?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.mount_live {
-        mount_live()?;
+        live_root::mount()?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.take_apart {

@@ -7,7 +7,6 @@ use crate::{execute, identity, image, mounts, probe, recordfile, sources};
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::fetched::Fetched;
-use overlayroot_core::facts::live_image;
 use overlayroot_core::facts::nfs;
 use overlayroot_core::facts::other_overlays;
 use overlayroot_core::facts::{Facts, Root};
@@ -74,44 +73,6 @@ pub fn stand_down() -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes the directories of dmsquash-live's own overlay, which sysroot.mount of dracut 059 expects and nobody makes.
-///
-/// # Errors
-/// Those of mkdir(2).
-pub fn prepare_live() -> Result<()> {
-    if live_waits()? {
-        for at in [paths::UPPER_LINK, paths::WORK_LINK] {
-            mounts::make_dir(at)?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes the image of `root=live:` the root, where dmsquash-live mounted it and left the rest to a hook that acts
-/// on `rd.live.overlay.overlayfs` only (dracut 059 and its shell initramfs).
-///
-/// # Errors
-/// Those of mount(2).
-pub fn mount_live() -> Result<()> {
-    if live_waits()? {
-        mounts::bind_as_is(paths::LOWER, paths::SYSROOT)?;
-        mounts::unmount(paths::LOWER)?;
-    }
-    Ok(())
-}
-
-/// Whether an overlay is asked for over an image that is mounted, and there is no root yet.
-fn live_waits() -> Result<bool> {
-    let mounted = mounts::read()?;
-    let there = |at| mountinfo::at(&mounted, at).is_some();
-    if there(paths::SYSROOT) || !there(paths::LOWER) {
-        return Ok(false);
-    }
-    let inputs = sources::read(None);
-    let config = Config::read(&inputs);
-    Ok(live_image::asked(&lex(&inputs.cmdline)) && config.asks_for_overlay())
 }
 
 /// Makes the root an overlay, or what the policy says instead, and records it.

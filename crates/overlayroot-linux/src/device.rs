@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Finds the upper's block device, and waits for one that comes late.
 
-use crate::blkid::{self, Probe};
-use crate::block::{by_path, candidates, holders, node, sysfs};
-use crate::btrfs_members::{self, Members, Super};
+mod finder;
+
+use crate::blkid;
+use crate::block::{candidates, holders, node, sysfs};
 use crate::crypt::Opener;
-use crate::{block, casefold, filesystem, mounts, quota_probe};
+use crate::device::finder::{Finder, Seen};
+use crate::{casefold, filesystem, mounts, quota_probe};
 use overlayroot_core::facts::device::{Device, GaveUp, Lookup};
 use overlayroot_core::facts::file_system::Alike;
 use overlayroot_core::layout::paths;
-use overlayroot_core::parse::fstab::udev_encode;
 use overlayroot_core::parse::mountinfo::Mount;
 use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_core::value::device;
@@ -21,12 +22,6 @@ use std::time::{Duration, Instant};
 const POLL: Duration = Duration::from_millis(50);
 /// How long udev may take over a device that is there before it is used without udev's word.
 const UDEV_GRACE: Duration = Duration::from_secs(2);
-
-/// How long a device on which nothing was found is taken to be empty: it may just have been about to come.
-const NOTHING_YET: Duration = Duration::from_millis(500);
-
-/// How many encrypted volumes are named.
-const MOST_CLOSED: usize = 4;
 
 /// Where our own mounts of an upper lie; they do not make a device "in use".
 const OURS: [&str; 5] = [paths::BACKING, paths::BACKING_KEPT, paths::LOOK, paths::HOLDER_KEPT, "/media/root-rw"];
@@ -87,118 +82,6 @@ fn wait(
     }
 }
 
-/// What fits, by kernel names.
-enum Seen {
-    Nothing,
-    /// One file system, with all its devices; the one to name first.
-    One(Vec<String>),
-    /// Some devices of a btrfs, and how many it has.
-    Part(Vec<String>, u64),
-    Several(Vec<String>),
-}
-
-/// Remembers what each device holds, so that a long wait does not read every disk again and again.
-#[derive(Default)]
-struct Finder {
-    probes: Vec<(String, Probe, Instant)>,
-    supers: Vec<(String, Option<Super>, Instant)>,
-    first_seen: Option<Instant>,
-}
-
-impl Finder {
-    fn seen_for(&self) -> Duration {
-        self.first_seen.map(|seen| seen.elapsed()).unwrap_or_default()
-    }
-
-    fn look(&mut self, asked: &device::Device) -> Seen {
-        let found = self.fitting(asked);
-        self.folded(found)
-    }
-
-    /// The devices of one btrfs are one.
-    fn folded(&mut self, found: Vec<String>) -> Seen {
-        let Some(first) = found.first() else { return Seen::Nothing };
-        let Some(whole) = self.superblock(first).filter(|whole| whole.devices > 1 || found.len() > 1) else {
-            return if found.len() == 1 { Seen::One(found) } else { Seen::Several(found) };
-        };
-        let others =
-            block::candidates().into_iter().filter(|name| !found.contains(name) && btrfs_members::counts(name));
-        let all = found.iter().cloned().chain(others);
-        let all: Vec<_> = all.filter_map(|name| Some((name.clone(), self.superblock(&name)?))).collect();
-        let mut members = Members::among(&all, whole.fsid);
-        if members.twins || !found.iter().all(|name| members.names.contains(name)) {
-            let more = members.names.into_iter().filter(|name| members.twins && !found.contains(name));
-            let mut several: Vec<String> = found.iter().cloned().chain(more).collect();
-            several.sort_unstable();
-            return Seen::Several(several);
-        }
-        // What was asked for by its path keeps that name.
-        members.names.sort_by_key(|name| found.len() > 1 || !found.contains(name));
-        // One that the kernel has mounted may do without some.
-        if members.whole() || filesystem::mounted_btrfs(first).is_some() {
-            Seen::One(members.names)
-        } else {
-            Seen::Part(members.names, members.of)
-        }
-    }
-
-    fn superblock(&mut self, name: &str) -> Option<Super> {
-        let key = key(name);
-        self.supers.retain(|(_, known, at)| known.is_some() || at.elapsed() < NOTHING_YET);
-        if let Some((_, known, _)) = self.supers.iter().find(|(other, ..)| *other == key) {
-            return *known;
-        }
-        let read = Super::read(name);
-        self.supers.push((key, read, Instant::now()));
-        read
-    }
-
-    /// Kernel names of all devices that fit.
-    fn fitting(&mut self, asked: &device::Device) -> Vec<String> {
-        if let device::Device::Path(path) = asked {
-            return by_path(path).into_iter().collect();
-        }
-        let mut found: Vec<String> = candidates().into_iter().filter(|name| self.fits(asked, name)).collect();
-        // A RAID member or a path of a multipath map shows the label of the whole.
-        if found.len() > 1 {
-            found.retain(|name| holders(name).is_empty());
-        }
-        // Where libblkid sees nothing (it skips what has a bad checksum) udev may still know.
-        if found.is_empty() {
-            found.extend(udev_link(asked).and_then(|link| by_path(&link)));
-        }
-        found
-    }
-
-    /// Nodes of encrypted volumes that nobody has opened.
-    fn closed(&mut self) -> Vec<String> {
-        let all = candidates().into_iter();
-        let luks = |name: &String| self.probe(name).is_some_and(|probe| probe.fstype == "crypto_LUKS");
-        let closed: Vec<String> = all.filter(luks).filter(|name| holders(name).is_empty()).take(MOST_CLOSED).collect();
-        nodes(&closed)
-    }
-
-    fn probe(&mut self, name: &str) -> Option<&Probe> {
-        let key = key(name);
-        self.probes.retain(|(_, probe, at)| !probe.fstype.is_empty() || at.elapsed() < NOTHING_YET);
-        if !self.probes.iter().any(|(known, ..)| *known == key) {
-            self.probes.push((key.clone(), blkid::probe(&node(name)).unwrap_or_default(), Instant::now()));
-        }
-        self.probes.iter().find(|(known, ..)| *known == key).map(|(_, probe, _)| probe)
-    }
-
-    fn fits(&mut self, asked: &device::Device, name: &str) -> bool {
-        let Some(probe) = self.probe(name) else { return false };
-        match asked {
-            device::Device::Label(label) => probe.label == *label,
-            device::Device::Uuid(uuid) => probe.uuid.eq_ignore_ascii_case(uuid),
-            device::Device::PartLabel(label) => probe.part_label == *label,
-            device::Device::PartUuid(uuid) => probe.part_uuid.eq_ignore_ascii_case(uuid),
-            device::Device::Path(_) => false,
-        }
-    }
-}
-
 /// Kinds of file system on this machine's devices that can hold an upper, as names of kernel modules.
 pub fn upper_file_systems() -> Vec<String> {
     let nodes: Vec<String> = candidates().iter().map(|name| node(name)).collect();
@@ -214,17 +97,6 @@ pub fn upper_file_systems() -> Vec<String> {
     kinds
 }
 
-fn udev_link(asked: &device::Device) -> Option<String> {
-    let (by, name) = match asked {
-        device::Device::Label(name) => ("label", name),
-        device::Device::Uuid(name) => ("uuid", name),
-        device::Device::PartLabel(name) => ("partlabel", name),
-        device::Device::PartUuid(name) => ("partuuid", name),
-        device::Device::Path(_) => return None,
-    };
-    Some(format!("/dev/disk/by-{by}/{}", udev_encode(name)))
-}
-
 fn not_block(asked: &device::Device) -> Option<&'static str> {
     let device::Device::Path(path) = asked else {
         return None;
@@ -237,12 +109,6 @@ fn not_block(asked: &device::Device) -> Option<&'static str> {
 fn settled(name: &str) -> bool {
     let running = Path::new("/run/udev/control").exists();
     !running || Path::new(&format!("/run/udev/data/b{}", sysfs(name, "dev"))).exists()
-}
-
-/// A name and number may be another disk's a moment later: since Linux 5.15 each has a `diskseq` of its own, which a
-/// partition has in the directory of its disk.
-fn key(name: &str) -> String {
-    ["dev", "diskseq", "../diskseq", "size"].iter().fold(name.to_owned(), |key, file| key + " " + &sysfs(name, file))
 }
 
 fn nodes(names: &[String]) -> Vec<String> {

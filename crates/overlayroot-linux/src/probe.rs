@@ -6,9 +6,9 @@ use crate::files;
 use crate::holder::{self, Journal};
 use crate::place::{mkfs, place_of};
 use crate::room::room;
-use crate::sources::read_in_root;
+use crate::sources::text_in_root;
 use crate::{
-    beneath, blkid, casefold, device, disk_probe, filesystem, identity, mounts, path_probe, populate, program,
+    beneath, casefold, device, disk_probe, filesystem, fingerprint, identity, mounts, path_probe, populate, program,
     quota_probe, subvol_probe,
 };
 use anyhow::Result;
@@ -18,15 +18,13 @@ use overlayroot_core::facts::fetched::Fetched;
 use overlayroot_core::facts::live_image::{self, Live};
 use overlayroot_core::facts::other_overlays;
 use overlayroot_core::facts::place::Place;
-use overlayroot_core::facts::{Archive, Facts, Fingerprint, Kernel, Premade, PremadeKind, Root};
+use overlayroot_core::facts::{Archive, Facts, Kernel, Premade, PremadeKind, Root};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::Arg;
 use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_core::upper::Upper;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Hook directories of dracut 049 to 111.
 const HOOK_DIRS: [&str; 4] =
@@ -150,10 +148,7 @@ fn beside(config: &Config, device: Option<&Lookup>, journal: Journal) -> Option<
 }
 
 fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
-    let text = |name: &str| read_in_root(at, name).map(|text| String::from_utf8_lossy(&text).into_owned());
     let room = room(at).ok();
-    let uuid = uuid(mount);
-    let os = text("/etc/os-release").or_else(|_| text("/usr/lib/os-release")).unwrap_or_default();
     Root {
         source: mount.source.clone(),
         fstype: mount.fstype.clone(),
@@ -162,7 +157,7 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         devices: if mount.devno.starts_with("0:") { filesystem::of_mount(mount).devices } else { Vec::new() },
         writable: !mount.super_read_only(),
         submounts,
-        fstab: text("/etc/fstab").unwrap_or_default(),
+        fstab: text_in_root(at, "/etc/fstab").unwrap_or_default(),
         autorelabel: fs::symlink_metadata(format!("{at}{}", paths::AUTORELABEL)).is_ok(),
         casefold: filesystem::node_of(mount).is_some_and(|node| casefold::has(&node, &mount.fstype)),
         bytes: room.map_or(0, |room| room.bytes),
@@ -170,61 +165,8 @@ fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
         live: None,
         project_quota: quota_probe::support(mount),
         subvolume: if mount.fstype == "btrfs" { mount.root.clone() } else { String::new() },
-        fingerprint: Fingerprint {
-            uuid,
-            fstype: mount.fstype.clone(),
-            os: os_identity(&os),
-            packages: packages(at),
-            taken: taken(at),
-        },
+        fingerprint: fingerprint::of(mount, at),
     }
-}
-
-fn uuid(mount: &Mount) -> String {
-    let probe = filesystem::node_of(mount).and_then(|node| blkid::probe(&node).ok());
-    probe.map(|probe| probe.uuid).unwrap_or_default()
-}
-
-fn os_identity(os_release: &str) -> String {
-    let value = |key: &str| {
-        let mut lines = os_release.lines();
-        let found = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        found.map(|value| value.trim_matches(['"', '\'']).to_owned())
-    };
-    let values = ["ID", "VERSION_ID", "BUILD_ID"].into_iter().filter_map(value);
-    values.collect::<Vec<_>>().join(" ")
-}
-
-const DATABASES: [&str; 5] = [
-    "var/lib/dpkg/status",
-    "var/lib/rpm/rpmdb.sqlite",
-    "usr/lib/sysimage/rpm/rpmdb.sqlite",
-    "var/lib/rpm/Packages",
-    "var/lib/pacman/local",
-];
-
-/// Now, by the clock or by what the lower itself tells, whichever is later: a machine without a clock begins
-/// in 1970, and everything in its lower would count as changed since. These are written at every shutdown of
-/// a writable root, or with every change of packages.
-fn taken(at: &str) -> i64 {
-    const LATE: [&str; 6] = [
-        "etc",
-        "etc/fake-hwclock.data",
-        "var/lib/systemd/random-seed",
-        "var/lib/systemd/timesync/clock",
-        "var/log/wtmp",
-        "var/lib/dpkg",
-    ];
-    let changed = |name: &&str| Some(fs::symlink_metadata(Path::new(at).join(name)).ok()?.ctime());
-    let lower = LATE.iter().chain(&DATABASES).filter_map(changed).max().unwrap_or(0);
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    lower.max(i64::try_from(clock).unwrap_or(i64::MAX))
-}
-
-/// When the package database last changed, seconds since 1970.
-fn packages(at: &str) -> i64 {
-    let stamps = DATABASES.iter().filter_map(|name| fs::symlink_metadata(Path::new(at).join(name)).ok());
-    stamps.map(|metadata| metadata.mtime()).max().unwrap_or(0)
 }
 
 fn has_overlay() -> bool {
@@ -293,16 +235,4 @@ fn premade_at(mounts: &[Mount], path: &str) -> Option<Premade> {
         (None, Err(_)) => return None,
     };
     Some(Premade { path: path.to_owned(), kind })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_identity_of_an_os() {
-        let text = "NAME=\"Debian\"\nVERSION_ID=\"12\"\nID=debian\nBUILD_ID='x 1'\n";
-        assert_eq!(os_identity(text), "debian 12 x 1");
-        assert_eq!(os_identity(""), "");
-    }
 }

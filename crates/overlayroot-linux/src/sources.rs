@@ -65,6 +65,11 @@ pub fn read_in_root(root: &str, name: &str) -> Result<Vec<u8>> {
     files::bytes(file, MOST).with_context(context)
 }
 
+/// The same as text.
+pub(crate) fn text_in_root(root: &str, name: &str) -> Result<String> {
+    read_in_root(root, name).map(|text| String::from_utf8_lossy(&text).into_owned())
+}
+
 /// Opens a file of another root to read, with that root's own links.
 pub fn open_in_root(root: &str, name: &str) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;

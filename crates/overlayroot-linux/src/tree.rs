@@ -4,25 +4,19 @@
 //! lower is named and not found, and no mark of overlayfs is seen, so a store of container images would lose what its
 //! layers remove.
 
+mod node;
+
 use crate::descent::{self, is_directory, names, which};
-use crate::kept::times;
 use crate::layers::{self, Layer};
-use crate::store::{by_descriptor, copy_attributes_of, copy_xattrs, xattr, xattrs};
+use crate::store::{by_descriptor, copy_attributes_of, xattr, xattrs};
 use crate::way::Way;
-use crate::{files, newfile};
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Uid, XattrFlags, chmodat, chownat, fstat, linkat,
-    mkdirat, mknodat, openat, readlinkat, seek, statat, symlinkat, utimensat,
-};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Dev, FileType, Mode, Stat, XattrFlags, fstat, linkat, mkdirat, statat};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{CStr, CString, OsStr};
-use std::fs::File;
-use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Marks of overlayfs begin so.
@@ -147,7 +141,7 @@ impl Copy<'_> {
                     linked => return Ok(linked.map(|()| None)?),
                 }
             }
-            let made = node(from.fd.as_fd(), name, stat, &self.to)?;
+            let made = node::copy(from.fd.as_fd(), name, stat, &self.to)?;
             if made && FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
                 let to = PathBuf::from(OsStr::from_bytes(&beside(&self.to, name)));
                 marks(&from.path(name), from.own, &to)?;
@@ -238,74 +232,6 @@ fn marks(from: &Path, own: bool, to: &Path) -> Result<()> {
         set.with_context(|| format!("copying the mark {name}"))?;
     }
     Ok(())
-}
-
-/// Copies one thing that is no directory to a name that is free; false for sockets, which are left out.
-fn node(from: BorrowedFd<'_>, name: &CStr, stat: &Stat, to: &OwnedFd) -> Result<bool> {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Symlink => link(from, name, stat, to)?,
-        FileType::RegularFile => {
-            let source = files::open_at(from, name)?;
-            let target = newfile::inside(to, name.to_bytes())?;
-            content(&source, &target)?;
-            copy_attributes_of(&source, &target)?;
-        }
-        FileType::Socket => return Ok(false),
-        kind @ (FileType::Directory
-        | FileType::Fifo
-        | FileType::CharacterDevice
-        | FileType::BlockDevice
-        | FileType::Unknown) => {
-            mknodat(to, name, kind, Mode::from_raw_mode(0o600), stat.st_rdev)?;
-            owner(to, name, stat)?;
-            // It is the one that was just made.
-            chmodat(to, name, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let [old, new] = [openat(from, name, flags, Mode::empty())?, openat(to, name, flags, Mode::empty())?];
-            copy_xattrs(Path::new(&by_descriptor(&old)), Path::new(&by_descriptor(&new)))?;
-            utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW)?;
-        }
-    }
-    Ok(true)
-}
-
-/// Without its holes: a file whose content is in another layer of a store (metacopy) is nothing but one. What has its
-/// room stays so: a swap file may have no hole, and one that was never written looks like one.
-fn content(mut source: &File, mut target: &File) -> io::Result<()> {
-    let metadata = source.metadata()?;
-    if metadata.blocks() * 512 >= metadata.len() {
-        return io::copy(&mut source, &mut target).map(drop);
-    }
-    let mut at = 0;
-    loop {
-        at = match seek(source, SeekFrom::Data(at)) {
-            Err(Errno::NXIO) => break,
-            other => other?,
-        };
-        let end = seek(source, SeekFrom::Hole(at))?;
-        seek(source, SeekFrom::Start(at))?;
-        seek(target, SeekFrom::Start(at))?;
-        io::copy(&mut source.take(end - at), &mut target)?;
-        at = end;
-    }
-    target.set_len(metadata.len())
-}
-
-fn owner(to: impl AsFd, name: &CStr, stat: &Stat) -> rustix::io::Result<()> {
-    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-    chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-}
-
-fn link(from: BorrowedFd<'_>, name: &CStr, stat: &Stat, to: &OwnedFd) -> Result<()> {
-    symlinkat(readlinkat(from, name, Vec::new())?, to, name)?;
-    owner(to, name, stat)?;
-    let mut label = vec![0; 4096];
-    // The one attribute that links have.
-    let len = rustix::fs::lgetxattr(beside(from, name), "security.selinux", &mut label).unwrap_or(0);
-    if let Some(label) = label.get(..len).filter(|label| !label.is_empty()) {
-        rustix::fs::lsetxattr(beside(to, name), "security.selinux", label, XattrFlags::empty())?;
-    }
-    Ok(utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// A short path to a name in an open directory, for calls that take no descriptor.

@@ -5,15 +5,20 @@
 //! Each test runs in a thread of its own; leaving it takes every mount away, and every loop
 //! device is detached also when the test fails.
 
+pub mod archive;
 pub mod card;
 pub mod cost;
+mod disk;
 pub mod forge;
 pub mod hostile;
 pub mod hostile_git;
 pub mod http;
+pub mod image_cache;
 pub mod off;
 pub mod old_kernel;
+pub mod outsider;
 pub mod programs;
+pub mod pulling;
 pub mod same;
 pub mod schema;
 mod stays;
@@ -21,6 +26,9 @@ pub mod subvol;
 pub mod tape;
 pub mod tar;
 
+pub use disk::Disk;
+
+use disk::{disk_at, filled};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use off::{unmount, unmounted};
@@ -66,28 +74,6 @@ pub fn on_stage_made(
     drop(images);
     if let Err(panic) = ended {
         std::panic::resume_unwind(panic);
-    }
-}
-
-/// A loop device that is detached when dropped.
-pub struct Disk {
-    /// Its node.
-    pub node: String,
-    /// The file behind it.
-    pub image: PathBuf,
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["-d", &self.node]).status();
-    }
-}
-
-impl Disk {
-    /// All bytes of the image, to compare before and after.
-    pub fn bytes(&self) -> Vec<u8> {
-        run("sync", &[]);
-        fs::read(&self.image).expect("reading the image")
     }
 }
 
@@ -278,14 +264,6 @@ pub fn loop_device() -> Option<String> {
     Some(node.to_string_lossy().into_owned())
 }
 
-/// Copies the tree into a file system whose mkfs can't take one.
-fn filled(disk: Disk, tree: &str) -> Disk {
-    run("mount", &[&disk.node, "/mnt"]);
-    run("cp", &["-a", &format!("{tree}/."), "/mnt"]);
-    unmount("/mnt");
-    disk
-}
-
 /// The kernel's list of mounts.
 pub fn mounts() -> Vec<Mount> {
     mountinfo::parse(&fs::read_to_string("/proc/thread-self/mountinfo").expect("mountinfo"))
@@ -294,22 +272,4 @@ pub fn mounts() -> Vec<Mount> {
 /// The topmost mount at `path`.
 pub fn mount_at(path: &str) -> Option<Mount> {
     mountinfo::at(&mounts(), path).cloned()
-}
-
-fn disk_at(dir: &Path, name: &str, mib: u64, mkfs: &[&str]) -> Disk {
-    let image = dir.join(name);
-    let file = fs::File::create(&image).expect("an image");
-    file.set_len(mib << 20).expect("its size");
-    let path = image.to_str().expect("UTF-8");
-    match mkfs {
-        [] => {}
-        [program, rest @ ..] if program.starts_with("mkfs") => {
-            run(program, &[rest, &[path]].concat());
-        }
-        rest => {
-            run("mke2fs", &[&["-q", "-F"], rest, &[path]].concat());
-        }
-    }
-    let node = run("losetup", &["--find", "--show", path]).trim().to_owned();
-    Disk { node, image }
 }

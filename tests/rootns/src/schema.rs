@@ -61,8 +61,7 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<
             "$schema" | "$id" | "$defs" | "title" | "description" | "$comment" => {}
             "$ref" => reference(root, rule, value, at, found),
             "type" => {
-                let kinds = rule.as_array().cloned().unwrap_or_else(|| vec![rule.clone()]);
-                if !kinds.iter().any(|kind| is(kind.as_str().expect("a type is a word"), value)) {
+                if !is_one_of(rule, value) {
                     found.push(format!("{at}: is no {rule}: {value}"));
                 }
             }
@@ -77,12 +76,8 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<
                 }
             }
             "anyOf" => {
-                let fits = |rule: &Value| {
-                    let mut own = Vec::new();
-                    check(root, rule, value, at, &mut own);
-                    own.is_empty()
-                };
-                if !rule.as_array().expect("anyOf is a list").iter().any(fits) {
+                let mut rules = rule.as_array().expect("anyOf is a list").iter();
+                if !rules.any(|rule| fits(root, rule, value, at)) {
                     found.push(format!("{at}: fits none of anyOf: {value}"));
                 }
             }
@@ -104,20 +99,36 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<
                 }
             }
             "required" => {
-                let names = rule.as_array().expect("required is a list").iter().filter_map(Value::as_str);
-                let absent = names.filter(|name| value.is_object() && value.get(name).is_none());
-                found.extend(absent.map(|name| format!("{at}: lacks {name}")));
+                found.extend(absent(rule, value).map(|name| format!("{at}: lacks {name}")));
             }
             "additionalProperties" => {
                 assert_eq!(rule, &Value::Bool(false), "{at}: only false is known");
-                let known = schema.get("properties").and_then(Value::as_object);
-                let names = value.as_object().into_iter().flat_map(serde_json::Map::keys);
-                let more = names.filter(|name| known.is_none_or(|known| !known.contains_key(*name)));
-                found.extend(more.map(|name| format!("{at}: has {name}, which the schema does not know")));
+                found.extend(
+                    unknown(schema, value).map(|name| format!("{at}: has {name}, which the schema does not know")),
+                );
             }
             other => panic!("{at}: {other} is not known to this check"),
         }
     }
+}
+
+fn fits(root: &Value, schema: &Value, value: &Value, at: &str) -> bool {
+    let mut own = Vec::new();
+    check(root, schema, value, at, &mut own);
+    own.is_empty()
+}
+
+/// The names of `required` that an object does not have.
+fn absent<'a>(rule: &'a Value, value: &Value) -> impl Iterator<Item = &'a str> {
+    let names = rule.as_array().expect("required is a list").iter().filter_map(Value::as_str);
+    names.filter(|name| value.is_object() && value.get(name).is_none())
+}
+
+/// The names of an object that the schema's `properties` do not have.
+fn unknown<'a>(schema: &Value, value: &'a Value) -> impl Iterator<Item = &'a String> {
+    let known = schema.get("properties").and_then(Value::as_object);
+    let names = value.as_object().into_iter().flat_map(serde_json::Map::keys);
+    names.filter(move |name| known.is_none_or(|known| !known.contains_key(*name)))
 }
 
 fn reference(root: &Value, rule: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
@@ -132,6 +143,12 @@ fn reference(root: &Value, rule: &Value, value: &Value, at: &str, found: &mut Ve
     };
     let schema = root.pointer(pointer).unwrap_or_else(|| panic!("{at}: {text} leads nowhere"));
     check(root, schema, value, at, found);
+}
+
+/// Whether it is of the one type, or of one of the list of them.
+fn is_one_of(rule: &Value, value: &Value) -> bool {
+    let kinds = rule.as_array().map_or(std::slice::from_ref(rule), Vec::as_slice);
+    kinds.iter().any(|kind| is(kind.as_str().expect("a type is a word"), value))
 }
 
 fn is(kind: &str, value: &Value) -> bool {

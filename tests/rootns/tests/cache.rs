@@ -1,78 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rd.overlay.image.cache`: a real server, a real disk; what mounts the image is a script that says what it got.
 #![allow(missing_docs)]
-use overlayroot_core::facts::fetched::{Fetched, From};
+use overlayroot_core::facts::fetched::From;
 use overlayroot_rootns::http::{Reply, Server, private_network};
+use overlayroot_rootns::image_cache::{IMAGES, boot, gets, image, online, sum};
 use overlayroot_rootns::off::unmount;
-use overlayroot_rootns::{Disk, Stage, mount_at, on_stage_with, run};
-use sha2::{Digest, Sha256};
+use overlayroot_rootns::{mount_at, on_stage_with, run};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
-
-const IMAGES: &str = "/run/initramfs/overlayroot/cache/.overlayroot/images";
-
-fn image() -> Vec<u8> {
-    (0..300_000_u32).flat_map(u32::to_le_bytes).collect()
-}
-
-fn sum(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
-}
-
-struct Boot {
-    /// What was handed over, if anything: path and bytes.
-    given: Option<(String, Vec<u8>)>,
-    told: Option<Fetched>,
-    said: String,
-    good: bool,
-    took: Duration,
-}
-
-impl Boot {
-    fn told(&self) -> &Fetched {
-        self.told.as_ref().unwrap_or_else(|| panic!("nothing was told: {}", self.said))
-    }
-
-    fn why(&self) -> &str {
-        self.told().why.as_ref().map_or("", |why| why.code.as_str())
-    }
-}
-
-/// One boot's overlay-image, as netroot starts it; the disk is left mounted.
-fn boot(stage: &Stage, url: &str, cmdline: &str) -> Boot {
-    if !fs::exists("/next").unwrap() {
-        fs::write("/next", "#!/bin/sh\nprintf %s \"$1\" > /tmp/given\n").unwrap();
-        fs::set_permissions("/next", fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let _ = fs::remove_file("/tmp/given");
-    let netroot = format!("overlayimage:{url}");
-    let args = ["--next", "/next", "--seconds", "3,2", "eth0", &netroot, "/sysroot"];
-    let started = Instant::now();
-    let output = stage.tool("overlayimageroot", format!("root=live:{url} {cmdline}").as_bytes(), &args);
-    let path = fs::read_to_string("/tmp/given").ok();
-    Boot {
-        given: path.map(|path| (path.clone(), fs::read(path).unwrap())),
-        told: fs::read_to_string("/run/overlayroot/image").ok().and_then(|text| Fetched::parse(&text)),
-        said: String::from_utf8_lossy(&output.stderr).into_owned(),
-        good: output.status.success(),
-        took: started.elapsed(),
-    }
-}
-
-fn online(name: &str, mib: u64, test: impl FnOnce(&mut Stage, &Server, &Disk, &str) + Send + 'static) {
-    on_stage_with(name, "ext4", 24, move |stage| {
-        private_network();
-        let server = Server::start();
-        let disk = stage.disk("cache.img", mib, &["-t", "ext4", "-m", "0"]);
-        let key = format!("rd.overlay.image.cache={}", disk.node);
-        test(stage, &server, &disk, &key);
-    });
-}
-
-fn gets(server: &Server, path: &str) -> usize {
-    server.requests().iter().filter(|asked| *asked == path).count()
-}
+use std::time::Duration;
 
 #[test]
 fn fetched_once_and_kept() {

@@ -53,76 +53,93 @@ fn fetched_by_name_and_only_once() {
 #[test]
 fn a_server_that_does_not_do_what_it_should() {
     online("server", |stage, server| {
-        let (whole, half) = (archive(), archive().len() / 2);
-        let cases = [
-            (server.at("/none", Reply::Status("404 Not Found")), "fetch", "error: 404"),
-            (
-                server.at("/html", Reply::Body(b"<html>please log in</html>".to_vec())),
-                "archive",
-                "it begins with '<html>please",
-            ),
-            (server.at("/file", Reply::Redirect("file:///etc/passwd".into())), "fetch", "Protocol \"file\""),
-            (server.at("/loop", Reply::Redirect("/loop".into())), "fetch", "redirects"),
-            ("http://nowhere.invalid/x".to_owned(), "", ""),
-        ];
-        for (url, word, want) in cases.into_iter().filter(|(_, word, _)| !word.is_empty()) {
-            let record = stage.assemble(&format!("rd.overlay rd.overlay.populate={url}"));
-            let (outcome, why, text) = why(&record);
-            assert!(outcome == "degraded" && why == word && text.contains(want), "{url}: {why}: {text}");
-            assert!(!fs::exists("/sysroot/etc/node").unwrap());
-            stage.reboot();
-        }
-        // It answers in the end: after a broken connection, by another place, without a length.
-        for url in [
-            server.at("/flaky", Reply::Flaky(whole.clone(), 1)),
-            server.at("/moved", Reply::Redirect("/good".into())),
-            server.at("/good", Reply::Body(whole.clone())),
-            server.at("/endless", Reply::Endless(whole.clone())),
-        ] {
-            let record = stage.assemble(&format!("rd.overlay rd.overlay.populate={url}"));
-            assert_eq!(record["populate"]["state"], "done", "{url}: {record:#}");
-            stage.reboot();
-        }
-        // More than the upper has room for, whether it says so or not.
-        let big = vec![0; 12 << 20];
-        for url in [server.at("/big", Reply::Body(big.clone())), server.at("/bigger", Reply::Endless(big))] {
-            let record = stage.assemble(&format!("rd.overlay=tmpfs:size=8M rd.overlay.populate={url}"));
-            assert_eq!(why(&record).1, "no-room", "{record:#}");
-            stage.reboot();
-        }
-        // By hand, where nobody wants to wait for the bounds of a boot.
-        for directory in ["/tmp/u", "/tmp/w"] {
-            fs::create_dir(directory).unwrap();
-        }
-        for (url, seconds, word, least, most) in [
-            (server.at("/short", Reply::Short(whole.clone(), half)), "6,1,3", "fetch", 0, 4),
-            (server.at("/stalls", Reply::Stalls(whole.clone(), half)), "30,1,2", "fetch", 2, 12),
-            (server.at("/stalls2", Reply::Stalls(whole, half)), "3,60,60", "fetch", 2, 8),
-            ("http://127.0.0.1:1/x".to_owned(), "6,3,3", "fetch", 1, 6),
-        ] {
-            let started = Instant::now();
-            let args = [
-                "--upper",
-                "/tmp/u",
-                "--work",
-                "/tmp/w",
-                "--scratch",
-                "/tmp",
-                "--lower",
-                "/sysroot",
-                "--seconds",
-                seconds,
-                &url,
-            ];
-            let output = stage.command("overlay-populate").args(args).output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            let last = said.lines().last().unwrap_or_default();
-            assert!(!output.status.success() && last.starts_with(word), "{url}: {said}");
-            let took = started.elapsed();
-            assert!(took >= Duration::from_secs(least) && took < Duration::from_secs(most), "{url}: {took:?}: {said}");
-            assert_eq!(run("ls", &["-A", "/tmp/u", "/tmp/w"]).trim(), "/tmp/u:\n\n/tmp/w:", "{url}");
-        }
+        refused(stage, server);
+        fetched_in_the_end(stage, server, &archive());
+        no_room(stage, server);
+        bounded(stage, server, archive());
     });
+}
+
+/// Answers that are none.
+fn refused(stage: &Stage, server: &Server) {
+    let cases = [
+        (server.at("/none", Reply::Status("404 Not Found")), "fetch", "error: 404"),
+        (
+            server.at("/html", Reply::Body(b"<html>please log in</html>".to_vec())),
+            "archive",
+            "it begins with '<html>please",
+        ),
+        (server.at("/file", Reply::Redirect("file:///etc/passwd".into())), "fetch", "Protocol \"file\""),
+        (server.at("/loop", Reply::Redirect("/loop".into())), "fetch", "redirects"),
+        ("http://nowhere.invalid/x".to_owned(), "", ""),
+    ];
+    for (url, word, want) in cases.into_iter().filter(|(_, word, _)| !word.is_empty()) {
+        let record = stage.assemble(&format!("rd.overlay rd.overlay.populate={url}"));
+        let (outcome, why, text) = why(&record);
+        assert!(outcome == "degraded" && why == word && text.contains(want), "{url}: {why}: {text}");
+        assert!(!fs::exists("/sysroot/etc/node").unwrap());
+        stage.reboot();
+    }
+}
+
+/// It answers in the end: after a broken connection, by another place, without a length.
+fn fetched_in_the_end(stage: &Stage, server: &Server, whole: &[u8]) {
+    for url in [
+        server.at("/flaky", Reply::Flaky(whole.to_vec(), 1)),
+        server.at("/moved", Reply::Redirect("/good".into())),
+        server.at("/good", Reply::Body(whole.to_vec())),
+        server.at("/endless", Reply::Endless(whole.to_vec())),
+    ] {
+        let record = stage.assemble(&format!("rd.overlay rd.overlay.populate={url}"));
+        assert_eq!(record["populate"]["state"], "done", "{url}: {record:#}");
+        stage.reboot();
+    }
+}
+
+/// More than the upper has room for, whether it says so or not.
+fn no_room(stage: &Stage, server: &Server) {
+    let big = vec![0; 12 << 20];
+    for url in [server.at("/big", Reply::Body(big.clone())), server.at("/bigger", Reply::Endless(big))] {
+        let record = stage.assemble(&format!("rd.overlay=tmpfs:size=8M rd.overlay.populate={url}"));
+        assert_eq!(why(&record).1, "no-room", "{record:#}");
+        stage.reboot();
+    }
+}
+
+/// By hand, where nobody wants to wait for the bounds of a boot.
+fn bounded(stage: &Stage, server: &Server, whole: Vec<u8>) {
+    let half = whole.len() / 2;
+    for directory in ["/tmp/u", "/tmp/w"] {
+        fs::create_dir(directory).unwrap();
+    }
+    for (url, seconds, word, least, most) in [
+        (server.at("/short", Reply::Short(whole.clone(), half)), "6,1,3", "fetch", 0, 4),
+        (server.at("/stalls", Reply::Stalls(whole.clone(), half)), "30,1,2", "fetch", 2, 12),
+        (server.at("/stalls2", Reply::Stalls(whole, half)), "3,60,60", "fetch", 2, 8),
+        ("http://127.0.0.1:1/x".to_owned(), "6,3,3", "fetch", 1, 6),
+    ] {
+        let started = Instant::now();
+        let args = [
+            "--upper",
+            "/tmp/u",
+            "--work",
+            "/tmp/w",
+            "--scratch",
+            "/tmp",
+            "--lower",
+            "/sysroot",
+            "--seconds",
+            seconds,
+            &url,
+        ];
+        let output = stage.command("overlay-populate").args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let last = said.lines().last().unwrap_or_default();
+        assert!(!output.status.success() && last.starts_with(word), "{url}: {said}");
+        let took = started.elapsed();
+        assert!(took >= Duration::from_secs(least) && took < Duration::from_secs(most), "{url}: {took:?}: {said}");
+        assert_eq!(run("ls", &["-A", "/tmp/u", "/tmp/w"]).trim(), "/tmp/u:\n\n/tmp/w:", "{url}");
+    }
 }
 
 #[test]

@@ -1,48 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl pull` with a real git: who signed it, what runs, in which order, and what is told.
 #![allow(missing_docs)]
-use overlayroot_core::feature::git::check_ref;
 use overlayroot_rootns::forge::{FILE, Forge};
+use overlayroot_rootns::pulling::{DIR, STATE, conf, fails, pulls, ran, said};
 use overlayroot_rootns::{Stage, on_stage, run};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::{Command, Output};
 
-const STATE: &str = "/run/overlayroot/pull.json";
-const DIR: &str = "/sysroot/var/lib/overlayroot-rs/pull";
 const WANTED: &str = "/run/systemd/system/multi-user.target.wants/overlayroot-rs-pull.service";
 
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-fn state() -> Value {
-    serde_json::from_str(&fs::read_to_string(STATE).expect("no state")).expect("JSON")
-}
-
-fn ran() -> Vec<String> {
-    fs::read_to_string("/sysroot/ran").unwrap_or_default().lines().map(str::to_owned).collect()
-}
-
-/// Pulls, and expects success.
-fn pulls(stage: &Stage) -> Value {
-    let output = stage.overlayctl_inside(&["pull", "--timeout", "0"]);
-    assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(state()["outcome"], "done", "{:#}", state());
-    state()
-}
-
-/// Pulls, and expects that it fails, with this code.
-fn fails(stage: &Stage, code: &str) -> Value {
-    let output = stage.overlayctl_inside(&["pull", "--timeout", "0"]);
-    assert_eq!((output.status.code(), &state()["reason"]["code"]), (Some(1), &code.into()), "{}", said(&output));
-    assert_eq!(state()["outcome"], "failed");
-    state()
-}
-
-fn conf(text: &str) {
-    fs::write("/sysroot/etc/overlayroot-rs.conf", text).unwrap();
+/// Two scripts, and what is none though it lies beside them.
+fn commit_of_scripts(forge: &Forge) -> String {
+    forge.script("9-last", "");
+    forge.script(
+        "10-first",
+        "[ $# = 0 ] && pwd > /pwd && env | grep ^OVERLAYROOT_ | sort > /env; cat > /in; umask >> /pwd",
+    );
+    forge.file("overlayroot.d/20-plain", 0o644, "#!/bin/sh\necho 20 >> /ran\n");
+    forge.file("overlayroot.d/30-directory/x", 0o755, "#!/bin/sh\necho 30 >> /ran\n");
+    symlink("10-first", "/run/forge/work/overlayroot.d/40-link").unwrap();
+    forge.script(".hidden", "");
+    forge.commit(None)
 }
 
 #[test]
@@ -62,16 +41,7 @@ fn from_the_command_line_of_the_boot_to_the_status() {
         let status = said(&stage.overlayctl_inside(&["status"]));
         assert!(status.contains(&format!("pull  {FILE}#v1: not yet")), "{status}");
         let forge = Forge::new();
-        forge.script("9-last", "");
-        forge.script(
-            "10-first",
-            "[ $# = 0 ] && pwd > /pwd && env | grep ^OVERLAYROOT_ | sort > /env; cat > /in; umask >> /pwd",
-        );
-        forge.file("overlayroot.d/20-plain", 0o644, "#!/bin/sh\necho 20 >> /ran\n");
-        forge.file("overlayroot.d/30-directory/x", 0o755, "#!/bin/sh\necho 30 >> /ran\n");
-        symlink("10-first", "/run/forge/work/overlayroot.d/40-link").unwrap();
-        forge.script(".hidden", "");
-        let commit = forge.commit(None);
+        let commit = commit_of_scripts(&forge);
         forge.tag("v1", Some("ops"));
         forge.script("99-later", "");
         forge.commit(Some("other"));
@@ -103,14 +73,16 @@ fn from_the_command_line_of_the_boot_to_the_status() {
     });
 }
 
+/// The root's configuration asks for this, and wants it signed.
+fn asked(reference: &str) {
+    conf(&format!("rd.overlay.git={FILE}{reference}\nrd.overlay.git.verify=/etc/signers\n"));
+}
+
 #[test]
 fn signatures() {
     on_stage("signed", |stage| {
         stage.assemble("rd.overlay");
         let forge = Forge::new();
-        let asked = |reference: &str| {
-            conf(&format!("rd.overlay.git={FILE}{reference}\nrd.overlay.git.verify=/etc/signers\n"));
-        };
         forge.script("1", "");
         let unsigned = forge.commit(None);
         asked("");
@@ -132,31 +104,7 @@ fn signatures() {
         // tag on any commit that a signer ever signed.
         forge.git(None, &["update-ref", "refs/heads/v3", "HEAD~1"]);
         forge.publish();
-        for (reference, why) in [
-            ("light", "refs/tags/light is a lightweight tag"),
-            ("refs/tags/light", "refs/tags/light is a lightweight tag"),
-            ("named", "named is a branch"),
-            ("v3", "#refs/heads/v3"),
-        ] {
-            asked(&format!("#{reference}"));
-            let state = fails(stage, "not-signed");
-            let text = state["reason"]["text"].as_str().unwrap();
-            assert!(text.contains(why) && state["verified_by"].is_null(), "{reference}: {text}");
-        }
-        let nodes = [
-            "unsigned-of-unsigned",
-            "other-of-unsigned",
-            "unsigned-of-signed",
-            "other-of-signed",
-            "v2",
-            "refs/tags/v2",
-            "refs/heads/main",
-        ];
-        for reference in nodes {
-            asked(&format!("#{reference}"));
-            let state = fails(stage, "not-signed");
-            assert!(state["verified_by"].is_null() && state["scripts"] == Value::Array(vec![]), "{state:#}");
-        }
+        none_of_these_is_signed(stage);
         assert!(fails(stage, "not-signed")["reason"]["text"].as_str().unwrap().contains("No principal matched"));
         assert!(ran().is_empty() && fs::read_dir(DIR).unwrap().count() == 0, "something was left, or ran");
         for reference in ["signed-of-unsigned", "refs/tags/signed-of-unsigned", signed.as_str(), "refs/heads/named"] {
@@ -173,6 +121,35 @@ fn signatures() {
         assert_eq!(ran().len(), 4);
         assert!(said(&stage.overlayctl_inside(&["status"])).contains("failed (mistakes)"));
     });
+}
+
+/// Each by what it is, or by who signed it.
+fn none_of_these_is_signed(stage: &Stage) {
+    for (reference, why) in [
+        ("light", "refs/tags/light is a lightweight tag"),
+        ("refs/tags/light", "refs/tags/light is a lightweight tag"),
+        ("named", "named is a branch"),
+        ("v3", "#refs/heads/v3"),
+    ] {
+        asked(&format!("#{reference}"));
+        let state = fails(stage, "not-signed");
+        let text = state["reason"]["text"].as_str().unwrap();
+        assert!(text.contains(why) && state["verified_by"].is_null(), "{reference}: {text}");
+    }
+    let nodes = [
+        "unsigned-of-unsigned",
+        "other-of-unsigned",
+        "unsigned-of-signed",
+        "other-of-signed",
+        "v2",
+        "refs/tags/v2",
+        "refs/heads/main",
+    ];
+    for reference in nodes {
+        asked(&format!("#{reference}"));
+        let state = fails(stage, "not-signed");
+        assert!(state["verified_by"].is_null() && state["scripts"] == Value::Array(vec![]), "{state:#}");
+    }
 }
 
 #[test]
@@ -213,99 +190,6 @@ fn the_first_that_fails_ends_it_and_the_last_good_one_stays() {
         let before = ran();
         assert!(fails(stage, "script")["reason"]["text"].as_str().unwrap().contains("it can't be run"));
         assert_eq!(ran()[before.len()..], ["1"]);
-    });
-}
-
-#[test]
-fn references_of_all_kinds() {
-    on_stage("refs", |stage| {
-        stage.assemble("rd.overlay");
-        let forge = Forge::new();
-        forge.script("1", "");
-        let first = forge.commit(None);
-        forge.git(None, &["tag", "both"]);
-        let second = forge.commit(None);
-        forge.git(None, &["branch", "both"]);
-        forge.git(None, &["branch", "nodes/n7"]);
-        forge.git(None, &["tag", "-a", "-m", "x", "of-blob", &forge.git(None, &["rev-parse", "HEAD:overlayroot.d/1"])]);
-        forge.publish();
-        let asked = |reference: &str| conf(&format!("rd.overlay.git={FILE}{reference}\n"));
-        for (reference, want) in [
-            ("", &second),
-            ("#HEAD", &second),
-            ("#main", &second),
-            ("#nodes/n7", &second),
-            ("#both", &first),
-            ("#refs/heads/both", &second),
-            (&format!("#{first}"), &first),
-            (&format!("#{}", first.to_uppercase()), &first),
-        ] {
-            asked(reference);
-            assert_eq!(pulls(stage)["commit"], want.as_str(), "{reference}");
-        }
-        let depth = run("git", &["-C", &format!("{DIR}/current"), "rev-list", "--count", "HEAD"]);
-        assert_eq!(depth.trim(), "1", "more was fetched than is needed");
-        // A repository of the other kind of ids.
-        let new = "/run/forge/new";
-        forge.git(None, &["init", "-q", "--object-format=sha256", "-b", "main", new]);
-        forge.git(None, &["-C", new, "commit", "-q", "--allow-empty", "-m", "x"]);
-        let id = forge.git(None, &["-C", new, "rev-parse", "HEAD"]);
-        for reference in ["main", &id] {
-            conf(&format!("rd.overlay.git=file://{new}#{reference}\n"));
-            assert_eq!((pulls(stage)["commit"].as_str(), id.len()), (Some(id.as_str()), 64));
-        }
-        for reference in ["#n7", "#nosuch", &format!("#{}", "0".repeat(40)), &format!("#{}", &first[..12]), "#of-blob"]
-        {
-            asked(reference);
-            assert_eq!(fails(stage, "no-such-ref")["tries"], 1, "{reference}");
-        }
-        conf("rd.overlay.git=file:///run/forge/nosuch.git\n");
-        assert_eq!(fails(stage, "unreachable")["tries"], 1);
-        // What the grammar refuses is not given to git at all.
-        for value in ["ext::sh -c touch% /pwned", "https://u:secret@h/x", "file:///run/forge/nodes.git#--upload-pack=x"]
-        {
-            conf(&format!("rd.overlay.git={value}\n"));
-            fails(stage, "mistakes");
-            assert!(!fs::read_to_string(STATE).unwrap().contains("secret"));
-        }
-        assert!(!fs::exists("/sysroot/pwned").unwrap());
-    });
-}
-
-#[test]
-fn git_takes_every_name_that_is_taken_here() {
-    let alphabet =
-        ["a", ".", "/", "-", "@", "{", "*", " ", "~", "^", ":", "?", "\\", "[", "+", "\u{7f}", "\t", "é", "lock"];
-    let pairs = alphabet.iter().flat_map(|a| alphabet.iter().map(move |b| format!("{a}{b}")));
-    let more = ["a.lock", "a.lock/b", "a/.b", "a..b", "a@{b", "a//b", "a/b", "refs/heads/x", "@", "a"];
-    for name in pairs.chain(more.map(str::to_owned)) {
-        let git = Command::new("git").args(["check-ref-format", &format!("refs/heads/{name}")]).status().unwrap();
-        assert!(check_ref(&name).is_err() || git.success(), "git does not take {name:?}");
-        // "+" would be part of a refspec, "-" an option, "@" is HEAD.
-        let own = name.starts_with(['+', '-']) || name == "@";
-        assert!(check_ref(&name).is_ok() || !git.success() || own, "git takes {name:?}");
-    }
-}
-
-#[test]
-fn values_are_never_more_than_values() {
-    on_stage("quoted", |stage| {
-        stage.assemble("rd.overlay");
-        let forge = Forge::new();
-        forge.script("1", "printf '%s\\n' \"$OVERLAYROOT_HOSTNAME\" \"$OVERLAYROOT_URL\" > /values");
-        forge.commit(None);
-        let hostile = "$(touch pwned);`touch pwned`'\"|-x";
-        fs::rename("/run/forge/nodes.git", format!("/run/forge/{hostile}.git")).unwrap();
-        nix::unistd::sethostname(hostile).unwrap();
-        conf("rd.overlay.git=file:///run/forge/${hostname}.git\n");
-        let state = pulls(stage);
-        let values = fs::read_to_string("/sysroot/values").unwrap();
-        assert_eq!(values, format!("{hostile}\n{}\n", state["url"].as_str().unwrap()));
-        assert!(state["url"].as_str().unwrap().starts_with("file:///run/forge/%24%28touch"));
-        conf("rd.overlay.git=file:///run/forge/x.git#${hostname}\n");
-        fails(stage, "value");
-        let found = run("find", &["/sysroot", "/run/forge", "-xdev", "-name", "pwned"]);
-        assert!(found.is_empty(), "{found}");
     });
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A test case: what is booted, on what, and what must hold afterwards.
 
+mod cells;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -223,12 +225,6 @@ impl Case {
         self.disk.iter().try_for_each(Disk::validate)
     }
 
-    /// The number its file name begins with.
-    #[must_use]
-    pub fn number(&self) -> Option<usize> {
-        self.name.split_once('-').and_then(|(digits, _)| digits.parse().ok())
-    }
-
     /// Whether the root's image must be edited for this case.
     #[must_use]
     pub fn edits_root(&self) -> bool {
@@ -240,40 +236,6 @@ impl Case {
     pub fn conf_bytes(&self) -> Option<Vec<u8>> {
         let latin1 = |text: &String| text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
         self.conf.as_ref().map(|t| t.clone().into_bytes()).or(self.conf_latin1.as_ref().map(latin1))
-    }
-
-    /// All cells the case applies to.
-    #[must_use]
-    pub fn cells(&self) -> Vec<Cell> {
-        let suites = self.suites.clone().unwrap_or(Suite::MAIN.to_vec());
-        let initrds = self.initrds.clone().unwrap_or(Initrd::ALL.to_vec());
-        let fits = |cell: &Cell| match &self.cells {
-            _ if self.also.contains(&cell.to_string()) => true,
-            Some(names) => names.contains(&cell.to_string()),
-            None => suites.contains(&cell.suite) && initrds.contains(&cell.initrd),
-        };
-        Cell::ALL.into_iter().filter(fits).collect()
-    }
-
-    /// The cells of the short run: those named, or one by the case's number.
-    ///
-    /// # Errors
-    /// A name which is no cell of this case.
-    pub fn cut_cells(&self) -> Result<Vec<Cell>> {
-        let cells = self.cells();
-        let Some(names) = &self.cut else {
-            // cases with two cells alternate the pair by their number: halve it, so that both come up
-            let cells: Vec<_> = cells.into_iter().filter(|cell| Cell::MAIN.contains(cell)).collect();
-            let index = self.number().unwrap_or(0) * cells.len() / Cell::MAIN.len() % cells.len().max(1);
-            return Ok(cells.into_iter().skip(index).take(1).collect());
-        };
-        let mut cut = Vec::new();
-        for name in names {
-            let cell: Cell = name.parse()?;
-            ensure!(cells.contains(&cell), "the cut names {cell}, which the case excludes");
-            cut.push(cell);
-        }
-        Ok(cut)
     }
 
     /// The boots, repeats written out.

@@ -116,6 +116,7 @@ fn key(host: &Host, (suite, flavour): SetKey, payload: Option<&Payload>) -> Resu
     hash.update(payload.map_or("", |p| p.key.as_str()));
     hash.update(host.uml().map_or("", |uml| uml.version.as_str()));
     hash.update(include_str!("recipe.rs"));
+    hash.update(include_str!("recipe/initrd.rs"));
     hash.update(include_str!("fsimage.rs"));
     hash.update(include_str!("parted.rs"));
     hash.update(include_str!("../host/in-root.sh"));

@@ -105,6 +105,7 @@ fn key(job: &Job, sets: &Sets) -> Option<String> {
         hash.update([0]);
     }
     hash.update(include_str!("runner.rs"));
+    hash.update(include_str!("runner/prepare.rs"));
     for text in [include_str!("machine.rs"), include_str!("qemu.rs"), include_str!("uml.rs"), include_str!("engine.rs")]
     {
         hash.update(text);

@@ -54,3 +54,6 @@ fn image(kernel: &KernelImage, found: &mut Vec<Finding>) {
         found.push(finding("cache", Grade::Problem, text, todo));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,3 +149,6 @@ pub fn is_module(file: &str, module: &str) -> bool {
     let stem = file.split_once(".ko").map(|(stem, _)| stem.replace('-', "_"));
     stem.as_deref() == Some(module)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,17 +5,17 @@ use crate::doctor::settings::pairs;
 use overlayroot_core::facts::device::Device;
 use overlayroot_core::facts::place::Place;
 use overlayroot_core::facts::place::PlaceKind;
-use overlayroot_core::facts::{Kernel, Root};
+use overlayroot_core::facts::{Fingerprint, Kernel, Root};
 use overlayroot_core::parse::cmdline::Source;
 use overlayroot_core::plan::decide;
 
-fn facts() -> Facts {
+pub(super) fn facts() -> Facts {
     let root = Root { fstype: "ext4".into(), bytes: 32 << 30, free: 16 << 30, ..Root::default() };
     let kernel = Kernel { release: "6.1".into(), overlay: true, ..Kernel::default() };
     Facts { root: Some(root), kernel, mkfs: vec!["mkfs.ext4".into()], ..Facts::default() }
 }
 
-fn host() -> Host {
+pub(super) fn host() -> Host {
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let kernel = KernelImage {
         release: "6.1".into(),
@@ -28,7 +28,7 @@ fn host() -> Host {
     Host { ram: 4 << 30, kernels: vec![kernel], is_root: true, ..Host::default() }
 }
 
-fn doctor(cmdline: &str, conf: &str, facts: &Facts, host: &Host) -> Vec<Finding> {
+pub(super) fn doctor(cmdline: &str, conf: &str, facts: &Facts, host: &Host) -> Vec<Finding> {
     let inputs = Inputs {
         cmdline: vec![Source::new("/proc/cmdline", cmdline)],
         conf: vec![Source::new("c", conf)],
@@ -39,7 +39,7 @@ fn doctor(cmdline: &str, conf: &str, facts: &Facts, host: &Host) -> Vec<Finding>
 }
 
 /// The one finding that is worse than a note, as `check: text; todo`.
-fn one(found: &[Finding], grade: Grade) -> String {
+pub(super) fn one(found: &[Finding], grade: Grade) -> String {
     let bad: Vec<String> =
         found.iter().filter(|f| f.grade > Grade::Note).map(|f| format!("{}: {}", f.check, f.text)).collect();
     assert_eq!((bad.len(), worst(found)), (1, grade), "{found:#?}");
@@ -113,51 +113,6 @@ fn what_the_plan_refuses_is_a_problem() {
     let found = doctor("rd.overlay=LABEL=none", "", &facts(), &host());
     let text = one(&found, Grade::Problem);
     assert!(text.contains("device-missing") && text.contains("instead: overlay, upper in RAM"), "{text}");
-}
-
-type Change = fn(&mut KernelImage);
-
-#[test]
-fn what_the_image_lacks() {
-    let change = |change: Change| {
-        let mut host = host();
-        host.kernels.iter_mut().for_each(change);
-        host
-    };
-    let facts = Facts { place: Some(Place::default()), ..facts() };
-    let cases: [(Change, &str, Grade); 6] = [
-        (|k| k.files = Ok(vec!["init".into()]), "lacks the dracut module", Grade::Problem),
-        (|k| k.files.as_mut().unwrap().retain(|f| f != "loop.ko"), "lacks the kernel module loop", Grade::Problem),
-        (|k| k.files.as_mut().unwrap().retain(|f| f != "mkfs.ext4"), "lacks mkfs.ext4", Grade::Problem),
-        (|k| k.builtin.clear(), "lacks the kernel module ext4", Grade::Problem),
-        (|k| k.has.as_mut().unwrap().retain(|m| m != "loop"), "kernel 6.1 has no module loop", Grade::Problem),
-        (
-            |k| k.newer = vec!["/etc/overlayroot-rs.conf".into()],
-            "is older than /etc/overlayroot-rs.conf",
-            Grade::Warning,
-        ),
-    ];
-    for (how, want, grade) in cases {
-        let text = one(&doctor("rd.overlay=loop:/f,size=1G", "", &facts, &change(how)), grade);
-        assert!(text.contains(want), "{text}");
-    }
-    let disk = overlayroot_core::facts::disk::Disk { path: "/dev/vda".into(), ..Default::default() };
-    let bare = Facts { disk: Some(disk), ..facts.clone() };
-    let found = doctor("rd.overlay=part:persist", "", &bare, &host());
-    assert!(found.iter().any(|f| f.check == "initramfs" && f.text.contains("lacks sfdisk")), "{found:#?}");
-    let named = overlayroot_core::facts::disk::Partition { name: "persist".into(), ..Default::default() };
-    let disk = overlayroot_core::facts::disk::Disk { partitions: vec![named], ..bare.disk.clone().unwrap_or_default() };
-    let made = Facts { disk: Some(disk), ..bare.clone() };
-    for (upper, lacks) in [("persist", false), ("persist,grow", true)] {
-        let found = doctor(&format!("rd.overlay=part:{upper}"), "", &made, &host());
-        assert_eq!(found.iter().any(|f| f.text.contains("lacks sfdisk")), lacks, "{upper}: {found:#?}");
-        assert!(!found.iter().any(|f| f.text.contains("lacks mkfs")), "{upper}: {found:#?}");
-    }
-    // What can't be told is no reason to worry.
-    for how in [(|k| k.image = None) as Change, |k| k.files = Err("no lsinitrd".into())] {
-        let found = doctor("rd.overlay=loop:/f,size=1G", "", &facts, &change(how));
-        assert_eq!(worst(&found), Grade::Note, "{found:#?}");
-    }
 }
 
 #[test]
@@ -265,30 +220,6 @@ fn a_pull_needs_programs_and_an_overlay() {
     assert!(one(&found, Grade::Warning).contains("plain root"));
     let found = doctor(&format!("{cmdline} rd.overlay.git.verfy=/x"), "", &facts(), &host());
     assert!(found.iter().any(|finding| finding.check == "pull" && finding.grade == Grade::Problem), "{found:#?}");
-}
-
-#[test]
-fn what_an_image_s_cache_needs() {
-    let live = "root=live:http://s/i rd.overlay rd.overlay.image.cache=LABEL=c";
-    let with = |more: &[&str]| {
-        let mut host = host();
-        let files = host.kernels[0].files.as_mut().unwrap();
-        files.extend(more.iter().map(|name| (*name).to_owned()));
-        host
-    };
-    let cache = |cmdline: &str, host: &Host| {
-        let found = doctor(cmdline, "", &Facts { fetched: Some(Default::default()), ..facts() }, host);
-        let of = found.into_iter().filter(|finding| finding.check == "cache" && finding.grade != Grade::Note);
-        of.map(|finding| (finding.grade, finding.text)).collect::<Vec<_>>()
-    };
-    let all = with(&["livenetroot", "overlay-image", "overlayimageroot", "curl"]);
-    assert_eq!(cache(live, &all), [(Grade::Ok, "the image of root=live: is kept on LABEL=c".to_owned())]);
-    let text = |cmdline: &str, host: &Host| cache(cmdline, host).remove(0).1;
-    assert!(text(live, &host()).contains("lacks dracut's module livenet"));
-    assert!(text(live, &with(&["livenetroot", "overlayimageroot", "curl"])).contains("lacks overlay-image"));
-    assert!(text("root=/dev/sda1 rd.overlay.image.cache=LABEL=c", &all).contains("for root=live:URL"));
-    assert!(text(&live.replace("rd.overlay ", "rd.overlay=LABEL=c "), &all).contains("the upper's own device"));
-    assert_eq!(cache("rd.overlay", &all), []);
 }
 
 #[test]

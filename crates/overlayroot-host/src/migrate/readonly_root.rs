@@ -92,3 +92,6 @@ fn statetab(at: &str, line: &str, sources: &Sources, out: &mut Migrated) {
     let end = if directory && !line.contains(['*', '?']) { "/" } else { "" };
     out.path("persist", line.trim_end_matches('/'), end, &format!("{at}: {line}"));
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 use super::*;
+use crate::newfile;
 use crate::testing::on_cpu;
-use std::fs;
-use std::os::unix::fs::{FileExt, FileTypeExt, PermissionsExt, symlink};
+use rustix::fs::mknodat;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
 
 fn whole(path: &Path) -> io::Result<Vec<Layer>> {
     Layer::whole(path.to_str().unwrap()).map(|layer| vec![layer])
