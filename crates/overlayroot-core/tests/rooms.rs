@@ -2,7 +2,7 @@
 //! Which room may use which (docs/internals/architecture.md), that neither of the pure crates touches the machine, and
 //! that no file is too long to be read at once.
 //!
-//! The sources are read as text: what is not a test in them, and of that every path that begins with `crate::`.
+//! The sources are read as text: what is not a test in them, and of that every path that begins with `crate::` or `super::`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -101,7 +101,8 @@ fn sources(crate_name: &str) -> BTreeMap<String, String> {
     for path in files.iter().filter(|path| !path.ends_with("tests.rs")) {
         let name = path.strip_prefix(&top).unwrap().with_extension("").display().to_string();
         let name = name.strip_suffix("/mod").unwrap_or(&name).replace('/', "::");
-        found.insert(name, code(&fs::read_to_string(path).unwrap()));
+        let text = absolute(&code(&fs::read_to_string(path).unwrap()), &name);
+        found.insert(name, text);
     }
     found
 }
@@ -116,6 +117,19 @@ fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
             found.push(path);
         }
     }
+}
+
+/// With `super::` as what it stands for.
+fn absolute(text: &str, module: &str) -> String {
+    let mut parents: Vec<&str> = module.split("::").collect();
+    let mut all = Vec::new();
+    while parents.pop().is_some() {
+        let above: String = parents.iter().map(|part| format!("{part}::")).collect();
+        all.push(format!("crate::{above}"));
+    }
+    let supers = |count: usize| "super::".repeat(count);
+    let deepest_first = all.iter().enumerate().rev();
+    deepest_first.fold(text.to_owned(), |text, (at, path)| text.replace(&supers(at + 1), path))
 }
 
 /// Without comments, and without the tests at its end.

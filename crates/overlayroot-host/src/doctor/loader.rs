@@ -4,7 +4,8 @@
 
 use crate::doctor::{Finding, Grade, Host, finding};
 use crate::loader::Kind;
-use crate::loader::state::{Entry, State};
+use crate::loader::entry::Entry;
+use crate::loader::state::State;
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::parse::cmdline::{Source, lex};
 use overlayroot_core::upper::Upper;

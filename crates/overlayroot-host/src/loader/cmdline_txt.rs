@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a Raspberry Pi's firmware reads: cmdline.txt, and config.txt for the initramfs.
 
+use super::entry::{Entry, args};
 use super::line::lines;
-use super::state::{Entry, args};
 use super::{Tree, line};
 
 /// Stands for the initramfs whose name goes with the kernel's, of which the firmware takes the model's.

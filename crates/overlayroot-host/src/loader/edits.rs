@@ -113,7 +113,7 @@ fn grubby(tree: &Tree, want: &[Given], plan: &mut Plan) -> Result<(), String> {
     if fitting {
         return Ok(());
     }
-    let mut keys: Vec<String> = now.entries.iter().flat_map(super::state::Entry::ours).collect();
+    let mut keys: Vec<String> = now.entries.iter().flat_map(super::entry::Entry::ours).collect();
     keys.iter_mut().for_each(|arg| arg.truncate(arg.find('=').unwrap_or(arg.len())));
     if now.entries.is_empty() {
         // Where there are no entries to look at, grubby passes over what is not there.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! extlinux.conf, as U-Boot's distro boot and syslinux read it: the `append` lines.
 
+use super::entry::{Entry, args};
 use super::line::{lines, split_end, with, without};
-use super::state::{Entry, args};
 use overlayroot_core::parse::cmdline::{is_space, spans};
 
 /// What is behind a line's `append`, with the blank before it.

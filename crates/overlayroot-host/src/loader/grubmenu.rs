@@ -3,8 +3,8 @@
 //! chooses. Not a shell: what a condition or a function decides is not seen.
 
 use super::bls::variable;
+use super::entry::Entry;
 use super::grub_d::words;
-use super::state::Entry;
 
 /// The kernels of a menu.
 #[derive(Debug, Clone)]

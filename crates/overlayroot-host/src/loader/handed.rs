@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the boot loader hands to the next boot: its command line, and the initramfs that it loads.
 
-use super::state::{Entry, State};
+use super::entry::Entry;
+use super::state::State;
 use super::{EXTLINUX, GRUB_CFG, Kind, Tree, cmdline_txt};
 use overlayroot_core::parse::cmdline::spans;
 

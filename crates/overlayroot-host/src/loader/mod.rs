@@ -8,6 +8,7 @@ mod cmdline_txt;
 mod detect;
 pub mod diff;
 mod edits;
+pub mod entry;
 pub mod extlinux;
 pub mod generator;
 pub mod grub_d;

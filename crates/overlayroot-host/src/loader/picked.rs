@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Which of the entries of the Boot Loader Specification boots if nobody chooses.
 
+use super::entry::Entry;
 use super::grubmenu::default_word;
-use super::state::Entry;
 use super::{EFI_DEFAULTS, LOADER_CONF, Tree, bls};
 use overlayroot_core::value::glob::fits;
 use std::cmp::Ordering;

@@ -1,34 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a boot loader's files say now: the arguments of each entry, and those that entries to come will get.
 
+use super::entry::{Entry, args};
 use super::grubmenu::{self, expanded, joined};
 use super::{DEFAULT_GRUB, EXTLINUX, GRUB_CFG, GRUB_D, GRUBENV, KERNEL_CMDLINE, Kind, Tree};
 use super::{bls, cmdline_txt, extlinux, grub_d, line, picked, raspi};
-use overlayroot_core::parse::cmdline::spans;
-
-/// One entry of a boot menu.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Entry {
-    /// Its file, or its kernel.
-    pub name: String,
-    /// What the menu calls it; empty where it has no menu.
-    pub title: String,
-    /// All arguments, quotes taken off.
-    pub args: Vec<String>,
-    /// The command line as the kernel gets it, quotes and all.
-    pub line: Vec<u8>,
-    /// The images that are loaded for it, as the boot loader names them.
-    pub initrd: Vec<String>,
-    /// The kernel, as the boot loader names it.
-    pub kernel: String,
-}
-
-impl Entry {
-    /// Those that are ours.
-    pub fn ours(&self) -> Vec<String> {
-        self.args.iter().filter(|arg| arg.starts_with("rd.overlay")).cloned().collect()
-    }
-}
 
 /// What is known of a boot loader.
 #[derive(Debug, Clone)]
@@ -68,10 +44,6 @@ pub fn state(tree: &Tree, kind: Kind) -> State {
     let unsure = default.as_ref().err().cloned().unwrap_or_default();
     let default = default.ok().filter(|at| *at < entries.len());
     State { kind, entries, default, unsure, source: source(tree, kind) }
-}
-
-pub(super) fn args(text: &[u8]) -> Vec<String> {
-    spans(text).iter().map(|(_, arg)| arg.text()).collect()
 }
 
 /// Entries of the Boot Loader Specification that boot a kernel of this system, and the default.
