@@ -2,6 +2,7 @@
 //! Partition uppers and the power: what a table has lost, what lies in free space, and a first boot and a growth that
 //! are cut after each of their writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+use nix::sys::statvfs::statvfs;
 use overlayroot_rootns::card::{Card, MIB, blkid, reason};
 use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::tape::{Event, Tape};
@@ -213,10 +214,11 @@ fn boots(stage: &mut Stage, state: &[u8], cmdline: &str) -> Value {
     let kept = fs::read_to_string("/sysroot/kept").unwrap_or_default();
     let at = mount_at("/run/overlayfs-backing").map(|mount| mount.source).unwrap_or_default();
     let right = reason(&record) == ("applied", "") && at == card.part(3);
+    let room = statvfs("/run/overlayfs-backing").map_or(0, |stat| stat.blocks() * stat.fragment_size());
     stage.reboot();
     unmount("/sysroot");
     drop(card);
-    serde_json::json!({ "right": right, "kept": kept, "record": record })
+    serde_json::json!({ "right": right, "kept": kept, "mib": room >> 20, "record": record })
 }
 
 /// A first boot (`first` is `None`), or one that grows.
@@ -250,6 +252,13 @@ fn survives_each_cut(
             let of = format!("after {number} of {} writes, acknowledged at {}", play.events.len(), play.acknowledged);
             assert_eq!(came["right"], true, "{of}: {:#}", came["record"]);
             assert!(number < play.acknowledged || came["kept"] == "once", "{of}: lost: {:#}", came["record"]);
+            // What the cut left undone of a growth is done now, also where the table has its new size already.
+            assert!(
+                first.is_none() || came["mib"].as_u64() >= Some(299),
+                "{of}: {} MiB: {:#}",
+                came["mib"],
+                came["record"]
+            );
         });
         println!("{name}: {} states, {tried} boots, {} writes", all.len(), play.events.len());
         assert!(tried > 8, "{tried} boots of {} writes", play.events.len());
