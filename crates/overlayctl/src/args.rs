@@ -4,10 +4,10 @@
 use crate::{completions, config, diff, du, explain, keep, resize, shell, top, watch};
 use clap::{CommandFactory, Parser, Subcommand};
 
-mod below;
+pub mod below;
 mod output;
 
-pub use below::{Build, Image, Loop, OfStale, OfTrash, OfUppers};
+pub use below::{Image, Loop, OfStale, OfTrash, OfUppers};
 
 /// Overlay root: what runs, what the next boot does, what changed and what fills it
 #[derive(Debug, Parser)]

@@ -2,7 +2,6 @@
 //! `overlayctl completions`: made from the same parser that reads the arguments, so they can't be out of step. Keys are
 //! in the script; the names of uppers are asked for when somebody presses the key.
 
-use crate::args;
 use crate::exit::Exit;
 use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
@@ -25,17 +24,17 @@ const ASK: &str = "overlayctl uppers --names 2>/dev/null";
 const WITH_UPPER: [&str; 4] = ["diff", "du", "top", "stale"];
 const WITH_NAME: [&str; 3] = ["restore", "remove", "describe"];
 
-/// Prints them.
-pub fn run(asked: &Args) -> Result<Exit> {
-    print!("{}", text(asked.shell)?);
+/// Prints them, for the verbs and options of `parser`.
+pub fn run(asked: &Args, parser: clap::Command) -> Result<Exit> {
+    print!("{}", text(asked.shell, parser)?);
     Ok(Exit::Good)
 }
 
 /// The parser, with what it leaves to the verbs: which keys there are, and where a name is one of an upper.
-fn command() -> clap::Command {
+fn command(parser: clap::Command) -> clap::Command {
     let name = |arg: clap::Arg| arg.value_parser(PossibleValuesParser::new([UPPERS]));
     let keys = || KEYS.iter().map(|key| key.name);
-    let mut command = args::command();
+    let mut command = parser;
     for verb in WITH_UPPER {
         command = command.mut_subcommand(verb, |verb| verb.mut_arg("upper", name));
     }
@@ -47,9 +46,9 @@ fn command() -> clap::Command {
     command.mut_subcommand("explain", |verb| verb.mut_arg("key", of_key))
 }
 
-fn text(shell: Shell) -> Result<String> {
+fn text(shell: Shell, parser: clap::Command) -> Result<String> {
     let mut text = Vec::new();
-    generate(shell, &mut command(), "overlayctl", &mut text);
+    generate(shell, &mut command(parser), "overlayctl", &mut text);
     let text = String::from_utf8(text).context("the completions")?;
     if shell == Shell::Zsh {
         return Ok(zsh(&text));
@@ -83,6 +82,7 @@ fn fish(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args;
     use std::process::Command;
 
     /// Words of the parser: verbs and long options that people see.
@@ -102,7 +102,7 @@ mod tests {
         words(&args::command(), &mut wanted);
         assert!(wanted.len() > 60, "{wanted:?}");
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let text = text(shell).unwrap();
+            let text = text(shell, args::command()).unwrap();
             for word in &wanted {
                 assert!(text.contains(word.as_str()), "{shell}: {word}");
             }
@@ -135,7 +135,7 @@ mod tests {
     fn offered(words: &[&str]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("completions");
-        std::fs::write(&file, text(Shell::Bash).unwrap()).unwrap();
+        std::fs::write(&file, text(Shell::Bash, args::command()).unwrap()).unwrap();
         let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
         let script = format!(
             "overlayctl() {{ printf 'overlay.1\\noverlay.2\\n'; }}\nsource {}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n\

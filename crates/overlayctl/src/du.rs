@@ -4,7 +4,7 @@
 use crate::diff::place::{Place, WhichUpper};
 use crate::exit::Exit;
 use crate::out::for_terminal;
-use crate::status::human;
+use crate::units::human;
 use anyhow::{Context, Result, bail};
 use overlayroot_core::value::diagnostics::plain;
 use overlayroot_diff::usage::{Counter, Sum, count};

@@ -2,6 +2,7 @@
 //! `overlayctl explain KEY[=VALUE]`: what a key means, which values it takes, what it is here, and who said so; or what
 //! each part of a value means.
 
+mod form;
 mod value;
 mod values;
 
@@ -9,12 +10,13 @@ use crate::exit::{Exit, refuse};
 use crate::out::fold;
 use crate::plan;
 use anyhow::Result;
+use form::Form;
 use overlayroot_core::config::Config;
 use overlayroot_core::keys::Key;
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_host::settings::{self, From, Setting};
 use serde_json::{Value, json};
-use value::{Form, Given};
+use value::Given;
 
 /// What is to be explained.
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How full the upper is, in words: what is the upper's own, and what is its file system's.
 
-use crate::status::human;
+use crate::units::human;
 use overlayroot_core::config::Config;
 use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::value::diagnostics::shown;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl image build`: a root as one file, with what a server needs beside it.
 
-use crate::args::Build;
+use crate::args::below::Build;
 use crate::bar::Bar;
 use crate::exit::{Exit, refused};
 use crate::imagemenu::{self, GRUB, IPXE, PXELINUX, SUM};
 use crate::imagesource::{self, Survey};
 use crate::imagetool::{self, Kind};
-use crate::status::human;
+use crate::units::human;
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_linux::reset::sync_parent;
 use overlayroot_linux::watched::{self, Held, Stopped};

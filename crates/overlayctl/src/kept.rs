@@ -9,6 +9,7 @@ use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
 use overlayroot_core::step::effective::{RootKind, UpperKind};
 use overlayroot_linux::{files, mounts, recordfile};
+use std::fs;
 use std::io::ErrorKind;
 
 /// Whether this boot has an upper that stays.
@@ -101,5 +102,24 @@ pub fn pending(store: &Store) -> Result<Pending> {
             let text = result.with_context(|| format!("reading {}", store.marker))?;
             Ok(Marker::parse(&String::from_utf8_lossy(&text)).map_or(Pending::Unknown, Pending::Asked))
         }
+    }
+}
+
+/// The number of a kept upper that is there.
+pub fn number(store: &Store, name: &str) -> Option<u32> {
+    let is_directory = |path: &str| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    store.number(name).filter(|number| is_directory(&store.kept(*number).0))
+}
+
+/// Directory and fingerprint of the upper in use, or of a kept one.
+pub fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
+    match name {
+        None => Some((store.upper.clone(), store.fingerprint.clone())),
+        Some(name) if name == store.name() => Some((store.upper.clone(), store.fingerprint.clone())),
+        Some(name) => number(store, name).map(|number| {
+            let (whole, path) = store.kept(number);
+            // Of a subvolume the upper is a part.
+            (store.upper.replacen(store.whole(), &whole, 1), path)
+        }),
     }
 }

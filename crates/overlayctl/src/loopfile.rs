@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl loop`: the loop file ahead of the boot that uses it, by the functions of the boot.
 
-use crate::args::Loop;
+use crate::args::below::Loop;
 use crate::bar::Bar;
 use crate::exit::{Exit, refuse, refused};
 use anyhow::{Context, Result, anyhow, bail};

@@ -48,6 +48,7 @@ mod status;
 mod top;
 mod trash;
 mod trim;
+mod units;
 mod uppers;
 mod walk;
 mod watch;
@@ -100,7 +101,7 @@ fn main() -> ExitCode {
         Command::Shell(asked) => shell::run(&asked),
         Command::Explain(asked) => explain::run(&asked),
         Command::Config(asked) => config::run(&asked),
-        Command::Completions(asked) => completions::run(&asked),
+        Command::Completions(asked) => completions::run(&asked, args::command()),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
         Command::Trim => trim::run(),
     };

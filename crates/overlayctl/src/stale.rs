@@ -2,12 +2,11 @@
 //! `overlayctl stale`: whether the upper matches the current lower, and what it hides that has changed since.
 
 use crate::exit::{Exit, refuse};
-use crate::kept::{self, Found};
-use crate::uppers::{date, number};
+use crate::kept::{self, Found, places};
+use crate::units::date;
 use anyhow::{Context, Result};
 use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::feature::stale::{Kind, differences};
-use overlayroot_core::layout::Store;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::Record;
 use overlayroot_core::step::effective::UpperKind;
@@ -91,19 +90,6 @@ pub fn holds(record: &Record) -> bool {
         (Some(Stored::Is(was)), Some(now)) => !differences(&was, now).is_empty(),
         // Only root may read it everywhere.
         _ => true,
-    }
-}
-
-/// Directory and fingerprint of the upper in use, or of a kept one.
-pub fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
-    match name {
-        None => Some((store.upper.clone(), store.fingerprint.clone())),
-        Some(name) if name == store.name() => Some((store.upper.clone(), store.fingerprint.clone())),
-        Some(name) => number(store, name).map(|number| {
-            let (whole, path) = store.kept(number);
-            // Of a subvolume the upper is a part.
-            (store.upper.replacen(store.whole(), &whole, 1), path)
-        }),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::pull;
 use crate::resize;
 use crate::shell;
 use crate::stale;
+use crate::units::{date, human};
 use crate::uppers;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
@@ -86,7 +87,7 @@ pub fn run(json: bool) -> Result<Exit> {
 
 /// What a shell in the lower left to be said.
 fn of_shell(state: &Serviced, open: bool) -> String {
-    let at = uppers::date(state.ended.unwrap_or(state.started));
+    let at = date(state.ended.unwrap_or(state.started));
     // Who only looks holds the lock, too.
     match (open && state.ended.is_none(), state.restored) {
         (true, _) => "the lower is open in overlayctl shell".to_owned(),
@@ -238,18 +239,6 @@ fn own(fill: &Fill) -> String {
     }
 }
 
-/// Bytes with one decimal and a binary unit.
-pub fn human(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS.get(unit).copied().unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,12 +269,5 @@ mod tests {
         assert!(bar(&fill("ext4", held)).ends_with(want), "{}", bar(&fill("ext4", held)));
         let free = Reading { used: GIB, inodes: 10, inodes_used: 5, ..Reading::default() };
         assert!(bar(&fill("tmpfs", free)).ends_with(" 50 %  inodes: 5 of 10; bytes: 1.0 GiB, no limit"));
-    }
-
-    #[test]
-    fn sizes_read_well() {
-        assert_eq!(human(0), "0.0 B");
-        assert_eq!(human(1536), "1.5 KiB");
-        assert_eq!(human(3 << 30), "3.0 GiB");
     }
 }

@@ -2,10 +2,9 @@
 //! `overlayctl uppers`: the upper in use and those that are kept beside it.
 
 use crate::exit::{Exit, refuse};
-use crate::kept::{self, Found, Pending};
+use crate::kept::{self, Found, Pending, number, places};
 use crate::reset::ask;
-use crate::stale::places;
-use crate::status::human;
+use crate::units::{date, human};
 use crate::walk::{self, Size};
 use anyhow::{Context, Result};
 use overlayroot_core::feature::stale::parse;
@@ -118,12 +117,6 @@ pub fn remove(name: &str) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-/// The number of a kept upper that is there.
-pub fn number(store: &Store, name: &str) -> Option<u32> {
-    let is_directory = |path: &str| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
-    store.number(name).filter(|number| is_directory(&store.kept(*number).0))
-}
-
 fn numbers(store: &Store) -> Result<Vec<u32>> {
     let parent = store.whole().rsplit_once('/').map_or("/", |(parent, _)| parent);
     let mut numbers = Vec::new();
@@ -193,26 +186,6 @@ fn description(path: &str) -> Option<String> {
     value.get("description")?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// Date and time in UTC, by the proleptic Gregorian calendar.
-pub fn date(seconds: u64) -> String {
-    let (mut days, minutes) = (seconds / 86_400, seconds / 60 % 1440);
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let mut year = 1970;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    format!("{year}-{month:02}-{:02} {:02}:{:02} UTC", days + 1, minutes / 60, minutes % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,14 +218,5 @@ mod tests {
         fs::remove_file(path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
         assert!(write_description(path, "x").is_err() && description(path).is_none());
-    }
-
-    #[test]
-    fn dates_read_well() {
-        assert_eq!(date(0), "1970-01-01 00:00 UTC");
-        assert_eq!(date(951_782_399), "2000-02-28 23:59 UTC");
-        assert_eq!(date(951_782_400), "2000-02-29 00:00 UTC");
-        assert_eq!(date(1_795_305_600), "2026-11-22 00:00 UTC");
-        assert_eq!(date(1_798_761_540), "2026-12-31 23:59 UTC");
     }
 }

@@ -40,7 +40,14 @@ fn rooms_use_only_those_before_them() {
 
 #[test]
 fn circles_in_a_room_are_between_it_and_its_children() {
-    for crate_name in ["overlayroot-core", "overlayroot-host"] {
+    for crate_name in [
+        "overlayroot-core",
+        "overlayroot-host",
+        "overlayroot-diff",
+        "overlayroot-initramfs",
+        "overlayroot-populate",
+        "overlayctl",
+    ] {
         let sources = sources(crate_name);
         let uses: BTreeMap<&str, BTreeSet<&str>> =
             sources.iter().map(|(module, text)| (module.as_str(), used_modules(module, text, &sources))).collect();

@@ -5,7 +5,7 @@
 
 use crate::layers::Dir;
 use crate::names::Names;
-use crate::stat::Stat;
+use crate::stat::{Answer, Stat};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -19,8 +19,6 @@ const WINDOW: usize = 256;
 const LEAST: usize = 32;
 /// So long the thread looks for the next piece before it sleeps: waking it costs as much as 50 answers.
 const AWAKE: Duration = Duration::from_micros(100);
-
-pub(crate) type Answer = rustix::io::Result<Stat>;
 
 /// A piece of work.
 pub(crate) struct Job {

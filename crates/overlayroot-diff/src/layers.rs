@@ -2,8 +2,7 @@
 //! The stack of layers, and what a name is in the lowers: the first that has it wins, directories are merged, until a
 //! whiteout or an opaque directory ends it; a redirect goes on elsewhere (kernel: fs/overlayfs/namei.c).
 
-use crate::ahead::Answer;
-use crate::stat::{Stat, Type};
+use crate::stat::{Answer, Stat, Type};
 use crate::xattr::Xattrs;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;

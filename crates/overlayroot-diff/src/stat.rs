@@ -83,6 +83,9 @@ pub struct Stat {
     pub rdev: (u32, u32),
 }
 
+/// What statx(2) said of a name.
+pub(crate) type Answer = rustix::io::Result<Stat>;
+
 impl Stat {
     /// The inode behind a name; a link is not followed.
     pub(crate) fn at(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<Self> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The tools' command lines. lexopt, not clap: 70 KB less in every initramfs (docs/internals/dependencies.md).
 
-use crate::loopfile::{self, Verb};
+use crate::verb::{self, Verb};
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use overlayroot_core::upper::loop_file::LoopFile;
@@ -105,7 +105,7 @@ impl Args {
             }
         }
         if tool == Tool::Loop && args.answer().is_none() {
-            args.file = Some(loopfile::understand(&words)?);
+            args.file = Some(verb::understand(&words)?);
         }
         Ok(args)
     }

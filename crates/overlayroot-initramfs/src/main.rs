@@ -7,6 +7,7 @@ mod assemble;
 mod backtrace;
 mod loopfile;
 mod upper;
+mod verb;
 
 use args::{Args, Tool};
 use overlayroot_core::value::diagnostics::plain;

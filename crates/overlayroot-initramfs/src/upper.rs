@@ -11,7 +11,7 @@ use overlayroot_core::plan::{self, Decision};
 use overlayroot_core::step::Step;
 use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::holder::Journal;
-use overlayroot_linux::{execute, probe, sources};
+use overlayroot_linux::{execute, probe, report, sources};
 use std::process::ExitCode;
 
 /// Finds and mounts the upper's device.
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{}", plain(&step.to_string()));
     }
     if !args.dry_run {
-        let mut report = execute::Report::default();
+        let mut report = report::Report::default();
         execute::run(&steps, &mut report).map_err(|reason| anyhow!("{}", reason.text)).context("mounting the upper")?;
     }
     Ok(ExitCode::SUCCESS)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The whole way of one boot: read, probe, decide, execute, record.
 
-use crate::execute::Report;
 use crate::holder::Journal;
+use crate::report::Report;
 use crate::{execute, identity, image, mounts, probe, recordfile, sources};
 use anyhow::Result;
 use overlayroot_core::config::Config;

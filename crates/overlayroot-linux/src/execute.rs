@@ -4,6 +4,7 @@
 use crate::files::{clear, link, link_run, remove, write_run};
 use crate::kmsg::Kmsg;
 use crate::loopdev::{self, Calls};
+use crate::report::{Report, SCRATCH};
 use crate::undo::{self, Undo};
 use crate::{
     btrfs, filesystem, fsck, growfs, hostname, look, loopfile, made, mounts, partition, pathstep, populate, quota,
@@ -12,41 +13,15 @@ use crate::{
 use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use overlayroot_core::facts::live_image::Live;
-use overlayroot_core::feature::populated::{Populated, State};
+use overlayroot_core::feature::populated::State;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{Reason, StepRecord, StepResult};
 use overlayroot_core::step::Step;
-use overlayroot_core::step::made::Made;
 use overlayroot_core::step::overlay::Overlay;
 use overlayroot_core::value::file_system::MadeFs;
 use std::fs;
 use std::time::Instant;
-
-/// Where e2fsck keeps what it changes until it has succeeded.
-pub(crate) const SCRATCH: &str = "/run/initramfs/overlayroot";
-
-/// How the steps went, those of attempts that were taken back included.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Each step.
-    pub steps: Vec<StepRecord>,
-    /// What the steps found worth saying.
-    pub notes: Vec<String>,
-    /// Whether the upper was begun anew, which nothing takes back.
-    pub reset: bool,
-    /// An upper that was begun on another lower.
-    pub stale: Option<overlayroot_core::feature::stale::Stale>,
-    /// What became of the archive that a new upper begins with.
-    pub populate: Option<Populated>,
-    /// The name that the machine was given.
-    pub hostname: Option<String>,
-    /// Paths whose own policy could not be had, and why.
-    pub failed_paths: Vec<(String, String)>,
-    /// What the host is to label.
-    pub made: Vec<Made>,
-    pub(crate) restored: bool,
-}
 
 /// Runs the steps; what optional steps failed at comes back as reasons.
 ///
@@ -95,15 +70,6 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
     }
     report.made = made::settle(steps, &report.failed_paths);
     Ok(soft)
-}
-
-impl Report {
-    pub(crate) fn keep(&mut self, became: reset::Became) -> Result<()> {
-        self.reset |= became.reset;
-        self.restored |= became.restored;
-        self.notes.extend(became.note);
-        Ok(())
-    }
 }
 
 /// Microseconds since `started`.

@@ -53,6 +53,7 @@ pub mod project;
 pub mod quota;
 pub mod quota_probe;
 pub mod recordfile;
+pub mod report;
 pub mod reset;
 pub mod room;
 pub mod selinux;

@@ -2,8 +2,8 @@
 //! Performs the steps of single paths. In the initramfs, before anybody but root runs: a name that was looked at is
 //! the same when it is used.
 
-use crate::execute::{Report, SCRATCH};
 use crate::layers::Layer;
+use crate::report::{Report, SCRATCH};
 use crate::reset::sync_parent;
 use crate::undo::Undo;
 use crate::{fsck, keepfiles, layers, machineid, mounts, store, sweep, tree};

@@ -3,7 +3,7 @@
 //! with is kept as an attribute of its directory: it comes into being in the same rename as the content, and goes
 //! with it when the upper is kept, restored or thrown away.
 
-use crate::execute::Report;
+use crate::report::Report;
 use crate::{files, mounts, place, program, sources};
 use anyhow::{Context, Result, bail};
 use overlayroot_core::config::Config;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Compares the fingerprint stored with an upper with the lower's, and does what the policy says.
 
-use crate::execute::Report;
 use crate::files::{read_small, remove};
+use crate::report::Report;
 use crate::reset::{self, Became, sync_parent};
 use crate::shadow::{self, Limits};
 use crate::store;

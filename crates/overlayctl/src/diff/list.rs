@@ -2,7 +2,7 @@
 //! A line for each change, or for each directory.
 
 use super::{Form, Out};
-use crate::status::human;
+use crate::units::human;
 use anstyle::{AnsiColor, Style};
 use overlayroot_diff::{Change, Kind, Type, shown};
 use std::collections::BTreeMap;

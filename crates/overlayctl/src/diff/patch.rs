@@ -3,7 +3,7 @@
 
 use super::list::style;
 use super::{Form, Out};
-use crate::status::human;
+use crate::units::human;
 use anstyle::{AnsiColor, Effects, Style};
 use diffy::{DiffOptions, Line};
 use overlayroot_diff::{Change, Kind, Type, shown};

@@ -4,7 +4,7 @@
 use crate::exit::refused;
 use crate::fill::named;
 use crate::kept::Found;
-use crate::{kept, stale, uppers};
+use crate::{kept, stale};
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
@@ -157,11 +157,11 @@ fn kept_place(name: &str) -> Result<Place> {
         Found::Upper(record, store) => (record, store),
         Found::None(why) => return Err(refused(why)),
     };
-    let upper = stale::places(&store, Some(name)).map(|(upper, _)| upper);
+    let upper = kept::places(&store, Some(name)).map(|(upper, _)| upper);
     let upper = upper.ok_or_else(|| refused(format!("{} is not a kept upper, see overlayctl uppers", shown(name))))?;
     // it was begun on the root itself, whatever lies above that now
     let lowers = record.effective.lowers.last().map(PathBuf::from).into_iter().collect();
-    let live = uppers::number(&store, name).is_none();
+    let live = kept::number(&store, name).is_none();
     Ok(Place { upper: PathBuf::from(upper), lowers, hidden: hidden(&record)?, user: false, live })
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A value taken apart: what each part of it means, and what the boot's own parser says of it.
 
+use super::form::Form;
 use super::values;
-use crate::status::human;
+use crate::units::human;
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::keys::Key;
 use overlayroot_core::parse::cmdline::Source;
@@ -10,46 +11,6 @@ use overlayroot_core::path::preset;
 use overlayroot_core::value::size::bytes_of;
 use overlayroot_host::settings;
 use serde::Serialize;
-
-/// A name in a syntax, and what stands there.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Part {
-    /// As the syntax has it: `PATH`, `size=SIZE`, `grow`.
-    pub name: &'static str,
-    /// In words.
-    #[serde(rename = "text")]
-    pub says: &'static str,
-}
-
-impl Part {
-    /// No name.
-    pub const NONE: Self = Self { name: "", says: "" };
-}
-
-/// One form that a value may have.
-#[derive(Debug)]
-pub struct Form {
-    /// What it begins with; the whole of it where no name follows.
-    pub fixed: &'static str,
-    /// The name that follows.
-    pub rest: Part,
-    /// In words.
-    pub says: &'static str,
-    /// What may stand behind it, each after a comma.
-    pub parameters: &'static [Part],
-}
-
-impl Form {
-    /// As a syntax has it.
-    pub fn syntax(&self) -> String {
-        format!("{}{}", self.fixed, self.rest.name)
-    }
-
-    fn fits(&self, value: &str) -> bool {
-        let whole = self.rest.name.is_empty() && self.parameters.is_empty();
-        if whole { self.fixed == value } else { value.starts_with(self.fixed) }
-    }
-}
 
 /// A part of a value that was given.
 #[derive(Debug, PartialEq, Eq, Serialize)]

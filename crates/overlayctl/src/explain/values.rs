@@ -2,7 +2,7 @@
 //! What the keys take, in words: one row for each form that a value may have. The parsers of the core decide; a test
 //! holds this table against their syntax.
 
-use super::value::{Form, Part};
+use super::form::{Form, Part};
 use overlayroot_core::keys::{self, Key};
 use overlayroot_core::path::preset::PRESETS;
 

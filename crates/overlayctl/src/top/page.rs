@@ -2,7 +2,7 @@
 //! What `top` shows of two looks: rates of bytes and inodes, and when the file system is full at this rate.
 
 use super::growth::{Growth, Row, Snapshot};
-use crate::status::human;
+use crate::units::human;
 use overlayroot_diff::shown;
 use overlayroot_linux::room::Room;
 use std::time::Instant;

@@ -2,7 +2,7 @@
 //! Who fills the upper: its sizes by directory when the watch began, against those of now.
 
 use crate::fill::Own;
-use crate::status::human;
+use crate::units::human;
 use overlayroot_core::layout::paths;
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_diff::usage::{Counter, Sum, count};

@@ -3,12 +3,11 @@
 
 use super::frame::Frame;
 use super::{Change, Walk};
-use crate::ahead::Answer;
 use crate::content::{At, target};
 use crate::judge::{Content, Kind, What, judge};
 use crate::layers::{Dir, Found, Leaf, open_directory};
 use crate::names::Entry;
-use crate::stat::{Stat, Type};
+use crate::stat::{Answer, Stat, Type};
 use crate::xattr::{Marks, Of};
 use rustix::io::Errno;
 use std::ffi::CStr;
