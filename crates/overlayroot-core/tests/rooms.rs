@@ -131,7 +131,7 @@ fn absolute(text: &str, module: &str) -> String {
     let mut parents: Vec<&str> = module.split("::").collect();
     let mut all = Vec::new();
     while parents.pop().is_some() {
-        let above: String = parents.iter().map(|part| format!("{part}::")).collect();
+        let above: String = parents.iter().flat_map(|part| [*part, "::"]).collect();
         all.push(format!("crate::{above}"));
     }
     let supers = |count: usize| "super::".repeat(count);
