@@ -33,7 +33,7 @@ pub fn look(device: Option<&Lookup>, asked: &LoopFile, journal: Journal) -> Opti
     }
     let seen = match (device.is_free(), journal) {
         (true, _) => ours(device, asked).unwrap_or_else(|| apart(device, asked, journal)),
-        (false, Journal::Leave) => mounted(device, asked)?,
+        (false, Journal::Leave) => mounted(device, asked).unwrap_or_else(|| apart(device, asked, journal)),
         (false, Journal::Replay) => return None,
     };
     Some(seen.unwrap_or_else(|error| Place { unseen: Some(format!("{error:#}")), ..Place::default() }))

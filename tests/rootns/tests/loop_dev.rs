@@ -172,6 +172,15 @@ fn what_fstab_mounts_is_free_for_the_next_boot() {
             let text = String::from_utf8_lossy(&said.stdout).into_owned();
             assert!(said.status.success() && !text.contains("device-in-use"), "{line}: {said:?}");
         }
+        // a part of it is mounted only: it is looked at apart, or the plan says why it can't be
+        unmount("/sysroot/mnt");
+        run("mount", &[&disk.node, "/mnt"]);
+        run("mkdir", &["-p", "/mnt/part"]);
+        run("mount", &["--bind", "/mnt/part", "/sysroot/mnt"]);
+        unmount("/mnt");
+        let said = stage.overlayctl_inside(&["plan", "--cmdline", &format!("rd.overlay={file}")]);
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(text.contains("attach") || text.contains("could not be read: mounting"), "{text}");
         // the root stays what it is
         let said = stage.overlayctl_inside(&["plan", "--cmdline", &format!("rd.overlay={}", stage.root.node)]);
         assert!(String::from_utf8_lossy(&said.stdout).contains("the root's own"), "{said:?}");

@@ -66,7 +66,7 @@ impl Upper {
     /// Why it can't be had on this machine.
     pub fn plan(&self, request: Request<'_>, facts: &Facts, root: &Root) -> Result<UpperPlan, Refusal> {
         match self {
-            // None that can be told from the others: what asked for one was a mistake.
+            // `plan::decide` ends before it asks for the plan of none.
             Self::Off => Err(refusal::mistakes(&[])),
             Self::Tmpfs(tmpfs) => Ok(tmpfs::plan(request, tmpfs)),
             Self::Device(asked) => device::plan(request, facts, root, asked),
