@@ -8,6 +8,7 @@ pub mod below;
 mod output;
 
 pub use below::{Image, Loop, OfStale, OfTrash, OfUppers};
+pub use output::Output;
 
 /// Overlay root: what runs, what the next boot does, what changed and what fills it
 #[derive(Debug, Parser)]

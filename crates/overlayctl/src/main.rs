@@ -53,7 +53,7 @@ mod uppers;
 mod walk;
 mod watch;
 
-use args::{Args, Command, Image, OfStale, OfTrash, OfUppers};
+use args::{Args, Command, Image, OfStale, OfTrash, OfUppers, Output};
 use clap::FromArgMatches;
 use exit::Exit;
 use std::process::ExitCode;
@@ -65,10 +65,11 @@ fn main() -> ExitCode {
         let _ = error.print();
         if error.use_stderr() { Exit::Usage.now() } else { Exit::Good.now() }
     });
-    if args.command.only_tells() {
+    let output = args.command.output();
+    if output.only_tells() {
         out::end_with_the_reader();
     }
-    let pager = if args.no_pager || !args.command.may_be_long() { None } else { pager::start() };
+    let pager = if args.no_pager || output != Output::Long { None } else { pager::start() };
     let result = match args.command {
         Command::Status { json } => status::run(json),
         Command::Check { motd } => check::run(motd),

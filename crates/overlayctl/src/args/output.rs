@@ -3,46 +3,49 @@
 
 use crate::args::{Command, Loop};
 
-impl Command {
-    /// Whether it changes nothing, so that it may end where nobody reads on.
-    pub fn only_tells(&self) -> bool {
-        match self {
-            Self::Status { .. } | Self::Check { .. } | Self::Plan { .. } | Self::Keys | Self::Doctor { .. } => true,
-            Self::Uppers { what, .. } => what.is_none(),
-            Self::Stale { what, .. } => what.is_none(),
-            Self::IsEnabled(_)
-            | Self::Explain(_)
-            | Self::Config(_)
-            | Self::Completions(_)
-            | Self::Diff(_)
-            | Self::Du(_) => true,
-            Self::Loop { verb } => matches!(verb, Loop::Check { .. }),
-            Self::Reset { .. }
-            | Self::Top(_)
-            | Self::Pull { .. }
-            | Self::Label
-            | Self::Keep(_)
-            | Self::Enable(_)
-            | Self::Disable(_)
-            | Self::Migrate(_)
-            | Self::Image { .. }
-            | Self::Resize(_)
-            | Self::Watch(_)
-            | Self::Shell(_)
-            | Self::Trash { .. }
-            | Self::Trim => false,
-        }
+/// What a verb has to do with its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// It does something: it goes on where nobody reads on.
+    Beside,
+    /// It only prints, a little or for machines.
+    Short,
+    /// It only prints, and that may be longer than a terminal.
+    Long,
+}
+
+impl Output {
+    /// Whether nothing is changed, so that it may end where nobody reads on.
+    pub fn only_tells(self) -> bool {
+        self != Self::Beside
     }
 
-    /// Whether its text may be longer than a terminal. What is for machines is not for a pager.
-    pub fn may_be_long(&self) -> bool {
+    fn of(json: bool) -> Self {
+        if json { Self::Short } else { Self::Long }
+    }
+}
+
+impl Command {
+    /// Of this verb.
+    pub fn output(&self) -> Output {
         match self {
-            Self::Keys => true,
-            Self::Plan { json, .. } | Self::Stale { json, what: None, .. } => !json,
-            Self::Explain(asked) => !asked.json,
-            Self::Config(asked) => !asked.json,
-            Self::Diff(asked) => !asked.json,
-            Self::Reset { .. }
+            Self::Keys => Output::Long,
+            Self::Plan { json, .. } | Self::Stale { json, what: None, .. } => Output::of(*json),
+            Self::Explain(asked) => Output::of(asked.json),
+            Self::Config(asked) => Output::of(asked.json),
+            Self::Diff(asked) => Output::of(asked.json),
+            Self::Status { .. }
+            | Self::Check { .. }
+            | Self::Doctor { .. }
+            | Self::Uppers { what: None, .. }
+            | Self::IsEnabled(_)
+            | Self::Completions(_)
+            | Self::Du(_)
+            | Self::Loop { verb: Loop::Check { .. } } => Output::Short,
+            Self::Loop { .. }
+            | Self::Uppers { .. }
+            | Self::Stale { .. }
+            | Self::Reset { .. }
             | Self::Top(_)
             | Self::Pull { .. }
             | Self::Label
@@ -55,16 +58,7 @@ impl Command {
             | Self::Watch(_)
             | Self::Shell(_)
             | Self::Trash { .. }
-            | Self::Trim
-            | Self::Status { .. }
-            | Self::Check { .. }
-            | Self::Loop { .. }
-            | Self::Uppers { .. }
-            | Self::Stale { .. }
-            | Self::Du(_)
-            | Self::Doctor { .. }
-            | Self::IsEnabled(_)
-            | Self::Completions(_) => false,
+            | Self::Trim => Output::Beside,
         }
     }
 }
