@@ -176,6 +176,7 @@ check: ## every tier but licences and packages, boots in a fixed cut, 60 power c
 .PHONY: check-all
 check-all: ## every tier, every boot; writes docs/internals/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
 	@$(TIMED) deps $(MAKE) deps
+	@for of in package cross arm; do $(TIMED) deps-$$of packaging/deps.sh $$of || exit 1; done
 	@for tier in $(TIERS); do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
 	@$(TIMED) selftest $(VM) selftest
 	@# guests wait now and then; what keeps a processor busy has what they leave
@@ -185,7 +186,13 @@ check-all: ## every tier, every boot; writes docs/internals/test-matrix.md (RESU
 all-guests:
 	@$(TIMED) boots $(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/internals/test-matrix.md
 	@$(TIMED) powercut $(VM) powercut
-	@for tier in test-packages test-arm; do $(TIMED) $$tier $(MAKE) -j 1 $$tier || exit 1; done
+	@# a guest for ARM keeps one processor busy, and debhelper less than that
+	@$(MAKE) --no-print-directory -j 2 all-packages all-arm
+.PHONY: all-packages all-arm
+all-packages:
+	@for tier in test-rpm test-deb; do $(TIMED) $$tier $(MAKE) -j 1 $$tier || exit 1; done
+all-arm:
+	@for tier in cross test-arm; do env CARGO_TARGET_DIR=$(abspath $(TARGET))/beside $(TIMED) $$tier $(MAKE) -j 1 $$tier || exit 1; done
 all-beside: BESIDE := chrt --idle 0 env CARGO_TARGET_DIR=$(abspath $(TARGET))/beside $(TIMED)
 all-beside:
 	@$(BESIDE) fuzz $(MAKE) -j 1 fuzz N=2000000
@@ -271,7 +278,8 @@ deb: ## the package for Debian, into target/deb; what is built is not built agai
 	packaging/deps.sh deb
 	packaging/fetch.sh
 	mkdir -p "$(DEB_OUT)"
-	DEB_OUT="$(DEB_OUT)" dpkg-buildpackage -b -us -uc $$(packaging/deb-flags.sh) $(DEB_FLAGS) \
+	@# debhelper's files in debian/ are for one build at a time
+	DEB_OUT="$(DEB_OUT)" flock debian dpkg-buildpackage -b -us -uc $$(packaging/deb-flags.sh) $(DEB_FLAGS) \
 		--buildinfo-file="$(DEB_OUT)/build.buildinfo" --buildinfo-option=-u"$(DEB_OUT)" \
 		--changes-file="$(DEB_OUT)/build.changes" --changes-option=-u"$(DEB_OUT)"
 
