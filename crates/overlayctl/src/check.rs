@@ -8,7 +8,7 @@ use anyhow::Result;
 use overlayroot_core::layout::paths;
 use overlayroot_core::record::Record;
 use overlayroot_core::value::diagnostics::shown;
-use overlayroot_linux::recordfile;
+use overlayroot_linux::source::recordfile;
 
 /// Prints the reasons and exits with 1, or is silent and exits with 0. How full the upper is,
 /// on which lower it was begun, and with which archive, does not count here: that is `status`, for monitoring.

@@ -10,7 +10,7 @@ use overlayroot_core::value::diagnostics::plain;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_diff::{Stat, shown};
 use overlayroot_host::watch::levels::Space;
-use overlayroot_linux::room::room;
+use overlayroot_linux::sys::statvfs::room;
 use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -8,7 +8,7 @@ use overlayroot_core::value::diagnostics::shown;
 use overlayroot_diff::Stat;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_host::watch::levels::{Reading, Resource, Space};
-use overlayroot_linux::sources;
+use overlayroot_linux::source;
 use serde::Serialize;
 use std::io;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// The levels' thresholds, from this boot's command line and the host's configuration files.
 pub fn thresholds() -> Thresholds {
-    Config::read(&sources::read(Some("/"))).thresholds()
+    Config::read(&source::read(Some("/"))).thresholds()
 }
 
 /// What the upper itself holds: its files, not what else its file system has.

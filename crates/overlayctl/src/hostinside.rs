@@ -5,8 +5,8 @@ use crate::kept;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_host::doctor::running;
-use overlayroot_linux::files::text;
-use overlayroot_linux::mounts;
+use overlayroot_linux::sys::files::text;
+use overlayroot_linux::sys::mounts;
 use std::fs;
 use std::path::Path;
 

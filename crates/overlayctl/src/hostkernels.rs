@@ -8,8 +8,8 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::Source;
 use overlayroot_host::doctor::image::is_module;
 use overlayroot_host::doctor::{KernelImage, MODULES};
-use overlayroot_linux::files::text;
-use overlayroot_linux::sources;
+use overlayroot_linux::source;
+use overlayroot_linux::sys::files::text;
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -45,7 +45,7 @@ pub fn kernels(base: &str, next: &Next) -> Vec<KernelImage> {
 /// Configuration files of which the image has another copy; where that can't be told, those that are newer.
 fn others(next: &Next, image: &str) -> Vec<String> {
     let Some(own) = &next.boot.image.own else { return newer(modified(image)) };
-    let host = sources::conf();
+    let host = source::conf();
     let is_in =
         |file: &Source, all: &[Source]| all.iter().any(|other| other.name == file.name && other.text == file.text);
     let changed = host.iter().filter(|file| !is_in(file, &own.conf));

@@ -4,7 +4,7 @@
 use overlayroot_core::facts::Facts;
 use overlayroot_core::facts::device::Lookup;
 use overlayroot_host::doctor::stack::Layer;
-use overlayroot_linux::files as read;
+use overlayroot_linux::sys::files as read;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

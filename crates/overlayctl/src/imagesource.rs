@@ -10,9 +10,10 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::Mount;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS};
 use overlayroot_core::step::effective::RootKind;
-use overlayroot_linux::loophand::Scratch;
-use overlayroot_linux::watched::Held;
-use overlayroot_linux::{mounts, recordfile};
+use overlayroot_linux::source::recordfile;
+use overlayroot_linux::sys::mounts;
+use overlayroot_linux::sys::scratch::Scratch;
+use overlayroot_linux::sys::watched::Held;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::fs::{self, DirEntry, Metadata};
@@ -112,7 +113,7 @@ fn kernels_without(view: &str, option: &str) -> Vec<String> {
     let boot = list("boot").filter_map(|entry| Some((name(&entry).strip_prefix("config-")?.to_owned(), entry.path())));
     let modules = list("usr/lib/modules").map(|entry| (name(&entry), entry.path().join("config")));
     let lacks = |path: &PathBuf| {
-        let text = overlayroot_linux::files::text(path);
+        let text = overlayroot_linux::sys::files::text(path);
         !text.is_empty() && !text.lines().any(|line| line == format!("{option}=y"))
     };
     let mut found: Vec<String> =

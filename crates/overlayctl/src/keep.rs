@@ -8,7 +8,8 @@ use overlayroot_core::record::{NO_RECORD, Record};
 use overlayroot_core::step::effective::RootKind;
 use overlayroot_core::step::path::Kind;
 use overlayroot_core::step::path_state::{PathOutcome, PathState};
-use overlayroot_linux::{keepfiles, recordfile};
+use overlayroot_linux::source::recordfile;
+use overlayroot_linux::step::keepfiles;
 
 /// The command line.
 #[derive(Debug, clap::Args)]

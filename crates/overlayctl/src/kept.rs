@@ -8,7 +8,8 @@ use overlayroot_core::layout::pending::Marker;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
 use overlayroot_core::step::effective::{RootKind, UpperKind};
-use overlayroot_linux::{files, mounts, recordfile};
+use overlayroot_linux::source::recordfile;
+use overlayroot_linux::sys::{files, mounts};
 use std::fs;
 use std::io::ErrorKind;
 

@@ -16,8 +16,8 @@ use overlayroot_core::step::path::Kind;
 use overlayroot_core::step::path_state::{PathOutcome, PathState};
 use overlayroot_host::servicing;
 use overlayroot_host::watch::levels::{FillLevel, Reading, Resource, Space};
-use overlayroot_linux::mounts;
-use overlayroot_linux::upperfill;
+use overlayroot_linux::sys::mounts;
+use overlayroot_linux::tool::upperfill;
 use serde::Serialize;
 use std::time::Duration;
 

@@ -8,7 +8,10 @@ use overlayroot_core::facts::place::PlaceKind;
 use overlayroot_core::parse::cmdline::Source;
 use overlayroot_host::loader::state;
 use overlayroot_host::migrate::{From, Migrated, Sources, migrate};
-use overlayroot_linux::{bootfile, files, place, sources};
+use overlayroot_linux::probe::place;
+use overlayroot_linux::source;
+use overlayroot_linux::sys::files;
+use overlayroot_linux::tool::bootfile;
 use serde_json::json;
 use std::path::Path;
 
@@ -138,7 +141,7 @@ fn collect(asked: &Migrate) -> Result<Sources> {
 fn cmdline(root: &str) -> Result<Option<Source>> {
     let tree = read::tree(root)?;
     if tree.live {
-        return Ok(sources::cmdline().into_iter().find(|source| source.name == "/proc/cmdline"));
+        return Ok(source::cmdline().into_iter().find(|source| source.name == "/proc/cmdline"));
     }
     let Ok((kind, _)) = tree.detect() else {
         return Ok(None);

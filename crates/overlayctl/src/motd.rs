@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use overlayroot_core::value::diagnostics::plain;
-use overlayroot_linux::store;
+use overlayroot_linux::sys::newfile;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +28,7 @@ fn write(path: &str, text: &str) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error).context("making its directory"),
     }
-    store::write_atomic(path, &plain(text))
+    newfile::write_atomic(path, &plain(text))
 }
 
 #[cfg(test)]

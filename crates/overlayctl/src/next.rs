@@ -27,7 +27,8 @@ use overlayroot_host::loader::place::{Place, judge};
 use overlayroot_host::loader::state::{State, state};
 use overlayroot_host::loader::{CONF, CONF_D, Kind, MODULE, Tree, UBUNTU, line, raspi};
 use overlayroot_host::next::{NextBoot, inputs};
-use overlayroot_linux::{mounts, probe, sources};
+use overlayroot_linux::sys::mounts;
+use overlayroot_linux::{probe, source};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -128,7 +129,7 @@ pub fn find(query: &Query<'_>) -> Next {
         }
     };
     let state = kind.map(|kind| state(&tree, kind));
-    let running = if tree.live { sources::cmdline() } else { Vec::new() };
+    let running = if tree.live { source::cmdline() } else { Vec::new() };
     let handed = handed_over(query, &tree, &state, &running, &unread);
     let image = images::find(&handed, &tree, &roots, query.lister);
     let (line, inputs) = texts(query, handed, &tree, &image, running);

@@ -11,7 +11,7 @@ use overlayroot_core::plan::Decision;
 use overlayroot_core::step::plan::Plan;
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_host::next::{Module, NextBoot, Verdict};
-use overlayroot_linux::sources;
+use overlayroot_linux::source;
 use serde_json::{Value, json};
 
 /// Plans for `cmdline`, or for the next boot's.
@@ -40,7 +40,7 @@ pub fn as_asked(boot: &NextBoot, decision: &Decision, given: bool) -> bool {
 
 /// What this host says, with `cmdline` in place of its own.
 pub fn inputs(cmdline: Option<&str>) -> Inputs {
-    let mut inputs = sources::read(Some("/"));
+    let mut inputs = source::read(Some("/"));
     if let Some(text) = cmdline {
         // `/proc/cmdline` is where the next boot will read it.
         inputs.cmdline = vec![Source::new("/proc/cmdline", text)];

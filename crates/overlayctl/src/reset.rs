@@ -6,8 +6,8 @@ use crate::kept::{self, Found};
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::layout::Store;
 use overlayroot_core::layout::pending::Marker;
-use overlayroot_linux::reset::sync_parent;
-use overlayroot_linux::store::write_durable;
+use overlayroot_linux::sys::newfile::write_durable;
+use overlayroot_linux::sys::sync::sync_parent;
 use std::io::ErrorKind;
 use std::process::Command;
 

@@ -14,9 +14,12 @@ use overlayroot_core::upper::loop_file::{LoopFile, parse_loop_by_hand};
 use overlayroot_core::value::size::Size;
 use overlayroot_host::resize::{self, Amount, Resized, told};
 use overlayroot_linux::log::{self, Level};
-use overlayroot_linux::room::room;
-use overlayroot_linux::upperfill::{self, Upper, reading};
-use overlayroot_linux::{files, filesystem, loophand, mounts, quota, recordfile, sources, store};
+use overlayroot_linux::source::{self, recordfile};
+use overlayroot_linux::step::limit;
+use overlayroot_linux::sys::statvfs::room;
+use overlayroot_linux::sys::{files, filesystem, mounts, newfile};
+use overlayroot_linux::tool::loophand;
+use overlayroot_linux::tool::upperfill::{self, Upper, reading};
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -139,7 +142,7 @@ fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Result<A
 
 /// The parameters that the configuration has for this file: its reserve counts.
 fn configured(path: &str) -> Result<LoopFile> {
-    match Config::read(&sources::read(Some("/"))).upper.value {
+    match Config::read(&source::read(Some("/"))).upper.value {
         upper::Upper::Loop(file) if file.path == path => Ok(file),
         upper::Upper::Off
         | upper::Upper::Tmpfs(_)
@@ -165,7 +168,7 @@ fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Result<Answer> {
         return Ok(Answer::Done);
     }
     let node = filesystem::node_of(&upper.mount).unwrap_or_else(|| upper.mount.source.clone());
-    quota::change(&node, &directory, bytes)?;
+    limit::change(&node, &directory, bytes)?;
     remember(Resized { bytes_before: before.bytes, bytes, ..Resized::none(false, now()) });
     println!("{}; until the next boot: size={} of rd.overlay=dir: keeps it", told_now(upper)?, told(bytes));
     Ok(Answer::Done)
@@ -189,7 +192,7 @@ fn remember(now: Resized) {
     let all = now.after(resized());
     let text = serde_json::to_string(&all).unwrap_or_default();
     // It is done, whether it can be told or not.
-    if let Err(error) = store::write_atomic(paths::RESIZED, &(text + "\n")) {
+    if let Err(error) = newfile::write_atomic(paths::RESIZED, &(text + "\n")) {
         eprintln!("overlayctl: {error:#}");
     }
 }

@@ -12,10 +12,10 @@ use overlayroot_core::record::Record;
 use overlayroot_core::step::effective::UpperKind;
 use overlayroot_core::upper::subvol::{self, Seen};
 use overlayroot_core::value::diagnostics::shown;
-use overlayroot_linux::mounts;
-use overlayroot_linux::shadow::{self, Limits};
-use overlayroot_linux::stale::{Stored, stored};
-use overlayroot_linux::store::remember_anew;
+use overlayroot_linux::step::shadow::{self, Limits};
+use overlayroot_linux::step::stale::{Stored, stored};
+use overlayroot_linux::step::store::remember_anew;
+use overlayroot_linux::sys::mounts;
 use serde_json::json;
 
 const ALL: Limits = Limits { entries: u64::MAX, until: None, listed: usize::MAX };

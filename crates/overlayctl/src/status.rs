@@ -25,7 +25,7 @@ use overlayroot_host::next::Told;
 use overlayroot_host::resize::Resized;
 use overlayroot_host::servicing::Serviced;
 use overlayroot_host::watch::levels::{Resource, Space};
-use overlayroot_linux::{recordfile, sources};
+use overlayroot_linux::source::{self, recordfile};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -43,7 +43,7 @@ struct Status<'a> {
 
 /// Whether this boot's command line or the host's configuration files ask for an overlay.
 pub fn asked_for() -> bool {
-    let config = Config::read(&sources::read(Some("/")));
+    let config = Config::read(&source::read(Some("/")));
     config.asks_for_overlay()
 }
 

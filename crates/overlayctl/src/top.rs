@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use anyhow::{Context, Result};
 use growth::Snapshot;
 use overlayroot_diff::shown;
-use overlayroot_linux::room::room;
+use overlayroot_linux::sys::statvfs::room;
 use page::{Look, page};
 use screen::{Screen, Woken};
 use std::io::{ErrorKind, IsTerminal};

@@ -4,7 +4,7 @@
 use crate::exit::Exit;
 use crate::kept::{self, Found};
 use anyhow::Result;
-use overlayroot_linux::sweep;
+use overlayroot_linux::sys::remove_tree;
 
 /// Empties the trash of this boot's upper. Interrupted, it goes on where it is called again.
 pub fn empty() -> Result<Exit> {
@@ -26,7 +26,7 @@ fn empty_one(trash: &str) -> Result<bool> {
     }
     let mut removed = 0;
     loop {
-        let swept = sweep::empty(trash, &mut || false)?;
+        let swept = remove_tree::empty(trash, &mut || false)?;
         removed += swept.removed;
         // Something may have been thrown away meanwhile.
         if swept.removed > 0 {

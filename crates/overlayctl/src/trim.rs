@@ -4,8 +4,8 @@
 use crate::exit::Exit;
 use anyhow::{Context, Result};
 use overlayroot_host::trim::places;
-use overlayroot_linux::files::text;
-use overlayroot_linux::mounts;
+use overlayroot_linux::sys::files::text;
+use overlayroot_linux::sys::mounts;
 use std::process::Command;
 
 /// Runs fstrim(8) on each place that fstrim.service does not know. A device that takes no discards is no fault.

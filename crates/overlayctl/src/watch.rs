@@ -21,8 +21,9 @@ use overlayroot_core::step::effective::UpperKind;
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_host::watch::levels::{FillLevel, Reading, Resource, is_loud, pause};
 use overlayroot_host::watch::prometheus;
-use overlayroot_linux::upperfill::{self, Upper};
-use overlayroot_linux::{newfile, recordfile, sources, store};
+use overlayroot_linux::source::{self, recordfile};
+use overlayroot_linux::sys::newfile;
+use overlayroot_linux::tool::upperfill::{self, Upper};
 use pressure::Pressure;
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -51,7 +52,7 @@ pub fn run(asked: &Asked) -> Result<Exit> {
     let Some(upper) = upper else {
         return Ok(Exit::Good);
     };
-    let config = Config::read(&sources::read(Some("/")));
+    let config = Config::read(&source::read(Some("/")));
     for issue in config.issues.iter().filter(|issue| issue.key.starts_with("rd.overlay.watch")) {
         eprintln!("overlayctl: {issue}");
     }
@@ -193,7 +194,7 @@ impl Watch {
         }
         self.exported = Some(Instant::now());
         let text = prometheus::text(reading, self.level, self.marks, &self.upper.mount.fstype);
-        match store::write_atomic(path, &text) {
+        match newfile::write_atomic(path, &text) {
             Ok(()) => self.failed = false,
             // Once, not every 15 s.
             Err(error) if !std::mem::replace(&mut self.failed, true) => eprintln!("overlayctl: {error:#}"),

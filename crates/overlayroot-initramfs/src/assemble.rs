@@ -9,10 +9,11 @@ use overlayroot_core::feature::populate::Asked;
 use overlayroot_core::plan;
 use overlayroot_core::upper::Upper;
 use overlayroot_core::value::diagnostics::plain;
-use overlayroot_linux::assemble::{Verdict, assemble, read_machine, stand_down};
-use overlayroot_linux::holder::Journal;
-use overlayroot_linux::live_root;
-use overlayroot_linux::{beneath, device, shutdown, sources};
+use overlayroot_linux::boot::assemble::{Verdict, assemble, read_machine, stand_down};
+use overlayroot_linux::boot::{live_root, shutdown};
+use overlayroot_linux::probe::backing::Journal;
+use overlayroot_linux::probe::{beneath, device};
+use overlayroot_linux::source;
 use std::process::ExitCode;
 
 /// Assembles, or prints what would be done.
@@ -36,7 +37,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.file_systems {
         let mut kinds = device::upper_file_systems();
         // One that is made at the next boot is on no device yet.
-        kinds.extend(match &Config::read(&sources::read(None)).upper.value {
+        kinds.extend(match &Config::read(&source::read(None)).upper.value {
             Upper::Loop(file) => Some(file.fs.word().to_owned()),
             Upper::Part(part) => Some(part.fs.word().to_owned()),
             Upper::Off | Upper::Tmpfs(_) | Upper::Device(_) | Upper::Dir(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(if beneath::is_overlay() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     if args.programs {
-        println!("{}", programs(&Config::read(&sources::read(None))));
+        println!("{}", programs(&Config::read(&source::read(None))));
         return Ok(ExitCode::SUCCESS);
     }
     if args.dry_run {

@@ -5,9 +5,9 @@ use crate::args::Args;
 use crate::verb::Verb;
 use anyhow::{Context, Result};
 use overlayroot_core::value::diagnostics::plain;
-use overlayroot_linux::loopcheck;
-use overlayroot_linux::loopfile::untold;
-use overlayroot_linux::loophand::{self, Hand};
+use overlayroot_linux::step::loopfile::untold;
+use overlayroot_linux::tool::loopcheck;
+use overlayroot_linux::tool::loophand::{self, Hand};
 use std::process::ExitCode;
 
 /// Does it, or says what it would do.

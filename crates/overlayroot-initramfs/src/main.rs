@@ -11,7 +11,7 @@ mod verb;
 
 use args::{Args, Tool};
 use overlayroot_core::value::diagnostics::plain;
-use overlayroot_linux::shutdown;
+use overlayroot_linux::boot::shutdown;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -10,13 +10,14 @@ use overlayroot_core::parse::cmdline::{Source, lex};
 use overlayroot_core::plan::{self, Decision};
 use overlayroot_core::step::Step;
 use overlayroot_core::value::diagnostics::plain;
-use overlayroot_linux::holder::Journal;
-use overlayroot_linux::{execute, probe, report, sources};
+use overlayroot_linux::probe::backing::Journal;
+use overlayroot_linux::step::{execute, report};
+use overlayroot_linux::{probe, source};
 use std::process::ExitCode;
 
 /// Finds and mounts the upper's device.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut inputs = sources::read(None);
+    let mut inputs = source::read(None);
     if let Some(device) = &args.device {
         inputs = asked_by_hand(device);
     }

@@ -1,77 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Does what `overlayroot-core` decides. Each file holds one kind of system call; none of them
-//! takes a decision that the plan has not taken.
+//! Does what `overlayroot-core` decides; takes no decision that the plan has not taken. Each room may use those before
+//! it: `log`, `sys`, `source`, `probe`, `step`, `boot`, `tool`.
 
-pub mod assemble;
-pub mod beneath;
-pub mod blkid;
-pub mod blkpg;
-mod block;
-pub mod bootfile;
-pub mod btrfs;
-mod btrfs_members;
-pub mod casefold;
-mod crypt;
-mod descent;
-pub mod device;
-pub mod disk_probe;
-pub mod execute;
-pub mod files;
-pub mod filesystem;
-mod fingerprint;
-pub mod fsck;
-pub mod gpt;
-pub mod growfs;
-pub mod holder;
-pub mod hostname;
-pub mod identity;
-pub mod image;
-pub mod inroot;
-pub mod keepfiles;
-mod kept;
-pub mod kmsg;
-pub mod layers;
-pub mod live_root;
+pub mod boot;
 pub mod log;
-pub mod look;
-pub mod loopcheck;
-pub mod loopdev;
-pub mod loopfile;
-pub mod loophand;
-pub mod machineid;
-pub mod made;
-pub mod mounts;
-pub mod newfile;
-pub mod partition;
-pub mod path_probe;
-mod pathstep;
-pub mod place;
-pub mod populate;
 pub mod probe;
-pub mod program;
-pub mod project;
-pub mod quota;
-pub mod quota_probe;
-pub mod recordfile;
-pub mod report;
-pub mod reset;
-pub mod room;
-pub mod selinux;
-pub mod servicing;
-pub mod shadow;
-pub mod shutdown;
-pub mod sources;
-pub mod stale;
-pub mod store;
-pub mod stores;
-pub mod subvol_probe;
-pub mod sweep;
-pub mod table;
+pub mod source;
+pub mod step;
+pub mod sys;
 #[cfg(test)]
 mod testing;
-pub mod tree;
-pub mod undo;
-pub mod upperfill;
-pub mod verify;
-pub mod watched;
-mod way;
+pub mod tool;

@@ -28,34 +28,34 @@ const OPENERS: [(&str, &str); 22] = [
     ("overlayctl/src/pager.rs", "/dev/null"),
     ("overlayctl/src/watch/pressure.rs", "below /proc"),
     ("overlayctl/src/watch/tell.rs", "a terminal, with O_NONBLOCK"),
-    ("overlayroot-linux/src/blkid.rs", "a device"),
-    ("overlayroot-linux/src/blkpg.rs", "a disk"),
-    ("overlayroot-linux/src/btrfs.rs", "a directory that was looked at"),
-    ("overlayroot-linux/src/btrfs_members.rs", "a device"),
-    ("overlayroot-linux/src/casefold.rs", "a device, or a file that was looked at"),
-    ("overlayroot-linux/src/disk_probe.rs", "a disk"),
-    ("overlayroot-linux/src/fsck.rs", "a device"),
-    ("overlayroot-linux/src/growfs.rs", "a mount point"),
-    ("overlayroot-linux/src/image.rs", "what dmsquash-live has mounted"),
-    ("overlayroot-linux/src/kmsg.rs", "/dev/kmsg"),
-    ("overlayroot-linux/src/loopdev.rs", "loop devices"),
-    ("overlayroot-linux/src/machineid.rs", "/dev/urandom"),
-    ("overlayroot-linux/src/partition.rs", "a partition"),
-    ("overlayroot-linux/src/pathstep.rs", "a directory that was just made"),
-    ("overlayroot-linux/src/program.rs", "/dev/null"),
-    ("overlayroot-linux/src/quota_probe.rs", "a device"),
-    ("overlayroot-linux/src/selinux.rs", "below /sys/fs/selinux"),
-    ("overlayroot-linux/src/table.rs", "a disk"),
-    ("overlayroot-linux/src/upperfill.rs", "below /proc"),
+    ("overlayroot-linux/src/sys/blkid.rs", "a device"),
+    ("overlayroot-linux/src/sys/blkpg.rs", "a disk"),
+    ("overlayroot-linux/src/sys/btrfs.rs", "a directory that was looked at"),
+    ("overlayroot-linux/src/sys/btrfs_members.rs", "a device"),
+    ("overlayroot-linux/src/sys/casefold.rs", "a device, or a file that was looked at"),
+    ("overlayroot-linux/src/probe/disk.rs", "a disk"),
+    ("overlayroot-linux/src/sys/fsck.rs", "a device"),
+    ("overlayroot-linux/src/sys/growfs.rs", "a mount point"),
+    ("overlayroot-linux/src/probe/image.rs", "what dmsquash-live has mounted"),
+    ("overlayroot-linux/src/log/kmsg.rs", "/dev/kmsg"),
+    ("overlayroot-linux/src/sys/loopdev.rs", "loop devices"),
+    ("overlayroot-linux/src/step/machineid.rs", "/dev/urandom"),
+    ("overlayroot-linux/src/step/partition.rs", "a partition"),
+    ("overlayroot-linux/src/step/path.rs", "a directory that was just made"),
+    ("overlayroot-linux/src/sys/program.rs", "/dev/null"),
+    ("overlayroot-linux/src/probe/quota.rs", "a device"),
+    ("overlayroot-linux/src/sys/selinux.rs", "below /sys/fs/selinux"),
+    ("overlayroot-linux/src/sys/table.rs", "a disk"),
+    ("overlayroot-linux/src/tool/upperfill.rs", "below /proc"),
 ];
 /// The kernel's own files: nobody else can put anything in their place.
 const KERNEL: [&str; 4] = ["\"/proc/", "\"/sys/", "queue(node", "/sys/class"];
 /// Where it is done, or why not there.
-const MAKER: &str = "overlayroot-linux/src/newfile.rs";
+const MAKER: &str = "overlayroot-linux/src/sys/newfile.rs";
 const READERS: [(&str, &str); 6] = [
-    ("overlayroot-linux/src/files.rs", "the one place"),
-    ("overlayroot-linux/src/selinux.rs", "below /sys/fs/selinux and /proc"),
-    ("overlayroot-linux/src/disk_probe.rs", "below /sys"),
+    ("overlayroot-linux/src/sys/files.rs", "the one place"),
+    ("overlayroot-linux/src/sys/selinux.rs", "below /sys/fs/selinux and /proc"),
+    ("overlayroot-linux/src/probe/disk.rs", "below /sys"),
     ("overlayctl/src/diff/patch.rs", "an open file, bounded"),
     ("overlayctl/src/next/initrd.rs", "what a program says, bounded"),
     ("overlayroot-populate/src/reader.rs", "a stream, bounded"),
@@ -113,7 +113,7 @@ fn nothing_else_reads_a_file_without_a_bound() {
             read.push(format!("{name}:{number}: {}", line.trim()));
         }
     });
-    assert!(read.is_empty(), "not by overlayroot_linux::files:\n{}", read.join("\n"));
+    assert!(read.is_empty(), "not by overlayroot_linux::sys::files:\n{}", read.join("\n"));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn nothing_else_opens_a_file_by_its_name() {
             None => opened.push(format!("{name}:{number}: {}", line.trim())),
         }
     });
-    assert!(opened.is_empty(), "not by overlayroot_linux::files:\n{}", opened.join("\n"));
+    assert!(opened.is_empty(), "not by overlayroot_linux::sys::files:\n{}", opened.join("\n"));
     let left: Vec<&str> = OPENERS.iter().map(|(name, _)| *name).filter(|name| !needed.contains(name)).collect();
     assert!(left.is_empty(), "they open nothing so any more: {left:?}");
 }

@@ -57,7 +57,7 @@ fn tell(text: &str) {
     let text = plain(text);
     eprintln!("{text}");
     if Path::new("/etc/initrd-release").exists() {
-        overlayroot_linux::kmsg::write(5, &text);
+        overlayroot_linux::log::kmsg::write(5, &text);
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn attempt(
 fn complaint(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let own = text.lines().rfind(|line| line.starts_with("curl: "));
-    own.map_or_else(|| overlayroot_linux::program::last_line(stderr), |line| line.trim().to_owned())
+    own.map_or_else(|| overlayroot_linux::sys::program::last_line(stderr), |line| line.trim().to_owned())
 }
 
 /// curl(1), EXIT CODES. Without a code a signal ended it: it wrote more than it may.

@@ -7,8 +7,11 @@ use overlayroot_core::feature::image_cache::{self, HANDLER, PROGRAM, url_of};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::lex;
 use overlayroot_core::value::diagnostics::plain;
-use overlayroot_linux::mounts::make_dir;
-use overlayroot_linux::{kmsg, log, newfile, populate, sources};
+use overlayroot_linux::log::{self, kmsg};
+use overlayroot_linux::probe::archive;
+use overlayroot_linux::source;
+use overlayroot_linux::sys::mounts::make_dir;
+use overlayroot_linux::sys::newfile;
 use overlayroot_populate::image::{Job, run};
 use std::path::Path;
 use std::process::ExitCode;
@@ -76,9 +79,9 @@ pub fn main(name: &str) -> ExitCode {
 }
 
 fn parse(name: &str) -> Result<Asked, lexopt::Error> {
-    let inputs = sources::read(None);
+    let inputs = source::read(None);
     let config = Config::read(&inputs);
-    let proxy = populate::proxy(&lex(&inputs.cmdline));
+    let proxy = archive::proxy(&lex(&inputs.cmdline));
     let next = "/sbin/dmsquash-live-root".to_owned();
     let mut job = Job { url: String::new(), proxy, config, next, seconds: (120, 30) };
     let (mut words, mut late) = (Vec::new(), false);

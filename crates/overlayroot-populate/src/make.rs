@@ -4,7 +4,7 @@
 use crate::fault::{At, Result, archive};
 use crate::reader::{Archive, Entry, Kind};
 use crate::tree;
-use overlayroot_linux::newfile;
+use overlayroot_linux::sys::newfile;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, lgetxattr, linkat,
@@ -112,7 +112,7 @@ pub fn parent(at: BorrowedFd<'_>, name: &[u8], like: Option<&OwnedFd>) -> Result
         return Ok((made, (0, 0)));
     };
     let (from, to) = (tree::by_path(like.as_fd()), tree::by_path(made.as_fd()));
-    let copied = overlayroot_linux::store::copy_attributes(&from, &to);
+    let copied = overlayroot_linux::sys::attributes::copy_attributes(&from, &to);
     copied.map_err(crate::fault::io)?;
     let stat = rustix::fs::fstat(like).at(context)?;
     Ok((made, (stat.st_mtime as i64, u32::try_from(stat.st_mtime_nsec).unwrap_or(0))))

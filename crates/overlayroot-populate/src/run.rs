@@ -8,10 +8,11 @@ use crate::fetch::{Bounds, fetch};
 use crate::reader::Archive;
 use crate::unpack::{RESERVE, Unpack};
 use overlayroot_core::feature::populate::Marker;
-use overlayroot_linux::image::checksum;
-use overlayroot_linux::newfile::nameless;
-use overlayroot_linux::room::room;
-use overlayroot_linux::{reset, sources, store, sweep};
+use overlayroot_linux::probe::image::checksum;
+use overlayroot_linux::source;
+use overlayroot_linux::sys::newfile::nameless;
+use overlayroot_linux::sys::statvfs::room;
+use overlayroot_linux::sys::{attributes, remove_tree, sync};
 use rustix::fs::{XattrFlags, syncfs};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Seek, SeekFrom};
@@ -67,7 +68,7 @@ pub fn run(job: &Job) -> Result<Option<String>> {
 }
 
 fn local(job: &Job) -> Result<File> {
-    let opened = sources::open_in_root(&job.lower, &job.source);
+    let opened = source::open_in_root(&job.lower, &job.source);
     let file = opened.map_err(|error| Fault { word: "fetch", text: format!("{error:#}") })?;
     let plain = file.metadata().is_ok_and(|metadata| metadata.is_file());
     let text = || format!("{} is not a plain file", shown(job.source.as_bytes()));
@@ -94,14 +95,14 @@ fn unpack(job: &Job, file: &File, stage: &str, sum: String) -> Result<Option<Str
     let mut into = Unpack::new(stage, &job.lower, job.devices)?;
     let mut archive = Archive::new(open(file)?);
     into.all(&mut archive)?;
-    store::copy_attributes(&job.upper, stage).map_err(io)?;
+    attributes::copy_attributes(&job.upper, stage).map_err(io)?;
     let marker = Marker::of(sum, &job.source).to_string();
     let marked = rustix::fs::lsetxattr(stage, Marker::NAME, marker.as_bytes(), XattrFlags::empty());
     marked.at(|| format!("marking {stage}"))?;
     // What the name stands for must be on the disk before the name is.
     syncfs(crate::tree::root(stage)?).at(|| format!("syncing {stage}"))?;
     fs::rename(stage, &job.upper).at(|| format!("putting the new upper in the place of {}", job.upper))?;
-    reset::sync_parent(&job.upper).and_then(|()| reset::sync(&job.work)).map_err(io)?;
+    sync::sync_parent(&job.upper).and_then(|()| sync::sync(&job.work)).map_err(io)?;
     let lost = into.lost;
     Ok((lost > 0).then(|| format!("{lost} entries have user attributes that the upper's file system can't keep")))
 }
@@ -113,7 +114,7 @@ fn clear(stage: &str) -> Result<()> {
         Ok(metadata) if metadata.is_dir() => {}
         _ => return fs::remove_file(stage).at(|| format!("removing {stage}")),
     }
-    let swept = sweep::empty(stage, &mut || false);
+    let swept = remove_tree::empty(stage, &mut || false);
     swept.map_err(io)?;
     fs::remove_dir(stage).at(|| format!("removing {stage}"))
 }

@@ -6,7 +6,7 @@ use crate::fault::{At, Fault, Result, archive, shown};
 use crate::make;
 use crate::reader::{Archive, Entry, Kind, parts};
 use crate::tree::{self, Found};
-use overlayroot_linux::room::room;
+use overlayroot_linux::sys::statvfs::room;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, unlinkat, utimensat};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Loop devices themselves: the calls of Linux 4.18 beside LOOP_CONFIGURE, and many at once.
 #![allow(missing_docs)]
-use overlayroot_linux::loopdev::{Calls, attach, detach, follow, of_file};
+use overlayroot_linux::sys::loopdev::{Calls, attach, detach, follow, of_file};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The loop file by hand: overlay-loop and `overlayctl loop`, on real file systems.
 #![allow(missing_docs)]
-use overlayroot_linux::loopdev::of_file;
+use overlayroot_linux::sys::loopdev::of_file;
 use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Stage, mount_at, on_stage_with, run};
 use std::fs;

@@ -3,7 +3,7 @@
 //! names, a device for an upper can be empty.
 #![allow(missing_docs)]
 use overlayroot_core::facts::device::Lookup;
-use overlayroot_linux::device;
+use overlayroot_linux::probe::device;
 use overlayroot_rootns::{on_stage, on_stage_with, run};
 use std::fs;
 use std::path::Path;

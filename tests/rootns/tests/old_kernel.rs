@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Each upper with the calls of Linux 4.18 (RHEL 8) only. What that kernel's overlayfs lacks is not shown by this.
 #![allow(missing_docs)]
-use overlayroot_linux::loopdev::{Calls, attach, detach};
+use overlayroot_linux::sys::loopdev::{Calls, attach, detach};
 use overlayroot_rootns::{Stage, mount_at, old_kernel, on_stage, on_stage_with, run};
 use std::fs;
 

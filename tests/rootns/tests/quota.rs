@@ -6,8 +6,8 @@
 #![allow(missing_docs)]
 use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
-use overlayroot_linux::project;
-use overlayroot_linux::quota::{PROJECT, project_of};
+use overlayroot_linux::step::project;
+use overlayroot_linux::sys::quota::{PROJECT, project_of};
 use overlayroot_rootns::{Stage, mount_at, on_stage_made, on_stage_with};
 use rustix::fs::{CWD, FileType, Mode, OFlags, XattrFlags, mkdirat, mknodat, openat};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 //! Uppers in a subvolume of the root's own btrfs.
 #![allow(missing_docs)]
 use overlayroot_core::layout::Store;
-use overlayroot_linux::store::make_within;
+use overlayroot_linux::step::store::make_within;
 use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::subvol::{TOP, boot, fedora, subvolumes};
 use overlayroot_rootns::{Stage, mount_at, on_stage_with, run};

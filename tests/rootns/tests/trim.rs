@@ -2,7 +2,7 @@
 //! `overlayctl trim`: what is removed from a kept upper is given back to the device that it lies on, which fstrim by
 //! fstab does not do. Loop devices punch holes into their files for it.
 #![allow(missing_docs)]
-use overlayroot_linux::loopdev::{Calls, attach};
+use overlayroot_linux::sys::loopdev::{Calls, attach};
 use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{Disk, Stage, on_stage_with, run};
 use std::fs::{self, File};

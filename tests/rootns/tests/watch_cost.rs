@@ -4,7 +4,7 @@
 use overlayroot_diff::Stat;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_host::watch::growth::{Sizes, Tally};
-use overlayroot_linux::upperfill::reading;
+use overlayroot_linux::tool::upperfill::reading;
 use overlayroot_rootns::cost::fill;
 use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{on_stage, run};

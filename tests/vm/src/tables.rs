@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use overlayroot_core::step::partition::Piece;
-use overlayroot_linux::table::Desk;
+use overlayroot_linux::sys::table::Desk;
 
 const SECTOR: usize = 512;
 const MIB: u64 = 1 << 20;

@@ -6,8 +6,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use overlayroot_host::loader::place::{Place, judge};
 use overlayroot_host::loader::state::{check, state};
 use overlayroot_host::loader::{Kind, Plan, Tree};
-use overlayroot_linux::program::last_line;
-use overlayroot_linux::{bootfile, mounts};
+use overlayroot_linux::sys::mounts;
+use overlayroot_linux::sys::program::last_line;
+use overlayroot_linux::tool::bootfile;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -6,7 +6,7 @@ use super::initrd::{self, Lister};
 use overlayroot_host::loader::handed::Handed;
 use overlayroot_host::loader::{MACHINE_ID, Tree};
 use overlayroot_host::next::{Image, Module};
-use overlayroot_linux::bootfile;
+use overlayroot_linux::tool::bootfile;
 use std::fs;
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use overlayroot_core::layout::paths::STATE_DIR;
 use overlayroot_core::parse::cmdline::Source;
 use overlayroot_host::loader::generator::of_image;
 use overlayroot_host::next::Own;
-use overlayroot_linux::{files, newfile};
+use overlayroot_linux::sys::{files, newfile};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -116,7 +116,7 @@ fn said_within(program: &str, args: &[&str], left: Duration) -> Result<Vec<u8>, 
     match status.success() {
         true if out.len() as u64 >= MOST => Err(format!("the output of {program} is too long")),
         true => Ok(out),
-        false => Err(format!("{program}: {}", overlayroot_linux::program::last_line(&err))),
+        false => Err(format!("{program}: {}", overlayroot_linux::sys::program::last_line(&err))),
     }
 }
 

@@ -8,7 +8,9 @@ use overlayroot_core::layout::paths::PULL_ASKED;
 use overlayroot_core::parse::cmdline::lex;
 use overlayroot_core::plan::git::Asked;
 use overlayroot_core::record::Record;
-use overlayroot_linux::{files, identity, sources};
+use overlayroot_linux::probe::identity;
+use overlayroot_linux::source;
+use overlayroot_linux::sys::files;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -28,7 +30,7 @@ pub struct Found {
 /// # Errors
 /// A mistake in a key about it.
 pub fn find(record: Option<&Record>) -> Result<Option<Found>, String> {
-    let inputs = sources::read(Some("/"));
+    let inputs = source::read(Some("/"));
     let config = Config::read(&inputs);
     let of_initramfs = of_record(record)?;
     let asked = match (overlayroot_core::plan::git::asked(&config)?, of_initramfs) {

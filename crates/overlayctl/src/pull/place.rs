@@ -41,7 +41,7 @@ pub fn discard(dir: &Path) {
 /// Has a link lead to that number.
 pub fn point(link: &str, number: u64) -> Result<()> {
     let (at, new) = (format!("{PULL_DIR}/{link}"), format!("{PULL_DIR}/{link}.new"));
-    overlayroot_linux::files::remove(&new)?;
+    overlayroot_linux::sys::files::remove(&new)?;
     symlink(number.to_string(), &new).with_context(|| format!("making the link {new}"))?;
     fs::rename(&new, &at).with_context(|| format!("renaming {new} to {at}"))
 }

@@ -5,7 +5,7 @@ use super::{Args, STAGE, start};
 use crate::exit::Exit;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
-use overlayroot_linux::servicing;
+use overlayroot_linux::tool::servicing;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;

@@ -10,8 +10,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use overlayroot_core::layout::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
 use overlayroot_host::servicing::{SCHEMA, Serviced, Target, Way};
-use overlayroot_linux::watched::Held;
-use overlayroot_linux::{files, newfile, servicing, store};
+use overlayroot_linux::sys::watched::Held;
+use overlayroot_linux::sys::{files, newfile};
+use overlayroot_linux::tool::servicing;
 use std::fs::{self, File};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -107,5 +108,5 @@ pub fn closed(restored: bool) -> Result<()> {
 }
 
 fn write(state: &Serviced) -> Result<()> {
-    store::write_atomic(SERVICED, &format!("{}\n", serde_json::to_string(state)?))
+    newfile::write_atomic(SERVICED, &format!("{}\n", serde_json::to_string(state)?))
 }

@@ -4,7 +4,7 @@
 use super::growth::{Growth, Row, Snapshot};
 use crate::units::human;
 use overlayroot_diff::shown;
-use overlayroot_linux::room::Room;
+use overlayroot_linux::sys::statvfs::Room;
 use std::time::Instant;
 
 /// One look.

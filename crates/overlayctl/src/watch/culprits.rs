@@ -9,7 +9,8 @@ use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_diff::{Stat, shown as shown_bytes};
 use overlayroot_host::watch::growth::{Grown, Sizes, Tally, ranking};
 use overlayroot_host::watch::levels::Resource;
-use overlayroot_linux::{files, store, upperfill};
+use overlayroot_linux::sys::{files, newfile};
+use overlayroot_linux::tool::upperfill;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -59,7 +60,7 @@ impl Culprits {
             let walked = Walked::of(&upper, None);
             let sizes = walked.map_err(|error| eprintln!("overlayctl: counting {upper}: {error}")).ok()?.sizes;
             // Only a watch that is started again would miss it.
-            let _ = store::write_atomic(paths::SIZES, &sizes.to_text());
+            let _ = newfile::write_atomic(paths::SIZES, &sizes.to_text());
             Some(sizes)
         };
         // Without the thread the largest are named, not those that grew.

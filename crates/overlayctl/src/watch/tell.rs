@@ -7,7 +7,7 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::value::diagnostics::plain;
 use overlayroot_host::watch::journald::{SOCKET, entry, message_id, priority};
 use overlayroot_host::watch::levels::FillLevel;
-use overlayroot_linux::kmsg;
+use overlayroot_linux::log::kmsg;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};

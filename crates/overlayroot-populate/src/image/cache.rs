@@ -11,10 +11,11 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::plan::image_cache::{is_uppers, upper_device};
 use overlayroot_core::step::refusal;
 use overlayroot_core::value::device::Device;
-use overlayroot_linux::image::checksum;
-use overlayroot_linux::mounts::MsFlags;
-use overlayroot_linux::room::room;
-use overlayroot_linux::{casefold, device, files, fsck, mounts, newfile, reset, sweep};
+use overlayroot_linux::probe::device;
+use overlayroot_linux::probe::image::checksum;
+use overlayroot_linux::sys::mounts::{self, MsFlags};
+use overlayroot_linux::sys::statvfs::room;
+use overlayroot_linux::sys::{casefold, files, fsck, newfile, remove_tree, sync};
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -156,7 +157,7 @@ impl Cache {
         let (from, to) = (format!("{}/{sum}.part", self.directory), self.path(sum));
         part.sync_all().at(|| format!("syncing {from}"))?;
         fs::rename(&from, &to).at(|| format!("renaming {from}"))?;
-        reset::sync(&self.directory).map_err(crate::fault::io)
+        sync::sync(&self.directory).map_err(crate::fault::io)
     }
 
     /// Nothing is written from here on, so that no power cut can hurt it.
@@ -196,7 +197,7 @@ fn take_away(path: &str) -> Result<()> {
         return fs::remove_file(path).at(context);
     }
     let end = Instant::now() + LONGEST;
-    sweep::empty(path, &mut || Instant::now() >= end).map_err(crate::fault::io)?;
+    remove_tree::empty(path, &mut || Instant::now() >= end).map_err(crate::fault::io)?;
     fs::remove_dir(path).at(context)
 }
 

@@ -3,7 +3,7 @@
 
 use crate::fault::{At, Fault, Result, io};
 use crate::fetch::{Bounds, Ended, attempt};
-use overlayroot_linux::image::checksum;
+use overlayroot_linux::probe::image::checksum;
 use std::fs::File;
 use std::io::Seek;
 use std::time::{Duration, Instant};

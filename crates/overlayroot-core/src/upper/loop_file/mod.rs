@@ -16,6 +16,9 @@ use crate::value::path::on_root;
 use crate::value::size::Size;
 use std::fmt;
 
+/// Behind the name of a file that is not finished.
+pub const UNFINISHED: &str = ".new";
+
 /// `loop:PATH[,dev=DEVICE][,size=SIZE][,fs=TYPE][,reserve=SIZE][,grow][,discard]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoopFile {

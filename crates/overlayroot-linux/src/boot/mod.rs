@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The programs of the initramfs from their beginning to their end: [`assemble`], the root that the image is, the
+//! shutdown.
+
+pub mod assemble;
+pub mod live_root;
+pub mod shutdown;

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The record in /run: written once a boot, whole or not at all.
+
+use crate::sys::files;
+use crate::sys::newfile::write_atomic;
+use anyhow::{Context, Result, bail};
+use overlayroot_core::layout::paths;
+use overlayroot_core::record::{Record, SCHEMA};
+
+/// Most bytes of it; a long one has some hundred KiB.
+const MOST: u64 = 16 << 20;
+
+/// Writes the record of this boot.
+pub fn write(record: &Record) -> Result<()> {
+    std::fs::create_dir_all(paths::STATE_DIR).context("making the directory of the record")?;
+    let text = serde_json::to_string_pretty(record).context("writing the record as JSON")?;
+    write_atomic(paths::RECORD, &(text + "\n"))
+}
+
+/// Reads the record of this boot; `None` where there is none.
+///
+/// # Errors
+/// Where it can't be read or has a schema this version does not know.
+pub fn read(path: &str) -> Result<Option<Record>> {
+    let text = match files::read(path, MOST) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.with_context(|| format!("reading {path}"))?,
+    };
+    let value: serde_json::Value = serde_json::from_slice(&text).with_context(|| format!("parsing {path}"))?;
+    match value.get("schema").and_then(serde_json::Value::as_u64) {
+        Some(schema) if schema == u64::from(SCHEMA) => {}
+        other => bail!("{path} has schema {other:?}, this version reads {SCHEMA}"),
+    }
+    let record = serde_json::from_value(value).with_context(|| format!("reading the fields of {path}"))?;
+    Ok(Some(record))
+}
+
+/// Identity of the running boot.
+pub fn boot_id() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    text.unwrap_or_default().trim().to_owned()
+}

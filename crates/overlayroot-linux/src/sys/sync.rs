@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Makes names durable: what fsync(2) of a directory is for.
+
+use anyhow::{Context, Result};
+use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
+use rustix::io::Errno;
+use std::path::Path;
+
+/// Makes what happened to the names in a directory durable.
+pub fn sync(directory: &str) -> Result<()> {
+    // No pipe in its place is waited for.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match openat(CWD, directory, flags, Mode::empty()).and_then(fsync) {
+        // A directory that is not made yet holds no name.
+        Err(Errno::NOENT) => Ok(()),
+        result => result.with_context(|| format!("syncing {directory}")),
+    }
+}
+
+/// The same for the directory that a path is in.
+pub fn sync_parent(path: &str) -> Result<()> {
+    sync(Path::new(path).parent().and_then(Path::to_str).unwrap_or("/"))
+}
