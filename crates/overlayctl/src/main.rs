@@ -2,65 +2,31 @@
 //! `overlayctl`: what the root is, why, and what the next boot would make of it; resets and kept uppers, images,
 //! and what is pulled after the boot.
 
+// First: its `println!` and kin stand in for those of std in all below.
 #[macro_use]
-mod out;
+mod output;
 
-mod args;
-mod bar;
-mod check;
-mod completions;
-mod config;
-mod diff;
-mod doctor;
-mod du;
-mod enable;
-mod exit;
-mod explain;
-mod fill;
-mod hostinside;
-mod hostkernels;
-mod hostprobe;
-mod hoststack;
-mod image;
-mod imagelayers;
-mod imagemenu;
-mod imagesource;
-mod imagetool;
-mod is_enabled;
-mod keep;
-mod kept;
-mod keys;
-mod label;
-mod live;
-mod loopfile;
-mod manual;
-mod migrate;
-mod motd;
-mod next;
-mod pager;
-mod plan;
-mod pull;
-mod reset;
-mod resize;
-mod shell;
-mod stale;
-mod status;
-mod top;
-mod trash;
-mod trim;
-mod units;
-mod uppers;
-mod walk;
-mod watch;
+mod cli;
+mod commands;
+mod state;
 
-use args::{Args, Command, Image, OfStale, OfTrash, OfUppers, Output};
 use clap::FromArgMatches;
-use exit::Exit;
+use cli::{Args, Command, Output};
+use commands::image::args::Image;
+use commands::stale::OfStale;
+use commands::trash::OfTrash;
+use commands::uppers::OfUppers;
+use commands::{
+    check, completions, config, diff, doctor, du, enable, explain, image, is_enabled, keep, keys, label, loopfile,
+    migrate, plan, pull, reset, resize, shell, stale, status, top, trash, trim, uppers, watch,
+};
+use output::exit::Exit;
+use output::{out, pager};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // clap exits with 2 for wrong arguments, which monitoring reads as "critical".
-    let parsed = args::command().try_get_matches().and_then(|found| Args::from_arg_matches(&found));
+    let parsed = cli::command().try_get_matches().and_then(|found| Args::from_arg_matches(&found));
     let args = parsed.unwrap_or_else(|error| {
         let _ = error.print();
         if error.use_stderr() { Exit::Usage.now() } else { Exit::Good.now() }
@@ -102,7 +68,7 @@ fn main() -> ExitCode {
         Command::Shell(asked) => shell::run(&asked),
         Command::Explain(asked) => explain::run(&asked),
         Command::Config(asked) => config::run(&asked),
-        Command::Completions(asked) => completions::run(&asked, args::command()),
+        Command::Completions(asked) => completions::run(&asked, cli::command()),
         Command::Trash { what: OfTrash::Empty } => trash::empty(),
         Command::Trim => trim::run(),
     };

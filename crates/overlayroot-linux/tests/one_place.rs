@@ -25,9 +25,9 @@ const READS: [&str; 3] = ["fs::read(", "fs::read_to_string(", "read_to_end("];
 const OPENS: [&str; 3] = ["File::open(", "OpenOptions::new()", "File::options()"];
 /// What is opened so, and why that is all right.
 const OPENERS: [(&str, &str); 22] = [
-    ("overlayctl/src/pager.rs", "/dev/null"),
-    ("overlayctl/src/watch/pressure.rs", "below /proc"),
-    ("overlayctl/src/watch/tell.rs", "a terminal, with O_NONBLOCK"),
+    ("overlayctl/src/output/pager.rs", "/dev/null"),
+    ("overlayctl/src/commands/watch/pressure.rs", "below /proc"),
+    ("overlayctl/src/commands/watch/tell.rs", "a terminal, with O_NONBLOCK"),
     ("overlayroot-linux/src/sys/blkid.rs", "a device"),
     ("overlayroot-linux/src/sys/blkpg.rs", "a disk"),
     ("overlayroot-linux/src/sys/btrfs.rs", "a directory that was looked at"),
@@ -56,8 +56,8 @@ const READERS: [(&str, &str); 6] = [
     ("overlayroot-linux/src/sys/files.rs", "the one place"),
     ("overlayroot-linux/src/sys/selinux.rs", "below /sys/fs/selinux and /proc"),
     ("overlayroot-linux/src/probe/disk.rs", "below /sys"),
-    ("overlayctl/src/diff/patch.rs", "an open file, bounded"),
-    ("overlayctl/src/next/initrd.rs", "what a program says, bounded"),
+    ("overlayctl/src/commands/diff/patch.rs", "an open file, bounded"),
+    ("overlayctl/src/state/next/initrd.rs", "what a program says, bounded"),
     ("overlayroot-populate/src/reader.rs", "a stream, bounded"),
 ];
 

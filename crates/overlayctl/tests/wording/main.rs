@@ -71,7 +71,7 @@ fn each_exception_is_needed() {
 fn all_that_users_read_is_read() {
     let texts = all();
     for (from, part) in [
-        ("overlayctl/src/shell/keeper.rs", "the lower was modified; reboot required"),
+        ("overlayctl/src/commands/shell/keeper.rs", "the lower was modified; reboot required"),
         // a string over two lines, with a backslash
         ("overlayroot-host/src/doctor/running.rs", "but its modules go to the upper, and"),
         ("overlayroot-initramfs/src/args.rs", "does nothing where that record exists"),

@@ -66,7 +66,7 @@ pub(crate) fn step_names() -> BTreeSet<String> {
 
 /// The words that `overlayctl pull` uses as codes.
 pub(crate) fn pull_codes() -> BTreeSet<String> {
-    let source = source(&["overlayctl/src/pull"]) + &read("crates/overlayctl/src/pull.rs");
+    let source = source(&["overlayctl/src/commands/pull"]) + &read("crates/overlayctl/src/commands/pull.rs");
     let source = source + &read("crates/overlayroot-core/src/feature/pulled.rs");
     let codes = quoted_behind(&source, &["code:", "Failure::new("]);
     assert!(codes.contains("not-signed") && codes.contains("interrupted") && codes.contains("script"), "{codes:?}");

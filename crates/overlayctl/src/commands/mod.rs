@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One verb a file, or a directory: its arguments, and what it does.
+
+pub mod check;
+pub mod completions;
+pub mod config;
+pub mod diff;
+pub mod doctor;
+pub mod du;
+pub mod enable;
+pub mod explain;
+pub mod image;
+pub mod is_enabled;
+pub mod keep;
+pub mod keys;
+pub mod label;
+pub mod loopfile;
+pub mod migrate;
+pub mod plan;
+pub mod pull;
+pub mod reset;
+pub mod resize;
+pub mod shell;
+pub mod stale;
+pub mod status;
+pub mod top;
+pub mod trash;
+pub mod trim;
+pub mod uppers;
+pub mod watch;

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl resize`: gives the upper in use more room, or less, while it runs.
+
+use crate::commands::loopfile::by_hand;
+use crate::output::exit::Exit;
+use crate::state::fill::sentence;
+use anyhow::{Context, Result, ensure};
+use overlayroot_core::config::Config;
+use overlayroot_core::layout::paths;
+use overlayroot_core::record::{NO_RECORD, Record};
+use overlayroot_core::step::effective::UpperKind;
+use overlayroot_core::upper;
+use overlayroot_core::upper::loop_file::{LoopFile, parse_loop_by_hand};
+use overlayroot_core::value::size::Size;
+use overlayroot_host::resize::{self, Amount, Resized, told};
+use overlayroot_linux::log::{self, Level};
+use overlayroot_linux::source::{self, recordfile};
+use overlayroot_linux::step::limit;
+use overlayroot_linux::sys::statvfs::room;
+use overlayroot_linux::sys::{files, filesystem, mounts, newfile};
+use overlayroot_linux::tool::loophand;
+use overlayroot_linux::tool::upperfill::{self, Upper, reading};
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What `overlayctl resize` is asked for.
+#[derive(Debug, clap::Args)]
+pub struct Asked {
+    /// 2G, +512M, or 50% (of RAM for an upper in RAM, else of the file system that holds it)
+    #[arg(value_parser = Amount::parse, required_unless_present = "inodes")]
+    size: Option<Amount>,
+    /// Maximum number of files of an upper in RAM: 200k, +50k
+    #[arg(long, value_name = "N", value_parser = Amount::parse_count)]
+    inodes: Option<Amount>,
+    /// Allow more than RAM and swap (the system may run out of memory)
+    #[arg(long)]
+    force: bool,
+    /// Print what would be done and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// How it ended, unless it failed.
+enum Answer {
+    Done,
+    Refused(String),
+}
+
+/// Resizes. Exits with 1 where that is refused.
+pub fn run(asked: &Asked) -> Result<Exit> {
+    log::start(Level::WARN, false);
+    match resize(asked)? {
+        Answer::Done => Ok(Exit::Good),
+        Answer::Refused(why) => {
+            eprintln!("overlayctl: {why}");
+            Ok(Exit::No)
+        }
+    }
+}
+
+fn resize(asked: &Asked) -> Result<Answer> {
+    let Some(record) = recordfile::read(paths::RECORD)? else {
+        return Ok(Answer::Refused(NO_RECORD.to_owned()));
+    };
+    let Some(upper) = upperfill::find(&record)? else {
+        return Ok(Answer::Refused(resize::instead(UpperKind::None, "", "")));
+    };
+    match (upper.kind, asked.size) {
+        (UpperKind::Tmpfs, _) => tmpfs(asked, &upper),
+        _ if asked.inodes.is_some() => Ok(Answer::Refused(format!(
+            "the number of inodes can be changed for an upper in RAM only; here it is that of the {} on {}",
+            upper.mount.fstype, upper.mount.at
+        ))),
+        (UpperKind::Loop, Some(size)) => file(size, asked.dry_run, &record, &upper),
+        (UpperKind::Dir, Some(size)) => directory(size, asked.dry_run, &upper),
+        (kind, _) => Ok(Answer::Refused(resize::instead(kind, &upper.mount.fstype, &upper.mount.source))),
+    }
+}
+
+fn tmpfs(asked: &Asked, upper: &Upper) -> Result<Answer> {
+    let at = &upper.mount.at;
+    let before = reading(&upper.at, "tmpfs")?;
+    let limits = match resize::tmpfs(asked.size, asked.inodes, &before, asked.force) {
+        Ok(limits) => limits,
+        Err(why) => return Ok(Answer::Refused(why)),
+    };
+    for warning in &limits.warnings {
+        eprintln!("overlayctl: warning: {warning}");
+    }
+    let options = limits.options();
+    if asked.dry_run {
+        println!("{:<18} {at} with {options}", "remount");
+        return Ok(Answer::Done);
+    }
+    mounts::remount_with(at, &options)?;
+    let after = reading(&upper.at, "tmpfs")?;
+    ensure!(
+        limits.bytes.is_none_or(|bytes| bytes == after.bytes) && limits.inodes.is_none_or(|n| n == after.inodes),
+        "the kernel took {options} for {at}, and has {} bytes and {} inodes",
+        after.bytes,
+        after.inodes
+    );
+    remember(Resized {
+        bytes_before: limits.bytes.map_or(0, |_| before.bytes),
+        bytes: limits.bytes.unwrap_or(0),
+        inodes_before: limits.inodes.map_or(0, |_| before.inodes),
+        inodes: limits.inodes.unwrap_or(0),
+        ..Resized::none(false, now())
+    });
+    println!("{}; until the next boot: rd.overlay=tmpfs:{options} keeps it", told_now(upper)?);
+    Ok(Answer::Done)
+}
+
+/// The running upper's own file grows, as by `overlayctl loop grow`.
+fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Result<Answer> {
+    let effective = &record.effective;
+    let path = effective.path.as_deref().context("this boot's record does not name the loop file")?;
+    let holder = if effective.device.is_some() { paths::HOLDER_KEPT } else { paths::ROOT_KEPT };
+    let here = format!("{holder}{path}");
+    let before = fs::metadata(&here).with_context(|| format!("looking at {here}"))?.len();
+    let room = room(&here)?;
+    let bytes = match resize::file(size, before, room.bytes) {
+        Ok(bytes) => bytes,
+        Err(why) => return Ok(Answer::Refused(why)),
+    };
+    let asked = LoopFile { path: here, dev: None, size: Some(Size::Bytes(bytes)), ..configured(path)? };
+    let (more, keep) = (bytes - before, asked.reserved(room.bytes));
+    let free = room.available.saturating_sub(keep);
+    if more > free {
+        let (more, free, keep) = (told(more), told(free), told(keep));
+        return Ok(Answer::Refused(format!(
+            "{more} more are needed, and {free} are available: {keep} stay in reserve"
+        )));
+    }
+    by_hand(dry_run, |hand| loophand::grow(&asked, hand))?;
+    if !dry_run {
+        remember(Resized { bytes_before: before, bytes, ..Resized::none(true, now()) });
+        println!("{}", told_now(upper)?);
+    }
+    Ok(Answer::Done)
+}
+
+/// The parameters that the configuration has for this file: its reserve counts.
+fn configured(path: &str) -> Result<LoopFile> {
+    match Config::read(&source::read(Some("/"))).upper.value {
+        upper::Upper::Loop(file) if file.path == path => Ok(file),
+        upper::Upper::Off
+        | upper::Upper::Tmpfs(_)
+        | upper::Upper::Device(_)
+        | upper::Upper::Dir(_)
+        | upper::Upper::Loop(_)
+        | upper::Upper::Part(_)
+        | upper::Upper::Subvol(_)
+        | upper::Upper::Crypt(_) => parse_loop_by_hand(path).map_err(|problem| anyhow::anyhow!("{problem}")),
+    }
+}
+
+fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Result<Answer> {
+    let before = reading(&upper.at, &upper.mount.fstype)?;
+    let bytes = match resize::quota(size, &before, room(paths::ROOT_KEPT)?.bytes) {
+        Ok(bytes) => bytes,
+        Err(why) => return Ok(Answer::Refused(why)),
+    };
+    let directory = fs::canonicalize(&upper.directory).with_context(|| format!("following {}", upper.directory))?;
+    let directory = directory.to_string_lossy();
+    if dry_run {
+        println!("{:<18} {} for {directory}, {}", "quota", told(bytes), upper.mount.source);
+        return Ok(Answer::Done);
+    }
+    let node = filesystem::node_of(&upper.mount).unwrap_or_else(|| upper.mount.source.clone());
+    limit::change(&node, &directory, bytes)?;
+    remember(Resized { bytes_before: before.bytes, bytes, ..Resized::none(false, now()) });
+    println!("{}; until the next boot: size={} of rd.overlay=dir: keeps it", told_now(upper)?, told(bytes));
+    Ok(Answer::Done)
+}
+
+/// How full it is now, in words.
+fn told_now(upper: &Upper) -> Result<String> {
+    Ok(sentence(&upperfill::now(upper)?, &upper.mount.fstype, &upper.mount.source, None))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// That the size is not what the boot made it.
+pub fn resized() -> Option<Resized> {
+    serde_json::from_slice(&files::read_small(paths::RESIZED).ok()?).ok()
+}
+
+fn remember(now: Resized) {
+    let all = now.after(resized());
+    let text = serde_json::to_string(&all).unwrap_or_default();
+    // It is done, whether it can be told or not.
+    if let Err(error) = newfile::write_atomic(paths::RESIZED, &(text + "\n")) {
+        eprintln!("overlayctl: {error:#}");
+    }
+}

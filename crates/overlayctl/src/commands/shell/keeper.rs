@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The process that opens the lower and closes it, and what it leaves in `/run`.
+
+use super::{Args, Look, code, look, start, wait};
+use crate::output::exit::Exit;
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+use overlayroot_core::layout::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
+use overlayroot_host::servicing::{SCHEMA, Serviced, Target, Way};
+use overlayroot_linux::sys::watched::Held;
+use overlayroot_linux::sys::{files, newfile};
+use overlayroot_linux::tool::servicing;
+use std::fs::{self, File};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Opens the lower, runs the command in it, and closes it, whatever happens between. One that is only looked at is not
+/// opened, and nothing remembers it.
+pub fn run(parent: u32, asked: &Args) -> Result<Exit> {
+    let held = Held::new()?;
+    servicing::end_with_parent(Signal::SIGTERM)?;
+    if getppid().as_raw().unsigned_abs() != parent {
+        bail!("the process that asked for it is gone");
+    }
+    let _lock = lock()?;
+    // Once more, for now nobody else changes it.
+    let target = match look(asked.read_only)? {
+        Look::Target(target) => target,
+        Look::Refused(why) => bail!("{why}"),
+    };
+    servicing::own_mounts()?;
+    if target.way == Way::Look {
+        return serve(&target, asked, &held);
+    }
+    servicing::open(&target).context("the lower can't be written")?;
+    // From here on it is to be closed.
+    let ended = begun().and_then(|()| serve(&target, asked, &held));
+    let restored = servicing::close(&target).context("the lower can't be closed")?;
+    closed(restored)?;
+    if !restored {
+        eprintln!(
+            "overlayctl: files that were removed are still in use, so the kernel keeps the lower's file system \
+             writable until the reboot; no mount of it is"
+        );
+    }
+    if ended.is_ok() {
+        eprintln!("overlayctl: the lower was modified; reboot required");
+    }
+    ended
+}
+
+fn serve(target: &Target, asked: &Args, held: &Held) -> Result<Exit> {
+    for note in servicing::furnish(target)? {
+        eprintln!("overlayctl: {note}");
+    }
+    match target.way {
+        // Of one command nothing is said: its output may be for a program.
+        Way::Look if !asked.command.is_empty() => {}
+        Way::Look => eprintln!("overlayctl: this is the LOWER, {}, read-only", target.lower),
+        Way::Remount | Way::View => eprintln!(
+            "overlayctl: this is the LOWER, {}, writable. Changes may not appear until you reboot: REBOOT when you are \
+             done.",
+            target.lower
+        ),
+    }
+    servicing::own_processes()?;
+    let mut init = start("init", asked)?;
+    // Nothing but this ends the first process of a namespace, and all in it with it.
+    let status = wait(&mut init, held, Signal::SIGKILL)?;
+    Ok(if status.code().is_some() { code(status) } else { Exit::NotOpened })
+}
+
+fn lock() -> Result<Flock<File>> {
+    fs::create_dir_all(STATE_DIR).with_context(|| format!("making {STATE_DIR}"))?;
+    let file = newfile::lock_file(SHELL_LOCK)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, Errno::EWOULDBLOCK)) => bail!("another overlayctl shell is running"),
+        Err((_, error)) => bail!("locking {SHELL_LOCK}: {error}"),
+    }
+}
+
+/// Whether a shell is open now.
+pub fn is_open() -> bool {
+    newfile::is_held(SHELL_LOCK)
+}
+
+/// What earlier shells of this boot left.
+pub fn state() -> Option<Serviced> {
+    serde_json::from_slice(&files::read_small(SERVICED).ok()?).ok().filter(|state: &Serviced| state.schema == SCHEMA)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn begun() -> Result<()> {
+    let started = state().map_or_else(now, |earlier| earlier.started);
+    write(&Serviced { schema: SCHEMA, started, ended: None, restored: false })
+}
+
+/// Notes that it was closed.
+pub fn closed(restored: bool) -> Result<()> {
+    let started = state().map_or_else(now, |state| state.started);
+    write(&Serviced { schema: SCHEMA, started, ended: Some(now()), restored })
+}
+
+fn write(state: &Serviced) -> Result<()> {
+    newfile::write_atomic(SERVICED, &format!("{}\n", serde_json::to_string(state)?))
+}
