@@ -14,8 +14,6 @@ pub use keeper::{is_open, state};
 use crate::commands::stale::hidden;
 use crate::output::exit::Exit;
 use anyhow::{Context, Result};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_host::servicing::{Access, Target, Way, target};
@@ -23,6 +21,7 @@ use overlayroot_linux::source::recordfile;
 use overlayroot_linux::sys::mounts;
 use overlayroot_linux::sys::watched::{Held, Stopped};
 use overlayroot_linux::tool::servicing;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -93,7 +92,7 @@ fn front(asked: &Args) -> Result<Exit> {
     };
     let held = Held::new()?;
     let mut keeper = start("keeper", asked)?;
-    let status = wait(&mut keeper, &held, Signal::SIGTERM)?;
+    let status = wait(&mut keeper, &held, Signal::TERM)?;
     if status.code().is_none() {
         eprintln!("overlayctl: the process that kept the lower open was killed; closing the lower");
         if target.way != Way::Look {
@@ -125,9 +124,8 @@ fn wait(child: &mut Child, held: &Held, signal: Signal) -> Result<ExitStatus> {
         }
         if let Err(stopped) = held.check() {
             let by = stopped.downcast_ref().map_or(0, |Stopped(by)| *by);
-            if by == Signal::SIGTERM as u32 || by == Signal::SIGHUP as u32 {
-                let pid = i32::try_from(child.id()).context("the child's number")?;
-                let _ = kill(Pid::from_raw(pid), signal);
+            if [Signal::TERM, Signal::HUP].iter().any(|end| end.as_raw().unsigned_abs() == by) {
+                let _ = kill_process(Pid::from_child(child), signal);
             }
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -10,10 +10,8 @@ mod tell;
 
 use crate::output::exit::{Exit, refused};
 use crate::state::fill::{Own, named, sentence};
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use culprits::Culprits;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use overlayroot_core::config::Config;
 use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::layout::paths;
@@ -77,15 +75,8 @@ pub fn run(asked: &Asked) -> Result<Exit> {
     }
 }
 
-fn lock() -> Result<Flock<File>> {
-    let file = newfile::lock_file(paths::WATCH_LOCK)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-        if error == Errno::EWOULDBLOCK {
-            refused("another overlayctl watch is running")
-        } else {
-            anyhow!("locking {}: {error}", paths::WATCH_LOCK)
-        }
-    })
+fn lock() -> Result<File> {
+    newfile::lock(paths::WATCH_LOCK)?.ok_or_else(|| refused("another overlayctl watch is running"))
 }
 
 struct Watch {

@@ -2,7 +2,7 @@
 //! A pager, where git has one: stdout is a terminal, and the text may be longer than it. less ends by itself where
 //! all fits (`F`).
 
-use nix::unistd::dup2_stdout;
+use rustix::stdio::dup2_stdout;
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write};

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Runs git with an end of everything: a server may send without end, or little that becomes much.
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use overlayroot_core::value::size::human;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -125,9 +123,9 @@ pub fn end(child: &mut Child) {
         tree.extend(children(*pid));
         next += 1;
     }
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        for pid in tree.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
-            let _ = kill(Pid::from_raw(pid), signal);
+    for signal in [Signal::TERM, Signal::KILL] {
+        for pid in tree.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
+            let _ = kill_process(pid, signal);
         }
         for _ in 0..50 {
             let ended = child.try_wait().is_ok_and(|status| status.is_some());

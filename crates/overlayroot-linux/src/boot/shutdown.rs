@@ -9,9 +9,10 @@
 use crate::log::kmsg;
 use crate::sys::mounts;
 use anyhow::{Context, Result, ensure};
-use nix::mount::{MntFlags, umount2};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::Mount;
+use rustix::fs::sync;
+use rustix::mount::{UnmountFlags, unmount};
 use std::time::{Duration, Instant};
 
 /// How long the kernel may take; it writes back what is in memory first.
@@ -30,7 +31,7 @@ pub fn clean() -> Result<()> {
     if before.is_empty() {
         return Ok(());
     }
-    nix::unistd::sync();
+    sync();
     if before.iter().any(|left| left.remountable) {
         crate::sys::files::tell_kernel("/proc/sysrq-trigger", "u").context("asking for an emergency remount")?;
     }
@@ -40,7 +41,7 @@ pub fn clean() -> Result<()> {
         left = writable()?;
     }
     // The upper wrote its last into its file just now.
-    nix::unistd::sync();
+    sync();
     let unclean: Vec<&str> = left.iter().filter(|left| left.remountable).map(|left| left.at.as_str()).collect();
     ensure!(unclean.is_empty(), "still writable, and so not clean: {}", unclean.join(", "));
     let word = if left.is_empty() { "read-only" } else { "read-only, or synced," };
@@ -77,7 +78,7 @@ pub fn take_apart() -> Result<()> {
     while !left.is_empty() && started.elapsed() < Duration::from_secs(2) {
         // The newest first: what lies on another was mounted after it. One pins the other until it is gone.
         for at in left.iter().rev() {
-            let _ = umount2(at.as_str(), MntFlags::UMOUNT_NOFOLLOW);
+            let _ = unmount(at.as_str(), UnmountFlags::NOFOLLOW);
         }
         std::thread::sleep(Duration::from_millis(20));
         left = remains()?;

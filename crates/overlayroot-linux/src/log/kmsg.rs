@@ -15,7 +15,7 @@ impl Kmsg {
     /// Opens the log at its end.
     pub fn open() -> Self {
         let mut options = OpenOptions::new();
-        options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         let file = options.open("/dev/kmsg").ok().and_then(|mut file| {
             file.seek(SeekFrom::End(0)).ok()?;
             Some(file)

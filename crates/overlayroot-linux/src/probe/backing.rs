@@ -6,13 +6,13 @@ use crate::probe::place;
 use crate::sys::statvfs::room;
 use crate::sys::{filesystem, mounts};
 use anyhow::{Context, Result};
-use nix::mount::MsFlags;
 use overlayroot_core::facts::device::{Device, Lookup};
 use overlayroot_core::facts::place::Place;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_core::upper::loop_file::LoopFile;
+use rustix::mount::MountFlags;
 
 /// What to do with a journal that a power cut left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ fn mounted(device: &Device, asked: &LoopFile) -> Option<Result<Place>> {
 }
 
 fn apart(device: &Device, asked: &LoopFile, journal: Journal) -> Result<Place> {
-    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let options = match journal {
         Journal::Replay => &[""],
         Journal::Leave => crate::sys::mounts::unreplayed(&device.fstype),

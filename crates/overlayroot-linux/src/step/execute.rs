@@ -10,7 +10,6 @@ use crate::sys::files::remove;
 use crate::sys::loopdev::{self, Calls};
 use crate::sys::{btrfs, filesystem, fsck, growfs, mounts, top_level};
 use anyhow::{Context, Result};
-use nix::mount::MsFlags;
 use overlayroot_core::facts::live_image::Live;
 use overlayroot_core::feature::populated::State;
 use overlayroot_core::layout::paths;
@@ -19,6 +18,7 @@ use overlayroot_core::record::{Reason, StepRecord, StepResult};
 use overlayroot_core::step::Step;
 use overlayroot_core::step::overlay::Overlay;
 use overlayroot_core::value::file_system::MadeFs;
+use rustix::mount::MountFlags;
 use std::fs;
 use std::time::Instant;
 
@@ -127,7 +127,7 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
 }
 
 fn mount_tmpfs(source: &str, at: &str, options: &str, undos: &mut Vec<Undo>) -> Result<()> {
-    mounts::mount_fs(source, at, "tmpfs", MsFlags::empty(), options)?;
+    mounts::mount_fs(source, at, "tmpfs", MountFlags::empty(), options)?;
     undos.push(Undo::Unmount(at.to_owned()));
     Ok(())
 }
@@ -144,8 +144,8 @@ fn set_hostname(name: &str, upper: &str, lowers: &[String], report: &mut Report)
 }
 
 fn mount_device(device: &str, fstype: &str, at: &str, read_only: bool, undos: &mut Vec<Undo>) -> Result<()> {
-    let mut flags = MsFlags::empty();
-    flags.set(MsFlags::MS_RDONLY, read_only);
+    let mut flags = MountFlags::empty();
+    flags.set(MountFlags::RDONLY, read_only);
     mounts::mount_fs(&real(device), at, fstype, flags, "")?;
     undos.push(Undo::Unmount(at.to_owned()));
     if device == paths::LOOP_LINK { loopdev::give_back_after_use(&real(device)) } else { Ok(()) }

@@ -30,7 +30,7 @@ pub fn set(name: &str, upper: &str, lowers: &[String]) -> Result<()> {
     if has(top).as_deref() != Some(text.as_bytes()) {
         write(&text, upper, top, lowers).with_context(|| format!("writing {PATH}"))?;
     }
-    nix::unistd::sethostname(name).context("setting the hostname")
+    rustix::system::sethostname(name.as_bytes()).context("setting the hostname")
 }
 
 /// What a layer has there; nothing where that is a link, or a link leads there.

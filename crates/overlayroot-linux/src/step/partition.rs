@@ -7,11 +7,11 @@ use crate::step::undo::Undo;
 use crate::sys::table::Desk;
 use crate::sys::{blkid, blkpg, mounts};
 use anyhow::{Context, Result, ensure};
-use nix::mount::MsFlags;
 use overlayroot_core::facts::disk::{ALIGNED, Entry};
 use overlayroot_core::layout::paths;
 use overlayroot_core::step::partition::{PartStep, Piece};
 use overlayroot_core::value::file_system::MadeFs;
+use rustix::mount::MountFlags;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -93,7 +93,7 @@ fn wipe(piece: &Piece) -> Result<()> {
 /// Whether an upper is in a file system that the table does not name. What was put into it stays; one into which
 /// nothing was put is no upper, and where its superblock says that it was never used need not be whole.
 fn look(piece: &Piece, fs: MadeFs, label: &str, upper: &str, unused: bool) -> Result<bool> {
-    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let name = || format!("the {} '{label}' on {}, which stays as it is", fs.word(), piece.node);
     // Its journal is replayed: without that, an upper made just before a cut may not be seen.
     match mounts::mount_fs(&piece.node, paths::LOOK, fs.word(), flags, "") {

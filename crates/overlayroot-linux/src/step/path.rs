@@ -9,17 +9,16 @@ use crate::step::{keepfiles, machineid, tree};
 use crate::sys::sync::sync_parent;
 use crate::sys::{attributes, fsck, mounts, remove_tree};
 use anyhow::{Context, Result, ensure};
-use nix::mount::{MsFlags, mount};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::step::path::PathStep;
 use rustix::fs::Mode;
+use rustix::mount::MountFlags;
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-const NO: Option<&str> = None;
 /// Type of an overlay in statfs(2).
 const OVERLAY: u64 = 0x794c_7630;
 
@@ -30,7 +29,7 @@ pub(crate) fn perform(step: &PathStep, undos: &mut Vec<Undo>, report: &mut Repor
                 mounts::make_dir(SCRATCH)?;
                 fsck::check(device, SCRATCH)?;
             }
-            mounts::mount_fs(device, at, fstype, MsFlags::empty(), "")?;
+            mounts::mount_fs(device, at, fstype, MountFlags::empty(), "")?;
             undos.push(Undo::Unmount(at.clone()));
             Ok(())
         }
@@ -73,7 +72,8 @@ pub(crate) fn perform(step: &PathStep, undos: &mut Vec<Undo>, report: &mut Repor
             let kind = fs::symlink_metadata(&target).with_context(|| format!("looking at {target}"))?;
             ensure!(kind.is_dir() || kind.is_file(), "{path} is neither a file nor a directory");
             // With what is mounted below: it would be hidden.
-            over(&target, &target, MsFlags::MS_REC, undos)?;
+            mounts::bind_all_as_is(&target, &target)?;
+            undos.push(Undo::Detached(target.clone()));
             mounts::remount_bind(&target, true)
         }
     }
@@ -138,15 +138,10 @@ fn target(root: &str, path: &str, directory: bool) -> Result<String> {
     }
 }
 
-fn over(from: &str, to: &str, flags: MsFlags, undos: &mut Vec<Undo>) -> Result<()> {
-    mount(Some(from), to, NO, MsFlags::MS_BIND | flags, NO).with_context(|| format!("binding {from} to {to}"))?;
-    undos.push(Undo::Detached(to.to_owned()));
-    Ok(())
-}
-
 /// Makes what lies beside the merged root a part of it, as what is there else: setuid and devices count.
 fn into_root(from: &str, to: &str, undos: &mut Vec<Undo>) -> Result<()> {
-    over(from, to, MsFlags::empty(), undos)?;
+    mounts::bind_here(from, to)?;
+    undos.push(Undo::Detached(to.to_owned()));
     mounts::join_root(to)
 }
 
@@ -249,7 +244,7 @@ fn discard(new: &str) -> Result<()> {
 /// Filled at a private place first: what is there is covered by it.
 fn volatile(at: &str, options: &str, mode: Option<u32>, from: Option<&Source>, undos: &mut Vec<Undo>) -> Result<()> {
     let filling = format!("{}/filling", paths::KEEP);
-    mounts::mount_fs("tmpfs", &filling, "tmpfs", MsFlags::empty(), options)?;
+    mounts::mount_fs("tmpfs", &filling, "tmpfs", MountFlags::empty(), options)?;
     let filled = match from {
         Some(from) => tree::copy(&from.layers, &filling, &from.apart),
         None => attributes::copy_attributes(at, &filling),

@@ -5,9 +5,9 @@ use crate::step::reset;
 use crate::sys::mounts;
 use crate::sys::statvfs::room;
 use anyhow::{Context, Result, bail};
-use nix::mount::MsFlags;
 use overlayroot_core::layout::Store;
 use overlayroot_core::step::Need;
+use rustix::mount::MountFlags;
 use std::path::Path;
 
 /// Least room for an upper to start with: whiteouts, a copied-up directory, the work directory.
@@ -19,7 +19,7 @@ const LEAST_INODES: u64 = 16;
 /// # Errors
 /// Where the file system can't be mounted, its upper or work is no plain directory, or it lacks what it needs.
 pub fn look(device: &str, fstype: &str, base: &str, store: &Store, need: Need) -> Result<()> {
-    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let tries = mounts::unreplayed(fstype).iter();
     let mounted = tries.map(|options| mounts::mount_fs(device, base, fstype, flags, options));
     let mut last = None;

@@ -3,8 +3,8 @@
 
 use crate::sys::{blkpg, loopdev, mounts};
 use anyhow::Result;
-use nix::mount::MsFlags;
 use overlayroot_core::facts::live_image::Live;
+use rustix::mount::MountFlags;
 
 /// Takes one step back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum Undo {
         /// Where it belongs.
         at: String,
         /// The flags of that mount, which the lower's has not.
-        flags: MsFlags,
+        flags: MountFlags,
     },
     /// Put dmsquash-live's overlay back.
     Cover {

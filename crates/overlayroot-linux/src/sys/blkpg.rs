@@ -7,9 +7,9 @@
 )]
 
 use anyhow::{Context, Result};
+use rustix::ioctl::{Setter, ioctl, opcode};
 use std::ffi::c_void;
 use std::fs::File;
-use std::os::fd::AsRawFd;
 
 const ADD: i32 = 1;
 const DELETE: i32 = 2;
@@ -31,11 +31,6 @@ struct Partition {
     length: i64,
     number: i32,
     names: [u8; 128],
-}
-
-mod call {
-    use super::Argument;
-    nix::ioctl_write_ptr_bad!(blkpg, nix::request_code_none!(0x12, 105), Argument);
 }
 
 /// Adds partition `number`; bytes are multiples of the sector.
@@ -70,7 +65,7 @@ fn call(op: i32, disk: &str, number: u32, start: u64, bytes: u64) -> Result<()> 
     let length = i32::try_from(size_of::<Partition>())?;
     let argument = Argument { op, flags: 0, length, data: (&raw mut partition).cast() };
     // SAFETY: both structures live through the call, and are as the kernel has them.
-    unsafe { call::blkpg(device.as_raw_fd(), &raw const argument) }?;
+    unsafe { ioctl(&device, Setter::<{ opcode::none(0x12, 105) }, _>::new(argument)) }?;
     Ok(())
 }
 

@@ -4,11 +4,11 @@
 
 use crate::sys::sync::sync_parent;
 use anyhow::{Context, Result, bail};
-use nix::errno::Errno;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::ioctl::{Getter, Opcode, Setter, ioctl, opcode};
 use std::fs::{self, File};
-use std::os::fd::AsRawFd;
 
 /// `struct btrfs_ioctl_vol_args` (kernel: include/uapi/linux/btrfs.h).
 #[repr(C)]
@@ -25,14 +25,11 @@ struct Info {
     rest: [u64; 124],
 }
 
-mod call {
-    use super::{Info, Name};
-    nix::ioctl_write_ptr!(create, 0x94, 14, Name);
-    nix::ioctl_write_ptr!(destroy, 0x94, 15, Name);
-    nix::ioctl_read!(get_flags, 0x94, 25, u64);
-    nix::ioctl_write_ptr!(set_flags, 0x94, 26, u64);
-    nix::ioctl_read!(info, 0x94, 31, Info);
-}
+const CREATE: Opcode = opcode::write::<Name>(0x94, 14);
+const DESTROY: Opcode = opcode::write::<Name>(0x94, 15);
+const GET_FLAGS: Opcode = opcode::read::<u64>(0x94, 25);
+const SET_FLAGS: Opcode = opcode::write::<u64>(0x94, 26);
+const INFO: Opcode = opcode::read::<Info>(0x94, 31);
 
 /// BTRFS_SUBVOL_RDONLY.
 const READ_ONLY: u64 = 1 << 1;
@@ -66,9 +63,9 @@ pub fn make(path: &str) -> Result<()> {
     let parent = File::open(parent).with_context(context)?;
     let name = named(name.as_bytes()).with_context(context)?;
     // SAFETY: an open descriptor, a structure as the kernel reads it.
-    match unsafe { call::create(parent.as_raw_fd(), &raw const *name) } {
-        Err(Errno::EEXIST) if is_subvolume(path) => Ok(()),
-        Err(Errno::EEXIST) => bail!("{path} is there, and is not a subvolume"),
+    match unsafe { ioctl(&parent, Setter::<CREATE, _>::new(name)) } {
+        Err(Errno::EXIST) if is_subvolume(path) => Ok(()),
+        Err(Errno::EXIST) => bail!("{path} is there, and is not a subvolume"),
         result => {
             result.with_context(context)?;
             // The call commits itself, the directories above it are synced here.
@@ -82,9 +79,9 @@ pub fn make(path: &str) -> Result<()> {
 /// # Errors
 /// EPERM and ENOTEMPTY where another subvolume lies in it.
 pub fn destroy(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {
-    let name = named(name).map_err(to_rustix)?;
+    let name = named(name)?;
     // SAFETY: an open descriptor, a structure as the kernel reads it.
-    unsafe { call::destroy(parent.as_raw_fd(), &raw const *name) }.map(drop).map_err(to_rustix)
+    unsafe { ioctl(parent, Setter::<DESTROY, _>::new(name)) }
 }
 
 /// Makes a subvolume read-only, or writable again; its state is on the disk when this comes back.
@@ -94,13 +91,12 @@ pub fn destroy(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {
 pub fn set_read_only(path: &str, read_only: bool) -> Result<()> {
     let context = || format!("making the subvolume {path} {}", if read_only { "read-only" } else { "writable" });
     let directory = File::open(path).with_context(context)?;
-    let mut flags = 0;
-    // SAFETY: an open descriptor, a number that lives through the call.
-    unsafe { call::get_flags(directory.as_raw_fd(), &raw mut flags) }.with_context(context)?;
+    // SAFETY: an open descriptor, a number as the kernel fills it.
+    let flags = unsafe { ioctl(&directory, Getter::<GET_FLAGS, u64>::new()) }.with_context(context)?;
     let want = if read_only { flags | READ_ONLY } else { flags & !READ_ONLY };
     if want != flags {
         // SAFETY: as above.
-        unsafe { call::set_flags(directory.as_raw_fd(), &raw const want) }.with_context(context)?;
+        unsafe { ioctl(&directory, Setter::<SET_FLAGS, u64>::new(want)) }.with_context(context)?;
     }
     Ok(())
 }
@@ -110,9 +106,8 @@ pub(crate) fn uuid(at: &str) -> Option<String> {
     // A pipe on a btrfs can be mounted somewhere as a file, too.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(at, flags, Mode::empty()).ok()?;
-    let mut info = Info { counts: [0; 2], uuid: [0; 16], rest: [0; 124] };
     // SAFETY: an open descriptor, a structure as the kernel fills it.
-    unsafe { call::info(directory.as_raw_fd(), &raw mut info) }.ok()?;
+    let info = unsafe { ioctl(directory, Getter::<INFO, Info>::new()) }.ok()?;
     Some(hyphenated(info.uuid))
 }
 
@@ -124,18 +119,14 @@ fn hyphenated(uuid: [u8; 16]) -> String {
     digits.collect::<Vec<_>>().concat()
 }
 
-fn named(name: &[u8]) -> nix::Result<Box<Name>> {
-    let mut out = Box::new(Name { fd: 0, name: [0; 4088] });
+fn named(name: &[u8]) -> rustix::io::Result<Name> {
+    let mut out = Name { fd: 0, name: [0; 4088] };
     // The last byte stays NUL.
     match out.name.get_mut(..4087).and_then(|room| room.get_mut(..name.len())) {
         Some(room) => room.copy_from_slice(name),
-        None => return Err(Errno::ENAMETOOLONG),
+        None => return Err(Errno::NAMETOOLONG),
     }
     Ok(out)
-}
-
-fn to_rustix(error: Errno) -> rustix::io::Errno {
-    rustix::io::Errno::from_raw_os_error(error as i32)
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@
 #![allow(unsafe_code, reason = "ioctls on a descriptor that lives through the call")]
 
 use anyhow::{Context, Result, bail};
+use rustix::ioctl::{Getter, Opcode, Setter, ioctl, opcode};
 use std::fs::File;
-use std::os::fd::{AsRawFd, RawFd};
 
 /// `struct xfs_fsop_geom_v1` (kernel: fs/xfs/libxfs/xfs_fs.h).
 #[repr(C)]
-#[derive(Default)]
 struct Geometry {
     block_size: u32,
     extent_size: u32,
@@ -37,13 +36,10 @@ struct Volume {
     name: [u8; 4088],
 }
 
-mod call {
-    use super::{Geometry, Growth, Volume};
-    nix::ioctl_write_ptr!(ext4_resize, b'f', 16, u64);
-    nix::ioctl_read!(xfs_geometry, b'X', 100, Geometry);
-    nix::ioctl_write_ptr!(xfs_grow, b'X', 110, Growth);
-    nix::ioctl_write_ptr!(btrfs_resize, 0x94, 3, Volume);
-}
+const EXT4_RESIZE: Opcode = opcode::write::<u64>(b'f', 16);
+const XFS_GEOMETRY: Opcode = opcode::read::<Geometry>(b'X', 100);
+const XFS_GROW: Opcode = opcode::write::<Growth>(b'X', 110);
+const BTRFS_RESIZE: Opcode = opcode::write::<Volume>(0x94, 3);
 
 /// Whether this kind can grow while it is mounted.
 pub fn can(fstype: &str) -> bool {
@@ -56,40 +52,38 @@ pub fn can(fstype: &str) -> bool {
 /// Where the kernel refuses, or `fstype` can't grow while it is mounted.
 pub fn grow(at: &str, fstype: &str, bytes: u64) -> Result<()> {
     let directory = File::open(at).with_context(|| format!("opening {at}"))?;
-    let fd = directory.as_raw_fd();
     let context = || format!("growing the {fstype} on {at}");
     match fstype {
         "ext4" => {
             let stat = rustix::fs::statvfs(at).with_context(context)?;
             let blocks = bytes.checked_div(stat.f_bsize).unwrap_or(0);
-            // SAFETY: a number that lives through the call.
-            unsafe { call::ext4_resize(fd, &raw const blocks) }.with_context(context)?;
+            // SAFETY: a number, as the kernel reads it.
+            unsafe { ioctl(&directory, Setter::<EXT4_RESIZE, _>::new(blocks)) }.with_context(context)?;
         }
-        "xfs" => grow_xfs(fd, bytes).with_context(context)?,
+        "xfs" => grow_xfs(&directory, bytes).with_context(context)?,
         "btrfs" => {
             let mut volume = Volume { fd: 0, name: [0; 4088] };
             for (to, from) in volume.name.iter_mut().zip(b"max") {
                 *to = *from;
             }
             // SAFETY: a structure as the kernel has it, its name ended by NUL.
-            unsafe { call::btrfs_resize(fd, &raw const volume) }.with_context(context)?;
+            unsafe { ioctl(&directory, Setter::<BTRFS_RESIZE, _>::new(volume)) }.with_context(context)?;
         }
         other => bail!("{other} can't grow while it is mounted"),
     }
     Ok(())
 }
 
-fn grow_xfs(fd: RawFd, bytes: u64) -> nix::Result<()> {
-    let mut geometry = Geometry::default();
+fn grow_xfs(directory: &File, bytes: u64) -> rustix::io::Result<()> {
     // SAFETY: a structure as the kernel fills it.
-    unsafe { call::xfs_geometry(fd, &raw mut geometry) }?;
+    let geometry = unsafe { ioctl(directory, Getter::<XFS_GEOMETRY, Geometry>::new()) }?;
     let blocks = bytes.checked_div(u64::from(geometry.block_size)).unwrap_or(0);
     if blocks <= geometry.data_blocks {
         return Ok(());
     }
     let growth = Growth { blocks, inode_percent: geometry.inode_percent };
     // SAFETY: a structure as the kernel reads it.
-    unsafe { call::xfs_grow(fd, &raw const growth) }.map(drop)
+    unsafe { ioctl(directory, Setter::<XFS_GROW, _>::new(growth)) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 use crate::sys::{files, program};
 use anyhow::{Context, Result, bail};
 use linux_raw_sys::loop_device as sys;
-use nix::errno::Errno;
+use rustix::io::Errno;
+use rustix::ioctl::{Getter, IntegerSetter, Ioctl, IoctlOutput, NoArg, Opcode, Setter, ioctl};
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -13,17 +14,65 @@ use std::path::Path;
 use std::time::Duration;
 
 mod call {
-    use super::sys;
-    nix::ioctl_none_bad!(get_free, sys::LOOP_CTL_GET_FREE);
-    nix::ioctl_write_int_bad!(add, sys::LOOP_CTL_ADD);
-    nix::ioctl_write_int_bad!(remove, sys::LOOP_CTL_REMOVE);
-    nix::ioctl_write_int_bad!(set_fd, sys::LOOP_SET_FD);
-    nix::ioctl_write_int_bad!(set_direct_io, sys::LOOP_SET_DIRECT_IO);
-    nix::ioctl_none_bad!(clear_fd, sys::LOOP_CLR_FD);
-    nix::ioctl_none_bad!(set_capacity, sys::LOOP_SET_CAPACITY);
-    nix::ioctl_read_bad!(get_status, sys::LOOP_GET_STATUS64, sys::loop_info64);
-    nix::ioctl_write_ptr_bad!(configure, sys::LOOP_CONFIGURE, sys::loop_config);
-    nix::ioctl_write_ptr_bad!(set_status, sys::LOOP_SET_STATUS64, sys::loop_info64);
+    use super::{File, Getter, IntegerSetter, Ioctl, IoctlOutput, NoArg, Opcode, Setter, ioctl, sys};
+    use rustix::io::Result;
+    use std::ffi::c_void;
+
+    /// LOOP_CTL_GET_FREE: its answer is what the call gives back.
+    struct GetFree;
+
+    // SAFETY: it takes no argument, and writes nothing.
+    unsafe impl Ioctl for GetFree {
+        type Output = IoctlOutput;
+        const IS_MUTATING: bool = false;
+
+        fn opcode(&self) -> Opcode {
+            sys::LOOP_CTL_GET_FREE
+        }
+
+        fn as_ptr(&mut self) -> *mut c_void {
+            std::ptr::null_mut()
+        }
+
+        unsafe fn output_from_ptr(out: IoctlOutput, _: *mut c_void) -> Result<IoctlOutput> {
+            Ok(out)
+        }
+    }
+
+    pub fn get_free(control: &File) -> Result<IoctlOutput> {
+        // SAFETY: no argument.
+        unsafe { ioctl(control, GetFree) }
+    }
+
+    pub fn clear_fd(device: &File) -> Result<()> {
+        // SAFETY: no argument.
+        unsafe { ioctl(device, NoArg::<{ sys::LOOP_CLR_FD }>::new()) }
+    }
+
+    pub fn set_capacity(device: &File) -> Result<()> {
+        // SAFETY: no argument.
+        unsafe { ioctl(device, NoArg::<{ sys::LOOP_SET_CAPACITY }>::new()) }
+    }
+
+    pub fn integer<const CODE: Opcode>(file: &File, number: usize) -> Result<()> {
+        // SAFETY: an integer.
+        unsafe { ioctl(file, IntegerSetter::<CODE>::new_usize(number)) }
+    }
+
+    pub fn configure(device: &File, config: sys::loop_config) -> Result<()> {
+        // SAFETY: a structure as the kernel reads it.
+        unsafe { ioctl(device, Setter::<{ sys::LOOP_CONFIGURE }, _>::new(config)) }
+    }
+
+    pub fn set_status(device: &File, info: sys::loop_info64) -> Result<()> {
+        // SAFETY: a structure as the kernel reads it.
+        unsafe { ioctl(device, Setter::<{ sys::LOOP_SET_STATUS64 }, _>::new(info)) }
+    }
+
+    pub fn get_status(device: &File) -> Result<sys::loop_info64> {
+        // SAFETY: a structure as the kernel fills it.
+        unsafe { ioctl(device, Getter::<{ sys::LOOP_GET_STATUS64 }, _>::new()) }
+    }
 }
 
 /// Another process may take the free device first.
@@ -46,8 +95,7 @@ pub fn attach(file: &str, read_only: bool, discard: bool, calls: Calls) -> Resul
     let backing = files::open_own(file, !read_only).with_context(|| format!("opening {file}"))?;
     let control = control()?;
     for left in (0..TRIES).rev() {
-        // SAFETY: no argument.
-        let number = unsafe { call::get_free(control.as_raw_fd()) }.context("asking for a free loop device")?;
+        let number = call::get_free(&control).context("asking for a free loop device")?;
         let node = format!("/dev/loop{number}");
         let Ok(device) = OpenOptions::new().read(true).write(!read_only).open(&node) else {
             // devtmpfs makes the node a moment later.
@@ -55,7 +103,7 @@ pub fn attach(file: &str, read_only: bool, discard: bool, calls: Calls) -> Resul
             continue;
         };
         match bind(&device, &backing, file, read_only, calls) {
-            Err(Errno::EBUSY | Errno::EAGAIN) => std::thread::sleep(Duration::from_millis(5)),
+            Err(Errno::BUSY | Errno::AGAIN) => std::thread::sleep(Duration::from_millis(5)),
             Err(error) => bail!("attaching {file} to {node}: {error}"),
             Ok(()) if discard && left > 0 && takes_none(&node) => {
                 drop(device);
@@ -79,38 +127,32 @@ fn control() -> Result<File> {
     File::open(NODE).context("opening /dev/loop-control: is the loop module in this initramfs?")
 }
 
-fn bind(device: &File, backing: &File, name: &str, read_only: bool, calls: Calls) -> nix::Result<()> {
+fn bind(device: &File, backing: &File, name: &str, read_only: bool, calls: Calls) -> rustix::io::Result<()> {
     let fd = backing.as_raw_fd();
     // SAFETY: plain integers and arrays of them; zero is a value of each.
     let mut config: sys::loop_config = unsafe { std::mem::zeroed() };
-    config.fd = u32::try_from(fd).map_err(|_| Errno::EBADF)?;
+    config.fd = u32::try_from(fd).map_err(|_| Errno::BADF)?;
     config.info.lo_flags = if read_only { sys::LO_FLAGS_READ_ONLY as u32 } else { 0 };
     let room = config.info.lo_file_name.len() - 1;
     for (to, from) in config.info.lo_file_name.iter_mut().take(room).zip(name.bytes()) {
         *to = from;
     }
     if calls == Calls::Newest {
-        // SAFETY: the structure lives through the call.
-        match unsafe { call::configure(device.as_raw_fd(), &raw const config) } {
-            Err(Errno::EINVAL | Errno::ENOTTY) => {}
-            result => return result.map(drop),
+        match call::configure(device, config) {
+            Err(Errno::INVAL | Errno::NOTTY) => {}
+            result => return result,
         }
     }
-    // SAFETY: both descriptors are open; the structure lives through the call.
-    unsafe {
-        call::set_fd(device.as_raw_fd(), fd)?;
-        let status = call::set_status(device.as_raw_fd(), &raw const config.info);
-        status.map(drop).inspect_err(|_| {
-            let _ = call::clear_fd(device.as_raw_fd());
-        })
-    }
+    call::integer::<{ sys::LOOP_SET_FD }>(device, usize::try_from(fd).map_err(|_| Errno::BADF)?)?;
+    call::set_status(device, config.info).inspect_err(|_| {
+        let _ = call::clear_fd(device);
+    })
 }
 
 /// What is good to have, and missing on some kernels and file systems.
 fn settle(device: &File, node: &str, discard: bool) {
     // Without direct I/O every page is cached twice.
-    // SAFETY: an integer.
-    if let Err(error) = unsafe { call::set_direct_io(device.as_raw_fd(), 1) } {
+    if let Err(error) = call::integer::<{ sys::LOOP_SET_DIRECT_IO }>(device, 1) {
         tracing::debug!("{node} has no direct I/O: {error}");
     }
     if !discard {
@@ -134,9 +176,8 @@ fn takes_none(node: &str) -> bool {
 /// last close, and the file's own file system can't be made read-only before: that is waited for, two seconds.
 pub fn detach(node: &str) -> Result<()> {
     let device = File::open(node).with_context(|| format!("opening {node}"))?;
-    // SAFETY: no argument.
-    match unsafe { call::clear_fd(device.as_raw_fd()) } {
-        Ok(_) | Err(Errno::ENXIO) => {}
+    match call::clear_fd(&device) {
+        Ok(()) | Err(Errno::NXIO) => {}
         Err(error) => bail!("detaching {node}: {error}"),
     }
     drop(device);
@@ -156,11 +197,8 @@ pub fn detach(node: &str) -> Result<()> {
 fn renew(node: &str) {
     let number = node.strip_prefix("/dev/loop").and_then(|number| number.parse().ok());
     if let (Some(number), Ok(control)) = (number, control()) {
-        // SAFETY: an integer each.
-        unsafe {
-            if call::remove(control.as_raw_fd(), number).is_ok() {
-                let _ = call::add(control.as_raw_fd(), number);
-            }
+        if call::integer::<{ sys::LOOP_CTL_REMOVE }>(&control, number).is_ok() {
+            let _ = call::integer::<{ sys::LOOP_CTL_ADD }>(&control, number);
         }
     }
 }
@@ -187,30 +225,20 @@ pub fn of_file(file: &str) -> Result<Vec<String>> {
 }
 
 fn status(node: &str) -> Result<sys::loop_info64> {
-    let device = File::open(node)?;
-    // SAFETY: plain integers and arrays of them, filled by the kernel.
-    unsafe {
-        let mut info = std::mem::zeroed();
-        call::get_status(device.as_raw_fd(), &raw mut info)?;
-        Ok(info)
-    }
+    Ok(call::get_status(&File::open(node)?)?)
 }
 
 /// Gives a mounted loop device back as soon as it is unmounted: nothing else does at a shutdown, and the file
 /// system under the file could not be unmounted. (kernel: drivers/block/loop.c, LOOP_CLR_FD of an open device)
 pub fn give_back_after_use(node: &str) -> Result<()> {
     let device = File::open(node).with_context(|| format!("opening {node}"))?;
-    // SAFETY: no argument.
-    let cleared = unsafe { call::clear_fd(device.as_raw_fd()) };
-    cleared.map(drop).with_context(|| format!("letting {node} go with its mount"))
+    call::clear_fd(&device).with_context(|| format!("letting {node} go with its mount"))
 }
 
 /// Lets a loop device follow its file, which has grown.
 pub fn follow(node: &str) -> Result<()> {
     let device = File::open(node).with_context(|| format!("opening {node}"))?;
-    // SAFETY: no argument.
-    let followed = unsafe { call::set_capacity(device.as_raw_fd()) };
-    followed.map(drop).with_context(|| format!("telling {node} that its file has grown"))
+    call::set_capacity(&device).with_context(|| format!("telling {node} that its file has grown"))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod growfs;
 pub mod inroot;
 pub mod loopdev;
 pub mod mounts;
+pub mod namespace;
 pub mod newfile;
 pub mod program;
 pub mod quota;

@@ -4,21 +4,19 @@
 
 use crate::sys::btrfs_members;
 use anyhow::{Context, Result};
-use nix::errno::Errno;
-pub use nix::mount::MsFlags;
-use nix::mount::{MntFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::{self, Mount};
+use rustix::io::Errno;
+pub use rustix::mount::MountFlags;
+use rustix::mount::{UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_remount};
+use std::ffi::CString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::time::Duration;
 
-const NO: Option<&str> = None;
-
 /// What every mount beside the merged root has: what lies in a layer, in the trash or in a store must give nobody
 /// rights that it does not have in the merged root. overlayfs asks its own mount, not those of its layers.
-const BESIDE: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
+const BESIDE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 
 /// The mounts of this process's namespace.
 pub fn read() -> Result<Vec<Mount>> {
@@ -43,7 +41,7 @@ pub(crate) fn make_parent(path: &str) -> Result<()> {
 }
 
 /// Mounts a file system beside the merged root: without setuid and devices. A btrfs with all its devices.
-pub fn mount_fs(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str) -> Result<()> {
+pub fn mount_fs(source: &str, at: &str, fstype: &str, flags: MountFlags, data: &str) -> Result<()> {
     let others = if fstype == "btrfs" { btrfs_members::options(source) } else { String::new() };
     let all = [data, &others].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",");
     mount_as(source, at, fstype, flags | BESIDE, &all)
@@ -51,13 +49,14 @@ pub fn mount_fs(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str
 
 /// Mounts an overlay as the root.
 pub fn mount_overlay(source: &str, at: &str, data: &str) -> Result<()> {
-    mount_as(source, at, "overlay", MsFlags::empty(), data)
+    mount_as(source, at, "overlay", MountFlags::empty(), data)
 }
 
-fn mount_as(source: &str, at: &str, fstype: &str, flags: MsFlags, data: &str) -> Result<()> {
+fn mount_as(source: &str, at: &str, fstype: &str, flags: MountFlags, data: &str) -> Result<()> {
     make_dir(at)?;
-    let data = (!data.is_empty()).then_some(data);
-    mount(Some(source), at, Some(fstype), flags, data).with_context(|| format!("mounting {fstype} '{source}' on {at}"))
+    let context = || format!("mounting {fstype} '{source}' on {at}");
+    let data = (!data.is_empty()).then(|| CString::new(data)).transpose().with_context(context)?;
+    mount(source, at, fstype, flags, data.as_deref()).with_context(context)
 }
 
 /// Makes `from` visible at `to` too, beside the merged root: without setuid and devices, and without the mounts
@@ -73,7 +72,17 @@ pub fn bind(from: &str, to: &str) -> Result<()> {
 /// Makes `from` visible at `to` too, with the flags that it has, and without the mounts below it.
 pub fn bind_as_is(from: &str, to: &str) -> Result<()> {
     make_dir(to)?;
-    mount(Some(from), to, NO, MsFlags::MS_BIND, NO).with_context(|| format!("binding {from} to {to}"))
+    bind_here(from, to)
+}
+
+/// The same where the place is there: a directory or a file.
+pub fn bind_here(from: &str, to: &str) -> Result<()> {
+    mount_bind(from, to).with_context(|| format!("binding {from} to {to}"))
+}
+
+/// The same with the mounts below it.
+pub fn bind_all_as_is(from: &str, to: &str) -> Result<()> {
+    mount_bind_recursive(from, to).with_context(|| format!("binding {from} to {to}"))
 }
 
 /// Lets setuid and devices count at `at` again: what was bound there from beside the root is a part of it now.
@@ -81,30 +90,21 @@ pub fn join_root(at: &str) -> Result<()> {
     set_flags(at, flags(at)? - BESIDE)
 }
 
-/// Gives this thread, and what it starts from now on, mounts of its own: nobody else sees what it mounts.
-///
-/// # Errors
-/// Without the right to mount, or in a chroot whose `/` is no mount point.
-pub fn own_namespace() -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace")?;
-    mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO).context("making the mounts private")
-}
-
 /// Unmounts; waits up to half a second for whoever still looks at it.
 pub fn unmount(at: &str) -> Result<()> {
-    patient(10, || umount2(at, MntFlags::UMOUNT_NOFOLLOW)).with_context(|| format!("unmounting {at}"))
+    patient(10, || rustix::mount::unmount(at, UnmountFlags::NOFOLLOW)).with_context(|| format!("unmounting {at}"))
 }
 
 /// Unmounts with what is mounted below, whoever still looks at it.
 pub fn detach(at: &str) -> Result<()> {
-    umount2(at, MntFlags::UMOUNT_NOFOLLOW | MntFlags::MNT_DETACH).with_context(|| format!("detaching {at}"))
+    rustix::mount::unmount(at, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH).with_context(|| format!("detaching {at}"))
 }
 
 /// Tries so often, 50 ms apart, while somebody else is still at it.
-fn patient(tries: u32, call: impl Fn() -> nix::Result<()>) -> nix::Result<()> {
+fn patient(tries: u32, call: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
     for _ in 1..tries {
         match call() {
-            Err(Errno::EBUSY) => std::thread::sleep(Duration::from_millis(50)),
+            Err(Errno::BUSY) => std::thread::sleep(Duration::from_millis(50)),
             other => return other,
         }
     }
@@ -113,27 +113,26 @@ fn patient(tries: u32, call: impl Fn() -> nix::Result<()>) -> nix::Result<()> {
 
 /// Makes this one mount read-only, or writable again.
 pub fn remount_bind(at: &str, read_only: bool) -> Result<()> {
-    let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
-    flags.set(MsFlags::MS_RDONLY, read_only);
-    mount(NO, at, NO, flags, NO).with_context(|| format!("making the mount {at} {}", word(read_only)))
+    let mut flags = flags_at(at)? | MountFlags::BIND;
+    flags.set(MountFlags::RDONLY, read_only);
+    mount_remount(at, flags, "").with_context(|| format!("making the mount {at} {}", word(read_only)))
 }
 
 /// Makes this one mount read-only, without setuid and devices.
 pub fn close(at: &str) -> Result<()> {
-    set_flags(at, flags(at)? | BESIDE | MsFlags::MS_RDONLY)
+    set_flags(at, flags(at)? | BESIDE | MountFlags::RDONLY)
 }
 
 /// The flags of this one mount, apart from its file system.
-pub fn flags(at: &str) -> Result<MsFlags> {
+pub fn flags(at: &str) -> Result<MountFlags> {
     let mut flags = flags_at(at)?;
-    flags.set(MsFlags::MS_RDONLY, is_bind_read_only(at)?);
+    flags.set(MountFlags::RDONLY, is_bind_read_only(at)?);
     Ok(flags)
 }
 
 /// Gives this one mount exactly these flags.
-pub fn set_flags(at: &str, flags: MsFlags) -> Result<()> {
-    mount(NO, at, NO, flags | MsFlags::MS_REMOUNT | MsFlags::MS_BIND, NO)
-        .with_context(|| format!("setting the flags of the mount {at}"))
+pub fn set_flags(at: &str, flags: MountFlags) -> Result<()> {
+    mount_remount(at, flags | MountFlags::BIND, "").with_context(|| format!("setting the flags of the mount {at}"))
 }
 
 fn word(read_only: bool) -> &'static str {
@@ -143,16 +142,16 @@ fn word(read_only: bool) -> &'static str {
 /// Makes the whole file system mounted at `at` read-only, or writable again. The kernel lets go of a loop
 /// device's file a moment after the device is gone: up to three seconds are waited for it.
 pub fn remount_super(at: &str, read_only: bool) -> Result<()> {
-    let mut flags = flags_at(at)? | MsFlags::MS_REMOUNT;
-    flags.set(MsFlags::MS_RDONLY, read_only);
-    patient(60, || mount(NO, at, NO, flags, NO))
+    let mut flags = flags_at(at)?;
+    flags.set(MountFlags::RDONLY, read_only);
+    patient(60, || mount_remount(at, flags, ""))
         .with_context(|| format!("making the file system of {at} {}", word(read_only)))
 }
 
 /// Adds options to the writable file system mounted at `at`; those that it has stay.
 pub fn remount_with(at: &str, options: &str) -> Result<()> {
-    let flags = flags_at(at)? | MsFlags::MS_REMOUNT;
-    mount(NO, at, NO, flags, Some(options)).with_context(|| format!("remounting {at} with {options}"))
+    let flags = flags_at(at)?;
+    mount_remount(at, flags, options).with_context(|| format!("remounting {at} with {options}"))
 }
 
 /// Whether this mount, apart from its file system, is read-only.
@@ -163,19 +162,19 @@ pub fn is_bind_read_only(at: &str) -> Result<bool> {
 }
 
 /// A remount sets every per-mount flag anew, so those that hold must be said again.
-fn flags_at(at: &str) -> Result<MsFlags> {
+fn flags_at(at: &str) -> Result<MountFlags> {
     let mounts = read()?;
     let found = mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?;
     let table = [
-        ("nosuid", MsFlags::MS_NOSUID),
-        ("nodev", MsFlags::MS_NODEV),
-        ("noexec", MsFlags::MS_NOEXEC),
-        ("noatime", MsFlags::MS_NOATIME),
-        ("nodiratime", MsFlags::MS_NODIRATIME),
-        ("relatime", MsFlags::MS_RELATIME),
+        ("nosuid", MountFlags::NOSUID),
+        ("nodev", MountFlags::NODEV),
+        ("noexec", MountFlags::NOEXEC),
+        ("noatime", MountFlags::NOATIME),
+        ("nodiratime", MountFlags::NODIRATIME),
+        ("relatime", MountFlags::RELATIME),
     ];
     let held = |word: &str| found.options.split(',').any(|option| option == word);
-    Ok(table.iter().filter(|(word, _)| held(word)).fold(MsFlags::empty(), |all, (_, flag)| all | *flag))
+    Ok(table.iter().filter(|(word, _)| held(word)).fold(MountFlags::empty(), |all, (_, flag)| all | *flag))
 }
 
 /// Options that keep a read-only mount from replaying the journal, in the order to try them.

@@ -182,6 +182,19 @@ pub fn lock_file(path: &str) -> Result<File> {
     Ok(file)
 }
 
+/// Takes the lock of a file, for as long as what is given back lives; `None` where another holds it.
+///
+/// # Errors
+/// As [`lock_file`]; where the kernel refuses.
+pub fn lock(path: &str) -> Result<Option<File>> {
+    let file = lock_file(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => bail!("locking {path}: {error}"),
+    }
+}
+
 /// Whether somebody holds the lock. An ordinary user, who can't open the file, looks it up in the kernel's table.
 pub fn is_held(path: &str) -> bool {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;

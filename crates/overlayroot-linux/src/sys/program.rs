@@ -5,9 +5,8 @@
 use crate::sys::{files, newfile};
 use anyhow::{Context, Result, bail};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawnp};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -37,8 +36,7 @@ pub fn run_within(program: &str, args: &[&str], output: &str, most: Duration) ->
     let child = spawn(program, args, None, output)?;
     let end = Instant::now() + most;
     loop {
-        let status = waitpid(child, Some(WaitPidFlag::WNOHANG)).with_context(|| format!("running {program}"))?;
-        if status != WaitStatus::StillAlive {
+        if let Some(status) = wait(child, WaitOptions::NOHANG, program)? {
             return Ok(code(status));
         }
         if Instant::now() >= end {
@@ -46,7 +44,7 @@ pub fn run_within(program: &str, args: &[&str], output: &str, most: Duration) ->
         }
         std::thread::sleep(LOOK);
     }
-    kill(child, Signal::SIGKILL).with_context(|| format!("ending {program}"))?;
+    kill_process(child, Signal::KILL).with_context(|| format!("ending {program}"))?;
     ended(child, program)?;
     bail!("{program} took longer than {} s", most.as_secs())
 }
@@ -84,24 +82,26 @@ fn spawn(program: &str, args: &[&str], input: Option<&File>, output: &str) -> Re
     files.add_dup2(file.as_raw_fd(), 2).with_context(context)?;
     let attributes = PosixSpawnAttr::init().with_context(context)?;
     let name = words.first().with_context(context)?;
-    posix_spawnp(name, &files, &attributes, &words, &environment).with_context(context)
+    let child = posix_spawnp(name, &files, &attributes, &words, &environment).with_context(context)?;
+    Pid::from_raw(child.as_raw()).with_context(context)
 }
 
 /// Waits for its end.
 fn ended(child: Pid, program: &str) -> Result<i32> {
-    waitpid(child, None).map(code).with_context(|| format!("running {program}"))
+    Ok(wait(child, WaitOptions::empty(), program)?.map_or(128, code))
+}
+
+fn wait(child: Pid, options: WaitOptions, program: &str) -> Result<Option<WaitStatus>> {
+    loop {
+        match waitpid(Some(child), options) {
+            Err(Errno::INTR) => {}
+            waited => return Ok(waited.with_context(|| format!("running {program}"))?.map(|(_, status)| status)),
+        }
+    }
 }
 
 fn code(status: WaitStatus) -> i32 {
-    match status {
-        WaitStatus::Exited(_, code) => code,
-        WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
-        WaitStatus::Stopped(..)
-        | WaitStatus::PtraceEvent(..)
-        | WaitStatus::PtraceSyscall(_)
-        | WaitStatus::Continued(_)
-        | WaitStatus::StillAlive => 128,
-    }
+    status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0))
 }
 
 /// The last line with something on it: where most programs say what went wrong.

@@ -6,16 +6,15 @@
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::libc;
+use rustix::ioctl::{Getter, Opcode, Setter, ioctl, opcode};
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::AsRawFd;
 
 /// The project of an upper: "ovly" in ASCII, which nobody counts up to in /etc/projid.
 pub const PROJECT: u32 = 0x6f76_6c79;
 
 /// `struct fsxattr` (kernel: include/uapi/linux/fs.h).
 #[repr(C)]
-#[derive(Default)]
 struct Attributes {
     flags: u32,
     extent_size: u32,
@@ -64,10 +63,11 @@ const ENFORCED: u16 = 1 << 5;
 /// FS_DQ_BSOFT and FS_DQ_BHARD.
 const BOTH_LIMITS: u16 = (1 << 2) | (1 << 3);
 
+const GET_ATTRIBUTES: Opcode = opcode::read::<Attributes>(b'X', 31);
+const SET_ATTRIBUTES: Opcode = opcode::write::<Attributes>(b'X', 32);
+
 mod call {
-    use super::{Attributes, Errno, PROJECT_QUOTA, libc};
-    nix::ioctl_read!(get_attributes, b'X', 31, Attributes);
-    nix::ioctl_write_ptr!(set_attributes, b'X', 32, Attributes);
+    use super::{Errno, PROJECT_QUOTA, libc};
 
     /// `data` is what the command takes.
     pub unsafe fn quotactl<T>(command: libc::c_int, device: &std::ffi::CStr, id: u32, data: *mut T) -> nix::Result<()> {
@@ -83,28 +83,26 @@ mod call {
 ///
 /// # Errors
 /// Where the file system has no projects.
-pub fn project_of(file: &File) -> nix::Result<(u32, bool)> {
+pub fn project_of(file: &File) -> rustix::io::Result<(u32, bool)> {
     let attributes = attributes(file)?;
     Ok((attributes.project, attributes.flags & INHERIT != 0))
 }
 
-fn attributes(file: &File) -> nix::Result<Attributes> {
-    let mut attributes = Attributes::default();
+fn attributes(file: &File) -> rustix::io::Result<Attributes> {
     // SAFETY: an open descriptor, a structure as the kernel fills it.
-    unsafe { call::get_attributes(file.as_raw_fd(), &raw mut attributes) }?;
-    Ok(attributes)
+    unsafe { ioctl(file, Getter::<GET_ATTRIBUTES, Attributes>::new()) }
 }
 
 /// Puts an open file into a project; a directory hands it on if `inherit`.
 ///
 /// # Errors
 /// Where the file system has no projects, or can't be written.
-pub fn set_project(file: &File, project: u32, inherit: bool) -> nix::Result<()> {
+pub fn set_project(file: &File, project: u32, inherit: bool) -> rustix::io::Result<()> {
     let mut attributes = attributes(file)?;
     attributes.project = project;
     attributes.flags |= if inherit { INHERIT } else { 0 };
     // SAFETY: an open descriptor, a structure as the kernel reads it.
-    unsafe { call::set_attributes(file.as_raw_fd(), &raw const attributes) }.map(drop)
+    unsafe { ioctl(file, Setter::<SET_ATTRIBUTES, _>::new(attributes)) }
 }
 
 /// Quotas of projects on a mounted block device.

@@ -2,7 +2,7 @@
 //! How full a file system is.
 
 use anyhow::{Context, Result};
-use nix::sys::statvfs::statvfs;
+use rustix::fs::statvfs;
 
 /// Space and inodes of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,15 +20,14 @@ pub struct Room {
 }
 
 /// Asks the kernel about the file system that holds `path`.
-#[allow(clippy::useless_conversion, reason = "32-bit machines count in u32")]
 pub fn room(path: &str) -> Result<Room> {
     let stat = statvfs(path).with_context(|| format!("asking for the room on {path}"))?;
-    let unit = u64::from(stat.fragment_size());
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
     Ok(Room {
-        bytes: u64::from(stat.blocks()) * unit,
-        free: u64::from(stat.blocks_free()) * unit,
-        available: u64::from(stat.blocks_available()) * unit,
-        inodes: u64::from(stat.files()),
-        inodes_free: u64::from(stat.files_free()),
+        bytes: bytes(stat.f_blocks),
+        free: bytes(stat.f_bfree),
+        available: bytes(stat.f_bavail),
+        inodes: stat.f_files,
+        inodes_free: stat.f_ffree,
     })
 }

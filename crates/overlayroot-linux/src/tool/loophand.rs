@@ -8,7 +8,6 @@ use crate::sys::scratch::Scratch;
 use crate::sys::statvfs::room;
 use crate::sys::{block, filesystem, fsck, growfs, mounts};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use nix::mount::MsFlags;
 use overlayroot_core::facts::place::PlaceKind;
 use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_core::step::Step;
@@ -16,6 +15,7 @@ use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_core::upper::loop_file::LoopFile;
 use overlayroot_core::upper::loop_file::size;
 use overlayroot_core::value::size::human;
+use rustix::mount::MountFlags;
 use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -139,7 +139,7 @@ impl Growth<'_> {
         let checked = if ext { fsck::check(&node, scratch.path()) } else { Ok(()) };
         let grown = checked.and_then(|()| {
             let at = scratch.mount_point();
-            let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+            let private = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
             mounts::mount_fs(&node, &at, self.fstype, private, "")?;
             let grown = self.on(&node, &at, hand);
             grown.and(mounts::unmount(&at))

@@ -2,46 +2,25 @@
 //! The lower, writable for servicing: mounts that only one process tree sees, and what is undone at its end.
 
 use crate::source::read_in_root;
-use crate::sys::mounts::{self, MsFlags};
+use crate::sys::mounts::{self, MountFlags};
 use crate::sys::newfile::{self, Lasting};
 use crate::sys::{block, files, filesystem};
 use anyhow::{Context, Result, bail, ensure};
-use nix::mount::mount;
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
 use overlayroot_core::layout::paths::{SERVICED_KEPT, SHELL};
 use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_host::servicing::{self, Target, Way};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitOptions, chroot, set_parent_process_death_signal, wait};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
-
-const NO: Option<&str> = None;
 
 /// From now on this process gets a signal when its parent ends.
 ///
 /// # Errors
 /// Where the kernel refuses.
 pub fn end_with_parent(signal: Signal) -> Result<()> {
-    prctl::set_pdeathsig(signal).context("asking for a signal at the parent's end")
-}
-
-/// Gives this process mounts of its own. What others unmount goes here as well, but nothing gets out.
-///
-/// # Errors
-/// Without the right to mount.
-pub fn own_mounts() -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace")?;
-    mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_SLAVE, NO).context("keeping the mounts to ourselves")
-}
-
-/// The next process that is started is the first of its own process namespace: all in it end with it.
-///
-/// # Errors
-/// Without the right to.
-pub fn own_processes() -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWPID).context("making a process namespace")
+    set_parent_process_death_signal(Some(signal)).context("asking for a signal at the parent's end")
 }
 
 /// Whether the kernel holds a block device of the lower for read-only.
@@ -70,14 +49,14 @@ pub fn open(target: &Target) -> Result<()> {
 pub fn close(target: &Target) -> Result<bool> {
     match target.way {
         Way::Look => return Ok(true),
-        Way::Remount | Way::View => nix::unistd::sync(),
+        Way::Remount | Way::View => rustix::fs::sync(),
     }
     if target.way == Way::View {
         return Ok(true);
     }
     let read_only = || match mounts::remount_super(&target.lower, true) {
         Ok(()) => Ok(true),
-        Err(error) if error.downcast_ref::<nix::Error>() == Some(&nix::Error::EBUSY) => Ok(false),
+        Err(error) if error.downcast_ref() == Some(&Errno::BUSY) => Ok(false),
         Err(error) => Err(error),
     };
     if read_only()? {
@@ -134,9 +113,7 @@ pub fn furnish(target: &Target) -> Result<Vec<String>> {
         }
     }
     for dir in ["dev", "sys"] {
-        let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
-        let at = format!("{SHELL}/{dir}");
-        mount(Some(&*format!("/{dir}")), &*at, NO, bind, NO).with_context(|| format!("binding /{dir} to {at}"))?;
+        mounts::bind_all_as_is(&format!("/{dir}"), &format!("{SHELL}/{dir}"))?;
     }
     run_and_tmp()?;
     notes.extend(resolver()?);
@@ -145,9 +122,10 @@ pub fn furnish(target: &Target) -> Result<Vec<String>> {
 
 /// Shows a mount of the running system inside, read-only where the lower is.
 fn show(at: &str, to: &Path, look: bool) -> Result<()> {
-    mount(Some(at), to, NO, MsFlags::MS_BIND, NO)?;
+    let to = to.to_str().context("a path that is not UTF-8")?;
+    mounts::bind_here(at, to)?;
     match look {
-        true => mounts::remount_bind(to.to_str().context("a path that is not UTF-8")?, true),
+        true => mounts::remount_bind(to, true),
         false => Ok(()),
     }
 }
@@ -157,7 +135,7 @@ fn show(at: &str, to: &Path, look: bool) -> Result<()> {
 /// # Errors
 /// Where it can't be mounted.
 pub fn furnish_proc() -> Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mounts::mount_fs("proc", &format!("{SHELL}/proc"), "proc", flags, "")
 }
 
@@ -165,7 +143,7 @@ pub fn furnish_proc() -> Result<()> {
 fn protect(path: &str) -> Result<()> {
     let Some(at) = inside(path) else { return Ok(()) };
     let at = at.to_str().context("the upper's path")?;
-    mount(Some(at), at, NO, MsFlags::MS_BIND, NO).with_context(|| format!("holding {at} off"))?;
+    mounts::bind_here(at, at)?;
     mounts::remount_bind(at, true)
 }
 
@@ -188,7 +166,7 @@ fn inside(path: &str) -> Option<PathBuf> {
 /// Fresh ones, as systemd-nspawn has them. With the system's own `/run` the scripts of packages would restart
 /// services of the running system, which are not the lower's any more.
 fn run_and_tmp() -> Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
     let run = format!("{SHELL}/run");
     mounts::mount_fs("run", &run, "tmpfs", flags, "mode=755")?;
     fs::create_dir(format!("{run}/lock")).context("making /run/lock")?;
@@ -227,7 +205,7 @@ fn resolver() -> Result<Option<String>> {
     }
     let copy = format!("{SHELL}/run/resolv.conf");
     newfile::write(&copy, &text, newfile::ALL_READ, Lasting::Run)?;
-    mount(Some(&*copy), &*at, NO, MsFlags::MS_BIND, NO).with_context(|| format!("binding {copy} to {at}"))?;
+    mounts::bind_here(&copy, &at)?;
     Ok(None)
 }
 
@@ -252,7 +230,7 @@ fn below_run(link: &Path) -> Option<PathBuf> {
 /// Where the kernel refuses.
 pub fn enter() -> Result<()> {
     nix::sys::signal::SigSet::all().thread_unblock().context("letting signals through")?;
-    nix::unistd::chroot(SHELL).with_context(|| format!("entering {SHELL}"))?;
+    chroot(SHELL).with_context(|| format!("entering {SHELL}"))?;
     let home = std::env::var("HOME").unwrap_or_default();
     let home = if Path::new(&home).is_dir() { home } else { "/".to_owned() };
     std::env::set_current_dir(&home).with_context(|| format!("going to {home}"))
@@ -264,16 +242,15 @@ pub fn enter() -> Result<()> {
 /// # Errors
 /// Where there is nothing to wait for.
 pub fn wait_as_init(child: u32) -> Result<u8> {
-    use nix::sys::wait::{WaitStatus, wait};
     loop {
-        match wait() {
-            Ok(WaitStatus::Exited(pid, code)) if pid.as_raw().unsigned_abs() == child => {
-                return Ok(u8::try_from(code).unwrap_or(u8::MAX));
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid.as_raw_pid().unsigned_abs() == child => {
+                let code = status.exit_status().or_else(|| Some(128 + status.terminating_signal()?));
+                if let Some(code) = code {
+                    return Ok(u8::try_from(code).unwrap_or(u8::MAX));
+                }
             }
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw().unsigned_abs() == child => {
-                return Ok(u8::try_from(128 + signal as i32).unwrap_or(u8::MAX));
-            }
-            Ok(_) | Err(nix::Error::EINTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => bail!("waiting for the command: {error}"),
         }
     }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The upper in use: where it is, and how full it is.
 
-use crate::sys::mounts;
 use crate::sys::statvfs::room;
+use crate::sys::{mounts, namespace};
 use anyhow::{Context, Result};
-use nix::sched::{CloneFlags, setns};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_core::record::Record;
@@ -58,7 +57,7 @@ fn join_first() -> bool {
     if same("/proc/1/ns/mnt") == same("/proc/self/ns/mnt") {
         return false;
     }
-    File::open("/proc/1/ns/mnt").is_ok_and(|namespace| setns(namespace, CloneFlags::CLONE_NEWNS).is_ok())
+    File::open("/proc/1/ns/mnt").is_ok_and(|other| namespace::enter_mounts(&other).is_ok())
 }
 
 /// How full the file system is that is mounted as `mount`, as seen at `at`.

@@ -13,7 +13,7 @@ use overlayroot_core::step::refusal;
 use overlayroot_core::value::device::Device;
 use overlayroot_linux::probe::device;
 use overlayroot_linux::probe::image::checksum;
-use overlayroot_linux::sys::mounts::{self, MsFlags};
+use overlayroot_linux::sys::mounts::{self, MountFlags};
 use overlayroot_linux::sys::statvfs::room;
 use overlayroot_linux::sys::{casefold, files, fsck, newfile, remove_tree, sync};
 use std::fs::{self, DirBuilder, File};
@@ -45,8 +45,8 @@ impl Cache {
         if device.fstype.starts_with("ext") && !device.read_only {
             fsck::check(&device.path, paths::PRIVATE).map_err(|error| fault("check", format!("{error:#}")))?;
         }
-        let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        flags.set(MsFlags::MS_RDONLY, device.read_only);
+        let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        flags.set(MountFlags::RDONLY, device.read_only);
         let mounted = mounts::mount_fs(&device.path, paths::CACHE, &device.fstype, flags, "");
         mounted.map_err(|error| fault("mount", format!("{error:#}")))?;
         let mut cache =

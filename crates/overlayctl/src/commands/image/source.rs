@@ -11,9 +11,9 @@ use overlayroot_core::parse::mountinfo::Mount;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS};
 use overlayroot_core::step::effective::RootKind;
 use overlayroot_linux::source::recordfile;
-use overlayroot_linux::sys::mounts;
 use overlayroot_linux::sys::scratch::Scratch;
 use overlayroot_linux::sys::watched::Held;
+use overlayroot_linux::sys::{mounts, namespace};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::fs::{self, DirEntry, Metadata};
@@ -66,7 +66,7 @@ impl Source {
     /// Shows it where nobody else sees it, read-only, and without what is mounted below.
     pub fn view(&self, held: &Held) -> Result<View> {
         let layers = layers::of(&self.at)?;
-        mounts::own_namespace()?;
+        namespace::own_mounts()?;
         let view = View(Scratch::new()?);
         mounts::bind(&self.at, &view.at())?;
         mounts::remount_bind(&view.at(), true)?;

@@ -5,7 +5,6 @@ use super::Failure;
 use crate::output::exit::refused;
 use crate::state::asked::Found;
 use anyhow::{Context, Result, bail};
-use nix::fcntl::{Flock, FlockArg};
 use overlayroot_core::feature::pulled::{Outcome, Pulled, SCHEMA};
 use overlayroot_core::layout::paths;
 use overlayroot_core::value::redact;
@@ -83,14 +82,12 @@ fn now() -> u64 {
 ///
 /// # Errors
 /// Where another holds it.
-pub fn lock() -> Result<Flock<File>> {
+pub fn lock() -> Result<File> {
     fs::create_dir_all(paths::STATE_DIR).context("making the directory of the record")?;
-    let mut file = newfile::lock_file(paths::PULL_LOCK)?;
     // `running` below holds it for a moment.
     for _ in 0..20 {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => return Ok(held),
-            Err((back, _)) => file = back,
+        if let Some(held) = newfile::lock(paths::PULL_LOCK)? {
+            return Ok(held);
         }
         thread::sleep(Duration::from_millis(100));
     }

@@ -4,8 +4,8 @@
 use super::{Args, STAGE, start};
 use crate::output::exit::Exit;
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::Signal;
 use overlayroot_linux::tool::servicing;
+use rustix::process::Signal;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
@@ -17,7 +17,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// The first process: ends with the keeper, and takes all others along.
 pub fn init(keeper: u32, asked: &Args) -> Result<Exit> {
-    servicing::end_with_parent(Signal::SIGKILL)?;
+    servicing::end_with_parent(Signal::KILL)?;
     // getppid(2) gives 0 here; /proc is still the one outside, and has numbers as they are there.
     let parent = fs::read_to_string("/proc/self/status").context("looking for the keeper")?;
     let parent = parent.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<u32>().ok());

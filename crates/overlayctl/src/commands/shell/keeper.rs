@@ -4,15 +4,12 @@
 use super::{Args, Look, code, look, start, wait};
 use crate::output::exit::Exit;
 use anyhow::{Context, Result, bail};
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-use nix::sys::signal::Signal;
-use nix::unistd::getppid;
 use overlayroot_core::layout::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
 use overlayroot_host::servicing::{SCHEMA, Serviced, Target, Way};
 use overlayroot_linux::sys::watched::Held;
-use overlayroot_linux::sys::{files, newfile};
+use overlayroot_linux::sys::{files, namespace, newfile};
 use overlayroot_linux::tool::servicing;
+use rustix::process::{Signal, getppid};
 use std::fs::{self, File};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,8 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// opened, and nothing remembers it.
 pub fn run(parent: u32, asked: &Args) -> Result<Exit> {
     let held = Held::new()?;
-    servicing::end_with_parent(Signal::SIGTERM)?;
-    if getppid().as_raw().unsigned_abs() != parent {
+    servicing::end_with_parent(Signal::TERM)?;
+    if getppid().is_none_or(|id| id.as_raw_pid().unsigned_abs() != parent) {
         bail!("the process that asked for it is gone");
     }
     let _lock = lock()?;
@@ -30,7 +27,7 @@ pub fn run(parent: u32, asked: &Args) -> Result<Exit> {
         Look::Target(target) => target,
         Look::Refused(why) => bail!("{why}"),
     };
-    servicing::own_mounts()?;
+    namespace::dependent_mounts()?;
     if target.way == Way::Look {
         return serve(&target, asked, &held);
     }
@@ -65,21 +62,16 @@ fn serve(target: &Target, asked: &Args, held: &Held) -> Result<Exit> {
             target.lower
         ),
     }
-    servicing::own_processes()?;
+    namespace::own_processes()?;
     let mut init = start("init", asked)?;
     // Nothing but this ends the first process of a namespace, and all in it with it.
-    let status = wait(&mut init, held, Signal::SIGKILL)?;
+    let status = wait(&mut init, held, Signal::KILL)?;
     Ok(if status.code().is_some() { code(status) } else { Exit::NotOpened })
 }
 
-fn lock() -> Result<Flock<File>> {
+fn lock() -> Result<File> {
     fs::create_dir_all(STATE_DIR).with_context(|| format!("making {STATE_DIR}"))?;
-    let file = newfile::lock_file(SHELL_LOCK)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(lock),
-        Err((_, Errno::EWOULDBLOCK)) => bail!("another overlayctl shell is running"),
-        Err((_, error)) => bail!("locking {SHELL_LOCK}: {error}"),
-    }
+    newfile::lock(SHELL_LOCK)?.context("another overlayctl shell is running")
 }
 
 /// Whether a shell is open now.

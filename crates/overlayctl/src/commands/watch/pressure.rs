@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Waits: for a time, or until the kernel says that memory gets scarce (its Documentation/accounting/psi.rst).
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::OFlags;
+use rustix::time::Timespec;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ impl Pressure {
     pub fn open(wanted: bool) -> Self {
         let open = || {
             let mut options = OpenOptions::new();
-            options.read(true).write(true).custom_flags(nix::libc::O_NONBLOCK);
+            options.read(true).write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
             let mut file = options.open("/proc/pressure/memory").ok()?;
             file.write_all(TRIGGER).ok().map(|()| file)
         };
@@ -31,10 +32,9 @@ impl Pressure {
         let Some(file) = &self.0 else {
             return std::thread::sleep(time);
         };
-        let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
-        let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
-        let polled = poll(&mut fds, timeout);
-        let failed = fds.iter().any(|fd| fd.revents().is_some_and(|events| events.contains(PollFlags::POLLERR)));
+        let mut fds = [PollFd::new(file, PollFlags::PRI)];
+        let polled = poll(&mut fds, Timespec::try_from(time).ok().as_ref());
+        let failed = fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR));
         if polled.is_err() || failed {
             // Never in a loop without a pause.
             self.0 = None;

@@ -2,12 +2,12 @@
 //! Tells of a level: journal, terminals, motd, systemd's targets. Best effort, each by itself, and never for long:
 //! on a full system anything may fail.
 
-use nix::libc;
 use overlayroot_core::layout::paths;
 use overlayroot_core::value::diagnostics::plain;
 use overlayroot_host::watch::journald::{SOCKET, entry, message_id, priority};
 use overlayroot_host::watch::levels::FillLevel;
 use overlayroot_linux::log::kmsg;
+use rustix::fs::OFlags;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -107,7 +107,7 @@ fn write_to(terminal: &str, text: &str) {
         return;
     }
     // One that was stopped by Ctrl-S must not stop the watch.
-    let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
+    let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits().cast_signed();
     if let Ok(mut terminal) = OpenOptions::new().write(true).custom_flags(flags).open(terminal) {
         let _ = terminal.write_all(format!("\r\n{}", text.replace('\n', "\r\n")).as_bytes());
     }
