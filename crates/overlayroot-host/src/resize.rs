@@ -2,8 +2,6 @@
 //! `overlayctl resize`: how large the upper in use becomes, or why not. Must not resize it.
 
 use crate::watch::levels::Reading;
-use overlayroot_core::record::NOT_OURS;
-use overlayroot_core::step::effective::UpperKind;
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_core::value::size::human;
 use overlayroot_core::value::size::{bytes_of, count_of};
@@ -161,21 +159,6 @@ pub fn quota(size: Amount, now: &Reading, all: u64) -> Result<u64, String> {
         return Err(format!("{} is not more than the {} in use", told(bytes), told(now.used)));
     }
     Ok(bytes)
-}
-
-/// What to do instead, for an upper whose size is not ours to change.
-pub fn instead(kind: UpperKind, fstype: &str, device: &str) -> String {
-    match kind {
-        UpperKind::Subvol => "the subvolume has the room of the root's whole btrfs: make room there, or add a device \
-                              to it (btrfs device add)"
-            .to_owned(),
-        UpperKind::Device => format!(
-            "the upper is the {fstype} on {device}, as large as that: enlarge partition or volume first (growpart, \
-             lvextend), then the file system (resize2fs {device}, xfs_growfs or btrfs filesystem resize max on its \
-             mount point); a partition of rd.overlay=part:LABEL follows at the next boot with grow"
-        ),
-        UpperKind::Tmpfs | UpperKind::Dir | UpperKind::Loop | UpperKind::None => NOT_OURS.to_owned(),
-    }
 }
 
 /// Bytes for a person.

@@ -3,7 +3,7 @@
 
 use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_core::record::{self, Record};
-use overlayroot_core::step::effective::{RootKind, UpperKind};
+use overlayroot_core::step::effective::RootKind;
 use serde::{Deserialize, Serialize};
 
 /// Version of [`Serviced`]; raised when a field changes its meaning or goes.
@@ -102,7 +102,7 @@ pub fn target(
         Access::Read => Way::Look,
         Access::Write { device_read_only } => {
             writable_kind(lower, device_read_only)?;
-            let needed = on_lower(record) || sharer(mounts, lower).is_some();
+            let needed = record.effective.is_on_lower() || sharer(mounts, lower).is_some();
             if needed && !lower.super_read_only() { Way::View } else { Way::Remount }
         }
     };
@@ -125,16 +125,6 @@ fn writable_kind(lower: &Mount, device_read_only: bool) -> Result<(), String> {
         return Err(format!("the lower's device {source} is read-only (blockdev --getro)"));
     }
     Ok(())
-}
-
-/// Whether the upper lies on the lower's file system, which is writable then by design. A loop file may lie on a
-/// device of its own.
-pub fn on_lower(record: &Record) -> bool {
-    match record.effective.upper {
-        UpperKind::Dir | UpperKind::Subvol => true,
-        UpperKind::Loop => record.effective.device.is_none(),
-        UpperKind::Tmpfs | UpperKind::Device | UpperKind::None => false,
-    }
 }
 
 /// A writable mount of the lower's file system elsewhere, such as another btrfs subvolume.

@@ -120,16 +120,7 @@ fn origin<'a>(config: &'a Config, key: &Key) -> &'a Origin {
 fn value(config: &Config, key: &Key, origin: &From) -> String {
     let truth = |yes: bool| if yes { "1" } else { "0" }.to_owned();
     if is(key, &keys::OVERLAY) {
-        return match &config.upper.value {
-            Upper::Off | Upper::Crypt(_) => "0".to_owned(),
-            // As it is written for the key, whoever said it and how.
-            Upper::Device(device) => device.to_string(),
-            // The mode is no word of the key.
-            Upper::Tmpfs(tmpfs) => format!("tmpfs:{}", tmpfs.options().replace(",mode=0700", "")),
-            upper @ (Upper::Dir(_) | Upper::Loop(_) | Upper::Part(_) | Upper::Subvol(_)) => {
-                upper.to_string().replacen(' ', ":", 1)
-            }
-        };
+        return config.upper.value.as_argument();
     }
     if is(key, &keys::CRYPT) {
         let Upper::Crypt(spec) = &config.upper.value else { return String::new() };

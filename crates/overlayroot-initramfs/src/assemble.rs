@@ -7,7 +7,6 @@ use overlayroot_core::config::Config;
 use overlayroot_core::feature::image_cache;
 use overlayroot_core::feature::populate::Asked;
 use overlayroot_core::plan;
-use overlayroot_core::upper::Upper;
 use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::boot::assemble::{Verdict, assemble, read_machine, stand_down};
 use overlayroot_linux::boot::{live_root, shutdown};
@@ -37,13 +36,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.file_systems {
         let mut kinds = device::upper_file_systems();
         // One that is made at the next boot is on no device yet.
-        kinds.extend(match &Config::read(&source::read(None)).upper.value {
-            Upper::Loop(file) => Some(file.fs.word().to_owned()),
-            Upper::Part(part) => Some(part.fs.word().to_owned()),
-            Upper::Off | Upper::Tmpfs(_) | Upper::Device(_) | Upper::Dir(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
-                None
-            }
-        });
+        kinds.extend(Config::read(&source::read(None)).upper.value.needs(None).file_system);
         kinds.extend(beneath::modules());
         println!("{}", kinds.join(" "));
         return Ok(ExitCode::SUCCESS);
@@ -72,13 +65,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Programs to make an upper with, where the configuration asks for one that may have to be made, those for an
 /// archive that it begins with, and what keeps or checks an image.
 fn programs(config: &Config) -> String {
-    let upper = match &config.upper.value {
-        Upper::Loop(file) => format!("mkfs.{} ", file.fs.word()),
-        Upper::Part(part) => format!("sfdisk mkfs.{} ", part.fs.word()),
-        Upper::Off | Upper::Tmpfs(_) | Upper::Device(_) | Upper::Dir(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
-            String::new()
-        }
-    };
+    let upper: String = config.upper.value.needs(None).programs.iter().map(|name| format!("{name} ")).collect();
     let image =
         (config.image_cache.value.is_some() || config.image_sha256.value.is_some()).then_some(image_cache::PROGRAM);
     let others = config.populate.value.iter().flat_map(Asked::programs).chain(image);

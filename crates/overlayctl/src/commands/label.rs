@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::Record;
-use overlayroot_core::step::effective::{RootKind, UpperKind};
+use overlayroot_core::step::effective::RootKind;
 use overlayroot_core::step::made::Made;
 use overlayroot_linux::source::recordfile;
 use overlayroot_linux::sys::{mounts, selinux};
@@ -43,7 +43,7 @@ pub fn run() -> Result<Exit> {
 
 /// Whether the root's upper loses labels when a policy is loaded.
 fn forgets(record: &Record) -> bool {
-    record.effective.upper == UpperKind::Tmpfs
+    record.effective.upper.is_in_ram()
 }
 
 /// The upper of `/`. dracut-ng's names for it are links, Ubuntu's are not.

@@ -7,10 +7,10 @@ use crate::state::fill::sentence;
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::config::Config;
 use overlayroot_core::layout::paths;
-use overlayroot_core::record::{NO_RECORD, Record};
-use overlayroot_core::step::effective::UpperKind;
+use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
 use overlayroot_core::upper;
 use overlayroot_core::upper::loop_file::{LoopFile, parse_loop_by_hand};
+use overlayroot_core::upper::recorded::Resize;
 use overlayroot_core::value::size::Size;
 use overlayroot_host::resize::{self, Amount, Resized, told};
 use overlayroot_linux::log::{self, Level};
@@ -63,17 +63,18 @@ fn resize(asked: &Asked) -> Result<Answer> {
         return Ok(Answer::Refused(NO_RECORD.to_owned()));
     };
     let Some(upper) = upperfill::find(&record)? else {
-        return Ok(Answer::Refused(resize::instead(UpperKind::None, "", "")));
+        return Ok(Answer::Refused(NOT_OURS.to_owned()));
     };
-    match (upper.kind, asked.size) {
-        (UpperKind::Tmpfs, _) => tmpfs(asked, &upper),
+    match (upper.kind.resize(&upper.mount.fstype, &upper.mount.source), asked.size) {
+        (Resize::Remount, _) => tmpfs(asked, &upper),
         _ if asked.inodes.is_some() => Ok(Answer::Refused(format!(
             "the number of inodes can be changed for an upper in RAM only; here it is that of the {} on {}",
             upper.mount.fstype, upper.mount.at
         ))),
-        (UpperKind::Loop, Some(size)) => file(size, asked.dry_run, &record, &upper),
-        (UpperKind::Dir, Some(size)) => directory(size, asked.dry_run, &upper),
-        (kind, _) => Ok(Answer::Refused(resize::instead(kind, &upper.mount.fstype, &upper.mount.source))),
+        (Resize::GrowFile, Some(size)) => file(size, asked.dry_run, &record, &upper),
+        (Resize::SetQuota, Some(size)) => directory(size, asked.dry_run, &upper),
+        (Resize::Refused(why), _) => Ok(Answer::Refused(why)),
+        (Resize::GrowFile | Resize::SetQuota, None) => Ok(Answer::Refused(NOT_OURS.to_owned())),
     }
 }
 

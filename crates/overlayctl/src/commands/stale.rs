@@ -10,8 +10,6 @@ use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::feature::stale::{Kind, differences};
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::Record;
-use overlayroot_core::step::effective::UpperKind;
-use overlayroot_core::upper::subvol::{self, Seen};
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_linux::step::shadow::{self, Limits};
 use overlayroot_linux::step::stale::{Stored, stored};
@@ -103,18 +101,9 @@ pub fn holds(record: &Record) -> bool {
 
 /// The path of the upper itself in the root, which a whiteout of ours hides.
 pub fn hidden(record: &Record, lower: &str) -> Result<Option<String>> {
-    let Some(path) = &record.effective.path else { return Ok(None) };
-    Ok(match record.effective.upper {
-        UpperKind::Dir | UpperKind::Loop => Some(path.clone()),
-        UpperKind::Subvol => {
-            let mounts = mounts::read()?;
-            mountinfo::at(&mounts, lower).and_then(|mount| match subvol::seen(&mount.root, path) {
-                Seen::At(path) => Some(path),
-                Seen::Nowhere | Seen::AroundRoot => None,
-            })
-        }
-        UpperKind::Tmpfs | UpperKind::Device | UpperKind::None => None,
-    })
+    let mounts = mounts::read()?;
+    let lower = mountinfo::at(&mounts, lower).map(|mount| mount.root.as_str());
+    Ok(record.effective.hidden_path(lower))
 }
 
 /// The lower as the boot saw it, and where it is.

@@ -15,7 +15,7 @@ use culprits::Culprits;
 use overlayroot_core::config::Config;
 use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::layout::paths;
-use overlayroot_core::step::effective::UpperKind;
+use overlayroot_core::upper::recorded::Resize;
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_host::watch::levels::{FillLevel, Reading, Resource, is_loud, pause};
 use overlayroot_host::watch::prometheus;
@@ -168,10 +168,10 @@ impl Watch {
     /// What to do: where the upper can grow, or where else room is to be made.
     fn hint(&self, resource: Resource, reading: &Reading) -> String {
         let mount = &self.upper.mount;
-        let grows = match self.upper.kind {
-            UpperKind::Tmpfs | UpperKind::Loop => true,
-            UpperKind::Dir => resource == Resource::Bytes && reading.outer.is_some(),
-            UpperKind::Device | UpperKind::Subvol | UpperKind::None => false,
+        let grows = match self.upper.kind.resize(&mount.fstype, &mount.source) {
+            Resize::Remount | Resize::GrowFile => true,
+            Resize::SetQuota => resource == Resource::Bytes && reading.outer.is_some(),
+            Resize::Refused(_) => false,
         };
         match grows {
             true => "See: overlayctl status. To grow it: overlayctl resize SIZE".to_owned(),

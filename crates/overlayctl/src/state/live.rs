@@ -151,15 +151,13 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
     let kind = record.map_or(UpperKind::None, |record| record.effective.upper);
     let upper =
         record.and_then(|record| record.effective.upper_fs.as_deref()).and_then(|at| mountinfo::at(&mounts, at));
-    let upper = upper.and_then(|mount| match kind {
-        // The directory may be held to a size; only root gets there, everybody sees the same in /.
-        UpperKind::Dir => {
+    let upper = upper.and_then(|mount| match kind.is_limited() {
+        // Only root gets there, everybody sees the same in /.
+        true => {
             let at = |at: &str| Some(Fill::of(mount, at, upperfill::directory(at, mount).ok()?, thresholds()));
             at(paths::UPPER_LINK).or_else(|| at("/"))
         }
-        UpperKind::Tmpfs | UpperKind::Device | UpperKind::Loop | UpperKind::Subvol | UpperKind::None => {
-            Some(Fill::of(mount, &mount.at, upperfill::reading(&mount.at, &mount.fstype).ok()?, thresholds()))
-        }
+        false => Some(Fill::of(mount, &mount.at, upperfill::reading(&mount.at, &mount.fstype).ok()?, thresholds())),
     });
     Ok(Live {
         root_writable: !root.read_only(),
@@ -168,7 +166,7 @@ pub fn read(record: Option<&Record>) -> Result<Live> {
         lower: lower.map(|mount| format!("{} {} on {}", mount.fstype, mount.source, mount.at)),
         lower_shared_with: lower.and_then(|lower| servicing::sharer(&mounts, lower)),
         lower_read_only: lower.is_some_and(|mount| mount.read_only() && mount.super_read_only()),
-        lower_holds_upper: record.is_some_and(servicing::on_lower),
+        lower_holds_upper: record.is_some_and(|record| record.effective.is_on_lower()),
         lost_paths: record.map(|record| lost(&record.effective.paths, &mounts)).unwrap_or_default(),
         lost_mounts: record.map(|record| lost_mounts(&record.effective, &mounts)).unwrap_or_default(),
         upper,

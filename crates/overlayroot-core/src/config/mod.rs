@@ -198,7 +198,7 @@ impl Config {
             }
             Ok(parsed) => {
                 self.issues.extend(parsed.problems.into_iter().map(issue));
-                let instead = parsed.device && matches!(parsed.upper, Upper::Tmpfs(_));
+                let instead = parsed.device && parsed.upper.is_in_ram();
                 let timeout = parsed.timeout.filter(|_| self.timeout.origin == Origin::Default);
                 if let Some(seconds) = timeout {
                     self.timeout = Field { value: seconds, origin: origin.clone() };

@@ -250,7 +250,7 @@ impl Reader<'_> {
         for problem in problems {
             self.problem(arg, &text, problem);
         }
-        self.ram = matches!(value, Upper::Tmpfs(_));
+        self.ram = value.is_in_ram();
         // Whoever wrote tmpfs: means RAM, whatever is wrong with its limits.
         let meant = text.starts_with("tmpfs:") || !self.ram;
         let about = |issue: &Issue| {
@@ -271,7 +271,7 @@ fn plain(arg: &Arg) -> bool {
 
 /// Whether it would be the value of `rd.overlay`, and more than a word.
 fn names_upper(text: &str) -> bool {
-    text.starts_with("tmpfs:") || !matches!(parse_upper(text).0, Upper::Tmpfs(_))
+    text.starts_with("tmpfs:") || !parse_upper(text).0.is_in_ram()
 }
 
 pub(super) fn last<'a>(args: &'a [Arg], name: &str) -> Option<&'a Arg> {

@@ -6,7 +6,7 @@ use crate::facts::{Facts, Root};
 use crate::layout::{Store, paths};
 use crate::plan::soft_reboot::keep_mounted;
 use crate::plan::{host_units, stale};
-use crate::step::effective::{Effective, UpperKind};
+use crate::step::effective::Effective;
 use crate::step::plan::Plan;
 use crate::step::refusal::Refusal;
 use crate::step::{Overlay, Step};
@@ -66,7 +66,7 @@ impl Draft {
         let mut notes = config.notes.clone();
         notes.extend(host_notes);
         let mut hide: Vec<Step> = upper.hidden.iter().map(|path| hidden(&upper, path)).collect();
-        if root.autorelabel && upper.effective.upper == UpperKind::Tmpfs {
+        if root.autorelabel && upper.effective.upper.is_in_ram() {
             // taken away after labelling, which is forgotten in RAM: each boot would label, and boot again
             hide.push(hidden(&upper, paths::AUTORELABEL));
             notes.push("the lower asks for a relabel: hidden; boot once with rd.overlay=0 for it".to_owned());

@@ -5,8 +5,6 @@ use crate::config::Config;
 use crate::facts::fetched::Fetched;
 use crate::feature::image_cache::{PREFIX, PROGRAM, THEIRS, fetchable};
 use crate::keys::IMAGE_CACHE;
-use crate::upper::Upper;
-use crate::value::device::Device;
 use crate::value::diagnostics::shown;
 
 /// What `netroot=` becomes: ours where the image is to be kept or checked or to be our lower, and curl can fetch it;
@@ -20,26 +18,7 @@ pub fn netroot(config: &Config, netroot: &str) -> String {
 /// Whether the upper's own device is asked for as the cache. It can't be both: the overlay wants it writable and
 /// for itself, and the image is read from it all the time.
 pub fn is_uppers(config: &Config) -> bool {
-    let cache = config.image_cache.value.as_ref();
-    match &config.upper.value {
-        Upper::Part(part) => cache == Some(&Device::PartLabel(part.label.clone())),
-        Upper::Off
-        | Upper::Tmpfs(_)
-        | Upper::Device(_)
-        | Upper::Dir(_)
-        | Upper::Loop(_)
-        | Upper::Subvol(_)
-        | Upper::Crypt(_) => cache.is_some() && cache == upper_device(config),
-    }
-}
-
-/// The device that the upper is on, as asked for.
-pub fn upper_device(config: &Config) -> Option<&Device> {
-    match &config.upper.value {
-        Upper::Device(device) => Some(device),
-        Upper::Loop(file) => file.dev.as_ref(),
-        Upper::Off | Upper::Tmpfs(_) | Upper::Dir(_) | Upper::Part(_) | Upper::Subvol(_) | Upper::Crypt(_) => None,
-    }
+    config.image_cache.value.as_ref().is_some_and(|cache| config.upper.value.takes(cache))
 }
 
 /// What a plan says where a cache is asked for and nothing has been fetched for it.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// Why every verb refuses a boot of which nothing is known.
 pub const NO_RECORD: &str = "no record of this boot: the initramfs lacks overlayroot-rs";
 /// Why every verb of the overlay refuses any other root.
-pub const NOT_OURS: &str = "the root is not managed by overlayroot-rs";
+pub use crate::step::effective::NOT_OURS;
 
 /// Version of the record's form; raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;

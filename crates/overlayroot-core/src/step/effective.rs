@@ -6,6 +6,9 @@ use crate::step::path_state::PathState;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Said where an overlay of ours is needed.
+pub const NOT_OURS: &str = "the root is not managed by overlayroot-rs";
+
 /// What the root is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

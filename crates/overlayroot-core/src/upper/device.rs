@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! An upper on a block device that is there.
 
-use crate::facts::device::Device;
+use crate::facts::device::{Device, Lookup};
 use crate::facts::{Facts, Root};
 use crate::layout::{self, Places, paths};
 use crate::step::effective::{Effective, UpperKind};
 use crate::step::refusal::{self, Refusal};
 use crate::step::{Need, Step};
 use crate::upper::kept;
+use crate::upper::needs::Needs;
+use crate::upper::recorded::Resize;
 use crate::upper::request::{Request, UpperPlan};
 use crate::value::device;
 
@@ -21,6 +23,21 @@ pub fn plan(request: Request<'_>, facts: &Facts, root: &Root, asked: &device::De
     let open = open(device, &places, request);
     let effective = effective(device, &places);
     Ok(kept::plan(request, facts, root, places, open, effective))
+}
+
+/// Of an initramfs: the file system that the device holds.
+pub(super) fn needs(facts: Option<&Facts>) -> Needs {
+    let found = facts.and_then(|facts| facts.device.as_ref()).and_then(Lookup::found);
+    Needs { file_system: found.map(|device| device.fstype.clone()), ..Needs::default() }
+}
+
+/// How one in use gets another size. A partition of ours is a device in the record.
+pub(super) fn resize(fstype: &str, device: &str) -> Resize {
+    Resize::Refused(format!(
+        "the upper is the {fstype} on {device}, as large as that: enlarge partition or volume first (growpart, \
+         lvextend), then the file system (resize2fs {device}, xfs_growfs or btrfs filesystem resize max on its \
+         mount point); a partition of rd.overlay=part:LABEL follows at the next boot with grow"
+    ))
 }
 
 /// What runs with an upper on the device.

@@ -8,6 +8,8 @@ use crate::step::effective::{Effective, UpperKind};
 use crate::step::refusal::{Refusal, refuse};
 use crate::step::{Need, Quota, Step};
 use crate::upper::kept;
+use crate::upper::needs::Needs;
+use crate::upper::recorded::Resize;
 use crate::upper::request::{Request, UpperPlan};
 use crate::upper::root_fs::{open_root, place};
 use crate::value::diagnostics::Problem;
@@ -31,6 +33,18 @@ impl fmt::Display for Dir {
         self.size.map_or(Ok(()), |size| write!(f, ",size={size}"))
     }
 }
+
+impl Dir {
+    /// Of an initramfs: what a quota takes.
+    pub(super) fn needs(&self, facts: Option<&Facts>) -> Needs {
+        let root = facts.and_then(|facts| facts.root.as_ref()).map_or("", |root| root.fstype.as_str());
+        let quota = (self.size.is_some() && root == "ext4").then(|| "quota_v2".to_owned());
+        Needs { modules: quota.into_iter().collect(), ..Needs::default() }
+    }
+}
+
+/// How one in use gets another size.
+pub(super) const RESIZE: Resize = Resize::SetQuota;
 
 /// What stands behind `dir:`.
 pub fn parse_dir(text: &str) -> Result<Dir, Problem> {

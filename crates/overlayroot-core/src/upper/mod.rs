@@ -6,7 +6,9 @@ pub mod device;
 pub mod dir;
 mod kept;
 pub mod loop_file;
+pub mod needs;
 pub mod part;
+pub mod recorded;
 pub mod request;
 mod root_fs;
 pub mod subvol;
@@ -16,6 +18,7 @@ use crate::facts::{Facts, Root};
 use crate::step::refusal::{self, Refusal};
 use crate::upper::dir::{Dir, parse_dir};
 use crate::upper::loop_file::{LoopFile, parse_loop};
+use crate::upper::needs::Needs;
 use crate::upper::part::{Part, parse_part};
 use crate::upper::request::{Request, UpperPlan};
 use crate::upper::subvol::{Subvol, parse_subvol};
@@ -75,6 +78,110 @@ impl Upper {
             Self::Part(part) => part::plan(request, facts, root, part),
             Self::Subvol(subvol) => subvol::plan(request, facts, root, subvol),
             Self::Crypt(spec) => Err(refusal::crypt(spec)),
+        }
+    }
+
+    /// What an initramfs must have for it: what is not made yet must be made. Without facts, all that it may take.
+    pub fn needs(&self, facts: Option<&Facts>) -> Needs {
+        match self {
+            Self::Device(_) => device::needs(facts),
+            Self::Dir(dir) => dir.needs(facts),
+            Self::Loop(file) => file.needs(facts),
+            Self::Part(part) => part.needs(facts),
+            Self::Off | Self::Tmpfs(_) | Self::Subvol(_) | Self::Crypt(_) => Needs::default(),
+        }
+    }
+
+    /// The device that it names.
+    pub fn device(&self) -> Option<&Device> {
+        match self {
+            Self::Device(device) => Some(device),
+            Self::Loop(file) => file.dev.as_ref(),
+            Self::Off | Self::Tmpfs(_) | Self::Dir(_) | Self::Part(_) | Self::Subvol(_) | Self::Crypt(_) => None,
+        }
+    }
+
+    /// Whether it takes that device, which then can't be for anything else.
+    pub fn takes(&self, other: &Device) -> bool {
+        match self {
+            Self::Part(part) => *other == Device::PartLabel(part.label.clone()),
+            Self::Device(_)
+            | Self::Loop(_)
+            | Self::Off
+            | Self::Tmpfs(_)
+            | Self::Dir(_)
+            | Self::Subvol(_)
+            | Self::Crypt(_) => self.device() == Some(other),
+        }
+    }
+
+    /// Its path in the root, where it lies at one.
+    pub fn path_in_root(&self) -> Option<&str> {
+        match self {
+            Self::Dir(dir) => Some(&dir.path),
+            Self::Loop(file) if file.dev.is_none() => Some(&file.path),
+            Self::Off
+            | Self::Tmpfs(_)
+            | Self::Device(_)
+            | Self::Loop(_)
+            | Self::Part(_)
+            | Self::Subvol(_)
+            | Self::Crypt(_) => None,
+        }
+    }
+
+    /// Whether it lies on the root's own file system, which is writable below the overlay then.
+    pub fn is_on_root(&self) -> bool {
+        match self {
+            Self::Subvol(_) => true,
+            Self::Off
+            | Self::Tmpfs(_)
+            | Self::Device(_)
+            | Self::Dir(_)
+            | Self::Loop(_)
+            | Self::Part(_)
+            | Self::Crypt(_) => self.path_in_root().is_some(),
+        }
+    }
+
+    /// Whether all that is in it is gone at the next boot.
+    pub fn is_in_ram(&self) -> bool {
+        match self {
+            Self::Tmpfs(_) => true,
+            Self::Off
+            | Self::Device(_)
+            | Self::Dir(_)
+            | Self::Loop(_)
+            | Self::Part(_)
+            | Self::Subvol(_)
+            | Self::Crypt(_) => false,
+        }
+    }
+
+    /// As it is written for `rd.overlay=`, whoever said it and how.
+    pub fn as_argument(&self) -> String {
+        match self {
+            Self::Off | Self::Crypt(_) => "0".to_owned(),
+            Self::Tmpfs(tmpfs) => tmpfs.as_argument(),
+            Self::Device(device) => device.to_string(),
+            Self::Dir(dir) => format!("dir:{dir}"),
+            Self::Loop(file) => format!("loop:{file}"),
+            Self::Part(part) => format!("part:{part}"),
+            Self::Subvol(subvol) => format!("subvol:{subvol}"),
+        }
+    }
+
+    /// Why it is refused on every machine.
+    pub fn refused(&self) -> Option<Refusal> {
+        match self {
+            Self::Crypt(spec) => Some(refusal::crypt(spec)),
+            Self::Off
+            | Self::Tmpfs(_)
+            | Self::Device(_)
+            | Self::Dir(_)
+            | Self::Loop(_)
+            | Self::Part(_)
+            | Self::Subvol(_) => None,
         }
     }
 }

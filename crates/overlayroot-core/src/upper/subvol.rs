@@ -9,6 +9,7 @@ use crate::step::effective::{Effective, UpperKind};
 use crate::step::refusal::{Refusal, refuse};
 use crate::step::{Need, Step};
 use crate::upper::kept;
+use crate::upper::recorded::Resize;
 use crate::upper::request::{Request, UpperPlan};
 use crate::value::diagnostics::{Problem, shown};
 use crate::value::path::plain_path;
@@ -67,6 +68,21 @@ pub fn seen(root: &str, name: &str) -> Seen {
         return Seen::AroundRoot;
     }
     below(name, own).map_or(Seen::Nowhere, Seen::At)
+}
+
+/// The path by which the lower, the subvolume `root`, sees the upper's.
+pub(super) fn hidden_path(root: &str, name: &str) -> Option<String> {
+    match seen(root, name) {
+        Seen::At(path) => Some(path),
+        Seen::Nowhere | Seen::AroundRoot => None,
+    }
+}
+
+/// How one in use gets another size.
+pub(super) fn resize() -> Resize {
+    let text = "the subvolume has the room of the root's whole btrfs: make room there, or add a device to it (btrfs \
+                device add)";
+    Resize::Refused(text.to_owned())
 }
 
 /// An upper in a subvolume.

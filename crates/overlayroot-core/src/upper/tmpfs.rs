@@ -4,6 +4,7 @@
 use crate::layout::{self, Places, paths};
 use crate::step::Step;
 use crate::step::effective::{Effective, UpperKind};
+use crate::upper::recorded::Resize;
 use crate::upper::request::{Request, UpperPlan};
 use crate::value::diagnostics::{Problem, nearest, shown};
 use crate::value::size::limit;
@@ -39,7 +40,15 @@ impl Tmpfs {
         out.push("mode=0700".to_owned());
         out.join(",")
     }
+
+    /// As it is written for `rd.overlay=`: the mode is no word of the key.
+    pub fn as_argument(&self) -> String {
+        format!("tmpfs:{}", self.options().replace(",mode=0700", ""))
+    }
 }
+
+/// How one in use gets another size.
+pub(super) const RESIZE: Resize = Resize::Remount;
 
 /// An upper in RAM.
 pub fn plan(request: Request<'_>, tmpfs: &Tmpfs) -> UpperPlan {

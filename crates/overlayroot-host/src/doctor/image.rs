@@ -7,8 +7,7 @@ use crate::loader::raspi;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::Facts;
 use overlayroot_core::facts::device::Lookup;
-use overlayroot_core::facts::place::PlaceKind;
-use overlayroot_core::upper::Upper;
+use overlayroot_core::upper::needs::Needs;
 
 const MAKE: &str = "rebuild it: dracut --force --kver";
 
@@ -41,7 +40,8 @@ pub(crate) fn all(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<F
 fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec<Finding>) {
     let release = &kernel.release;
     let before = found.len();
-    for module in modules(config, facts) {
+    let needs = config.upper.value.needs(Some(facts));
+    for module in modules(&needs, facts) {
         if kernel.has.as_ref().is_some_and(|has| !has.contains(&module)) {
             let text = format!("kernel {release} has no module {module}");
             found.push(finding("kernel", Grade::Problem, text, "install the rest of its modules"));
@@ -71,16 +71,15 @@ fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec
         return found.push(finding("initramfs", Grade::Problem, text, todo));
     }
     // Where its modules can't be listed, nobody knows what is built in.
-    for module in modules(config, facts).into_iter().filter(|_| kernel.has.is_some()) {
+    for module in modules(&needs, facts).into_iter().filter(|_| kernel.has.is_some()) {
         if !kernel.builtin.contains(&module) && !files.iter().any(|name| is_module(name, &module)) {
             let text = format!("{image} lacks the kernel module {module}");
             found.push(finding("initramfs", Grade::Problem, text, make.clone()));
         }
     }
-    for program in programs(config, facts).into_iter().filter(|program| !files.contains(program)) {
+    for program in needs.programs.iter().filter(|program| !files.contains(*program)) {
         let text = format!("{image} lacks {program}, which creates or grows the upper");
-        let by_hand = if matches!(config.upper.value, Upper::Loop(_)) { "overlayctl loop create, or " } else { "" };
-        let todo = format!("{by_hand}have rd.overlay in /etc/overlayroot-rs.conf and {make}");
+        let todo = format!("{}have rd.overlay in /etc/overlayroot-rs.conf and {make}", needs.by_hand);
         found.push(finding("initramfs", Grade::Problem, text, todo));
     }
     if found.len() == before {
@@ -89,24 +88,10 @@ fn examine(config: &Config, facts: &Facts, kernel: &KernelImage, found: &mut Vec
 }
 
 /// Kernel modules that the upper, and what keeps single paths, need in the initramfs.
-fn modules(config: &Config, facts: &Facts) -> Vec<String> {
+fn modules(needs: &Needs, facts: &Facts) -> Vec<String> {
     let mut needed = vec!["overlay".to_owned()];
-    let fstype = match (&config.upper.value, &facts.device, &facts.place) {
-        (Upper::Device(_), Some(Lookup::Found(device)), _) => device.fstype.as_str(),
-        (Upper::Loop(_), _, Some(place)) if place.kind == PlaceKind::File => place.fstype.as_str(),
-        (Upper::Loop(file), ..) => file.fs.word(),
-        (Upper::Part(part), ..) => part.fs.word(),
-        _ => "",
-    };
-    let stores = facts.stores.values().filter_map(|store| match store {
-        Lookup::Found(device) => Some(device.fstype.as_str()),
-        Lookup::Missing { .. }
-        | Lookup::Locked { .. }
-        | Lookup::Ambiguous(_)
-        | Lookup::NotBlock(_)
-        | Lookup::Incomplete { .. } => None,
-    });
-    for fstype in std::iter::once(fstype).chain(stores) {
+    let stores = facts.stores.values().filter_map(Lookup::found).map(|device| device.fstype.as_str());
+    for fstype in needs.file_system.as_deref().into_iter().chain(stores) {
         // ext4 takes the older two.
         let fstype = if matches!(fstype, "ext2" | "ext3") { "ext4" } else { fstype };
         let known = matches!(fstype, "ext4" | "xfs" | "btrfs" | "f2fs");
@@ -114,34 +99,8 @@ fn modules(config: &Config, facts: &Facts) -> Vec<String> {
             needed.push(fstype.to_owned());
         }
     }
-    let root = facts.root.as_ref().map_or("", |root| root.fstype.as_str());
-    match &config.upper.value {
-        Upper::Loop(_) => needed.push("loop".to_owned()),
-        Upper::Dir(dir) if dir.size.is_some() && root == "ext4" => needed.push("quota_v2".to_owned()),
-        Upper::Off
-        | Upper::Tmpfs(_)
-        | Upper::Device(_)
-        | Upper::Dir(_)
-        | Upper::Part(_)
-        | Upper::Subvol(_)
-        | Upper::Crypt(_) => {}
-    }
+    needed.extend(needs.modules.iter().cloned());
     needed
-}
-
-/// The programs that make or enlarge the upper.
-fn programs(config: &Config, facts: &Facts) -> Vec<String> {
-    match (&config.upper.value, &facts.place, &facts.disk) {
-        (Upper::Loop(file), Some(place), _) if place.kind == PlaceKind::Missing => {
-            vec![format!("mkfs.{}", file.fs.word())]
-        }
-        (Upper::Part(part), _, Some(disk)) => {
-            let made = !disk.named(&part.label).is_empty();
-            let table = (!made || part.grow).then(|| "sfdisk".to_owned());
-            table.into_iter().chain((!made).then(|| format!("mkfs.{}", part.fs.word()))).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// Whether a file name is that of a module, compressed or not.

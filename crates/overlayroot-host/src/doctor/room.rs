@@ -47,7 +47,7 @@ fn tmpfs_bytes(asked: &Tmpfs, ram: u64) -> Option<u64> {
 
 pub(crate) fn space(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
     const LEAST: u64 = 256 << 20;
-    let (Some(root), Upper::Dir(_) | Upper::Loop(_) | Upper::Subvol(_)) = (&facts.root, &config.upper.value) else {
+    let Some(root) = facts.root.as_ref().filter(|_| config.upper.value.is_on_root()) else {
         return;
     };
     let (free, all, source, fstype) = (mebi(root.free), mebi(root.bytes), &root.source, &root.fstype);

@@ -10,13 +10,11 @@ use overlayroot_core::upper::Upper;
 pub(crate) fn boot(config: &Config, host: &Host, far: bool, found: &mut Vec<Finding>) {
     let todo = if far { "update the root on its server" } else { "update kernels in a boot with rd.overlay=0" };
     if let Some(place) = &host.boot_apart {
-        let lost = match &config.upper.value {
-            Upper::Off => "the next boot, of the plain root, lacks them",
-            Upper::Tmpfs(_) => "they will be lost at reboot",
-            _ if config.readonly.value => "they will be lost at reboot",
-            Upper::Device(_) | Upper::Dir(_) | Upper::Loop(_) | Upper::Part(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
-                "a boot without it lacks them"
-            }
+        let upper = &config.upper.value;
+        let lost = match *upper == Upper::Off {
+            true => "the next boot, of the plain root, lacks them",
+            false if upper.is_in_ram() || config.readonly.value => "they will be lost at reboot",
+            false => "a boot without it lacks them",
         };
         let text = format!(
             "{place} is outside the overlay: a kernel installed now boots next, but its modules go to the upper, and \

@@ -8,7 +8,6 @@ use overlayroot_core::facts::Facts;
 use overlayroot_core::facts::device::{Device, Lookup};
 use overlayroot_core::keys;
 use overlayroot_core::parse::cmdline::{Arg, Source, lex};
-use overlayroot_core::upper::Upper;
 use overlayroot_core::value::diagnostics::shown;
 
 /// What a block device can be, that somebody must open.
@@ -75,13 +74,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Ho
     let kernels: Vec<Source> = inputs.cmdline.iter().filter(|source| source.kernels).cloned().collect();
     let kernels = lex(&kernels);
     let root = facts.root.as_ref().map(|root| layers(host, &root.devno, &root.devices)).unwrap_or_default();
-    let what = match &config.upper.value {
-        Upper::Device(asked) => shown(&asked.to_string()),
-        Upper::Loop(file) => file.dev.as_ref().map(|dev| shown(&dev.to_string())).unwrap_or_default(),
-        Upper::Off | Upper::Tmpfs(_) | Upper::Dir(_) | Upper::Part(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
-            String::new()
-        }
-    };
+    let what = config.upper.value.device().map(|asked| shown(&asked.to_string())).unwrap_or_default();
     let upper = facts.device.as_ref().and_then(Lookup::found).map(|device| (what, device));
     let stores = facts.stores.iter().filter_map(|(words, store)| Some((shown(words), store.found()?)));
     let mut all: Vec<(String, &Device)> = Vec::new();

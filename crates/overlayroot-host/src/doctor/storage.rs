@@ -10,7 +10,6 @@ use overlayroot_core::keys;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::fstab::{self, Entry, covers};
 use overlayroot_core::step::path::Kind;
-use overlayroot_core::upper::Upper;
 use overlayroot_core::value::diagnostics::shown;
 
 /// Directory, who has it, and the preset that keeps it.
@@ -38,17 +37,8 @@ fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<F
         if !here || apart(config, entries, path) {
             continue;
         }
-        let gone = match &config.upper.value {
-            Upper::Tmpfs(_) => ", in RAM, and is lost at every boot",
-            _ if config.readonly.value => ", in RAM, and is lost at every boot",
-            Upper::Off
-            | Upper::Device(_)
-            | Upper::Dir(_)
-            | Upper::Loop(_)
-            | Upper::Part(_)
-            | Upper::Subvol(_)
-            | Upper::Crypt(_) => "",
-        };
+        let in_ram = config.upper.value.is_in_ram() || config.readonly.value;
+        let gone = if in_ram { ", in RAM, and is lost at every boot" } else { "" };
         let seen = if host.marked.iter().any(|store| store == path) { SEEN } else { "" };
         let text = format!(
             "{who}'s storage {path} will be in the overlay{gone}: the kernel refuses the driver overlay there \
@@ -115,12 +105,9 @@ fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &m
     // Subvolumes share their file system by design.
     for entry in entries.iter().filter(|_| root.fstype != "btrfs").filter(|entry| entry.not_overlaid()) {
         if same(&entry) && writes(&entry) {
-            let how = match &config.upper.value {
-                Upper::Dir(_) | Upper::Subvol(_) => "it is writable there, below the overlay",
-                Upper::Loop(file) if file.dev.is_none() => "it is writable there, below the overlay",
-                Upper::Off | Upper::Tmpfs(_) | Upper::Device(_) | Upper::Loop(_) | Upper::Part(_) | Upper::Crypt(_) => {
-                    "the lower holds it read-only, and that mount fails"
-                }
+            let how = match config.upper.value.is_on_root() {
+                true => "it is writable there, below the overlay",
+                false => "the lower holds it read-only, and that mount fails",
             };
             let text = format!("fstab mounts the root's own device on {}, too: {how}", entry.at);
             found.push(finding("fstab", Grade::Warning, text, "remove the line, or add ro to it").in_root());

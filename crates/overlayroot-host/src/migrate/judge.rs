@@ -53,16 +53,7 @@ pub(super) fn settle(sources: &Sources, out: &mut Migrated) {
 /// The root as far as it is known: every device is there, and the kernel can do it.
 fn facts(sources: &Sources, config: &Config) -> Facts {
     let found = |path: String| Lookup::Found(Device { path, fstype: "ext4".to_owned(), ..Device::default() });
-    let upper = match &config.upper.value {
-        Upper::Device(device) => Some(device.to_string()),
-        Upper::Off
-        | Upper::Tmpfs(_)
-        | Upper::Dir(_)
-        | Upper::Loop(_)
-        | Upper::Part(_)
-        | Upper::Subvol(_)
-        | Upper::Crypt(_) => None,
-    };
+    let upper = config.upper.value.device().map(ToString::to_string);
     let stores = config.paths.iter().filter_map(|asked| asked.value.params.dev.as_ref());
     let stores = stores.chain(config.path_dev.value.as_ref()).map(ToString::to_string);
     let root = Root {

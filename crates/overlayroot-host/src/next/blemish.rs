@@ -3,8 +3,6 @@
 
 use super::NextBoot;
 use overlayroot_core::plan::Decision;
-use overlayroot_core::step::refusal;
-use overlayroot_core::upper::Upper;
 
 impl NextBoot {
     /// What has the initramfs record an overlay as degraded, whatever the devices.
@@ -13,16 +11,7 @@ impl NextBoot {
             Some(Decision::Do(plan)) => plan.without.first(),
             Some(Decision::Off | Decision::NotYet | Decision::Instead(..)) | None => None,
         };
-        let refused = match &self.config.upper.value {
-            Upper::Crypt(spec) => Some(refusal::crypt(spec).text),
-            Upper::Off
-            | Upper::Tmpfs(_)
-            | Upper::Device(_)
-            | Upper::Dir(_)
-            | Upper::Loop(_)
-            | Upper::Part(_)
-            | Upper::Subvol(_) => None,
-        };
+        let refused = self.config.upper.value.refused().map(|refusal| refusal.text);
         let issue = self.config.issues.first().map(ToString::to_string);
         refused.or(issue).or_else(|| lacks.map(|lack| lack.text.clone()))
     }

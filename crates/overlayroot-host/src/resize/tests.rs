@@ -93,13 +93,6 @@ fn a_directory_without_a_limit_is_refused() {
 }
 
 #[test]
-fn every_other_kind_says_what_to_do() {
-    assert!(instead(UpperKind::Device, "xfs", "/dev/vdb").contains("xfs_growfs"));
-    assert!(instead(UpperKind::Subvol, "btrfs", "").contains("btrfs device add"));
-    assert!(instead(UpperKind::None, "", "").contains("not managed"));
-}
-
-#[test]
 fn the_first_size_is_remembered() {
     let first = Resized { bytes_before: 512 * MIB, bytes: 800 * MIB, ..Resized::none(false, 1) };
     let second =

@@ -4,6 +4,7 @@ use super::*;
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::record::{Outcome, Requested};
 use overlayroot_core::step::effective::Effective;
+use overlayroot_core::step::effective::UpperKind;
 
 fn record(upper: UpperKind, device: Option<&str>) -> Record {
     let effective = Effective {

@@ -127,13 +127,7 @@ pub fn host(config: &Config, args: &[Arg]) -> Result<Facts> {
 
 /// The device that the configuration asks for, waited for if `wait`; `None` where it asks for none.
 pub fn device_of(config: &Config, wait: bool) -> Option<Lookup> {
-    let asked = match &config.upper.value {
-        Upper::Device(asked) => asked,
-        Upper::Loop(file) => file.dev.as_ref()?,
-        Upper::Off | Upper::Tmpfs(_) | Upper::Dir(_) | Upper::Part(_) | Upper::Subvol(_) | Upper::Crypt(_) => {
-            return None;
-        }
-    };
+    let asked = config.upper.value.device()?;
     let seconds = if wait { config.timeout.value } else { 0 };
     Some(device::resolve(asked, Duration::from_secs(seconds.into()), || {
         if wait && seconds > 0 {

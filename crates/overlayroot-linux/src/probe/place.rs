@@ -4,7 +4,6 @@
 use crate::sys::{blkid, casefold};
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::place::{Place, PlaceKind};
-use overlayroot_core::upper::Upper;
 use overlayroot_core::upper::loop_file::UNFINISHED;
 use overlayroot_core::value::file_system::MadeFs;
 use std::fs::{self, FileType};
@@ -13,17 +12,7 @@ use std::path::Path;
 
 /// What lies at the path that the configuration asks for, in the root at `root`.
 pub fn place_of(config: &Config, root: &str) -> Option<Place> {
-    match &config.upper.value {
-        Upper::Dir(dir) => Some(look(root, &dir.path)),
-        Upper::Loop(file) if file.dev.is_none() => Some(look(root, &file.path)),
-        Upper::Off
-        | Upper::Tmpfs(_)
-        | Upper::Device(_)
-        | Upper::Loop(_)
-        | Upper::Part(_)
-        | Upper::Subvol(_)
-        | Upper::Crypt(_) => None,
-    }
+    config.upper.value.path_in_root().map(|path| look(root, path))
 }
 
 /// What lies at `path` in the root at `root`.

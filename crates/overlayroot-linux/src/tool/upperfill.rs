@@ -46,7 +46,7 @@ pub fn find(record: &Record) -> Result<Option<Upper>> {
     let mount =
         mountinfo::at(&mounts, at).with_context(|| format!("the upper's file system is not mounted on {at}"))?;
     // The directory may be held to a size, and shows that.
-    let at = if effective.upper == UpperKind::Dir { paths::UPPER_LINK } else { at };
+    let at = if effective.upper.is_limited() { paths::UPPER_LINK } else { at };
     Ok(Some(Upper { kind: effective.upper, mount: mount.clone(), at: at.to_owned(), directory }))
 }
 
@@ -96,11 +96,9 @@ pub fn directory(at: &str, mount: &Mount) -> Result<Reading> {
 /// # Errors
 /// Where the kernel does not tell.
 pub fn now(upper: &Upper) -> Result<Reading> {
-    match upper.kind {
-        UpperKind::Dir => directory(&upper.at, &upper.mount),
-        UpperKind::Tmpfs | UpperKind::Device | UpperKind::Loop | UpperKind::Subvol | UpperKind::None => {
-            reading(&upper.at, &upper.mount.fstype)
-        }
+    match upper.kind.is_limited() {
+        true => directory(&upper.at, &upper.mount),
+        false => reading(&upper.at, &upper.mount.fstype),
     }
 }
 

@@ -8,7 +8,7 @@ use overlayroot_core::facts::device::Lookup;
 use overlayroot_core::facts::{Facts, Kernel};
 use overlayroot_core::feature::image_cache::DIRECTORY;
 use overlayroot_core::layout::paths;
-use overlayroot_core::plan::image_cache::{is_uppers, upper_device};
+use overlayroot_core::plan::image_cache::is_uppers;
 use overlayroot_core::step::refusal;
 use overlayroot_core::value::device::Device;
 use overlayroot_linux::probe::device;
@@ -212,7 +212,7 @@ fn found(asked: &Device, config: &Config) -> Result<overlayroot_core::facts::dev
     let kernel = Kernel { no_unicode: casefold::no_unicode(), ..Kernel::default() };
     let facts = Facts { kernel, ..Facts::default() };
     let device = refusal::found(asked, Some(&lookup), &facts).map_err(|refusal| fault(refusal.code, refusal.text))?;
-    let uppers = upper_device(config).map(|device| device::resolve(device, Duration::ZERO, || ()));
+    let uppers = config.upper.value.device().map(|device| device::resolve(device, Duration::ZERO, || ()));
     let same =
         matches!(&uppers, Some(Lookup::Found(uppers)) if uppers.file_system().alike(&device.file_system()).is_some());
     if same || is_uppers(config) {

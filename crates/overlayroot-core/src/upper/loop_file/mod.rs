@@ -8,6 +8,11 @@ pub mod size;
 
 pub use plan::plan;
 
+use crate::facts::Facts;
+use crate::facts::place::PlaceKind;
+use crate::step::effective::Effective;
+use crate::upper::needs::Needs;
+use crate::upper::recorded::Resize;
 use crate::value::device::{Device, parse_device};
 use crate::value::diagnostics::{Problem, nearest, shown};
 use crate::value::file_system::MadeFs;
@@ -47,6 +52,27 @@ impl LoopFile {
     pub fn reserved(&self, all: u64) -> u64 {
         self.reserve.map_or_else(|| (all / 20).min(Self::RESERVE), |reserve| reserve.of(all))
     }
+
+    /// Of an initramfs: a loop device, and mkfs where there is no file yet.
+    pub(super) fn needs(&self, facts: Option<&Facts>) -> Needs {
+        let place = facts.map(|facts| facts.place.as_ref());
+        let there = place.flatten().filter(|place| place.kind == PlaceKind::File);
+        let makes = place.is_none_or(|place| place.is_some_and(|place| place.kind == PlaceKind::Missing));
+        Needs {
+            programs: makes.then(|| format!("mkfs.{}", self.fs.word())).into_iter().collect(),
+            modules: vec!["loop".to_owned()],
+            file_system: Some(there.map_or_else(|| self.fs.word().to_owned(), |place| place.fstype.clone())),
+            by_hand: "overlayctl loop create, or ",
+        }
+    }
+}
+
+/// How one in use gets another size.
+pub(super) const RESIZE: Resize = Resize::GrowFile;
+
+/// Whether one that runs lies on the root's file system: the record names the other's device.
+pub(super) fn is_on_root(effective: &Effective) -> bool {
+    effective.device.is_none()
 }
 
 impl fmt::Display for LoopFile {

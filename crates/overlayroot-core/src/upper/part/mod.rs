@@ -5,6 +5,8 @@ mod plan;
 
 pub use plan::plan;
 
+use crate::facts::Facts;
+use crate::upper::needs::Needs;
 use crate::value::diagnostics::{Problem, nearest, shown};
 use crate::value::file_system::MadeFs;
 use crate::value::params::{enough, fs, unknown};
@@ -29,6 +31,27 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.size.map_or_else(|| "rest".to_owned(), |size| size.to_string());
         write!(f, "{},size={size},fs={}{}", self.label, self.fs.word(), if self.grow { ",grow" } else { "" })
+    }
+}
+
+impl Part {
+    /// Of an initramfs: what writes the table, and mkfs where there is no partition yet.
+    pub(super) fn needs(&self, facts: Option<&Facts>) -> Needs {
+        let disk = facts.map(|facts| facts.disk.as_ref());
+        let (table, made) = match disk {
+            None => (true, true),
+            Some(None) => (false, false),
+            Some(Some(disk)) => {
+                let missing = disk.named(&self.label).is_empty();
+                (missing || self.grow, missing)
+            }
+        };
+        let programs = table.then(|| "sfdisk".to_owned()).into_iter();
+        Needs {
+            programs: programs.chain(made.then(|| format!("mkfs.{}", self.fs.word()))).collect(),
+            file_system: Some(self.fs.word().to_owned()),
+            ..Needs::default()
+        }
     }
 }
 
