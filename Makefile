@@ -195,7 +195,6 @@ all-arm:
 	@for tier in cross test-arm; do env CARGO_TARGET_DIR=$(abspath $(TARGET))/beside $(TIMED) $$tier $(MAKE) -j 1 $$tier || exit 1; done
 all-beside: BESIDE := chrt --idle 0 env CARGO_TARGET_DIR=$(abspath $(TARGET))/beside $(TIMED)
 all-beside:
-	@$(BESIDE) fuzz $(MAKE) -j 1 fuzz N=2000000
 	@for tier in deny msrv; do $(BESIDE) $$tier $(MAKE) -j 1 $$tier || exit 1; done
 
 .PHONY: demo

@@ -24,10 +24,8 @@ const READS: [&str; 3] = ["fs::read(", "fs::read_to_string(", "read_to_end("];
 /// What opens by a name, follows links, and waits for a pipe.
 const OPENS: [&str; 3] = ["File::open(", "OpenOptions::new()", "File::options()"];
 /// What is opened so, and why that is all right.
-const OPENERS: [(&str, &str); 22] = [
+const OPENERS: [(&str, &str); 20] = [
     ("overlayctl/src/output/pager.rs", "/dev/null"),
-    ("overlayctl/src/commands/watch/pressure.rs", "below /proc"),
-    ("overlayctl/src/commands/watch/tell.rs", "a terminal, with O_NONBLOCK"),
     ("overlayroot-linux/src/sys/blkid.rs", "a device"),
     ("overlayroot-linux/src/sys/blkpg.rs", "a disk"),
     ("overlayroot-linux/src/sys/btrfs.rs", "a directory that was looked at"),

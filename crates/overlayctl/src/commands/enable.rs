@@ -57,8 +57,8 @@ pub struct Disable {
 }
 
 fn kind(word: &str) -> Result<Kind, String> {
-    let found = Kind::ALL.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
-    let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
+    let found = Kind::ALL.into_iter().find(|kind| kind.word() == word);
+    let names = Kind::ALL.map(Kind::word);
     found.ok_or_else(|| format!("one of {}", names.join(", ")))
 }
 

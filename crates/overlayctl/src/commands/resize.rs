@@ -10,7 +10,7 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
 use overlayroot_core::upper;
 use overlayroot_core::upper::loop_file::{LoopFile, parse_loop_by_hand};
-use overlayroot_core::upper::recorded::Resize;
+use overlayroot_core::upper::resize::Resize;
 use overlayroot_core::value::size::Size;
 use overlayroot_host::resize::{self, Amount, Resized, told};
 use overlayroot_linux::log::{self, Level};

@@ -15,7 +15,7 @@ use culprits::Culprits;
 use overlayroot_core::config::Config;
 use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::layout::paths;
-use overlayroot_core::upper::recorded::Resize;
+use overlayroot_core::upper::resize::Resize;
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_host::watch::levels::{FillLevel, Reading, Resource, is_loud, pause};
 use overlayroot_host::watch::prometheus;

@@ -104,7 +104,7 @@ pub const ROWS: &[Row] = &[
         &["overlay of this project", "of this project", "this project's"],
         "there is no overlay of this project on the root",
         "the root is not managed by overlayroot-rs",
-        "overlayroot-core/src/record/mod.rs",
+        "overlayroot-core/src/step/effective.rs",
     ),
     row(
         &["hide what has changed", "hides what has changed", "hides that has changed", "has changed below"],

@@ -9,8 +9,8 @@ use crate::step::refusal::{self, Refusal};
 use crate::step::{Need, Step};
 use crate::upper::kept;
 use crate::upper::needs::Needs;
-use crate::upper::recorded::Resize;
 use crate::upper::request::{Request, UpperPlan};
+use crate::upper::resize::Resize;
 use crate::value::device;
 
 /// An upper on the device that is asked for.

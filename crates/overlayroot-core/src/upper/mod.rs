@@ -10,6 +10,7 @@ pub mod needs;
 pub mod part;
 pub mod recorded;
 pub mod request;
+pub mod resize;
 mod root_fs;
 pub mod subvol;
 pub mod tmpfs;

@@ -3,20 +3,8 @@
 //! module. A partition is a device there.
 
 use crate::step::effective::{Effective, NOT_OURS, UpperKind};
+use crate::upper::resize::Resize;
 use crate::upper::{device, dir, loop_file, subvol, tmpfs};
-
-/// How an upper in use gets another size.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resize {
-    /// Its tmpfs is mounted again with another.
-    Remount,
-    /// Its file is made longer, and the file system in it.
-    GrowFile,
-    /// The limit of its project is set.
-    SetQuota,
-    /// Not by us: what to do instead.
-    Refused(String),
-}
 
 impl UpperKind {
     /// How it gets another size. `fstype` and `device`: of the file system that holds it.

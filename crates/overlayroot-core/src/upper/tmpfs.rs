@@ -4,8 +4,8 @@
 use crate::layout::{self, Places, paths};
 use crate::step::Step;
 use crate::step::effective::{Effective, UpperKind};
-use crate::upper::recorded::Resize;
 use crate::upper::request::{Request, UpperPlan};
+use crate::upper::resize::Resize;
 use crate::value::diagnostics::{Problem, nearest, shown};
 use crate::value::size::limit;
 

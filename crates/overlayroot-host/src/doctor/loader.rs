@@ -134,28 +134,10 @@ fn not_made(state: &State, found: &mut Vec<Finding>) {
     if now == *configured {
         return;
     }
-    let (text, todo) = match state.kind {
-        Kind::GrubD => {
-            let text = format!("{file} have {}, grub.cfg has {}", words(configured), words(&now));
-            (text, "update-grub".to_owned())
-        }
-        Kind::RaspiFirmware => {
-            let text = format!(
-                "raspi-firmware's hook will write cmdline.txt with {} ({file}), now it has {}",
-                words(configured),
-                words(&now)
-            );
-            (text, if now.is_empty() { enable(configured) } else { enable(&now) })
-        }
-        Kind::Grubby | Kind::Bls | Kind::KernelInstall | Kind::CmdlineTxt | Kind::Extlinux => {
-            let text = format!(
-                "kernels installed from now on get {} ({file}), the entry that boots next has {}",
-                words(configured),
-                words(&now)
-            );
-            (text, if now.is_empty() { enable(configured) } else { enable(&now) })
-        }
-    };
+    let loader = state.kind.loader();
+    let text = loader.differs(file, &words(configured), &words(&now));
+    let kept = if now.is_empty() { configured } else { &now };
+    let todo = loader.remakes().map_or_else(|| enable(kept), str::to_owned);
     found.push(finding(CHECK, Grade::Warning, text, todo));
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What `overlayctl enable` is asked to put on the command line, read by the parser that the initramfs has, and
-//! spelled for each kind of boot loader.
+//! What `overlayctl enable` is asked to put on the command line, read by the parser that the initramfs has,
 
-use super::Kind;
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::keys;
 use overlayroot_core::parse::cmdline::{Source, lex, spans};
@@ -109,42 +107,6 @@ fn one(word: &str) -> Result<Vec<Given>, String> {
     }
 }
 
-/// What GRUB's shell takes for itself in the `options` of a boot loader entry.
-const GRUB_SPECIAL: &str = "${}|&;<>'\\()";
-
-/// An argument as a kind of boot loader wants it written.
-///
-/// # Errors
-/// A character that it would change, and the way round it.
-pub fn spelled(kind: Kind, grub: bool, arg: &Given) -> Result<String, String> {
-    let plain = arg.plain();
-    let bad = |set: &str, also: fn(char) -> bool| plain.chars().find(|&c| set.contains(c) || also(c));
-    let refused = match kind {
-        // grubby is a shell script that splits at blanks, and its argument ends up in a BLS entry
-        Kind::Grubby => bad(GRUB_SPECIAL, |c| c.is_whitespace() || "\"*?[".contains(c)),
-        Kind::Bls if grub => bad(GRUB_SPECIAL, |_| false),
-        // U-Boot puts its variables in place of ${…}
-        Kind::Extlinux => bad("$", |_| false),
-        Kind::GrubD => bad("'", |_| false),
-        Kind::Bls | Kind::KernelInstall | Kind::RaspiFirmware | Kind::CmdlineTxt => None,
-    };
-    match refused {
-        Some(c) => Err(format!(
-            "{}: {} can't be given '{c}'; add the line to /etc/overlayroot-rs.conf instead",
-            shown(&plain),
-            kind.says()
-        )),
-        None if kind == Kind::GrubD => Ok(grub_word(&plain)),
-        None => Ok(arg.kernel()),
-    }
-}
-
-/// A word of GRUB's shell: what is not plain goes into single quotes, in which nothing is special.
-fn grub_word(plain: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || "_./:=,@+-%".contains(c);
-    if plain.chars().all(bare) { plain.to_owned() } else { format!("'{plain}'") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,20 +146,6 @@ mod tests {
         ] {
             let why = asked(words).unwrap_err().join("; ");
             assert!(why.contains(want), "{words:?}: {why}");
-        }
-    }
-
-    #[test]
-    fn spelling() {
-        let label = &asked(&["rd.overlay=\"LABEL=my disk\""]).unwrap()[0];
-        let name = &asked(&["rd.overlay", "rd.overlay.hostname=node-${serial}"]).unwrap()[1];
-        assert_eq!(spelled(Kind::CmdlineTxt, false, name).unwrap(), "rd.overlay.hostname=node-${serial}");
-        assert_eq!(spelled(Kind::GrubD, true, name).unwrap(), "'rd.overlay.hostname=node-${serial}'");
-        assert_eq!(spelled(Kind::GrubD, true, label).unwrap(), "'rd.overlay=LABEL=my disk'");
-        assert_eq!(spelled(Kind::Bls, true, label).unwrap(), "rd.overlay=\"LABEL=my disk\"");
-        assert_eq!(spelled(Kind::KernelInstall, false, name).unwrap(), "rd.overlay.hostname=node-${serial}");
-        for (kind, arg) in [(Kind::Bls, name), (Kind::Grubby, name), (Kind::Grubby, label), (Kind::Extlinux, name)] {
-            assert!(spelled(kind, true, arg).unwrap_err().contains("/etc/overlayroot-rs.conf"), "{kind:?}");
         }
     }
 }

@@ -1,23 +1,87 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a Raspberry Pi's firmware reads: cmdline.txt, and config.txt for the initramfs.
 
+use super::ask::Given;
+use super::boot_loader::{BootLoader, Menu};
+use super::change::{Plan, named};
 use super::entry::{Entry, args};
-use super::line::lines;
-use super::{Tree, line};
+use super::line::{Where, edit_file, lines, ours, split_end};
+use super::{Tree, raspi};
 
 /// Stands for the initramfs whose name goes with the kernel's, of which the firmware takes the model's.
 pub const AUTO: &str = "initramfs*";
 /// Between the names of files of which one boot loads all.
-pub(super) const ALSO: char = ',';
+const ALSO: char = ',';
+
+/// cmdline.txt of a Raspberry Pi.
+pub(super) struct CmdlineTxt;
+
+impl BootLoader for CmdlineTxt {
+    fn word(&self) -> &'static str {
+        "cmdline.txt"
+    }
+
+    fn says(&self) -> &'static str {
+        "cmdline.txt"
+    }
+
+    fn detect(&self, tree: &Tree) -> Option<String> {
+        read_by_firmware(tree).map(|path| format!("/{path} is there"))
+    }
+
+    fn menu(&self, tree: &Tree) -> Menu {
+        entries(tree)
+    }
+
+    fn plan(&self, tree: &Tree, args: &[String], _want: &[Given], into: &mut Plan) -> Result<(), String> {
+        plan(tree, args, into)
+    }
+
+    fn images(&self, entry: &Entry) -> Vec<Vec<String>> {
+        sets(entry)
+    }
+}
+
+/// The Pi's file, where the firmware boots by it and starts no U-Boot, whose menu is here.
+pub(super) fn read_by_firmware(tree: &Tree) -> Option<&str> {
+    tree.cmdline_txt().map(|(path, _)| path).filter(|_| !tree.starts_u_boot())
+}
+
+/// Each file of config.txt is for another model: one of them is loaded, with those that go with it.
+pub(super) fn sets(entry: &Entry) -> Vec<Vec<String>> {
+    match entry.initrd.as_slice() {
+        [] => vec![Vec::new()],
+        names => names.iter().map(|set| set.split(ALSO).map(str::to_owned).collect()).collect(),
+    }
+}
+
+/// Gives the first line of the Pi's file these arguments.
+pub(super) fn plan(tree: &Tree, args: &[String], plan: &mut Plan) -> Result<(), String> {
+    let (path, text) = tree.cmdline_txt().ok_or("no cmdline.txt with a config.txt beside it")?;
+    let after = edit_file(text, Where::First, args).map_err(named(path))?;
+    plan.change(tree, path, raspi::repaired(tree, after).map_err(named(path))?);
+    if raspi::reads_settings(tree) {
+        let settings = tree.files.get(raspi::DEFAULT).map(Vec::as_slice);
+        plan.put(tree, raspi::DEFAULT, raspi::settings(settings, !args.is_empty()));
+    }
+    let later: Vec<String> = lines(text).iter().skip(1).flat_map(|line| ours(line)).collect();
+    if !later.is_empty() {
+        plan.notes
+            .push(format!("/{path}: {} behind the first line, which the firmware does not read", later.join(" ")));
+    }
+    let elsewhere = why_elsewhere(tree).into_iter();
+    plan.notes.extend(elsewhere.map(|why| format!("config.txt has {why}: is /{path} the file that counts?")));
+    Ok(())
+}
 
 /// The one entry. Not known where config.txt has the firmware read another file.
-pub fn entries(tree: &Tree) -> (Vec<Entry>, Result<usize, String>) {
+pub(super) fn entries(tree: &Tree) -> Menu {
     let Some((path, text)) = tree.cmdline_txt() else {
         return (Vec::new(), Err("no cmdline.txt with a config.txt beside it".to_owned()));
     };
     let directory = path.trim_end_matches("cmdline.txt");
     let config = config(tree).unwrap_or_default();
-    let first = lines(text).first().map(|first| line::split_end(first).0.to_vec()).unwrap_or_default();
+    let first = lines(text).first().map(|first| split_end(first).0.to_vec()).unwrap_or_default();
     let entry = Entry {
         name: format!("/{path}"),
         args: args(&first),
@@ -45,7 +109,7 @@ fn config(tree: &Tree) -> Option<String> {
 }
 
 /// Lines that have the firmware read another file than cmdline.txt, or that may, each with that.
-pub(super) fn why_elsewhere(tree: &Tree) -> Vec<String> {
+fn why_elsewhere(tree: &Tree) -> Vec<String> {
     config(tree).map(|config| elsewhere(&config)).unwrap_or_default()
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! GRUB, systemd-boot or both: who reads the boot loader entries.
 
-use super::{EFI_LOADER, EXTLINUX, GRUB_CFG, GRUBENV, Kind, Tree};
+use super::{EFI_LOADER, EXTLINUX, GRUB_CFG, GRUBENV, Tree};
 use super::{cmdline_txt, grubmenu, picked};
 
 impl Tree {
@@ -33,16 +33,6 @@ impl Tree {
              boots is not known"
                 .to_owned()
         })
-    }
-
-    /// Whether entries are all that their boot loader can boot.
-    pub fn boots_entries_only(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::KernelInstall => self.unified.is_empty(),
-            Kind::Grubby | Kind::Bls if !self.grub_reads_entries() => self.unified.is_empty(),
-            Kind::Grubby | Kind::Bls => !self.grub_has_own_menu(),
-            Kind::GrubD | Kind::RaspiFirmware | Kind::CmdlineTxt | Kind::Extlinux => false,
-        }
     }
 
     /// How many entries there are of this system that its boot loader reads. With a menu of its own, and where it is

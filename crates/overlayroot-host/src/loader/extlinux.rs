@@ -1,9 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! extlinux.conf, as U-Boot's distro boot and syslinux read it: the `append` lines.
 
+use super::ask::Given;
+use super::boot_loader::{BootLoader, Menu, first_of};
+use super::change::{Plan, named};
 use super::entry::{Entry, args};
 use super::line::{lines, split_end, with, without};
+use super::{EXTLINUX, Tree};
 use overlayroot_core::parse::cmdline::{is_space, spans};
+
+/// extlinux.conf (U-Boot's distro boot).
+pub(super) struct Extlinux;
+
+impl BootLoader for Extlinux {
+    fn word(&self) -> &'static str {
+        "extlinux"
+    }
+
+    fn says(&self) -> &'static str {
+        "extlinux.conf"
+    }
+
+    fn detect(&self, tree: &Tree) -> Option<String> {
+        tree.files.contains_key(EXTLINUX).then(|| format!("/{EXTLINUX} is there"))
+    }
+
+    fn menu(&self, tree: &Tree) -> Menu {
+        menu(tree.files.get(EXTLINUX).map(Vec::as_slice).unwrap_or_default())
+    }
+
+    /// U-Boot puts its variables in place of `${…}`.
+    fn refuses(&self, _grub: bool, plain: &str) -> Option<char> {
+        first_of(plain, "$")
+    }
+
+    fn plan(&self, tree: &Tree, args: &[String], _want: &[Given], plan: &mut Plan) -> Result<(), String> {
+        let text = tree.files.get(EXTLINUX).ok_or_else(|| format!("/{EXTLINUX} not found"))?;
+        plan.change(tree, EXTLINUX, edit(text, args).map_err(named(EXTLINUX))?);
+        if tree.files.contains_key("etc/default/u-boot") {
+            let todo =
+                "put the same into U_BOOT_PARAMETERS in /etc/default/u-boot: u-boot-update rewrites extlinux.conf";
+            plan.todo.push(todo.to_owned());
+        }
+        Ok(())
+    }
+
+    fn place(&self, _tree: &Tree, _entry: &Entry) -> String {
+        format!("/{EXTLINUX}")
+    }
+}
 
 /// What is behind a line's `append`, with the blank before it.
 fn appended(line: &[u8]) -> Option<&[u8]> {
@@ -15,7 +60,7 @@ fn appended(line: &[u8]) -> Option<&[u8]> {
 
 /// The labels with an `append` line, and which of them boots if nobody chooses: `default`, or else the one with
 /// `menu default`, or else the first (U-Boot, boot/pxe_utils.c).
-pub fn menu(text: &[u8]) -> (Vec<Entry>, Result<usize, String>) {
+pub(super) fn menu(text: &[u8]) -> Menu {
     let mut entries: Vec<Entry> = Vec::new();
     let (mut label, mut first, mut default) = (Entry::default(), None, None);
     let (mut marked, mut included) = (None, None);

@@ -10,8 +10,15 @@ pub const DROP_IN: &str = "etc/default/grub.d/50-overlayroot-rs.cfg";
 /// The variables whose value gets onto the kernel's command line.
 const VARIABLES: [&str; 3] = ["GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY"];
 
+/// The files of the shell, in the order in which update-grub reads them.
+pub(super) fn files(tree: &Tree) -> impl Iterator<Item = (&str, &[u8])> {
+    let drop_ins = tree.files.range(GRUB_D.to_owned()..).take_while(|(path, _)| path.starts_with(GRUB_D));
+    let all = tree.files.get_key_value(DEFAULT_GRUB).into_iter().chain(drop_ins);
+    all.map(|(path, text)| (path.as_str(), text.as_slice()))
+}
+
 /// The text of our file; `args` are words of GRUB's shell.
-pub fn drop_in(args: &[String]) -> String {
+pub(super) fn drop_in(args: &[String]) -> String {
     let words = args.join(" ");
     let quoted: String =
         words.chars().flat_map(|c| if "\\\"$`".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
@@ -70,7 +77,7 @@ fn value_of(line: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// Our arguments as the shell files ask for them. Not a shell: a value that a variable or a command brings is not seen.
-pub fn configured(texts: &[&[u8]]) -> Vec<String> {
+pub(super) fn configured(texts: &[&[u8]]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for line in texts.iter().flat_map(|text| lines(text)) {
         let (body, _) = split_end(line);
@@ -93,14 +100,13 @@ pub fn configured(texts: &[&[u8]]) -> Vec<String> {
 }
 
 /// Where GRUB is told to boot without an initramfs, as Ubuntu's images for clouds have it. The last word counts.
-pub fn bare_boot(tree: &Tree) -> Option<(&str, usize)> {
-    let drop_ins = tree.files.range(GRUB_D.to_owned()..).take_while(|(path, _)| path.starts_with(GRUB_D));
+pub(super) fn bare_boot(tree: &Tree) -> Option<(&str, usize)> {
     let mut last = None;
-    for (path, text) in tree.files.get_key_value(DEFAULT_GRUB).into_iter().chain(drop_ins) {
+    for (path, text) in files(tree) {
         for (number, line) in lines(text).into_iter().enumerate() {
             if let Some(value) = line.trim_ascii().strip_prefix(b"GRUB_FORCE_PARTUUID=") {
                 let set = !matches!(value, b"" | b"\"\"" | b"''");
-                last = set.then_some((path.as_str(), number + 1));
+                last = set.then_some((path, number + 1));
             }
         }
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the boot loader hands to the next boot: its command line, and the initramfs that it loads.
 
+use super::Tree;
 use super::entry::Entry;
 use super::state::State;
-use super::{EXTLINUX, GRUB_CFG, Kind, Tree, cmdline_txt};
 use overlayroot_core::parse::cmdline::spans;
 
 /// What the next boot gets.
@@ -23,45 +23,23 @@ pub struct Handed {
 /// # Errors
 /// Why it is not known.
 pub fn handed(tree: &Tree, state: &State) -> Result<Handed, String> {
-    let of = |entry: &Entry| match state.kind {
-        Kind::Grubby | Kind::Bls | Kind::KernelInstall | Kind::RaspiFirmware | Kind::CmdlineTxt => entry.name.clone(),
-        Kind::GrubD => tree.first(&GRUB_CFG).map(|(path, _)| format!("/{path}")).unwrap_or_default(),
-        Kind::Extlinux => format!("/{EXTLINUX}"),
-    };
-    // Each file of a Pi's config.txt is for another model: one of them is loaded.
-    let images = |entry: &Entry| match (state.kind, entry.initrd.as_slice()) {
-        (Kind::RaspiFirmware | Kind::CmdlineTxt, names) if !names.is_empty() => {
-            names.iter().map(|set| set.split(cmdline_txt::ALSO).map(str::to_owned).collect()).collect()
-        }
-        (_, names) => vec![names.to_vec()],
-    };
+    let loader = state.kind.loader();
+    let of = |entry: &Entry| loader.place(tree, entry);
     if let Some(entry) = state.default.and_then(|at| state.entries.get(at)) {
-        return Ok(Handed { line: entry.line.clone(), of: of(entry), images: images(entry) });
+        return Ok(Handed { line: entry.line.clone(), of: of(entry), images: loader.images(entry) });
     }
     let Some(last) = state.entries.last() else {
-        return Err(nothing(state));
+        return Err(loader.nothing(&state.unsure));
     };
-    let which = tree.boots_entries_only(state.kind);
+    let which = loader.boots_entries_only(tree);
     let same = state.entries.iter().all(|entry| bearing(&entry.line) == bearing(&last.line));
     match which && same {
         true => Ok(Handed {
             line: last.line.clone(),
             of: of(last),
-            images: state.entries.iter().flat_map(images).collect(),
+            images: state.entries.iter().flat_map(|entry| loader.images(entry)).collect(),
         }),
         false => Err(state.unsure.clone()),
-    }
-}
-
-fn nothing(state: &State) -> String {
-    match state.kind {
-        Kind::KernelInstall => "unified images hold their command line inside, which is not read".to_owned(),
-        Kind::GrubD | Kind::RaspiFirmware | Kind::CmdlineTxt | Kind::Extlinux if !state.unsure.is_empty() => {
-            state.unsure.clone()
-        }
-        Kind::Grubby | Kind::Bls | Kind::GrubD | Kind::RaspiFirmware | Kind::CmdlineTxt | Kind::Extlinux => {
-            format!("{}: no kernel entry found", state.kind.says())
-        }
     }
 }
 
@@ -77,6 +55,7 @@ fn bearing(line: &[u8]) -> Vec<String> {
 mod tests {
     use super::super::state::state;
     use super::*;
+    use crate::loader::Kind;
 
     fn tree(files: &[(&str, &str)]) -> Tree {
         let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();

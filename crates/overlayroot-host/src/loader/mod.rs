@@ -4,6 +4,8 @@
 
 pub mod ask;
 pub mod bls;
+pub mod boot_loader;
+mod change;
 mod cmdline_txt;
 mod detect;
 pub mod diff;
@@ -12,18 +14,26 @@ pub mod entry;
 pub mod extlinux;
 pub mod generator;
 pub mod grub_d;
+mod grub_entries;
+mod grubby;
 pub mod grubmenu;
 pub mod handed;
+mod kernel_install;
 pub mod line;
 pub mod own;
 mod picked;
 pub mod place;
 pub mod raspi;
+mod raspi_firmware;
+mod specified;
 pub mod state;
+mod update_grub;
 
+pub use change::{Edit, Plan};
 pub use cmdline_txt::AUTO as AUTO_INITRAMFS;
-pub use edits::{Edit, Plan, module, plan};
+pub use edits::{module, plan};
 
+use boot_loader::BootLoader;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a host keeps its kernel arguments.
@@ -46,33 +56,38 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind with its word, in the order in which they are looked for.
-    pub const ALL: [(&'static str, Kind); 7] = [
-        ("grubby", Kind::Grubby),
-        ("bls", Kind::Bls),
-        ("kernel-install", Kind::KernelInstall),
-        ("grub.d", Kind::GrubD),
-        ("raspi-firmware", Kind::RaspiFirmware),
-        ("cmdline.txt", Kind::CmdlineTxt),
-        ("extlinux", Kind::Extlinux),
+    /// Every kind, in the order in which they are looked for.
+    pub const ALL: [Kind; 7] = [
+        Kind::Grubby,
+        Kind::Bls,
+        Kind::KernelInstall,
+        Kind::GrubD,
+        Kind::RaspiFirmware,
+        Kind::CmdlineTxt,
+        Kind::Extlinux,
     ];
+
+    /// What answers for it.
+    pub fn loader(self) -> &'static dyn BootLoader {
+        match self {
+            Kind::Grubby => &grubby::Grubby,
+            Kind::Bls => &grub_entries::GrubEntries,
+            Kind::KernelInstall => &kernel_install::KernelInstall,
+            Kind::GrubD => &update_grub::GrubD,
+            Kind::RaspiFirmware => &raspi_firmware::RaspiFirmware,
+            Kind::CmdlineTxt => &cmdline_txt::CmdlineTxt,
+            Kind::Extlinux => &extlinux::Extlinux,
+        }
+    }
 
     /// Its word.
     pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
+        self.loader().word()
     }
 
     /// What it is, for a sentence.
     pub fn says(self) -> &'static str {
-        match self {
-            Kind::Grubby => "grubby",
-            Kind::Bls => "GRUB's boot loader entries",
-            Kind::KernelInstall => "boot loader entries",
-            Kind::GrubD => "update-grub",
-            Kind::RaspiFirmware => "raspi-firmware",
-            Kind::CmdlineTxt => "cmdline.txt",
-            Kind::Extlinux => "extlinux.conf",
-        }
+        self.loader().says()
     }
 }
 
@@ -250,34 +265,12 @@ impl Tree {
     /// # Errors
     /// None of them, or two.
     pub fn detect(&self) -> Result<(Kind, String), String> {
-        let grubby = self.live && self.has("grubby");
+        let grubby = Kind::Grubby.loader().detect(self).is_some();
         if let Some(why) = self.two_loaders().filter(|_| !grubby) {
             return Err(format!("{why}; say it: --boot-loader grub.d or kernel-install"));
         }
-        let entries = self.entries_that_count();
-        let pi = self.cmdline_txt().filter(|_| !self.starts_u_boot());
-        let found = if grubby {
-            (Kind::Grubby, "grubby is installed".to_owned())
-        } else if entries > 0 && self.grub_reads_entries() {
-            (Kind::Bls, format!("{entries} boot loader entries, and GRUB"))
-        } else if entries > 0 && (self.has("kernel-install") || self.files.contains_key(KERNEL_CMDLINE)) {
-            (Kind::KernelInstall, format!("{entries} boot loader entries, and no GRUB"))
-        } else if entries > 0 {
-            (Kind::Bls, format!("{entries} boot loader entries"))
-        } else if self.files.contains_key(KERNEL_CMDLINE) && !self.files.contains_key(DEFAULT_GRUB) {
-            (Kind::KernelInstall, format!("/{KERNEL_CMDLINE} is there"))
-        } else if self.files.contains_key(DEFAULT_GRUB) && (self.has("update-grub") || self.has_grub_d) {
-            (Kind::GrubD, format!("/{DEFAULT_GRUB} is there, and no boot loader entries"))
-        } else if let (Some((path, _)), true) = (pi, raspi::writes_cmdline(self)) {
-            (Kind::RaspiFirmware, format!("/{path} is there, and /{} writes it", raspi::HOOK))
-        } else if let Some((path, _)) = pi {
-            (Kind::CmdlineTxt, format!("/{path} is there"))
-        } else if self.files.contains_key(EXTLINUX) {
-            (Kind::Extlinux, format!("/{EXTLINUX} is there"))
-        } else {
-            return Err(self.unknown());
-        };
-        Ok(found)
+        let found = Kind::ALL.iter().find_map(|kind| Some((*kind, kind.loader().detect(self)?)));
+        found.ok_or_else(|| self.unknown())
     }
 
     fn unknown(&self) -> String {

@@ -250,7 +250,7 @@ fn u_boot() {
 fn no_boot_loader_at_all() {
     assert!(tree(&[], &[]).detect().unwrap_err().contains("unsupported boot loader"));
     assert!(tree(&[(DEFAULT_GRUB, "")], &[]).detect().unwrap_err().contains("grub-mkconfig"));
-    for (_, kind) in Kind::ALL.iter().filter(|(_, kind)| !matches!(kind, Kind::Grubby | Kind::GrubD)) {
+    for kind in Kind::ALL.iter().filter(|kind| !matches!(kind, Kind::Grubby | Kind::GrubD)) {
         assert!(plan(&tree(&[], &[]), *kind, &given(&["rd.overlay"])).is_err(), "{kind:?}");
     }
 }

@@ -4,9 +4,9 @@
 //! mount(2) answers with a bare errno; why, overlayfs says only here, with every kernel.
 
 use overlayroot_core::value::diagnostics::plain;
+use rustix::fs::{Mode, OFlags};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 
 /// Reads what the kernel logs from now on. Best effort: without /dev/kmsg it is silent.
 pub struct Kmsg(Option<File>);
@@ -14,9 +14,9 @@ pub struct Kmsg(Option<File>);
 impl Kmsg {
     /// Opens the log at its end.
     pub fn open() -> Self {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        let file = options.open("/dev/kmsg").ok().and_then(|mut file| {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = rustix::fs::open("/dev/kmsg", flags, Mode::empty()).ok().and_then(|file| {
+            let mut file = File::from(file);
             file.seek(SeekFrom::End(0)).ok()?;
             Some(file)
         });

@@ -2,11 +2,10 @@
 //! Waits: for a time, or until the kernel says that memory gets scarce (its Documentation/accounting/psi.rst).
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::time::Timespec;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 /// Tasks that stood still for memory for 150 ms of a second. The kernel tells of it once a second at most.
@@ -19,9 +18,8 @@ impl Pressure {
     /// Asks for the event, where it is `wanted`.
     pub fn open(wanted: bool) -> Self {
         let open = || {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-            let mut file = options.open("/proc/pressure/memory").ok()?;
+            let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let mut file = File::from(rustix::fs::open("/proc/pressure/memory", flags, Mode::empty()).ok()?);
             file.write_all(TRIGGER).ok().map(|()| file)
         };
         Self(wanted.then(open).flatten())

@@ -7,10 +7,10 @@ use overlayroot_core::value::diagnostics::plain;
 use overlayroot_host::watch::journald::{SOCKET, entry, message_id, priority};
 use overlayroot_host::watch::levels::FillLevel;
 use overlayroot_linux::log::kmsg;
-use rustix::fs::OFlags;
-use std::fs::{self, OpenOptions};
+use rustix::fs::{Mode, OFlags};
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -107,9 +107,9 @@ fn write_to(terminal: &str, text: &str) {
         return;
     }
     // One that was stopped by Ctrl-S must not stop the watch.
-    let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits().cast_signed();
-    if let Ok(mut terminal) = OpenOptions::new().write(true).custom_flags(flags).open(terminal) {
-        let _ = terminal.write_all(format!("\r\n{}", text.replace('\n', "\r\n")).as_bytes());
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    if let Ok(terminal) = rustix::fs::open(terminal, flags, Mode::empty()) {
+        let _ = File::from(terminal).write_all(format!("\r\n{}", text.replace('\n', "\r\n")).as_bytes());
     }
 }
 

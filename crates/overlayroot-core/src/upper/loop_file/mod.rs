@@ -12,7 +12,7 @@ use crate::facts::Facts;
 use crate::facts::place::PlaceKind;
 use crate::step::effective::Effective;
 use crate::upper::needs::Needs;
-use crate::upper::recorded::Resize;
+use crate::upper::resize::Resize;
 use crate::value::device::{Device, parse_device};
 use crate::value::diagnostics::{Problem, nearest, shown};
 use crate::value::file_system::MadeFs;
