@@ -217,6 +217,10 @@ layers-svg: ## the diagram of the README: docs/layers.svg, of docs/layers.dot
 	packaging/deps.sh docs
 	dot -Tsvg docs/layers.dot -o docs/layers.svg
 
+.PHONY: man
+man: ## OPTIONS of overlayctl(8), from the program's own help
+	OVERLAYROOT_WRITE_MAN=1 $(CARGO) test -q --locked -p overlayctl --bin overlayctl the_options_of_the_manual
+
 .PHONY: bench
 bench: ## time, RAM and bytes beside dracut's own module; writes docs/internals/benchmarks.md (PART=disk, net or diff: those chapters alone)
 	packaging/deps.sh bench

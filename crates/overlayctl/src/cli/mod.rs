@@ -268,4 +268,6 @@ pub fn command() -> clap::Command {
 }
 
 #[cfg(test)]
+mod manual_tests;
+#[cfg(test)]
 mod tests;
