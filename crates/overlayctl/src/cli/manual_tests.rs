@@ -35,8 +35,7 @@ fn section(verb: clap::Command, name: &str) -> String {
     // Each section would say anew what an apostrophe is.
     let lines =
         text.lines().filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el ") && !line.starts_with(".SH"));
-    let body: String =
-        lines.flat_map(|line| [as_manuals_have_it(line), "\n".to_owned()]).collect();
+    let body: String = lines.flat_map(|line| [as_manuals_have_it(line), "\n".to_owned()]).collect();
     if body.trim().is_empty() { String::new() } else { format!(".SS {}\n{body}", name.replace('-', "\\-")) }
 }
 

@@ -5,7 +5,7 @@ use super::{From, Migrated, Sources};
 use overlayroot_core::facts::live_image;
 use overlayroot_core::keys::{self, Key, parse_bool};
 use overlayroot_core::parse::cmdline::Arg;
-use overlayroot_core::upper::{Upper, parse_upper};
+use overlayroot_core::upper::parse_upper;
 
 /// Whether an argument is dracut's older spelling; kiwi-live has names of its own there.
 fn is_old(arg: &Arg) -> bool {
@@ -71,8 +71,8 @@ fn upper(enable: Option<&Arg>, place: Option<&Arg>, is_live: bool, out: &mut Mig
         (None, None) => {}
         (_, Some(arg)) => {
             let (upper, problems) = parse_upper(text.split(':').next().unwrap_or_default());
-            match upper {
-                Upper::Device(device) if problems.is_empty() => {
+            match upper.device().filter(|_| problems.is_empty()) {
+                Some(device) => {
                     out.set(key, &device.to_string());
                     let kept = "a new upper is created in the directory overlay of that device";
                     match text.split_once(':') {
@@ -81,14 +81,7 @@ fn upper(enable: Option<&Arg>, place: Option<&Arg>, is_live: bool, out: &mut Mig
                         None => {}
                     }
                 }
-                Upper::Off
-                | Upper::Tmpfs(_)
-                | Upper::Device(_)
-                | Upper::Dir(_)
-                | Upper::Loop(_)
-                | Upper::Part(_)
-                | Upper::Subvol(_)
-                | Upper::Crypt(_) => {
+                None => {
                     out.set(key, "tmpfs");
                     out.lost(&arg.text(), "no device: dracut's overlayfs module puts changes into RAM then");
                 }

@@ -15,6 +15,7 @@ use overlayroot_core::keys;
 use overlayroot_core::parse::cmdline::{Arg, Source, lex};
 use overlayroot_core::path;
 use overlayroot_core::upper::Upper;
+use overlayroot_core::upper::tmpfs::Tmpfs;
 use overlayroot_core::value::diagnostics::shown;
 use overlayroot_core::value::path::plain_path;
 use overlayroot_core::value::redact;
@@ -254,13 +255,8 @@ fn raspi(sources: &Sources, out: &mut Migrated) {
 
 /// An upper in the words of `rd.overlay`.
 fn spec(upper: &Upper) -> Option<String> {
-    match upper {
-        Upper::Off => Some("0".to_owned()),
-        Upper::Tmpfs(tmpfs) if *tmpfs == overlayroot_core::upper::tmpfs::Tmpfs::default() => Some("tmpfs".to_owned()),
-        Upper::Tmpfs(tmpfs) => Some(format!("tmpfs:{}", tmpfs.options())),
-        Upper::Device(device) => Some(device.to_string()),
-        Upper::Dir(_) | Upper::Loop(_) | Upper::Part(_) | Upper::Subvol(_) | Upper::Crypt(_) => None,
-    }
+    let plain = *upper == Upper::Tmpfs(Tmpfs::default());
+    upper.refused().is_none().then(|| if plain { "tmpfs".to_owned() } else { upper.as_argument() })
 }
 
 /// The value of an assignment in a file of the shell's, read as data.
