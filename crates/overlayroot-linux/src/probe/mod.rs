@@ -138,16 +138,8 @@ pub fn device_of(config: &Config, wait: bool) -> Option<Lookup> {
 
 /// What lies where a loop file of another device is asked for.
 fn beside(config: &Config, device: Option<&Lookup>, journal: Journal) -> Option<Place> {
-    match &config.upper.value {
-        Upper::Loop(file) => backing::look(device, file, journal),
-        Upper::Off
-        | Upper::Tmpfs(_)
-        | Upper::Device(_)
-        | Upper::Dir(_)
-        | Upper::Part(_)
-        | Upper::Subvol(_)
-        | Upper::Crypt(_) => None,
-    }
+    let Upper::Loop(file) = &config.upper.value else { return None };
+    backing::look(device, file, journal)
 }
 
 fn root(mount: &Mount, at: &str, submounts: Vec<String>) -> Root {
