@@ -143,17 +143,12 @@ fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Result<A
 
 /// The parameters that the configuration has for this file: its reserve counts.
 fn configured(path: &str) -> Result<LoopFile> {
-    match Config::read(&source::read(Some("/"))).upper.value {
-        upper::Upper::Loop(file) if file.path == path => Ok(file),
-        upper::Upper::Off
-        | upper::Upper::Tmpfs(_)
-        | upper::Upper::Device(_)
-        | upper::Upper::Dir(_)
-        | upper::Upper::Loop(_)
-        | upper::Upper::Part(_)
-        | upper::Upper::Subvol(_)
-        | upper::Upper::Crypt(_) => parse_loop_by_hand(path).map_err(|problem| anyhow::anyhow!("{problem}")),
+    if let upper::Upper::Loop(file) = Config::read(&source::read(Some("/"))).upper.value {
+        if file.path == path {
+            return Ok(file);
+        }
     }
+    parse_loop_by_hand(path).map_err(|problem| anyhow::anyhow!("{problem}"))
 }
 
 fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Result<Answer> {

@@ -12,7 +12,6 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_core::record::{NO_RECORD, Outcome, Record};
 use overlayroot_core::step::effective::{Effective, RootKind, UpperKind};
-use overlayroot_core::step::path::Kind;
 use overlayroot_core::step::path_state::{PathOutcome, PathState};
 use overlayroot_host::servicing;
 use overlayroot_host::watch::levels::{FillLevel, Reading, Resource, Space};
@@ -203,13 +202,7 @@ fn lost_mounts(effective: &Effective, mounts: &[Mount]) -> Vec<String> {
 /// What was mounted over single paths, and is not any more.
 fn lost(paths: &[PathState], mounts: &[Mount]) -> Vec<String> {
     let mounted = paths.iter().filter(|state| state.outcome == PathOutcome::Done && !state.files);
-    let holds = |state: &PathState| match (mountinfo::at(mounts, &state.path), state.kind) {
-        (None, _) => false,
-        (Some(mount), Kind::Readonly) => mount.read_only(),
-        (Some(mount), Kind::Volatile) => mount.fstype == "tmpfs",
-        (Some(mount), Kind::Persist) => mount.fstype != "overlay" && !mount.read_only(),
-        (Some(mount), Kind::Bind) => !mount.read_only(),
-    };
+    let holds = |state: &PathState| mountinfo::at(mounts, &state.path).is_some_and(|mount| state.kind.holds(mount));
     mounted.filter(|state| !holds(state)).map(ToString::to_string).collect()
 }
 

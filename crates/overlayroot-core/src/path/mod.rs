@@ -1,18 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `rd.overlay.path=` may say: a kind, a path or the name of a preset, and parameters (docs/guide/paths.md).
 
+mod bind;
 pub mod params;
+mod persist;
 pub mod plan;
 pub mod preset;
+mod readonly;
+mod volatile;
+
 pub use crate::path::params::{Params, parse_dev};
 
+use crate::parse::mountinfo::Mount;
 use crate::path::params::parse_params;
+use crate::path::plan::{Builder, Keeper};
 use crate::path::preset::Preset;
 use crate::step::path::Kind;
+use crate::step::refusal::Refusal;
 use crate::value::diagnostics::{Problem, nearest, shown};
 use crate::value::glob;
 use crate::value::path::plain_path;
 use std::fmt;
+
+/// The one dispatch over the policies.
+impl Kind {
+    /// The parameters that it takes; `either`: it may become volatile.
+    pub(crate) fn params(self, either: bool) -> Vec<&'static str> {
+        let also = if either { volatile::PARAMS } else { &[] };
+        let own = match self {
+            Self::Persist => persist::PARAMS,
+            Self::Volatile => volatile::PARAMS,
+            Self::Bind | Self::Readonly => &[],
+        };
+        own.iter().chain(also).copied().collect()
+    }
+
+    /// Its part of the plan, and what keeps the path.
+    ///
+    /// # Errors
+    /// Why it can't be had.
+    pub(crate) fn plan(self, builder: &mut Builder<'_>, asked: &Asked) -> Result<Option<Keeper>, Refusal> {
+        match self {
+            Self::Persist => persist::plan(builder, asked),
+            Self::Volatile => volatile::plan(builder, asked).map(|()| None),
+            Self::Bind => bind::plan(builder, asked).map(|()| None),
+            Self::Readonly => readonly::plan(builder, asked).map(|()| None),
+        }
+    }
+
+    /// Whether what is mounted on the path is what the policy has mounted there.
+    pub fn holds(self, mount: &Mount) -> bool {
+        match self {
+            Self::Persist => persist::holds(mount),
+            Self::Volatile => volatile::holds(mount),
+            Self::Bind => bind::holds(mount),
+            Self::Readonly => readonly::holds(mount),
+        }
+    }
+}
 
 /// What the value says is at the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

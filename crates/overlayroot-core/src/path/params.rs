@@ -38,22 +38,14 @@ impl Params {
 }
 
 pub(crate) fn parse_params(text: &str, kind: Kind, either: bool) -> Result<Params, Problem> {
-    const PERSIST: &[&str] = &["dev"];
-    const VOLATILE: &[&str] = &["size", "nr_inodes", "mode", "copy"];
-    const EITHER: &[&str] = &["dev", "size", "nr_inodes", "mode", "copy"];
-    let known = match kind {
-        Kind::Persist if either => EITHER,
-        Kind::Persist => PERSIST,
-        Kind::Volatile => VOLATILE,
-        Kind::Bind | Kind::Readonly => &[],
-    };
+    let known = kind.params(either && kind == Kind::Persist);
     let mut params = Params::default();
     for param in text.split(',').filter(|param| !param.is_empty()) {
         let (key, value) = param.split_once('=').unwrap_or((param, ""));
         if !known.contains(&key) {
-            return Err(match known {
+            return Err(match known.as_slice() {
                 [] => Problem::new(format!("{} takes no parameters, not '{}'", kind.word(), shown(key)), None),
-                _ => unknown(key, known),
+                known => unknown(key, known),
             });
         }
         match key {

@@ -24,6 +24,14 @@ impl Kind {
     pub const ALL: [(&'static str, Self); 4] =
         [("persist", Self::Persist), ("volatile", Self::Volatile), ("bind", Self::Bind), ("readonly", Self::Readonly)];
 
+    /// Whether changes there stay, whatever becomes of the upper.
+    pub fn keeps(self) -> bool {
+        match self {
+            Self::Persist | Self::Bind => true,
+            Self::Volatile | Self::Readonly => false,
+        }
+    }
+
     /// Its word in the grammar.
     pub fn word(self) -> &'static str {
         let found = Self::ALL.iter().find(|(_, kind)| *kind == self);

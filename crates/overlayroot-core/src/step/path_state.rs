@@ -43,7 +43,7 @@ pub struct PathState {
 impl PathState {
     /// Whether changes there stay, whatever becomes of the upper.
     pub fn keeps(&self) -> bool {
-        self.outcome == PathOutcome::Done && matches!(self.kind, Kind::Persist | Kind::Bind)
+        self.outcome == PathOutcome::Done && self.kind.keeps()
     }
 
     /// Files that are kept: what `overlayctl keep` saves.
@@ -60,12 +60,13 @@ impl fmt::Display for PathState {
             write!(f, " ({preset})")?;
         }
         match (self.outcome, self.kind) {
-            (PathOutcome::Failed, _) => write!(f, ": NOT DONE")?,
-            (PathOutcome::Absent, _) => write!(f, ": not in the root")?,
-            (_, Kind::Persist) => write!(f, " on {}", self.device.as_deref().unwrap_or("the upper's file system"))?,
-            (_, Kind::Volatile) => write!(f, " ({})", self.options)?,
-            _ => {}
+            (PathOutcome::Failed, _) => write!(f, ": NOT DONE"),
+            (PathOutcome::Absent, _) => write!(f, ": not in the root"),
+            (PathOutcome::Done, Kind::Persist) => {
+                write!(f, " on {}", self.device.as_deref().unwrap_or("the upper's file system"))
+            }
+            (PathOutcome::Done, Kind::Volatile) => write!(f, " ({})", self.options),
+            (PathOutcome::Done, Kind::Bind | Kind::Readonly) => Ok(()),
         }
-        Ok(())
     }
 }

@@ -6,18 +6,16 @@ mod store;
 
 use crate::facts::Facts;
 use crate::facts::place::{Place, PlaceKind};
-use crate::layout::paths;
 use crate::parse::fstab;
-use crate::path::preset::MACHINE_ID;
 use crate::path::{Asked, Form};
 use crate::step::effective::Effective;
 use crate::step::path::{Kind, PathStep};
 use crate::step::path_state::{PathOutcome, PathState};
-use crate::step::refusal::{Refusal, UPPER_FILE_SYSTEMS, refuse};
+use crate::step::refusal::{Refusal, refuse};
 use crate::value::device::Device;
 use crate::value::field::Field;
 use crate::value::path::is_in;
-use store::Keeper;
+pub(crate) use store::Keeper;
 
 /// What becomes of the paths.
 #[derive(Debug, Default)]
@@ -55,12 +53,13 @@ pub fn plan(
     plan
 }
 
-struct Builder<'a> {
-    dev: Option<&'a Device>,
-    facts: &'a Facts,
-    effective: &'a Effective,
-    layers: Vec<String>,
-    plan: PathPlan,
+/// A plan that is being made, and what it is made from.
+pub(crate) struct Builder<'a> {
+    pub(crate) dev: Option<&'a Device>,
+    pub(crate) facts: &'a Facts,
+    pub(crate) effective: &'a Effective,
+    pub(crate) layers: Vec<String>,
+    pub(crate) plan: PathPlan,
 }
 
 impl Builder<'_> {
@@ -88,12 +87,7 @@ impl Builder<'_> {
 
     fn one(&mut self, field: &Field<Asked>) {
         let asked = &field.value;
-        let done = self.clear_way(asked).and_then(|()| match asked.kind {
-            Kind::Persist => self.persist(asked),
-            Kind::Volatile => self.volatile(asked).map(|()| None),
-            Kind::Bind => self.bind(asked).map(|()| None),
-            Kind::Readonly => self.readonly(asked).map(|()| None),
-        });
+        let done = self.clear_way(asked).and_then(|()| asked.kind.plan(self, asked));
         match done {
             Ok(keeper) => self.state(asked, PathOutcome::Done, keeper),
             Err(refusal) => {
@@ -122,11 +116,13 @@ impl Builder<'_> {
         });
     }
 
-    fn place(&self, path: &str) -> Place {
+    /// What is there.
+    pub(crate) fn place(&self, path: &str) -> Place {
         self.facts.paths.get(path).cloned().unwrap_or_default()
     }
 
-    fn is_directory(&self, asked: &Asked) -> bool {
+    /// Whether it is, or is to be, a directory.
+    pub(crate) fn is_directory(&self, asked: &Asked) -> bool {
         match asked.form {
             Form::Directory => true,
             Form::Files => false,
@@ -164,86 +160,6 @@ impl Builder<'_> {
             }
             None => Ok(()),
         }
-    }
-
-    fn persist(&mut self, asked: &Asked) -> Result<Option<Keeper>, Refusal> {
-        let path = asked.path.clone();
-        let directory = self.is_directory(asked);
-        if !directory {
-            self.seen_below_mounts(&path)?;
-        }
-        let mut keeper = self.keeper(asked)?;
-        let (store, mount, layers) = (keeper.directory.clone(), keeper.mount.clone(), self.layers.clone());
-        if directory {
-            let store = format!("{store}/{}.dir", fstab::escaped(&path));
-            keeper.directory.clone_from(&store);
-            self.plan.layers.push(PathStep::Point { path: path.clone(), layers: layers.clone() });
-            self.plan.over.push(PathStep::Persist { path, root: paths::SYSROOT.to_owned(), store, mount, layers });
-        } else {
-            let store = format!("{store}/files");
-            keeper.directory.clone_from(&store);
-            self.plan.layers.push(match path.as_str() {
-                MACHINE_ID => PathStep::MachineId { path, store, mount, layers },
-                _ => PathStep::Restore { path, store, mount, layers },
-            });
-        }
-        Ok(Some(keeper))
-    }
-
-    /// Files go into the upper, and are not seen below what is mounted over it.
-    fn seen_below_mounts(&self, path: &str) -> Result<(), Refusal> {
-        let mounted = self.plan.over.iter().filter(|step| !matches!(step, PathStep::ReadOnly { .. }));
-        let mut over = mounted.filter_map(PathStep::path).filter(|at| is_in(path, at));
-        match over.next() {
-            Some(at) => refuse("path-hidden", format!("{path} lies in {at}, which has a policy of its own")),
-            None => Ok(()),
-        }
-    }
-
-    fn volatile(&mut self, asked: &Asked) -> Result<(), Refusal> {
-        let path = asked.path.clone();
-        let place = self.place(&path).kind;
-        if !matches!(place, PlaceKind::Directory | PlaceKind::Missing) {
-            return refuse("path-place", format!("{path} is {}: only a directory can be volatile", place.word()));
-        }
-        let (options, mode, copy) = (asked.params.options(), asked.params.mode, asked.params.copy);
-        let (root, layers) = (paths::SYSROOT.to_owned(), self.layers.clone());
-        self.plan.layers.push(PathStep::Point { path: path.clone(), layers: layers.clone() });
-        self.plan.over.push(PathStep::Volatile { path, root, options, mode, copy, layers });
-        Ok(())
-    }
-
-    fn bind(&mut self, asked: &Asked) -> Result<(), Refusal> {
-        let (path, Some(root)) = (asked.path.clone(), &self.facts.root) else { return Ok(()) };
-        if root.live.is_some() || !UPPER_FILE_SYSTEMS.contains(&root.fstype.as_str()) {
-            let what = if root.live.is_some() { "an image" } else { root.fstype.as_str() };
-            return refuse("path-lower", format!("the root is {what}, which bind: can't make writable for {path}"));
-        }
-        if self.place(&path).kind == PlaceKind::Missing {
-            return refuse("path-place", format!("{path} is not in the root, so there is nothing to bind"));
-        }
-        let effective = self.effective;
-        if let Some(upper) = effective.path.as_deref().filter(|upper| effective.device.is_none() && is_in(upper, &path))
-        {
-            return refuse("path-lower", format!("the upper itself ({upper}) lies in {path}"));
-        }
-        let lower = self.layers.last().cloned().unwrap_or_default();
-        let at = paths::KEEP_ROOT.to_owned();
-        if !self.plan.layers.iter().any(|step| matches!(step, PathStep::OpenRoot { .. })) {
-            self.plan.layers.push(PathStep::OpenRoot { lower, at: at.clone() });
-        }
-        self.plan.over.push(PathStep::Bind { from: format!("{at}{path}"), path, root: paths::SYSROOT.to_owned() });
-        Ok(())
-    }
-
-    fn readonly(&mut self, asked: &Asked) -> Result<(), Refusal> {
-        let path = asked.path.clone();
-        // An upper that stays may have what the lower lacks.
-        if self.place(&path).kind == PlaceKind::Missing && self.effective.store.is_none() {
-            return refuse("path-place", format!("{path} is not in the root"));
-        }
-        self.plan.over.push(PathStep::ReadOnly { path, root: paths::SYSROOT.to_owned() });
-        Ok(())
     }
 }
 

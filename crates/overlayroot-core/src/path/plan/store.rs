@@ -11,7 +11,7 @@ use crate::step::path::PathStep;
 use crate::step::refusal::{self, Refusal, refuse};
 
 /// Where something is kept.
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     /// Directory of what is kept.
     pub directory: String,
     /// Mount that must be there.
@@ -29,7 +29,7 @@ impl Builder<'_> {
         Some(Keeper { directory: store.keep(), mount: mount.to_owned(), device: None })
     }
 
-    pub(super) fn keeper(&mut self, asked: &Asked) -> Result<Keeper, Refusal> {
+    pub(crate) fn keeper(&mut self, asked: &Asked) -> Result<Keeper, Refusal> {
         let Some(dev) = asked.params.dev.as_ref().or(self.dev) else {
             return match self.own() {
                 Some(own) => Ok(own),
