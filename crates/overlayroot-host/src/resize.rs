@@ -2,7 +2,7 @@
 //! `overlayctl resize`: how large the upper in use becomes, or why not. Must not resize it.
 
 use crate::watch::levels::Reading;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::size::human;
 use overlayroot_core::value::size::{bytes_of, count_of};
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ impl Amount {
         };
         found
             .filter(|amount| !matches!(amount, Self::Exactly(0) | Self::More(0)))
-            .ok_or_else(|| format!("'{}' is not a size such as 2G, 2GiB, +512M or 50%, and more than 0", shown(text)))
+            .ok_or_else(|| format!("'{}' is not a size such as 2G, 2GiB, +512M or 50%, and more than 0", escape(text)))
     }
 
     /// A number of inodes: `200k`, `+50000`.
@@ -46,7 +46,7 @@ impl Amount {
     pub fn parse_count(text: &str) -> Result<Self, String> {
         let plain = text.strip_prefix('+').unwrap_or(text);
         let amount = Self::parse(text).ok().filter(|_| count_of(plain).is_some());
-        amount.ok_or_else(|| format!("'{}' is not a number such as 200k or +50k", shown(text)))
+        amount.ok_or_else(|| format!("'{}' is not a number such as 200k or +50k", escape(text)))
     }
 
     /// The number it comes to, where `now` are there, and percent are of `all`.

@@ -8,7 +8,7 @@ use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::keys::{self, KEYS, Key};
 use overlayroot_core::parse::cmdline::{Arg, lex};
 use overlayroot_core::upper::Upper;
-use overlayroot_core::value::diagnostics::{nearest, shown};
+use overlayroot_core::value::diagnostics::{escape, suggest};
 use overlayroot_core::value::field::Origin;
 use serde::Serialize;
 
@@ -70,10 +70,10 @@ pub fn find(name: &str) -> Result<&'static Key, Option<String>> {
     let row = KEYS.iter().find(|key| full.iter().any(|name| key.name == name || key.deprecated.contains(&&**name)));
     row.copied().ok_or_else(|| {
         let names = || KEYS.iter().flat_map(|key| key.deprecated.iter().chain([&key.name]).copied());
-        let near = |text: &String| nearest(text, names());
+        let near = |text: &String| suggest(text, names());
         // The last part alone tells more than the beginning that all have.
         let short = KEYS.iter().filter_map(|key| key.name.strip_prefix("rd.overlay."));
-        let found = nearest(name.rsplit('.').next().unwrap_or(name), short).map(|word| format!("rd.overlay.{word}"));
+        let found = suggest(name.rsplit('.').next().unwrap_or(name), short).map(|word| format!("rd.overlay.{word}"));
         found.or_else(|| full.first().and_then(near))
     })
 }
@@ -184,7 +184,7 @@ fn said(inputs: &Inputs, config: &Config, key: &Key, origin: &From) -> Vec<Said>
         let issue = config.issues.iter().find(|issue| text == format!("{}={}", issue.key, issue.value));
         match (issue, origin) {
             (Some(issue), _) => issue.text.clone(),
-            (None, From::Given { text, source }) => format!("{} in {source} decides", shown(text)),
+            (None, From::Given { text, source }) => format!("{} in {source} decides", escape(text)),
             (None, From::Default) => "it has no effect".to_owned(),
         }
     };

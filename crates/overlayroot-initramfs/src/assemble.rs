@@ -65,9 +65,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Programs to make an upper with, where the configuration asks for one that may have to be made, those for an
 /// archive that it begins with, and what keeps or checks an image.
 fn programs(config: &Config) -> String {
-    let upper: String = config.upper.value.needs(None).programs.iter().map(|name| format!("{name} ")).collect();
+    let mut all = config.upper.value.needs(None).programs;
     let image =
         (config.image_cache.value.is_some() || config.image_sha256.value.is_some()).then_some(image_cache::PROGRAM);
     let others = config.populate.value.iter().flat_map(Asked::programs).chain(image);
-    upper + &others.collect::<Vec<_>>().join(" ")
+    all.extend(others.map(str::to_owned));
+    all.join(" ")
 }

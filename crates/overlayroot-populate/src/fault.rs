@@ -62,5 +62,5 @@ impl<T> At<T> for std::result::Result<T, Errno> {
 
 /// A name of an archive, fit for a line.
 pub fn shown(name: &[u8]) -> String {
-    overlayroot_core::value::diagnostics::shown(&String::from_utf8_lossy(name))
+    overlayroot_core::value::diagnostics::escape(&String::from_utf8_lossy(name))
 }

@@ -23,7 +23,7 @@ use overlayroot_core::value::why::Why;
 use overlayroot_linux::probe::image;
 use overlayroot_linux::sys::loopdev::{Calls, attach};
 use overlayroot_linux::sys::statvfs::room;
-use overlayroot_linux::sys::{files, mounts, newfile};
+use overlayroot_linux::sys::{files, memory, mounts, newfile};
 use rustix::fs::{FlockOperation, flock};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -194,9 +194,7 @@ fn in_ram(source: &Source, fetched: &mut Fetched) -> Result<()> {
 /// `root=` on the command line, has no size.
 fn ram() -> u64 {
     let free = room(RAM).ok().filter(|room| room.bytes > 0).map(|room| room.available);
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let memory = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map(|kib| kib << 10);
+    let memory = Some(memory::read()).filter(|memory| memory.ram > 0).map(|memory| memory.available);
     free.into_iter().chain(memory).min().unwrap_or(u64::MAX)
 }
 

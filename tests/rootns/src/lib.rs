@@ -37,6 +37,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const NO: Option<&str> = None;
 
@@ -67,7 +68,7 @@ pub fn on_stage_made(
         // The machine that runs the tests keeps its name.
         unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS).expect("private namespaces");
         mount(NO, "/", NO, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO).expect("making / private");
-        let mut stage = Stage::build(&name, at, fstype, mib, mkfs);
+        let mut stage = Stage::build(at, fstype, mib, mkfs);
         test(&mut stage);
     });
     let ended = thread.expect("a thread").join();
@@ -76,6 +77,9 @@ pub fn on_stage_made(
         std::panic::resume_unwind(panic);
     }
 }
+
+/// How many stages this program has built.
+static BUILT: AtomicU32 = AtomicU32::new(0);
 
 /// The stage.
 pub struct Stage {
@@ -105,13 +109,13 @@ fn binary(name: &str) -> PathBuf {
 }
 
 impl Stage {
-    fn build(name: &str, images: PathBuf, fstype: &'static str, mib: u64, mkfs: &[&str]) -> Self {
+    fn build(images: PathBuf, fstype: &'static str, mib: u64, mkfs: &[&str]) -> Self {
         let tree = images.join("root");
         fs::create_dir_all(tree.join("etc")).expect("the root's tree");
         fs::create_dir_all(tree.join("usr")).expect("the root's tree");
         fs::write(tree.join("etc/hostname"), "lower\n").expect("a file of the lower");
         fs::write(tree.join("etc/fstab"), "/dev/x / ext4 defaults 0 1\n/swapfile none swap sw\n").expect("fstab");
-        let tag = format!("{}{}", std::process::id() % 10_000, name.bytes().map(u32::from).sum::<u32>() % 1000);
+        let tag = format!("{}{:03}", std::process::id() % 10_000, BUILT.fetch_add(1, Ordering::Relaxed) % 1000);
         let tree = tree.to_str().expect("UTF-8");
         let root = match fstype {
             "ext4" => disk_at(&images, "root.img", mib, &[&["-t", "ext4", "-d", tree], mkfs].concat()),

@@ -55,7 +55,7 @@ pub(crate) fn chapters(host: &Host, sets: &Sets, dir: &Path) -> Result<String> {
         "\n## Reset\n\nAn upper of so many files of 100 bytes on an ext4 of its own. Ours is the step `reset` of a boot with\n\
          `rd.overlay.reset` as the record has it; the trash is emptied later, by the host. The other is `rm -r` of the\n\
          same files in the same guest, which is what a reset by removing them costs. On a real processor a reset of half\n\
-         a million files took 1 to 4 ms, and tests/rootns/tests/reset_cost.rs holds it under 50 ms.\n\n\
+         a million files took 1 to 4 ms, and tests/rootns/tests/cost/reset.rs holds it under 50 ms.\n\n\
          | files | `reset` | `rm -r` |\n|---|---|---|\n{rows}\n\
          ## Writes through a loop file\n\nfio in the running guest, one job: into the merged root, whose upper is an ext4 of {MEBI} MiB in a\n\
          loop file on the root's ext4, and into an ext4 of that size on a partition of the same disk. It may write 10 MB\n\

@@ -7,7 +7,7 @@ use crate::state::live::{self, Level};
 use anyhow::Result;
 use overlayroot_core::layout::paths;
 use overlayroot_core::record::Record;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_linux::source::recordfile;
 
 /// Prints the reasons and exits with 1, or is silent and exits with 0. How full the upper is,
@@ -31,7 +31,7 @@ pub fn run(motd: bool) -> Result<Exit> {
         return Ok(Exit::Good);
     }
     if let Some(record) = &record {
-        eprintln!("asked for: {} ({})", shown(&record.requested.spec), record.requested.origin);
+        eprintln!("asked for: {} ({})", escape(&record.requested.spec), record.requested.origin);
         eprintln!("running:   {} ({})", record.effective, record.outcome.word());
         eprintln!("changes:   {}", record.effective.changes());
     }
@@ -46,7 +46,7 @@ fn at_login(record: Option<&Record>) -> String {
     let what = record.map_or_else(
         || "no record of this boot".to_owned(),
         |record| {
-            let (asked, now) = (shown(&record.requested.spec), &record.effective);
+            let (asked, now) = (escape(&record.requested.spec), &record.effective);
             format!("asked for: {asked}; running: {now}; {}", now.changes())
         },
     );

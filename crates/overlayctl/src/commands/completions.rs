@@ -12,7 +12,7 @@ use overlayroot_core::keys::KEYS;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where they are to be read: bash, zsh, fish
-    #[arg(value_name = "SHELL")]
+    #[arg(value_name = "SHELL", hide_possible_values = true)]
     pub shell: Shell,
 }
 

@@ -6,7 +6,7 @@ use crate::output::exit::Exit;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_host::settings::{self, From, Setting};
 use serde_json::json;
 
@@ -51,15 +51,15 @@ fn show(config: &Config, settings: &[Setting]) {
     let (given, faint) = (Style::new().bold(), Style::new().dimmed());
     let bad = AnsiColor::Yellow.on_default().bold();
     for setting in settings {
-        let value = shown(&setting.value);
+        let value = escape(&setting.value);
         match &setting.origin {
             From::Default => println!("{faint}{:<24} {value:<24} # default{faint:#}", setting.key),
             From::Given { source, text } => {
-                println!("{given}{:<24} {value:<24}{given:#} # {} in {source}", setting.key, shown(text));
+                println!("{given}{:<24} {value:<24}{given:#} # {} in {source}", setting.key, escape(text));
             }
         }
         for said in setting.said.iter().filter(|said| !said.decides) {
-            println!("  {bad}ignored{bad:#} {} in {}: {}", shown(&said.text), said.source, said.why);
+            println!("  {bad}ignored{bad:#} {} in {}: {}", escape(&said.text), said.source, said.why);
         }
     }
     for issue in &config.issues {

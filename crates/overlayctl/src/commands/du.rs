@@ -3,10 +3,10 @@
 
 use crate::commands::diff::place::{Place, WhichUpper};
 use crate::output::exit::Exit;
-use crate::output::format::human;
 use crate::output::out::for_terminal;
 use anyhow::{Context, Result, bail};
 use overlayroot_core::value::diagnostics::plain;
+use overlayroot_core::value::size::rounded;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_diff::{Stat, shown};
 use overlayroot_host::watch::levels::Space;
@@ -107,20 +107,20 @@ pub fn run(args: &Args) -> Result<Exit> {
 fn holder(place: &Place) -> String {
     let Ok(room) = room(&place.upper.to_string_lossy()) else { return String::new() };
     let space = Space { used: room.bytes.saturating_sub(room.free), available: room.available };
-    let (used, all) = (human(space.used), human(space.all()));
+    let (used, all) = (rounded(space.used), rounded(space.all()));
     format!("\nin use on {}, by the upper and others: {used} of {all}\n", place.file_system())
 }
 
 fn as_text(directories: &[(Sum, Vec<u8>)], files: &[(u64, Vec<u8>)]) -> String {
     let mut text = String::new();
     for (sum, path) in directories {
-        text.push_str(&format!("{:>11} {:>9} inodes  {}\n", human(sum.bytes), sum.inodes, shown(path)));
+        text.push_str(&format!("{:>11} {:>9} inodes  {}\n", rounded(sum.bytes), sum.inodes, shown(path)));
     }
     if !files.is_empty() {
         text.push_str("\nlargest files\n");
     }
     for (bytes, path) in files {
-        text.push_str(&format!("{:>11}  {}\n", human(*bytes), shown(path)));
+        text.push_str(&format!("{:>11}  {}\n", rounded(*bytes), shown(path)));
     }
     text
 }

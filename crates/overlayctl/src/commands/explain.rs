@@ -13,7 +13,7 @@ use anyhow::Result;
 use form::Form;
 use overlayroot_core::config::Config;
 use overlayroot_core::keys::Key;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_host::settings::{self, From, Setting};
 use serde_json::{Value, json};
 use value::Given;
@@ -39,7 +39,7 @@ pub fn run(asked: &Args) -> Result<Exit> {
         Err(near) => {
             let hint =
                 near.map_or_else(|| "overlayctl keys lists all".to_owned(), |near| format!("did you mean {near}?"));
-            return refuse(&format!("there is no key {}; {hint}", shown(&asked.key)));
+            return refuse(&format!("there is no key {}; {hint}", escape(&asked.key)));
         }
     };
     let inputs = plan::inputs(asked.cmdline.as_deref());
@@ -82,16 +82,16 @@ fn as_value(key: &Key, about: &[String], setting: Option<&Setting>, given: Optio
 /// What one value means.
 fn show_value(key: &Key, given: &Given) {
     let bold = anstyle::Style::new().bold();
-    println!("{bold}{}{bold:#}={}", key.name, shown(&given.value));
+    println!("{bold}{}{bold:#}={}", key.name, escape(&given.value));
     println!();
     for said in &given.parts {
-        row(&shown(&said.part), &said.text);
+        row(&escape(&said.part), &said.text);
     }
     let taken = if given.taken_as.is_empty() { "none" } else { &given.taken_as };
     if !given.parts.is_empty() {
         println!();
     }
-    println!("taken as: {}", shown(taken));
+    println!("taken as: {}", escape(taken));
     for mistake in &given.mistakes {
         println!("mistake: {}", fold(9, mistake));
     }
@@ -130,11 +130,11 @@ fn show(key: &Key, about: &[String], setting: Option<&Setting>) {
     let Some(setting) = setting else { return };
     let value = if setting.value.is_empty() { "none" } else { &setting.value };
     match &setting.origin {
-        From::Default => println!("here: {} (the default)", shown(value)),
-        From::Given { text, source } => println!("here: {} ({} in {source})", shown(value), shown(text)),
+        From::Default => println!("here: {} (the default)", escape(value)),
+        From::Given { text, source } => println!("here: {} ({} in {source})", escape(value), escape(text)),
     }
     for said in setting.said.iter().filter(|said| !said.decides) {
-        println!("  {}", fold(2, &format!("also {} in {}: {}", shown(&said.text), said.source, said.why)));
+        println!("  {}", fold(2, &format!("also {} in {}: {}", escape(&said.text), said.source, said.why)));
     }
     println!("{}", fold(0, "The kernel command line overrides /etc/overlayroot-rs.conf; the last value wins."));
 }

@@ -9,7 +9,7 @@ use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::parse::cmdline::Source;
 use overlayroot_core::plan::Decision;
 use overlayroot_core::step::plan::Plan;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_host::next::{Module, NextBoot, Verdict};
 use overlayroot_linux::source;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ fn show(next: &Next, decision: &Decision) {
     if next.boot.line.is_err() {
         println!("           what follows holds if it has this boot's command line");
     }
-    println!("asked for: {}  [{}]", shown(&config.upper.value.to_string()), config.upper.origin);
+    println!("asked for: {}  [{}]", escape(&config.upper.value.to_string()), config.upper.origin);
     println!("fallback:  {}  [{}]", config.fallback.value.word(), config.fallback.origin);
     for issue in &config.issues {
         println!("issue:     {}", fold(11, &issue.to_string()));

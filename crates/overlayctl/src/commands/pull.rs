@@ -13,7 +13,7 @@ use overlayroot_core::feature::pulled::{Pulled, Ran, SCRIPTS};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{Outcome, Record};
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::redact;
 use overlayroot_host::pull::{to_run, wait};
 use overlayroot_linux::log::{self, Level};
@@ -134,7 +134,7 @@ fn take(state: &mut State, repository: &Repository, fetched: &Fetched, verify: O
     state.change(|pulled| pulled.commit = Some(fetched.commit.clone()));
     if let Some(file) = verify {
         let signer = repository.verify(file, fetched)?;
-        tracing::info!("{} is signed by {}", fetched.commit, shown(&signer));
+        tracing::info!("{} is signed by {}", fetched.commit, escape(&signer));
         state.change(|pulled| pulled.verified_by = Some(signer));
     }
     repository.checkout(&fetched.commit)
@@ -152,12 +152,12 @@ fn run_all(state: &mut State, dir: &Path, hostname: &str) -> Result<(), Failure>
         let Some(script) = state.pulled.scripts.get_mut(index) else { break };
         let name = script.name.clone();
         if script.result == Ran::LeftOut {
-            tracing::warn!("{SCRIPTS}/{} is left out: {}", shown(&name), script.text.clone().unwrap_or_default());
+            tracing::warn!("{SCRIPTS}/{} is left out: {}", escape(&name), script.text.clone().unwrap_or_default());
             continue;
         }
         script.result = Ran::Running;
         state.write();
-        tracing::info!("runs {SCRIPTS}/{}", shown(&name));
+        tracing::info!("runs {SCRIPTS}/{}", escape(&name));
         let ended = scripts::run(&name, &around);
         state.change(|pulled| {
             if let Some(script) = pulled.scripts.get_mut(index) {
@@ -165,7 +165,7 @@ fn run_all(state: &mut State, dir: &Path, hostname: &str) -> Result<(), Failure>
             }
         });
         if !ended.is_good() {
-            return Err(Failure::new("script", format!("{SCRIPTS}/{}: {ended}", shown(&name))));
+            return Err(Failure::new("script", format!("{SCRIPTS}/{}: {ended}", escape(&name))));
         }
     }
     Ok(())

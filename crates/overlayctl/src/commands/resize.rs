@@ -3,6 +3,7 @@
 
 use crate::commands::loopfile::by_hand;
 use crate::output::exit::Exit;
+use crate::output::format::now;
 use crate::state::fill::sentence;
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::config::Config;
@@ -12,16 +13,15 @@ use overlayroot_core::upper;
 use overlayroot_core::upper::loop_file::{LoopFile, parse_loop_by_hand};
 use overlayroot_core::upper::resize::Resize;
 use overlayroot_core::value::size::Size;
-use overlayroot_host::resize::{self, Amount, Resized, told};
+use overlayroot_host::resize::{self, Amount, Resized, SCHEMA, told};
 use overlayroot_linux::log::{self, Level};
 use overlayroot_linux::source::{self, recordfile};
 use overlayroot_linux::step::limit;
 use overlayroot_linux::sys::statvfs::room;
-use overlayroot_linux::sys::{files, filesystem, mounts, newfile};
+use overlayroot_linux::sys::{filesystem, json, mounts};
 use overlayroot_linux::tool::loophand;
 use overlayroot_linux::tool::upperfill::{self, Upper, reading};
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What `overlayctl resize` is asked for.
 #[derive(Debug, clap::Args)]
@@ -175,20 +175,15 @@ fn told_now(upper: &Upper) -> Result<String> {
     Ok(sentence(&upperfill::now(upper)?, &upper.mount.fstype, &upper.mount.source, None))
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
 /// That the size is not what the boot made it.
 pub fn resized() -> Option<Resized> {
-    serde_json::from_slice(&files::read_small(paths::RESIZED).ok()?).ok()
+    json::glance(paths::RESIZED, SCHEMA)
 }
 
 fn remember(now: Resized) {
     let all = now.after(resized());
-    let text = serde_json::to_string(&all).unwrap_or_default();
     // It is done, whether it can be told or not.
-    if let Err(error) = newfile::write_atomic(paths::RESIZED, &(text + "\n")) {
+    if let Err(error) = json::write(paths::RESIZED, &all) {
         eprintln!("overlayctl: {error:#}");
     }
 }

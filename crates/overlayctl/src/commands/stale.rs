@@ -10,7 +10,7 @@ use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::feature::stale::{Kind, differences};
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::Record;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_linux::step::shadow::{self, Limits};
 use overlayroot_linux::step::stale::{Stored, stored};
 use overlayroot_linux::step::store::remember_anew;
@@ -33,7 +33,7 @@ pub fn run(name: Option<&str>, as_json: bool) -> Result<Exit> {
         Found::None(why) => return refuse(&why),
     };
     let Some((upper, path)) = places(&store, name) else {
-        return refuse(&format!("{} is not a kept upper, see overlayctl uppers", shown(name.unwrap_or_default())));
+        return refuse(&format!("{} is not a kept upper, see overlayctl uppers", escape(name.unwrap_or_default())));
     };
     let (now, lower) = match lower(&record) {
         Ok(found) => found,
@@ -128,6 +128,6 @@ fn show(was: &Fingerprint, now: &Fingerprint, differs: &[&str]) {
             "os" => (was.os.clone(), now.os.clone()),
             _ => (time(was.packages), time(now.packages)),
         };
-        println!("{name:<10} {}, was {}", shown(&now), shown(&was));
+        println!("{name:<10} {}, was {}", escape(&now), escape(&was));
     }
 }

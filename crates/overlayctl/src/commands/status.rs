@@ -3,7 +3,7 @@
 
 use crate::commands::{pull, resize, shell, stale, uppers};
 use crate::output::exit::Exit;
-use crate::output::format::{date, human};
+use crate::output::format::date;
 use crate::output::out::fold;
 use crate::output::progress::cells;
 use crate::state::fill::{alone, named};
@@ -16,7 +16,8 @@ use overlayroot_core::config::Config;
 use overlayroot_core::feature::pulled::{self, Pulled};
 use overlayroot_core::layout::paths;
 use overlayroot_core::record::Record;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
+use overlayroot_core::value::size::rounded;
 use overlayroot_host::next::Told;
 use overlayroot_host::resize::Resized;
 use overlayroot_host::servicing::Serviced;
@@ -109,7 +110,7 @@ fn by(word: &str) -> String {
     match word {
         "unit" => "overlayroot-rs.service".to_owned(),
         "hook" => "the hook of dracut's module".to_owned(),
-        other => shown(other),
+        other => escape(other),
     }
 }
 
@@ -159,7 +160,7 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
 
 /// What was asked for, and what the boot made of it.
 fn recorded(record: &Record) {
-    row("asked for", &format!("{}  [{}]", shown(&record.requested.spec), record.requested.origin));
+    row("asked for", &format!("{}  [{}]", escape(&record.requested.spec), record.requested.origin));
     row("running", &record.effective.to_string());
     row("", &record.effective.changes());
     if let Some(name) = &record.effective.hostname {
@@ -205,9 +206,9 @@ fn row(name: &str, text: &str) {
 
 /// The share is of what it stands beside: what is kept back for root is no part of either.
 fn bar(fill: &Fill) -> String {
-    let of = |space: Space| format!("{} of {}", human(space.used), human(space.all()));
+    let of = |space: Space| format!("{} of {}", rounded(space.used), rounded(space.all()));
     let room = match fill.bytes {
-        0 => format!("{}, no limit", human(fill.used)),
+        0 => format!("{}, no limit", rounded(fill.used)),
         _ => of(fill.reading.space()),
     };
     let bar = format!("{} {} %", cells(fill.percent), fill.percent);
@@ -228,7 +229,7 @@ fn own(fill: &Fill) -> String {
     match fill.own {
         Some(own) => {
             let least = if own.whole { "" } else { "at least " };
-            let (bytes, inodes) = (human(own.bytes), own.inodes);
+            let (bytes, inodes) = (rounded(own.bytes), own.inodes);
             format!("of the file system {name}; the upper's own files: {least}{bytes} in {inodes} inodes")
         }
         None => format!("of the file system {name}, including other files; run as root to see the upper's own"),

@@ -3,7 +3,7 @@
 
 use crate::commands::reset::ask;
 use crate::output::exit::{Exit, refuse};
-use crate::output::format::{date, human};
+use crate::output::format::date;
 use crate::state::kept::{self, Found, Pending, number, places};
 use crate::state::walk::{self, Size};
 use anyhow::{Context, Result};
@@ -11,7 +11,8 @@ use clap::Subcommand;
 use overlayroot_core::feature::stale::parse;
 use overlayroot_core::layout::Store;
 use overlayroot_core::layout::pending::Marker;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
+use overlayroot_core::value::size::rounded;
 use overlayroot_linux::step::reset;
 use overlayroot_linux::step::stale::{Stored, stored};
 use overlayroot_linux::step::store::{DESCRIPTION, described, with};
@@ -83,8 +84,8 @@ pub fn list(as_json: bool) -> Result<Exit> {
     }
     for upper in &uppers {
         let mark = if upper.current { '*' } else { ' ' };
-        let (size, files, begun) = (human(upper.size.bytes), upper.size.files, date(upper.begun));
-        let said = upper.description.as_ref().map(|text| format!("  {}", shown(text))).unwrap_or_default();
+        let (size, files, begun) = (rounded(upper.size.bytes), upper.size.files, date(upper.begun));
+        let said = upper.description.as_ref().map(|text| format!("  {}", escape(text))).unwrap_or_default();
         println!("{mark} {:<14} {size:>10}  {files:>8} files  created {begun}{said}", upper.name);
     }
     if pending != Pending::Nothing {
@@ -175,7 +176,7 @@ pub fn describe(name: &str, text: &str) -> Result<Exit> {
         Found::None(why) => return refuse(&why),
     };
     let Some((_, path)) = places(&store, Some(name)) else {
-        return refuse(&format!("{} is not a kept upper, see overlayctl uppers", shown(name)));
+        return refuse(&format!("{} is not a kept upper, see overlayctl uppers", escape(name)));
     };
     match stored(&path) {
         Stored::Is(_) => write_description(&path, text)?,

@@ -4,19 +4,18 @@
 //! No kernel tells of a file system that fills up, so there is a timer, which follows the rate of growth; one
 //! look is two system calls. A tmpfs has an event besides: the kernel tells of memory that gets scarce.
 
-mod culprits;
+mod notify;
 mod pressure;
-mod tell;
+mod top_growers;
 
 use crate::output::exit::{Exit, refused};
 use crate::state::fill::{Own, named, sentence};
 use anyhow::Result;
-use culprits::Culprits;
 use overlayroot_core::config::Config;
 use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::layout::paths;
 use overlayroot_core::upper::resize::Resize;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_host::watch::levels::{FillLevel, Reading, Resource, is_loud, pause};
 use overlayroot_host::watch::prometheus;
 use overlayroot_linux::source::{self, recordfile};
@@ -25,6 +24,7 @@ use overlayroot_linux::tool::upperfill::{self, Upper};
 use pressure::Pressure;
 use std::fs::File;
 use std::time::{Duration, Instant};
+use top_growers::TopGrowers;
 
 /// The file for Prometheus is written anew after this time, and at each change.
 const EXPORT: Duration = Duration::from_secs(15);
@@ -46,7 +46,7 @@ pub fn run(asked: &Asked) -> Result<Exit> {
     }
     // Two would take back what the other has told.
     let _held = lock()?;
-    tell::clear();
+    notify::clear();
     let Some(upper) = upper else {
         return Ok(Exit::Good);
     };
@@ -55,7 +55,7 @@ pub fn run(asked: &Asked) -> Result<Exit> {
         eprintln!("overlayctl: {issue}");
     }
     let mut watch = Watch {
-        culprits: Culprits::begin(&upper.directory),
+        growers: TopGrowers::begin(&upper.directory),
         upper,
         marks: config.thresholds(),
         textfile: config.watch_textfile.value.clone(),
@@ -83,7 +83,7 @@ struct Watch {
     upper: Upper,
     marks: Thresholds,
     textfile: Option<String>,
-    culprits: Culprits,
+    growers: TopGrowers,
     level: FillLevel,
     /// What terminals were told last, and when.
     told: Option<(FillLevel, Instant)>,
@@ -108,11 +108,11 @@ impl Watch {
     fn change(&mut self, next: FillLevel, reading: &Reading) {
         let before = std::mem::replace(&mut self.level, next);
         self.exported = None;
-        tell::targets(before, next);
+        notify::targets(before, next);
         let (resource, share) = reading.worst();
         let found = match next {
             FillLevel::Fine => None,
-            FillLevel::Warning | FillLevel::Critical => Some(self.culprits.find(&self.upper.directory, resource)),
+            FillLevel::Warning | FillLevel::Critical => Some(self.growers.find(&self.upper.directory, resource)),
         };
         let own = found.as_ref().and_then(|found| found.own);
         let mut text = self.text(reading, own);
@@ -142,16 +142,16 @@ impl Watch {
             fields.push(("OVERLAY_FILESYSTEM_AVAILABLE", outer.available.to_string()));
         }
         for one in found.iter().flat_map(|found| &found.list) {
-            fields.push(("OVERLAY_GREW", format!("{} {} {}", one.by.bytes, one.by.inodes, shown(&one.directory))));
+            fields.push(("OVERLAY_GREW", format!("{} {} {}", one.by.bytes, one.by.inodes, escape(&one.directory))));
         }
-        tell::journal(next, &fields);
+        notify::journal(next, &fields);
         crate::output::motd::set(
             paths::MOTD,
             (!fine).then(|| format!("{}: {text}.\n{hint}\n", next.word())).as_deref(),
         );
         if is_loud(next, self.told.map(|(level, at)| (level, at.elapsed()))) {
             self.told = Some((next, Instant::now()));
-            tell::wall(&format!("{}: {text}\n{hint}", next.word()));
+            notify::wall(&format!("{}: {text}\n{hint}", next.word()));
         }
     }
 
@@ -162,7 +162,7 @@ impl Watch {
 
     fn place(&self) -> String {
         let mount = &self.upper.mount;
-        shown(&format!("{} {} on {}", mount.fstype, mount.source, mount.at))
+        escape(&format!("{} {} on {}", mount.fstype, mount.source, mount.at))
     }
 
     /// What to do: where the upper can grow, or where else room is to be made.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How full the upper is, in words: what is the upper's own, and what is its file system's.
 
-use crate::output::format::human;
 use overlayroot_core::config::Config;
 use overlayroot_core::config::thresholds::Thresholds;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
+use overlayroot_core::value::size::rounded;
 use overlayroot_diff::Stat;
 use overlayroot_diff::usage::{Counter, Sum, count};
 use overlayroot_host::watch::levels::{Reading, Resource, Space};
@@ -55,7 +55,7 @@ impl Own {
         match resource {
             Resource::Inodes => format!(", {least}{} of them the upper's own", self.inodes),
             Resource::Bytes | Resource::Memory | Resource::Filesystem => {
-                format!(", {least}{} of it the upper's own files", human(self.bytes))
+                format!(", {least}{} of it the upper's own files", rounded(self.bytes))
             }
         }
     }
@@ -100,7 +100,7 @@ impl Counter for Counting {
 
 /// A file system as people know it.
 pub fn named(fstype: &str, source: &str) -> String {
-    shown(&format!("{source} ({fstype})"))
+    escape(&format!("{source} ({fstype})"))
 }
 
 /// Whether the numbers of a reading are of the upper alone: a tmpfs, or a directory that is held to a size. Else they are
@@ -113,7 +113,7 @@ pub fn alone(reading: &Reading, fstype: &str) -> bool {
 pub fn sentence(reading: &Reading, fstype: &str, source: &str, own: Option<Own>) -> String {
     let (resource, share) = reading.worst();
     let percent = share / 100;
-    let of = |space: Space| format!("{} of {}", human(space.used), human(space.all()));
+    let of = |space: Space| format!("{} of {}", rounded(space.used), rounded(space.all()));
     let own = own.map(|own| own.share(resource)).unwrap_or_default();
     let name = named(fstype, source);
     match resource {
@@ -139,9 +139,9 @@ pub fn sentence(reading: &Reading, fstype: &str, source: &str, own: Option<Own>)
         }
         Resource::Memory => {
             let memory = reading.memory.unwrap_or_default();
-            let left = human(memory.available.saturating_add(memory.swap_free));
+            let left = rounded(memory.available.saturating_add(memory.swap_free));
             let used = if reading.bytes > 0 { reading.used } else { memory.shared };
-            format!("memory for the upper is {percent} % in use: {} in it, {left} of RAM and swap left", human(used))
+            format!("memory for the upper is {percent} % in use: {} in it, {left} of RAM and swap left", rounded(used))
         }
     }
 }

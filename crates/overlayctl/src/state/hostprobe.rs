@@ -20,7 +20,7 @@ use overlayroot_linux::probe::place;
 use overlayroot_linux::step::stale::{Stored, stored};
 use overlayroot_linux::sys::files::{SMALL, read_linked};
 use overlayroot_linux::sys::selinux::{denied_domains, generator_may_read, is_loaded};
-use overlayroot_linux::sys::{filesystem, mounts};
+use overlayroot_linux::sys::{filesystem, memory, mounts};
 use overlayroot_linux::tool::stores;
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,13 +39,13 @@ const OTHERS: [(&str, &str); 3] = [
 /// Looks. An image is listed by lsinitrd, which takes a second or more.
 pub fn look(next: &Next) -> Host {
     let (config, facts) = (&next.boot.config, &next.facts);
-    let boot_in_overlay = boot_in_overlay();
+    let (boot_in_overlay, memory) = (boot_in_overlay(), memory::read());
     // The boot loader sees the lower's /boot, whatever the upper has there.
     let base = if boot_in_overlay { paths::LOWER } else { "" };
     let others = OTHERS.iter().filter(|(path, _)| Path::new(path).exists());
     Host {
-        ram: meminfo("MemTotal:"),
-        swap: meminfo("SwapTotal:"),
+        ram: memory.ram,
+        swap: memory.swap,
         kernels: hostkernels::kernels(base, next),
         others: others.map(|(path, who)| format!("{who} is installed ({path})")).collect(),
         upper: upper(config, facts),
@@ -173,14 +173,6 @@ fn boot_in_overlay() -> bool {
     let mounts = mounts::read().unwrap_or_default();
     let overlay = mountinfo::at(&mounts, "/").is_some_and(|root| root.fstype == "overlay");
     overlay && mountinfo::at(&mounts, "/boot").is_none() && mountinfo::at(&mounts, paths::LOWER).is_some()
-}
-
-/// Bytes; 0 where the kernel does not tell.
-fn meminfo(key: &str) -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(key));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    number.unwrap_or(0) * 1024
 }
 
 /// The stored fingerprint and the lower's, where the upper of this boot is the one asked for.

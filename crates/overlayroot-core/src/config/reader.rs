@@ -7,7 +7,7 @@ use crate::keys::{self, Key, OVERLAY, UBUNTU};
 use crate::parse::cmdline::Arg;
 use crate::path::{self, Asked};
 use crate::upper::{Upper, parse_upper};
-use crate::value::diagnostics::{Issue, Problem, shown};
+use crate::value::diagnostics::{Issue, Problem, escape};
 use crate::value::field::{Field, Origin};
 use crate::value::redact;
 
@@ -60,7 +60,7 @@ impl Reader<'_> {
             let text = next.text();
             // Only a kind of upper is quoted, which has no password.
             let what = match key == keys::OVERLAY.name && names_upper(&text) {
-                true => format!(", '{}' after it is ignored", shown(&text)),
+                true => format!(", '{}' after it is ignored", escape(&text)),
                 false if next.key.starts_with(b"=") => String::new(),
                 false => continue,
             };

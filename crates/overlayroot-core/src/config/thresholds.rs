@@ -2,7 +2,7 @@
 //! `rd.overlay.watch.*`: at which fill of the upper the booted system is to say something, and where it writes that.
 
 use crate::keys::{WATCH_CRITICAL, WATCH_WARN};
-use crate::value::diagnostics::{Problem, shown};
+use crate::value::diagnostics::{Problem, escape};
 
 /// `rd.overlay.watch.warn` where nothing is said.
 pub const WARN: u8 = 70;
@@ -43,7 +43,7 @@ pub fn parse_textfile(value: &str) -> Result<Option<String>, Problem> {
         _ if value.starts_with('/') && !value.ends_with('/') && !climbs && !value.contains(char::is_control) => {
             Ok(Some(value.to_owned()))
         }
-        _ => Err(Problem::new(format!("'{}' is not an absolute path of a file; none is written", shown(value)), None)),
+        _ => Err(Problem::new(format!("'{}' is not an absolute path of a file; none is written", escape(value)), None)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::parse::cmdline::Source;
 use crate::upper::Upper;
 use crate::upper::tmpfs::{Tmpfs, parse_tmpfs};
 use crate::value::device::{Device, parse_device};
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 
 /// What one `overlayroot=` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub fn parse(value: &str) -> Result<Ubuntu, Problem> {
         ("crypt", true) => Ok(Ubuntu::new(Upper::Crypt(crypt_device(&params)))),
         _ => {
             let words = ["tmpfs", "device:dev=", "crypt:dev=", "disabled"];
-            Err(Problem::new("not one of tmpfs, device:, crypt:, /dev/PATH, disabled", nearest(value, words)))
+            Err(Problem::new("not one of tmpfs, device:, crypt:, /dev/PATH, disabled", suggest(value, words)))
         }
     }
 }
@@ -93,7 +93,7 @@ fn device(params: &str) -> Ubuntu {
     let rest = common(&mut out, params);
     let (mut devs, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, _)| key == "dev");
     out.problems
-        .extend(others.iter().map(|(key, _)| Problem::new(format!("unknown parameter '{}'", shown(key)), None)));
+        .extend(others.iter().map(|(key, _)| Problem::new(format!("unknown parameter '{}'", escape(key)), None)));
     let dev = devs.pop();
     match dev.map(|(_, value)| parse_dev(&value)) {
         Some(Ok(device)) => out.upper = Upper::Device(device),
@@ -122,7 +122,7 @@ fn common(out: &mut Ubuntu, params: &str) -> Vec<(String, String)> {
         let named = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if key.is_empty() || !key.chars().all(named) {
             // The original stops here too: what came before holds, the rest is lost.
-            let text = format!("parameter '{}' ends the list, the rest is ignored", shown(param));
+            let text = format!("parameter '{}' ends the list, the rest is ignored", escape(param));
             out.problems.push(Problem::new(text, None));
             break;
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The image of `root=live:URL` as `overlay-image` fetched it: `/run/overlayroot/image.json`.
 
-use crate::value::diagnostics::shown;
+use crate::value::diagnostics::escape;
 use crate::value::why::Why;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -49,9 +49,9 @@ pub struct Fetched {
 impl fmt::Display for Fetched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.from, &self.device) {
-            (From::Cache, _) => write!(f, "from the cache on {}", shown(&self.cache))?,
-            (From::Server, Some(_)) => write!(f, "from {}, kept on {}", shown(&self.url), shown(&self.cache))?,
-            (From::Server, None) => write!(f, "from {}, in RAM", shown(&self.url))?,
+            (From::Cache, _) => write!(f, "from the cache on {}", escape(&self.cache))?,
+            (From::Server, Some(_)) => write!(f, "from {}, kept on {}", escape(&self.url), escape(&self.cache))?,
+            (From::Server, None) => write!(f, "from {}, in RAM", escape(&self.url))?,
         }
         let sum = if self.sha256.is_empty() { "not checked" } else { "checked" };
         write!(f, ", {} MB, {sum}", self.bytes.div_ceil(1_000_000))
@@ -104,7 +104,7 @@ impl Fetched {
     /// What is to be said where it was asked for in vain.
     pub fn complaint(&self) -> Option<String> {
         let why = self.why.as_ref()?;
-        Some(format!("the image is not kept on {} ({}): {}", shown(&self.cache), why.code, why.text))
+        Some(format!("the image is not kept on {} ({}): {}", escape(&self.cache), why.code, why.text))
     }
 
     /// Whether this is about the file or device at `path`, and tells its sum.

@@ -4,7 +4,7 @@
 
 use crate::facts::Node;
 use crate::feature::template::{self, Into, Template, Var};
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 use crate::value::redact;
 use std::fmt;
 
@@ -95,11 +95,11 @@ fn check_url(url: &str) -> Result<(), Problem> {
         });
     };
     if !SCHEMES.contains(&scheme) {
-        let text = format!("'{}' is none of {}", shown(scheme), SCHEMES.join(", "));
-        return Err(Problem::new(text, nearest(scheme, SCHEMES)));
+        let text = format!("'{}' is none of {}", escape(scheme), SCHEMES.join(", "));
+        return Err(Problem::new(text, suggest(scheme, SCHEMES)));
     }
     if let Some(bad) = url.chars().find(|c| !c.is_ascii_graphic()) {
-        let text = format!("'{}' in a URL must be percent-encoded", shown(&bad.to_string()));
+        let text = format!("'{}' in a URL must be percent-encoded", escape(&bad.to_string()));
         return Err(Problem::new(text, None));
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -144,7 +144,7 @@ pub fn check_ref(name: &str) -> Result<(), String> {
         || name.contains("@{")
         || name.contains(bad_char)
         || name.split('/').any(bad_part);
-    if bad { Err(format!("'{}' is not a branch, tag or commit id", shown(name))) } else { Ok(()) }
+    if bad { Err(format!("'{}' is not a branch, tag or commit id", escape(name))) } else { Ok(()) }
 }
 
 /// A whole commit id, SHA-1 or SHA-256. It is never taken for a name: a server could make a branch of that name.

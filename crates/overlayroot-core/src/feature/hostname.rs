@@ -2,7 +2,7 @@
 //! `rd.overlay.hostname`: the machine's name, from a value that may be the same for many machines.
 
 use crate::feature::template::{self, Template};
-use crate::value::diagnostics::{Problem, shown};
+use crate::value::diagnostics::{Problem, escape};
 
 /// Most bytes of a name (kernel: `__NEW_UTS_LEN`).
 pub const MOST: usize = 64;
@@ -29,7 +29,7 @@ fn fits(c: char) -> bool {
 }
 
 fn misfit(name: &str, bad: char) -> String {
-    format!("'{}' has '{}', which can't be in a hostname", shown(name), shown(&bad.to_string()))
+    format!("'{}' has '{}', which can't be in a hostname", escape(name), escape(&bad.to_string()))
 }
 
 /// Whether it is a name (RFC 1123, 2.1) that the kernel takes.
@@ -38,7 +38,7 @@ fn misfit(name: &str, bad: char) -> String {
 /// What is wrong with it.
 pub fn check(name: &str) -> Result<(), String> {
     if name.len() > MOST {
-        return Err(format!("'{}' has {} bytes, a hostname at most {MOST}", shown(name), name.len()));
+        return Err(format!("'{}' has {} bytes, a hostname at most {MOST}", escape(name), name.len()));
     }
     if let Some(bad) = name.chars().find(|c| !fits(*c)) {
         return Err(misfit(name, bad));

@@ -4,7 +4,7 @@
 use crate::facts::{Archive, Node};
 use crate::feature::template::{self, Into, Template};
 use crate::layout::Store;
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 use crate::value::redact;
 use std::fmt;
 
@@ -86,8 +86,8 @@ pub fn parse(value: &str) -> Result<Option<Asked>, Problem> {
             ("sha256", sum) => asked.sha256 = Some(sha256(sum)?),
             ("devices", "") => asked.devices = true,
             (key, _) => {
-                let text = format!("unknown option '{}' (a comma in a URL is %2C)", shown(key));
-                return Err(Problem::new(text, nearest(key, ["sha256", "devices"])));
+                let text = format!("unknown option '{}' (a comma in a URL is %2C)", escape(key));
+                return Err(Problem::new(text, suggest(key, ["sha256", "devices"])));
             }
         }
     }
@@ -101,7 +101,7 @@ pub fn parse(value: &str) -> Result<Option<Asked>, Problem> {
 
 fn sha256(sum: &str) -> Result<String, Problem> {
     let good = sum.len() == 64 && sum.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let text = || format!("sha256={} is not 64 hexadecimal digits", shown(sum));
+    let text = || format!("sha256={} is not 64 hexadecimal digits", escape(sum));
     if good { Ok(sum.to_ascii_lowercase()) } else { Err(Problem::new(text(), None)) }
 }
 
@@ -110,8 +110,8 @@ fn check_url(text: &str) -> Result<(), Problem> {
         return Err(Problem::new("neither a URL nor the absolute path of a file in the root", None));
     };
     if !SCHEMES.contains(&scheme) {
-        let text = format!("'{}' is none of {}", shown(scheme), SCHEMES.join(", "));
-        return Err(Problem::new(text, nearest(scheme, SCHEMES)));
+        let text = format!("'{}' is none of {}", escape(scheme), SCHEMES.join(", "));
+        return Err(Problem::new(text, suggest(scheme, SCHEMES)));
     }
     if rest.is_empty() || rest.starts_with('/') {
         return Err(Problem::new("a URL without a server", None));
@@ -121,7 +121,9 @@ fn check_url(text: &str) -> Result<(), Problem> {
         return Err(Problem::new("no number behind the ':' of the server", None));
     }
     match text.chars().find(|c| !c.is_ascii_graphic()) {
-        Some(bad) => Err(Problem::new(format!("'{}' in a URL must be percent-encoded", shown(&bad.to_string())), None)),
+        Some(bad) => {
+            Err(Problem::new(format!("'{}' in a URL must be percent-encoded", escape(&bad.to_string())), None))
+        }
         None => Ok(()),
     }
 }
@@ -138,7 +140,7 @@ fn plain(path: &str) -> Result<(), String> {
     let parts = path.strip_prefix('/').unwrap_or_default().split('/');
     let bad = |part: &str| matches!(part, "" | "." | "..") || part.chars().any(char::is_control);
     match parts.clone().any(bad) {
-        true => Err(format!("'{}' is not the plain path of a file in the root", shown(path))),
+        true => Err(format!("'{}' is not the plain path of a file in the root", escape(path))),
         false => Ok(()),
     }
 }
@@ -205,14 +207,14 @@ impl fmt::Display for Populate {
         if self.readonly {
             return write!(f, "nothing, but say what {upper} was made from");
         }
-        write!(f, "{} into {upper}, if that is new", shown(&self.told))?;
+        write!(f, "{} into {upper}, if that is new", escape(&self.told))?;
         if let Some(sum) = &self.sha256 {
             write!(f, ", sha256 {sum}")?;
         }
         if self.devices {
             write!(f, ", devices")?;
         }
-        self.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, ", by way of {}", shown(&redact::told(proxy))))
+        self.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, ", by way of {}", escape(&redact::told(proxy))))
     }
 }
 

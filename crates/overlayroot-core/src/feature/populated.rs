@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What became of `rd.overlay.populate`, in the record.
 
-use crate::value::diagnostics::shown;
+use crate::value::diagnostics::escape;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -43,12 +43,12 @@ pub struct Populated {
 
 impl fmt::Display for Populated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let source = shown(&self.source);
+        let source = escape(&self.source);
         match self.state {
             State::Done => write!(f, "from {source}, at this boot"),
             State::Kept => write!(f, "from {source}, at an earlier boot"),
             State::Changed => {
-                let was = shown(self.was.as_deref().unwrap_or("another archive"));
+                let was = escape(self.was.as_deref().unwrap_or("another archive"));
                 write!(f, "{source} is configured, but the upper was made from {was} and was not changed")
             }
             State::Used => write!(f, "{source} is configured, but the upper was in use before and was not changed"),

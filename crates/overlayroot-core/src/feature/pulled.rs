@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What became of a pull: `/run/overlayroot/pull.json`, written by `overlayctl pull` as it goes on.
 
-use crate::value::diagnostics::shown;
+use crate::value::diagnostics::escape;
 use crate::value::why::Why;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -125,7 +125,7 @@ impl Pulled {
 impl fmt::Display for Pulled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = if self.url.is_empty() { "the repository" } else { &self.url };
-        write!(f, "{}", shown(url))?;
+        write!(f, "{}", escape(url))?;
         if let Some(reference) = &self.reference {
             write!(f, "#{reference}")?;
         }
@@ -133,16 +133,16 @@ impl fmt::Display for Pulled {
             write!(f, " at {}", commit.get(..12).unwrap_or(commit))?;
         }
         if let Some(signer) = &self.verified_by {
-            write!(f, ", signed by {}", shown(signer))?;
+            write!(f, ", signed by {}", escape(signer))?;
         }
         let count = |result| self.scripts.iter().filter(|script| script.result == result).count();
         let running = self.scripts.iter().find(|script| script.result == Ran::Running);
         match (self.outcome, &self.reason, running) {
             (Outcome::Done, ..) if count(Ran::Done) == 1 => write!(f, ": 1 script ran"),
             (Outcome::Done, ..) => write!(f, ": {} scripts ran", count(Ran::Done)),
-            (Outcome::Running, _, Some(script)) => write!(f, ": runs {}", shown(&script.name)),
+            (Outcome::Running, _, Some(script)) => write!(f, ": runs {}", escape(&script.name)),
             (Outcome::Running, ..) => write!(f, ": is being fetched, try {}", self.tries),
-            (Outcome::Failed, Some(why), _) => write!(f, ": failed ({}), {}", why.code, shown(&why.text)),
+            (Outcome::Failed, Some(why), _) => write!(f, ": failed ({}), {}", why.code, escape(&why.text)),
             (Outcome::Failed, None, _) => write!(f, ": failed"),
         }
     }

@@ -5,7 +5,7 @@
 use crate::facts::Fingerprint;
 use crate::keys;
 use crate::layout::Store;
-use crate::value::diagnostics::{Problem, nearest};
+use crate::value::diagnostics::{Problem, suggest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl Policy {
 pub fn parse_policy(value: &str) -> Result<Policy, Problem> {
     let found = Policy::ALL.iter().find(|(word, _)| *word == value);
     found.map(|(_, policy)| *policy).ok_or_else(|| {
-        let near = nearest(value, Policy::ALL.iter().map(|(word, _)| *word));
+        let near = suggest(value, Policy::ALL.iter().map(|(word, _)| *word));
         Problem::new(format!("not one of keep, warn, park, reset; using the default {}", keys::STALE.default), near)
     })
 }
@@ -123,7 +123,7 @@ impl fmt::Display for Shadows {
         }
         let (files, are) = if self.count == 1 { ("file", "is") } else { ("files", "are") };
         let first: Vec<String> =
-            self.paths.iter().take(FEW).map(|shadow| crate::value::diagnostics::shown(&shadow.path)).collect();
+            self.paths.iter().take(FEW).map(|shadow| crate::value::diagnostics::escape(&shadow.path)).collect();
         let more = if self.count > FEW as u64 { ", ..." } else { "" };
         write!(f, "{least}{} changed {files} of the lower {are} hidden: {}{more}", self.count, first.join(", "))
     }

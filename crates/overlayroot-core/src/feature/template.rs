@@ -2,7 +2,7 @@
 //! `${hostname}`, `${mac}`, `${serial}`, `${uuid}` and `${ip}` in values: one configuration for many machines.
 
 use crate::facts::Node;
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 use std::fmt;
 
 /// What a value may name.
@@ -85,8 +85,8 @@ pub fn parse(text: &str) -> Result<Template, Problem> {
             return Err(Problem::new("'${' without '}'", None));
         };
         let Some((_, var)) = Var::ALL.iter().find(|(word, _)| *word == name) else {
-            let near = nearest(name, Var::ALL.iter().map(|(word, _)| *word)).map(|word| format!("${{{word}}}"));
-            let text = format!("no variable '${{{}}}', only hostname, mac, serial, uuid, ip", shown(name));
+            let near = suggest(name, Var::ALL.iter().map(|(word, _)| *word)).map(|word| format!("${{{word}}}"));
+            let text = format!("no variable '${{{}}}', only hostname, mac, serial, uuid, ip", escape(name));
             return Err(Problem::new(text, near));
         };
         parts.push(Part::Text(before.to_owned()));
@@ -153,7 +153,7 @@ fn fit(var: Var, value: &str, into: Into) -> Result<String, String> {
         }
         Into::Hostname => Ok(value.to_owned()),
         Into::Path if value.contains('/') || value.chars().any(char::is_control) => {
-            Err(format!("${{{}}} is '{}', which can't be part of a path", var.word(), shown(value)))
+            Err(format!("${{{}}} is '{}', which can't be part of a path", var.word(), escape(value)))
         }
         Into::Path => Ok(value.to_owned()),
     }

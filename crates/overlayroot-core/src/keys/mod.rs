@@ -6,7 +6,7 @@ mod name;
 
 pub use name::{is_known, is_ours, nearest_name};
 
-use crate::value::diagnostics::{Problem, nearest};
+use crate::value::diagnostics::{Problem, suggest};
 use serde::{Deserialize, Serialize};
 
 /// One key of the kernel command line and of the configuration files.
@@ -247,7 +247,7 @@ pub fn meant(value: &str) -> Option<bool> {
 pub fn parse_fallback(value: &str) -> Result<Fallback, Problem> {
     let found = Fallback::ALL.iter().find(|(word, _)| *word == value);
     found.map(|(_, fallback)| *fallback).ok_or_else(|| {
-        let near = nearest(value, Fallback::ALL.iter().map(|(word, _)| *word));
+        let near = suggest(value, Fallback::ALL.iter().map(|(word, _)| *word));
         Problem::new("not one of tmpfs, ro, none, halt; using the default tmpfs", near)
     })
 }

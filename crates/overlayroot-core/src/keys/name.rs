@@ -2,7 +2,7 @@
 //! Whether a word is the name of a key, or was meant to be one.
 
 use crate::keys::{KEYS, OVERLAY, UBUNTU};
-use crate::value::diagnostics::nearest;
+use crate::value::diagnostics::suggest;
 
 /// Whether a key is, or was meant to be, one of ours: any case, `_` and `-` for `.`, `:` for `=`, and a slip or two of
 /// the hand.
@@ -13,7 +13,7 @@ pub fn is_ours(key: &str) -> bool {
 
 /// The name that a key was meant to be, if one is near.
 pub fn nearest_name(key: &str) -> Option<String> {
-    nearest(&plain(key), names().chain([UBUNTU]))
+    suggest(&plain(key), names().chain([UBUNTU]))
 }
 
 /// A key as people mistake it; of one that is no name at all, no more than is compared in no time.

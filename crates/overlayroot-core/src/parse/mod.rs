@@ -4,4 +4,5 @@
 pub mod cmdline;
 pub mod fstab;
 pub mod gpt;
+pub mod meminfo;
 pub mod mountinfo;

@@ -17,7 +17,7 @@ use crate::path::plan::{Builder, Keeper};
 use crate::path::preset::Preset;
 use crate::step::path::Kind;
 use crate::step::refusal::Refusal;
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 use crate::value::glob;
 use crate::value::path::plain_path;
 use std::fmt;
@@ -129,7 +129,7 @@ pub fn parse(value: &str) -> Result<Vec<Asked>, Problem> {
         None if head.starts_with('/') => {
             return problem(format!(
                 "'{}' has no kind: persist:, volatile:, bind: or readonly: before it",
-                shown(head)
+                escape(head)
             ));
         }
         None => (None, head),
@@ -154,8 +154,8 @@ pub(crate) fn problem<T>(text: String) -> Result<T, Problem> {
 fn kind(word: &str) -> Result<Kind, Problem> {
     let found = Kind::ALL.iter().find(|(name, _)| *name == word);
     found.map(|(_, kind)| *kind).ok_or_else(|| {
-        let near = nearest(word, Kind::ALL.iter().map(|(name, _)| *name));
-        Problem::new(format!("'{}' is not one of persist, volatile, bind, readonly", shown(word)), near)
+        let near = suggest(word, Kind::ALL.iter().map(|(name, _)| *name));
+        Problem::new(format!("'{}' is not one of persist, volatile, bind, readonly", escape(word)), near)
     })
 }
 
@@ -163,19 +163,19 @@ fn one(kind: Kind, place: &str, params: Params) -> Result<Asked, Problem> {
     let path = plain_path(place)?;
     let first = path.split('/').nth(1).unwrap_or_default();
     if matches!(first, "dev" | "proc" | "sys" | "run") {
-        return problem(format!("'{}' lies where the kernel's and /run's own file systems are mounted", shown(&path)));
+        return problem(format!("'{}' lies where the kernel's and /run's own file systems are mounted", escape(&path)));
     }
     let (parent, name) = parts(&path);
     let glob = has_glob(&path);
     let slash = place.ends_with('/');
     if has_glob(parent) {
-        return problem(format!("'{}': * and ? can stand in the last part only", shown(&path)));
+        return problem(format!("'{}': * and ? can stand in the last part only", escape(&path)));
     }
     if glob && (slash || kind != Kind::Persist) {
-        return problem(format!("'{}': * and ? stand for files, and files can be kept (persist:) only", shown(&path)));
+        return problem(format!("'{}': * and ? stand for files, and files can be kept (persist:) only", escape(&path)));
     }
     if name.len() > 200 || path.len() > 1000 {
-        return problem(format!("'{}' is too long", shown(&path)));
+        return problem(format!("'{}' is too long", escape(&path)));
     }
     let form = match (glob, slash) {
         (true, _) => Form::Files,
@@ -184,7 +184,7 @@ fn one(kind: Kind, place: &str, params: Params) -> Result<Asked, Problem> {
     };
     // Its name in the store has room for every byte of it.
     if form != Form::Files && crate::parse::fstab::escaped(&path).len() > 240 {
-        return problem(format!("'{}' is too long", shown(&path)));
+        return problem(format!("'{}' is too long", escape(&path)));
     }
     Ok(Asked { kind, path, form, preset: None, either: false, if_there: false, params })
 }

@@ -4,7 +4,7 @@
 use crate::path::problem;
 use crate::step::path::Kind;
 use crate::value::device::{Device, parse_device};
-use crate::value::diagnostics::{Problem, shown};
+use crate::value::diagnostics::{Problem, escape};
 use crate::value::params::unknown;
 use crate::value::size::limit;
 
@@ -44,7 +44,7 @@ pub(crate) fn parse_params(text: &str, kind: Kind, either: bool) -> Result<Param
         let (key, value) = param.split_once('=').unwrap_or((param, ""));
         if !known.contains(&key) {
             return Err(match known.as_slice() {
-                [] => Problem::new(format!("{} takes no parameters, not '{}'", kind.word(), shown(key)), None),
+                [] => Problem::new(format!("{} takes no parameters, not '{}'", kind.word(), escape(key)), None),
                 known => unknown(key, known),
             });
         }
@@ -63,7 +63,7 @@ fn mode(value: &str) -> Result<u32, Problem> {
     let digits = (3..=4).contains(&value.len()) && value.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     match u32::from_str_radix(value, 8) {
         Ok(mode) if digits => Ok(mode),
-        _ => problem(format!("mode={} is not three or four octal digits", shown(value))),
+        _ => problem(format!("mode={} is not three or four octal digits", escape(value))),
     }
 }
 
@@ -72,7 +72,7 @@ fn device(value: &str) -> Result<Device, Problem> {
         Some(device) => device,
         None => problem(format!(
             "dev={} is not one of LABEL=, UUID=, PARTLABEL=, PARTUUID= and a path below /dev",
-            shown(value)
+            escape(value)
         )),
     }
 }

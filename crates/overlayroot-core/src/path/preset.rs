@@ -2,7 +2,7 @@
 //! Names that stand for paths which people want to keep.
 
 use crate::path::Form;
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 
 /// A name, and what it stands for.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,8 +70,8 @@ pub const MACHINE_ID: &str = "/etc/machine-id";
 /// Where there is none, with the nearest.
 pub fn find(name: &str) -> Result<&'static Preset, Problem> {
     PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
-        let near = nearest(name, PRESETS.iter().map(|preset| preset.name));
-        Problem::new(format!("'{}' is neither an absolute path nor a preset", shown(name)), near)
+        let near = suggest(name, PRESETS.iter().map(|preset| preset.name));
+        Problem::new(format!("'{}' is neither an absolute path nor a preset", escape(name)), near)
     })
 }
 

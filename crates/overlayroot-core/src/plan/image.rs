@@ -6,7 +6,7 @@ use crate::facts::Facts;
 use crate::facts::image::Image;
 use crate::keys;
 use crate::step::refusal::{Refusal, refuse};
-use crate::value::diagnostics::nearest;
+use crate::value::diagnostics::suggest;
 
 /// What the host, which can't see it, takes for the image of the next boot: the right one.
 pub fn of_next_boot(config: &Config) -> Option<Image> {
@@ -22,7 +22,7 @@ pub fn asked(config: &Config) -> bool {
 /// A bad value, and a key that can only have been meant to be this one: a typing mistake must not boot any image.
 fn misspelt(config: &Config) -> bool {
     config.issues.iter().any(|issue| match issue.key.strip_prefix("rd.overlay.image") {
-        Some(rest) => nearest(rest.trim_matches(['.', '_', '-']), ["cache"]).is_none(),
+        Some(rest) => suggest(rest.trim_matches(['.', '_', '-']), ["cache"]).is_none(),
         None => issue.nearest.as_deref() == Some(keys::IMAGE_SHA256.name),
     })
 }

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::facts::fetched::Fetched;
 use crate::feature::image_cache::{PREFIX, PROGRAM, THEIRS, fetchable};
 use crate::keys::IMAGE_CACHE;
-use crate::value::diagnostics::shown;
+use crate::value::diagnostics::escape;
 
 /// What `netroot=` becomes: ours where the image is to be kept or checked or to be our lower, and curl can fetch it;
 /// else as it is.
@@ -24,6 +24,6 @@ pub fn is_uppers(config: &Config) -> bool {
 /// What a plan says where a cache is asked for and nothing has been fetched for it.
 pub(crate) fn note(config: &Config, fetched: Option<&Fetched>) -> Option<String> {
     let asked = config.image_cache.value.as_ref().filter(|_| fetched.is_none())?;
-    let (key, asked) = (IMAGE_CACHE.name, shown(&asked.to_string()));
+    let (key, asked) = (IMAGE_CACHE.name, escape(&asked.to_string()));
     Some(format!("{key}={asked} has no effect: it is for root=live:URL, in an image with {PROGRAM}"))
 }

@@ -6,7 +6,7 @@ use crate::facts::file_system::Alike;
 use crate::facts::{Facts, Root};
 use crate::keys;
 use crate::value::device;
-use crate::value::diagnostics::{Issue, shown};
+use crate::value::diagnostics::{Issue, escape};
 use std::fmt;
 
 /// File systems that can hold an upper, and can be looked at without writing: trusted xattrs,
@@ -47,7 +47,7 @@ pub fn mistakes(issues: &[Issue]) -> Refusal {
 
 /// A crypt upper was asked for.
 pub fn crypt(spec: &str) -> Refusal {
-    let spec = shown(spec);
+    let spec = escape(spec);
     let key = keys::CRYPT.name;
     Refusal {
         code: "crypt",
@@ -102,7 +102,7 @@ fn unreadable(casefold: bool, facts: &Facts, what: &str) -> Result<(), Refusal> 
 pub fn device<'a>(asked: &device::Device, facts: &'a Facts, readonly: bool) -> Result<&'a Device, Refusal> {
     let device = found(asked, facts.device.as_ref(), facts)?;
     if device.read_only && !readonly {
-        let (asked, hint) = (shown(&asked.to_string()), keys::READONLY.name);
+        let (asked, hint) = (escape(&asked.to_string()), keys::READONLY.name);
         return refuse("device-read-only", format!("{asked} ({}) is read-only; {hint} allows it", device.path));
     }
     Ok(device)
@@ -111,7 +111,7 @@ pub fn device<'a>(asked: &device::Device, facts: &'a Facts, readonly: bool) -> R
 /// The same for one that is to be a layer itself, and not to hold a file that is.
 pub fn layer<'a>(asked: &device::Device, facts: &'a Facts, readonly: bool) -> Result<&'a Device, Refusal> {
     let device = device(asked, facts, readonly)?;
-    folds(device.casefold, facts, &format!("{} ({})", shown(&asked.to_string()), device.path))?;
+    folds(device.casefold, facts, &format!("{} ({})", escape(&asked.to_string()), device.path))?;
     Ok(device)
 }
 
@@ -120,7 +120,7 @@ pub fn layer<'a>(asked: &device::Device, facts: &'a Facts, readonly: bool) -> Re
 /// # Errors
 /// Why not.
 pub fn found<'a>(asked: &device::Device, lookup: Option<&'a Lookup>, facts: &Facts) -> Result<&'a Device, Refusal> {
-    let asked = shown(&asked.to_string());
+    let asked = escape(&asked.to_string());
     let device = match lookup {
         Some(Lookup::Found(device)) => device,
         Some(Lookup::Ambiguous(paths)) => {

@@ -25,7 +25,7 @@ use crate::upper::request::{Request, UpperPlan};
 use crate::upper::subvol::{Subvol, parse_subvol};
 use crate::upper::tmpfs::{Tmpfs, parse_tmpfs};
 use crate::value::device::{Device, parse_device};
-use crate::value::diagnostics::{Problem, nearest};
+use crate::value::diagnostics::{Problem, suggest};
 use std::fmt;
 
 /// The upper that was asked for.
@@ -242,7 +242,7 @@ fn unknown_kind(value: &str) -> Problem {
     let near = match lower.as_str() {
         "crypt:" => return Problem::new("an encrypted upper is not supported", None),
         "no" | "off" | "false" | "n" | "none" | "never" | "disable" | "disabled" => Some("0".to_owned()),
-        _ => [head, &lower, &upper].iter().find_map(|head| nearest(head, KINDS)),
+        _ => [head, &lower, &upper].iter().find_map(|head| suggest(head, KINDS)),
     };
     let all = "tmpfs, dir:PATH, loop:PATH, part:LABEL, subvol:NAME, LABEL=NAME, UUID=ID, PARTLABEL=NAME, PARTUUID=ID, /dev/PATH";
     match near {

@@ -11,7 +11,7 @@ use crate::step::{Need, Step};
 use crate::upper::kept;
 use crate::upper::request::{Request, UpperPlan};
 use crate::upper::resize::Resize;
-use crate::value::diagnostics::{Problem, shown};
+use crate::value::diagnostics::{Problem, escape};
 use crate::value::path::plain_path;
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl fmt::Display for Subvol {
 pub fn parse_subvol(text: &str) -> Result<Subvol, Problem> {
     let (name, params) = text.split_once(',').map_or((text, None), |(name, params)| (name, Some(params)));
     if let Some(params) = params {
-        let text = format!("'{}': a subvolume takes no parameters; loop:FILE has a size", shown(params));
+        let text = format!("'{}': a subvolume takes no parameters; loop:FILE has a size", escape(params));
         return Err(Problem::new(text, None));
     }
     let name = name.trim_matches('/');

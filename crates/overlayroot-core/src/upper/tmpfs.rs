@@ -6,7 +6,7 @@ use crate::step::Step;
 use crate::step::effective::{Effective, UpperKind};
 use crate::upper::request::{Request, UpperPlan};
 use crate::upper::resize::Resize;
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 use crate::value::size::limit;
 
 /// Limits of a tmpfs upper, each checked to be something the kernel takes (tmpfs(5)).
@@ -92,8 +92,8 @@ pub fn parse_tmpfs(params: &str) -> (Tmpfs, Vec<Problem>) {
             "nr_blocks" => &mut tmpfs.nr_blocks,
             "nr_inodes" => &mut tmpfs.nr_inodes,
             _ => {
-                let text = format!("unknown tmpfs parameter '{}', ignored", shown(key));
-                problems.push(Problem::new(text, nearest(key, KEYS)));
+                let text = format!("unknown tmpfs parameter '{}', ignored", escape(key));
+                problems.push(Problem::new(text, suggest(key, KEYS)));
                 continue;
             }
         };

@@ -44,9 +44,9 @@ pub struct Issue {
 
 impl fmt::Display for Issue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", shown(&self.key))?;
+        write!(f, "{}", escape(&self.key))?;
         if !self.value.is_empty() {
-            write!(f, "={}", shown(&self.value))?;
+            write!(f, "={}", escape(&self.value))?;
         }
         write!(f, " in {}: {}", self.source, self.text)?;
         match &self.nearest {
@@ -57,7 +57,7 @@ impl fmt::Display for Issue {
 }
 
 /// A value fit for one line of a log: control characters escaped, at most 120 characters.
-pub fn shown(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     cut(text, 120)
 }
 
@@ -101,7 +101,7 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// The candidate most like `word`, if any is like enough to be what was meant.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest_of(word, &mut candidates.into_iter())
 }
 
@@ -130,7 +130,7 @@ mod tests {
             value: "1\n2".into(),
             source: "/proc/cmdline".into(),
             text: "unknown key".into(),
-            nearest: nearest("rd.overlay.rest", ["rd.overlay.reset", "rd.overlay.timeout"]),
+            nearest: suggest("rd.overlay.rest", ["rd.overlay.reset", "rd.overlay.timeout"]),
         };
         assert_eq!(
             issue.to_string(),
@@ -143,13 +143,13 @@ mod tests {
         for c in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}', '\u{2028}', '\u{85}', '\u{1b}'] {
             let name = format!("a{c}b");
             let escaped = format!("a{}b", c.escape_default());
-            assert_eq!((shown(&name), plain(&name)), (escaped.clone(), escaped));
+            assert_eq!((escape(&name), plain(&name)), (escaped.clone(), escaped));
         }
-        assert_eq!((shown("א ب ä"), plain("א ب ä\n\t")), ("א ب ä".into(), "א ب ä\n\t".into()));
+        assert_eq!((escape("א ب ä"), plain("א ب ä\n\t")), ("א ب ä".into(), "א ب ä\n\t".into()));
     }
 
     #[test]
     fn nothing_near_gives_no_hint() {
-        assert_eq!(nearest("xyzzy", ["tmpfs", "ro", "none", "halt"]), None);
+        assert_eq!(suggest("xyzzy", ["tmpfs", "ro", "none", "halt"]), None);
     }
 }

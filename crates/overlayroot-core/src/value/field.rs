@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A value and where it came from.
 
-use crate::value::diagnostics::shown;
+use crate::value::diagnostics::escape;
 use std::fmt;
 
 /// Where a value came from.
@@ -22,7 +22,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => write!(f, "default"),
-            Self::Given { text, source } => write!(f, "{} in {source}", shown(text)),
+            Self::Given { text, source } => write!(f, "{} in {source}", escape(text)),
         }
     }
 }

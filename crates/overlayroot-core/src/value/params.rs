@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Parameters behind a value, comma separated: what the kinds of upper share.
 
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 use crate::value::file_system::MadeFs;
 use crate::value::path::plain_path;
 use crate::value::size::{LEAST, SIZES, Size, human};
@@ -20,7 +20,7 @@ pub(crate) fn split(text: &str) -> Result<(String, Params<'_>), Problem> {
 pub(crate) fn size(key: &str, value: Option<&str>) -> Result<Size, Problem> {
     let value = value.unwrap_or_default();
     Size::parse(value).ok_or_else(|| {
-        let text = format!("{key}={} is not a size of at least {}, {SIZES}", shown(value), human(LEAST));
+        let text = format!("{key}={} is not a size of at least {}, {SIZES}", escape(value), human(LEAST));
         Problem::new(text, None)
     })
 }
@@ -28,8 +28,8 @@ pub(crate) fn size(key: &str, value: Option<&str>) -> Result<Size, Problem> {
 pub(crate) fn fs(word: &str) -> Result<MadeFs, Problem> {
     let found = MadeFs::ALL.iter().find(|(name, _)| *name == word);
     found.map(|(_, fs)| *fs).ok_or_else(|| {
-        let near = nearest(word, MadeFs::ALL.iter().map(|(name, _)| *name));
-        Problem::new(format!("fs={} is not one of ext4, xfs, btrfs", shown(word)), near)
+        let near = suggest(word, MadeFs::ALL.iter().map(|(name, _)| *name));
+        Problem::new(format!("fs={} is not one of ext4, xfs, btrfs", escape(word)), near)
     })
 }
 
@@ -44,6 +44,6 @@ pub(crate) fn enough(fs: MadeFs, size: Option<Size>) -> Result<(), Problem> {
 }
 
 pub(crate) fn unknown(key: &str, known: &[&'static str]) -> Problem {
-    let text = format!("'{}' is not among the parameters {}", shown(key), known.join(", "));
-    Problem::new(text, nearest(key, known.iter().copied()))
+    let text = format!("'{}' is not among the parameters {}", escape(key), known.join(", "));
+    Problem::new(text, suggest(key, known.iter().copied()))
 }

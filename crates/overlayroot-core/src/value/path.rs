@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Paths as every key takes them.
 
-use crate::value::diagnostics::{Problem, shown, steers};
+use crate::value::diagnostics::{Problem, escape, steers};
 
 /// An absolute path below `/` without `.`, `..` and doubled slashes, and nothing that mount(2) or
 /// overlayfs would read as a separator.
 pub fn plain_path(text: &str) -> Result<String, Problem> {
-    let problem = |what: &str| Err(Problem::new(format!("'{}' {what}", shown(text)), None));
+    let problem = |what: &str| Err(Problem::new(format!("'{}' {what}", escape(text)), None));
     let Some(below) = text.strip_prefix('/') else {
         return problem("is not an absolute path");
     };
@@ -28,7 +28,7 @@ pub fn plain_path(text: &str) -> Result<String, Problem> {
 pub(crate) fn on_root(path: &str) -> Result<(), Problem> {
     let first = path.split('/').nth(1).unwrap_or_default();
     if matches!(first, "dev" | "proc" | "sys" | "run" | "tmp") {
-        return Err(Problem::new(format!("'{}' lies where other file systems are mounted", shown(path)), None));
+        return Err(Problem::new(format!("'{}' lies where other file systems are mounted", escape(path)), None));
     }
     Ok(())
 }

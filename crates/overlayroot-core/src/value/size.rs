@@ -4,7 +4,7 @@
 //! One rule, as systemd, the kernel's tmpfs and dracut have it: every unit is a power of 1024. `GB` is `GiB`: who
 //! meant powers of ten gets some percent more than was asked for, never less.
 
-use crate::value::diagnostics::{Problem, shown};
+use crate::value::diagnostics::{Problem, escape};
 use std::fmt;
 
 /// Bytes as whole mebibytes.
@@ -57,6 +57,18 @@ pub fn human(bytes: u64) -> String {
     fits.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
+/// Bytes with one decimal and a binary unit: what is counted, where [`human`] is for what was asked for.
+pub fn rounded(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS.get(unit).copied().unwrap_or_default())
+}
+
 /// The smallest upper that is made: an ext4 with its journal, and room to work in.
 pub const LEAST: u64 = 16 << 20;
 
@@ -70,7 +82,7 @@ pub(crate) fn limit(key: &str, value: &str) -> Result<String, Problem> {
         "size" => (for_kernel(value), SIZES),
         _ => (count_of(value).map(|_| value.to_owned()), "such as 200k"),
     };
-    found.ok_or_else(|| Problem::new(format!("{key}={} is not a number {form}", shown(value)), None))
+    found.ok_or_else(|| Problem::new(format!("{key}={} is not a number {form}", escape(value)), None))
 }
 
 /// Bytes of a size: a number with a unit (`2G`, `2g`, `2GB`, `2GiB`; K, M, G, T, P, E, and B for bytes) or without.
@@ -123,6 +135,11 @@ fn parts(text: &str) -> Option<(u64, u32, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_counted_is_rounded() {
+        assert_eq!((rounded(0), rounded(1536), rounded(3 << 30)), ("0.0 B".into(), "1.5 KiB".into(), "3.0 GiB".into()));
+    }
 
     #[test]
     fn every_spelling_that_people_use() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Trees made by hand, as overlayfs would have left them, with `user.overlay.*`: no root is needed where whiteouts are
-//! files with an attribute. What the kernel itself leaves is in tests/rootns/tests/diff.rs.
+//! files with an attribute. What the kernel itself leaves is in tests/rootns/tests/host/diff.rs.
 use super::*;
 use crate::shown;
 use rustix::fs::XattrFlags;

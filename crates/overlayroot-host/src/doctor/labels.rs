@@ -7,7 +7,7 @@ use overlayroot_core::facts::Facts;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::lex;
 use overlayroot_core::plan::host_units::block_device;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 
 /// SELinux as it is configured.
 #[derive(Debug, Clone, Default)]
@@ -101,7 +101,7 @@ fn labels(selinux: &Selinux) -> Finding {
             Grade::Warning,
             format!(
                 "SELinux is to enforce, and / has another label than the policy has: services will be denied ({})",
-                shown(said)
+                escape(said)
             ),
             "restorecon -F /; for an upper in RAM: systemctl status overlayroot-rs-label.service",
         ),

@@ -5,7 +5,7 @@ use crate::doctor::{Finding, Grade, finding};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::keys::{self, Key};
 use overlayroot_core::path::Asked;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::field::{Field, Origin};
 
 pub(crate) fn configuration(inputs: &Inputs, config: &Config, found: &mut Vec<Finding>) {
@@ -20,7 +20,7 @@ pub(crate) fn configuration(inputs: &Inputs, config: &Config, found: &mut Vec<Fi
         found.push(finding("configuration", Grade::Warning, text, "set it in one place only"));
     }
     if config.issues.is_empty() {
-        let text = format!("asked for: {} ({})", shown(&config.upper.value.to_string()), config.upper.origin);
+        let text = format!("asked for: {} ({})", escape(&config.upper.value.to_string()), config.upper.origin);
         found.push(finding("configuration", Grade::Ok, text, ""));
     }
 }

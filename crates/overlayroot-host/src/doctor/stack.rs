@@ -8,7 +8,7 @@ use overlayroot_core::facts::Facts;
 use overlayroot_core::facts::device::{Device, Lookup};
 use overlayroot_core::keys;
 use overlayroot_core::parse::cmdline::{Arg, Source, lex};
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 
 /// What a block device can be, that somebody must open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +44,8 @@ impl Layer {
 
     fn says(&self) -> String {
         match self {
-            Self::Volume { group, name } => format!("the logical volume {}", shown(&format!("{group}/{name}"))),
-            Self::Luks { name, .. } => format!("the encrypted volume {}", shown(name)),
+            Self::Volume { group, name } => format!("the logical volume {}", escape(&format!("{group}/{name}"))),
+            Self::Luks { name, .. } => format!("the encrypted volume {}", escape(name)),
         }
     }
 }
@@ -74,9 +74,9 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, facts: &Facts, host: &Ho
     let kernels: Vec<Source> = inputs.cmdline.iter().filter(|source| source.kernels).cloned().collect();
     let kernels = lex(&kernels);
     let root = facts.root.as_ref().map(|root| layers(host, &root.devno, &root.devices)).unwrap_or_default();
-    let what = config.upper.value.device().map(|asked| shown(&asked.to_string())).unwrap_or_default();
+    let what = config.upper.value.device().map(|asked| escape(&asked.to_string())).unwrap_or_default();
     let upper = facts.device.as_ref().and_then(Lookup::found).map(|device| (what, device));
-    let stores = facts.stores.iter().filter_map(|(words, store)| Some((shown(words), store.found()?)));
+    let stores = facts.stores.iter().filter_map(|(words, store)| Some((escape(words), store.found()?)));
     let mut all: Vec<(String, &Device)> = Vec::new();
     for (what, device) in upper.into_iter().chain(stores) {
         if !all.iter().any(|(_, other)| other.devno == device.devno) {
@@ -121,7 +121,7 @@ fn closed(what: &str, layer: &Layer, line: &[Arg], found: &mut Vec<Finding>) {
     let text = format!(
         "{what} lies on {}, and the command line has {}, so the initramfs opens no other: it will not be found",
         layer.says(),
-        shown(&limits.join(" "))
+        escape(&limits.join(" "))
     );
     found.push(finding("device", Grade::Problem, text, format!("add {todo} to the kernel command line")));
 }
@@ -161,7 +161,7 @@ fn lacking(what: &str, layer: &Layer, host: &Host, found: &mut Vec<Finding>) {
         return;
     };
     if !programs.iter().any(|program| files.iter().any(|file| file == program)) {
-        let (program, device) = (programs.first().unwrap_or(&""), shown(what));
+        let (program, device) = (programs.first().unwrap_or(&""), escape(what));
         let who = layer.says();
         let text = format!("{what} lies on {who}, and {image} lacks {program}, which opens it: it will not be found");
         let todo = format!("with it attached: dracut --force --add-device {device}");

@@ -10,7 +10,7 @@ use overlayroot_core::keys;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::fstab::{self, Entry, covers};
 use overlayroot_core::step::path::Kind;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 
 /// Directory, who has it, and the preset that keeps it.
 pub const STORES: [(&str, &str, &str); 4] = [
@@ -50,8 +50,8 @@ fn containers(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<F
     }
     for path in host.marked.iter().filter(|path| !STORES.iter().any(|(store, ..)| store == path)) {
         if !apart(config, entries, path) {
-            let text = format!("the container storage {} will be in the overlay{SEEN}", shown(path));
-            let todo = format!("{}=persist:{}/, or a file system of its own", keys::PATH.name, shown(path));
+            let text = format!("the container storage {} will be in the overlay{SEEN}", escape(path));
+            let todo = format!("{}=persist:{}/, or a file system of its own", keys::PATH.name, escape(path));
             found.push(finding("containers", Grade::Warning, text, todo));
         }
     }
@@ -85,7 +85,7 @@ fn swap(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding
     let direct = config.paths.iter().filter(|asked| matches!(asked.value.kind, Kind::Bind | Kind::Persist));
     let apart: Vec<String> = direct.map(|asked| asked.value.path.clone()).collect();
     for file in files.into_iter().filter(|file| fstab::on_root(entries, &apart, file)) {
-        let text = format!("the swap file {} will be in the overlay, where swapon fails: it stays off", shown(file));
+        let text = format!("the swap file {} will be in the overlay, where swapon fails: it stays off", escape(file));
         let todo = "a swap partition or zram; and remove its line from /etc/fstab";
         found.push(finding("swap", Grade::Warning, text, todo).in_root());
     }
@@ -96,7 +96,7 @@ fn table(config: &Config, root: &Root, host: &Host, entries: &[Entry], found: &m
     const QUOTAS: [&str; 6] = ["usrquota", "grpquota", "prjquota", "quota", "usrjquota", "grpjquota"];
     let slash = entries.iter().find(|entry| entry.at == "/");
     for entry in entries.iter().filter(|entry| hides(&entry.at) && entry.comes_by_itself()) {
-        let text = format!("fstab mounts {} on {}, where overlayroot-rs mounts its own", shown(&entry.what), entry.at);
+        let text = format!("fstab mounts {} on {}, where overlayroot-rs mounts its own", escape(&entry.what), entry.at);
         found.push(finding("fstab", Grade::Warning, text, "remove the line").in_root());
     }
     let own = root.file_system();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What `overlayctl enable` is asked to put on the command line, read by the parser that the initramfs has,
+//! What `overlayctl enable` is asked to put on the command line, read by the parser that the initramfs has.
 
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::keys;
 use overlayroot_core::parse::cmdline::{Source, lex, spans};
 use overlayroot_core::upper::{Upper, parse_upper};
-use overlayroot_core::value::diagnostics::{nearest, shown};
+use overlayroot_core::value::diagnostics::{escape, suggest};
 
 /// One argument, without quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub fn parse(words: &[String], conf: &[Source]) -> Result<Vec<Given>, Vec<String
 
 /// The arguments of one word of the shell's.
 fn one(word: &str) -> Result<Vec<Given>, String> {
-    let told = shown(word);
+    let told = escape(word);
     if word.chars().any(char::is_control) {
         return Err(format!("{told}: a control character"));
     }
@@ -89,12 +89,12 @@ fn one(word: &str) -> Result<Vec<Given>, String> {
             let whole = value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}"));
             // As if it stood behind rd.overlay=.
             let upper = parse_upper(&whole).1.is_empty().then(|| format!("{}={whole}", keys::OVERLAY.name));
-            let hint = upper.or_else(|| nearest(&key, keys::KEYS.iter().map(|row| row.name)));
+            let hint = upper.or_else(|| suggest(&key, keys::KEYS.iter().map(|row| row.name)));
             let hint = hint.map_or_else(
                 || r#"overlayctl keys lists all; a value with a blank is KEY="VALUE", quotes included"#.to_owned(),
-                |near| format!("did you mean {}?", shown(&near)),
+                |near| format!("did you mean {}?", escape(&near)),
             );
-            return Err(format!("unknown argument '{}'; {hint}", shown(&key)));
+            return Err(format!("unknown argument '{}'; {hint}", escape(&key)));
         }
         if value.as_ref().is_some_and(|value| value.contains('"')) {
             return Err(format!("{told}: a value can't hold a double quote"));

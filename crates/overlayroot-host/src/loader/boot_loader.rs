@@ -5,7 +5,7 @@ use super::Tree;
 use super::ask::Given;
 use super::change::Plan;
 use super::entry::Entry;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 
 /// The entries of a menu, and the place of the one that boots if nobody chooses, or why that is not known.
 pub type Menu = (Vec<Entry>, Result<usize, String>);
@@ -96,7 +96,7 @@ pub fn spelled(loader: &dyn BootLoader, grub: bool, arg: &Given) -> Result<Strin
     match loader.refuses(grub, &plain) {
         Some(c) => Err(format!(
             "{}: {} can't be given '{c}'; add the line to /etc/overlayroot-rs.conf instead",
-            shown(&plain),
+            escape(&plain),
             loader.says()
         )),
         None => Ok(loader.spell(arg)),

@@ -2,7 +2,7 @@
 //! What an edit changes, to be looked at: the lines that go and the lines that come.
 
 use super::line::lines;
-use overlayroot_core::value::diagnostics::{shown, steers};
+use overlayroot_core::value::diagnostics::{escape, steers};
 
 /// `--- a`, `+++ b`, and the lines that differ; no context, for the files are short.
 pub fn diff(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> String {
@@ -13,7 +13,7 @@ pub fn diff(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> String {
         let text = String::from_utf8_lossy(line);
         let text = text.trim_end_matches(['\n', '\r']);
         // the filling of GRUB's environment block is one long line
-        let text = if text.starts_with("####") { shown(text) } else { escaped(text) };
+        let text = if text.starts_with("####") { escape(text) } else { escaped(text) };
         out.push_str(&format!("{sign}{text}\n"));
     };
     if old.len() == new.len() {

@@ -16,7 +16,7 @@ use overlayroot_core::parse::cmdline::{Arg, Source, lex};
 use overlayroot_core::path;
 use overlayroot_core::upper::Upper;
 use overlayroot_core::upper::tmpfs::Tmpfs;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::path::plain_path;
 use overlayroot_core::value::redact;
 use std::collections::BTreeMap;
@@ -120,7 +120,7 @@ impl Migrated {
 
     /// Words of somebody's that have no equal here.
     fn lost(&mut self, what: &str, why: &str) {
-        self.comment(format!("not imported: {}: {why}", shown(&redact::told_in(what))));
+        self.comment(format!("not imported: {}: {why}", escape(&redact::told_in(what))));
     }
 
     /// The first to say something about a key wins; a path may be said many times.

@@ -20,6 +20,13 @@ pub(super) fn file(sources: &Sources) -> (String, Migrated) {
 }
 
 #[test]
+fn a_tmpfs_with_a_size_is_written_as_the_key_takes_it() {
+    let (text, out) = file(&cmdline("overlayroot=tmpfs:size=1G"));
+    assert!(text.contains("rd.overlay = tmpfs:size=1G\n"), "{text}");
+    assert!(out.issues().is_empty(), "{:?}", out.issues());
+}
+
+#[test]
 fn nobody() {
     let (text, out) = file(&cmdline("root=LABEL=root quiet"));
     assert_eq!((text.as_str(), out.found.len()), ("", 0));

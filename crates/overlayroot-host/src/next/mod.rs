@@ -219,7 +219,7 @@ impl NextBoot {
             }
             (_, _) if self.blemish().is_some() => format!("NOT as asked for: {}", self.blemish().unwrap_or_default()),
             (_, _) => {
-                let asked = overlayroot_core::value::diagnostics::shown(&self.config.upper.value.to_string());
+                let asked = overlayroot_core::value::diagnostics::escape(&self.config.upper.value.to_string());
                 format!("asked for: {asked}  [{}]", self.config.upper.origin)
             }
         };

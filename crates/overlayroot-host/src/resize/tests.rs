@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 use super::*;
-use crate::watch::levels::Memory;
+use overlayroot_core::parse::meminfo::Memory;
 
 const MIB: u64 = 1 << 20;
 

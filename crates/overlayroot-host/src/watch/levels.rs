@@ -2,6 +2,7 @@
 //! How full an upper is, which level that is, and when to look again. Must not look itself.
 
 use overlayroot_core::config::thresholds::Thresholds;
+use overlayroot_core::parse::meminfo::Memory;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -108,38 +109,6 @@ impl Resource {
             Self::Inodes => "inodes",
             Self::Memory => "memory",
             Self::Filesystem => "filesystem",
-        }
-    }
-}
-
-/// The machine's memory, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Memory {
-    /// RAM.
-    pub ram: u64,
-    /// RAM that can be had without swapping.
-    pub available: u64,
-    /// Swap.
-    pub swap: u64,
-    /// Swap that is free.
-    pub swap_free: u64,
-    /// In all tmpfs together.
-    pub shared: u64,
-}
-
-impl Memory {
-    /// From the text of `/proc/meminfo`; what it lacks is 0.
-    pub fn parse(text: &str) -> Self {
-        let bytes = |key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-            line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
-        };
-        Self {
-            ram: bytes("MemTotal"),
-            available: bytes("MemAvailable"),
-            swap: bytes("SwapTotal"),
-            swap_free: bytes("SwapFree"),
-            shared: bytes("Shmem"),
         }
     }
 }

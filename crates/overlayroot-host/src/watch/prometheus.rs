@@ -54,7 +54,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::levels::Memory;
+    use overlayroot_core::parse::meminfo::Memory;
 
     #[test]
     fn every_line_is_a_comment_or_a_sample() {

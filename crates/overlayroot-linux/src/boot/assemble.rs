@@ -26,7 +26,7 @@ use overlayroot_core::step::effective::{Effective, RootKind};
 use overlayroot_core::step::path_state::{PathOutcome, PathState};
 use overlayroot_core::step::plan::Plan;
 use overlayroot_core::upper::Upper;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::redact;
 use std::path::Path;
 use std::time::Instant;
@@ -248,7 +248,7 @@ fn tell(record: &Record) {
         Outcome::Degraded | Outcome::Refused | Outcome::Failed => {
             tracing::error!(
                 "{word}: asked for {} ({}); running: {now}; {}",
-                shown(&record.requested.spec),
+                escape(&record.requested.spec),
                 record.requested.origin,
                 now.changes()
             )

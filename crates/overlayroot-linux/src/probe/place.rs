@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Looks at the path asked for as upper, without following a link on the way.
 
+use crate::sys::plain_way::{self, End};
 use crate::sys::{blkid, casefold};
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::place::{Place, PlaceKind};
@@ -18,14 +19,10 @@ pub fn place_of(config: &Config, root: &str) -> Option<Place> {
 /// What lies at `path` in the root at `root`.
 pub fn look(root: &str, path: &str) -> Place {
     let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
-    let mut way = String::new();
-    for part in parent.split('/').filter(|part| !part.is_empty()) {
-        way = format!("{way}/{part}");
-        match fs::symlink_metadata(format!("{root}{way}")) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Place { blocked_by: Some(way), ..Place::default() },
-            Err(_) => return Place::default(),
-        }
+    match plain_way::follow(root, parent) {
+        End::Open => {}
+        End::Other(way, _) => return Place { blocked_by: Some(way), ..Place::default() },
+        End::Missing(..) => return Place::default(),
     }
     let full = format!("{root}{path}");
     let half = fs::symlink_metadata(format!("{full}{UNFINISHED}")).ok().filter(fs::Metadata::is_file);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The record in /run: written once a boot, whole or not at all.
 
-use crate::sys::files;
+use crate::sys::json;
 use crate::sys::newfile::write_atomic;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use overlayroot_core::layout::paths;
 use overlayroot_core::record::{Record, SCHEMA};
 
@@ -22,17 +22,7 @@ pub fn write(record: &Record) -> Result<()> {
 /// # Errors
 /// Where it can't be read or has a schema this version does not know.
 pub fn read(path: &str) -> Result<Option<Record>> {
-    let text = match files::read(path, MOST) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        other => other.with_context(|| format!("reading {path}"))?,
-    };
-    let value: serde_json::Value = serde_json::from_slice(&text).with_context(|| format!("parsing {path}"))?;
-    match value.get("schema").and_then(serde_json::Value::as_u64) {
-        Some(schema) if schema == u64::from(SCHEMA) => {}
-        other => bail!("{path} has schema {other:?}, this version reads {SCHEMA}"),
-    }
-    let record = serde_json::from_value(value).with_context(|| format!("reading the fields of {path}"))?;
-    Ok(Some(record))
+    json::read(path, MOST, SCHEMA)
 }
 
 /// Identity of the running boot.

@@ -2,7 +2,7 @@
 //! Gives the machine its name. Written straight into the upper: the merged root is not mounted yet, and a copy-up
 //! before the policy is loaded would lose SELinux labels (Linux 6.1).
 
-use crate::step::store;
+use crate::step::layers;
 use crate::sys::files;
 use crate::sys::inroot::{self, Links};
 use crate::sys::newfile::{self, Lasting, NewFile};
@@ -40,7 +40,7 @@ fn has(layer: &str) -> Option<Vec<u8>> {
 }
 
 fn write(text: &str, upper: &str, top: &str, lowers: &[String]) -> Result<()> {
-    ensure!(store::parents(upper, top, PATH)?, "/etc is not a directory");
+    ensure!(layers::parents(&[upper.to_owned(), top.to_owned()], Some(top), PATH)?, "/etc is not a directory");
     let directory = inroot::open(upper, ETC, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Links::No)?;
     let mut new = NewFile::at(directory, ".hostname.overlayroot-rs", NAME)?;
     new.file().write_all(text.as_bytes())?;

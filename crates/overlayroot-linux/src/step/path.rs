@@ -6,9 +6,10 @@ use crate::step::layers::{self, Layer};
 use crate::step::report::{Report, SCRATCH};
 use crate::step::undo::Undo;
 use crate::step::{keepfiles, machineid, tree};
+use crate::sys::plain_way::{self, End};
 use crate::sys::sync::sync_parent;
 use crate::sys::{attributes, fsck, mounts, remove_tree};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::step::path::PathStep;
@@ -110,13 +111,11 @@ fn point(path: &str, layers: &[String]) -> Result<()> {
 /// Every part of the way is a directory, and no link leads out.
 fn plain_way(root: &str, path: &str) -> Result<()> {
     let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
-    let mut way = root.to_owned();
-    for part in parent.split('/').filter(|part| !part.is_empty()) {
-        way = format!("{way}/{part}");
-        let found = fs::symlink_metadata(&way).with_context(|| format!("looking at {way}"))?;
-        ensure!(found.is_dir(), "{} on the way is a link or no directory", way.strip_prefix(root).unwrap_or(&way));
+    match plain_way::follow(root, parent) {
+        End::Open => Ok(()),
+        End::Missing(way, error) => Err(error).with_context(|| format!("looking at {root}{way}")),
+        End::Other(way, _) => bail!("{way} on the way is a link or no directory"),
     }
-    Ok(())
 }
 
 /// Where something is to be mounted in the merged root: a directory, made where it is not there, or a file.

@@ -3,6 +3,7 @@
 
 use crate::step::reset;
 use crate::sys::mounts;
+use crate::sys::plain_way::{self, End};
 use crate::sys::statvfs::room;
 use anyhow::{Context, Result, bail};
 use overlayroot_core::layout::Store;
@@ -61,18 +62,15 @@ pub fn inside(base: &str, store: &Store, need: Need) -> Result<()> {
 /// a symbolic link would lead the upper out of its file system.
 fn plain(base: &str, path: &str) -> Result<()> {
     let below = path.strip_prefix(base).unwrap_or(path).trim_start_matches('/');
-    let mut at = Path::new(base).to_path_buf();
-    for part in below.split('/') {
-        at.push(part);
-        let Ok(metadata) = at.symlink_metadata() else {
-            return Ok(());
-        };
-        let file = metadata.is_file() && part.ends_with(".json");
-        if !metadata.is_dir() && !file {
-            bail!("'{below}' on the upper's file system is not a plain directory");
+    match plain_way::follow(base, below) {
+        End::Open | End::Missing(..) => Ok(()),
+        End::Other(way, metadata)
+            if metadata.is_file() && way.ends_with(".json") && way.strip_prefix('/') == Some(below) =>
+        {
+            Ok(())
         }
+        End::Other(..) => bail!("'{below}' on the upper's file system is not a plain directory"),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! only root gets to. What an earlier system left there was looked at ([`crate::step::preflight`]), and each part of a way is
 //! looked at before it is used. Files are made in [`crate::sys::newfile`].
 
+use crate::step::layers;
 use crate::sys::attributes::copy_attributes;
 use crate::sys::files::read_small;
 use crate::sys::newfile::write_durable;
@@ -85,7 +86,7 @@ fn empty_work(store: &Store, time: Duration) -> Result<()> {
 /// # Errors
 /// Where something else has that name in the upper already; it is left alone.
 pub fn hide(upper: &str, like: &str, path: &str) -> Result<()> {
-    if !parents(upper, like, path)? {
+    if !layers::parents(&[upper.to_owned(), like.to_owned()], Some(like), path)? {
         // Removed or replaced in the merged root: what was below is not seen anyway.
         return Ok(());
     }
@@ -98,27 +99,6 @@ pub fn hide(upper: &str, like: &str, path: &str) -> Result<()> {
             made.with_context(|| format!("making the whiteout {target}"))
         }
     }
-}
-
-/// Makes the directories on the way to `path` in the upper, with the attributes that `like`, the lower, has there;
-/// false where something else is in the way, in one of the two.
-pub fn parents(upper: &str, like: &str, path: &str) -> Result<bool> {
-    let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
-    let mut way = String::new();
-    for part in parent.split('/').filter(|part| !part.is_empty()) {
-        way = format!("{way}/{part}");
-        let (here, there) = (format!("{upper}{way}"), format!("{like}{way}"));
-        match fs::symlink_metadata(&here) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Ok(false),
-            Err(_) if fs::symlink_metadata(&there).is_ok_and(|metadata| !metadata.is_dir()) => return Ok(false),
-            Err(_) => {
-                fs::create_dir(&here).with_context(|| format!("making {here}"))?;
-                copy_attributes(&there, &here)?;
-            }
-        }
-    }
-    Ok(true)
 }
 
 /// Stores the lower's fingerprint, unless one is there: it tells on which lower the upper was begun. An

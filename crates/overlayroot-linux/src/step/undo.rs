@@ -5,6 +5,7 @@ use crate::sys::{blkpg, loopdev, mounts};
 use anyhow::Result;
 use overlayroot_core::facts::live_image::Live;
 use rustix::mount::MountFlags;
+use std::fmt;
 
 /// Takes one step back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,12 +96,29 @@ impl Undo {
     }
 }
 
+impl fmt::Display for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unmount(at) => write!(f, "unmount {at}"),
+            Self::Detached(at) => write!(f, "detach {at}"),
+            Self::Remove(path) => write!(f, "remove {path}"),
+            Self::SuperWritable(at) => write!(f, "make the file system of {at} writable"),
+            Self::SuperReadOnly(at) => write!(f, "make the file system of {at} read-only"),
+            Self::Detach { link, file } => write!(f, "give the loop device {link} of {file} back"),
+            Self::Release { disk, number } => write!(f, "take partition {number} of {disk} from the kernel"),
+            Self::RootBack { lower, at, .. } => write!(f, "put {lower} back on {at}"),
+            Self::Cover { at, .. } => write!(f, "put dmsquash-live's overlay back on {at}"),
+            Self::Unpark { from, to } => write!(f, "put {from} back on {to}"),
+        }
+    }
+}
+
 /// Takes all steps back, the last first; goes on past what can't be taken back, and gives back its words.
 pub fn all(undos: Vec<Undo>) -> Vec<String> {
     let mut left = Vec::new();
     for undo in undos.iter().rev() {
         if let Err(error) = undo.run() {
-            tracing::error!("taking back {undo:?}: {error:#}");
+            tracing::error!("taking back: {undo}: {error:#}");
             left.push(format!("not undone: {error:#}"));
         }
     }

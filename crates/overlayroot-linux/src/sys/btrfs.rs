@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::ioctl::{Getter, Opcode, Setter, ioctl, opcode};
+use rustix::ioctl::{Getter, Opcode, Setter, Updater, ioctl, opcode};
 use std::fs::{self, File};
 
 /// `struct btrfs_ioctl_vol_args` (kernel: include/uapi/linux/btrfs.h).
@@ -106,8 +106,10 @@ pub(crate) fn uuid(at: &str) -> Option<String> {
     // A pipe on a btrfs can be mounted somewhere as a file, too.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(at, flags, Mode::empty()).ok()?;
+    // Newer kernels read what is asked for in it.
+    let mut info = Info { counts: [0; 2], uuid: [0; 16], rest: [0; 124] };
     // SAFETY: an open descriptor, a structure as the kernel fills it.
-    let info = unsafe { ioctl(directory, Getter::<INFO, Info>::new()) }.ok()?;
+    unsafe { ioctl(directory, Updater::<INFO, Info>::new(&mut info)) }.ok()?;
     Some(hyphenated(info.uuid))
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Loop devices: attach and detach (loop(4); docs/internals/dependencies.md says why not loopdev).
 #![allow(unsafe_code, reason = "ioctls on descriptors that live through the call, structures as the kernel has them")]
+#![allow(clippy::unnecessary_cast, reason = "the type of a code differs between machines")]
 
 use crate::sys::{files, program};
 use anyhow::{Context, Result, bail};
@@ -27,7 +28,7 @@ mod call {
         const IS_MUTATING: bool = false;
 
         fn opcode(&self) -> Opcode {
-            sys::LOOP_CTL_GET_FREE
+            sys::LOOP_CTL_GET_FREE as Opcode
         }
 
         fn as_ptr(&mut self) -> *mut c_void {
@@ -46,12 +47,12 @@ mod call {
 
     pub fn clear_fd(device: &File) -> Result<()> {
         // SAFETY: no argument.
-        unsafe { ioctl(device, NoArg::<{ sys::LOOP_CLR_FD }>::new()) }
+        unsafe { ioctl(device, NoArg::<{ sys::LOOP_CLR_FD as Opcode }>::new()) }
     }
 
     pub fn set_capacity(device: &File) -> Result<()> {
         // SAFETY: no argument.
-        unsafe { ioctl(device, NoArg::<{ sys::LOOP_SET_CAPACITY }>::new()) }
+        unsafe { ioctl(device, NoArg::<{ sys::LOOP_SET_CAPACITY as Opcode }>::new()) }
     }
 
     pub fn integer<const CODE: Opcode>(file: &File, number: usize) -> Result<()> {
@@ -61,17 +62,17 @@ mod call {
 
     pub fn configure(device: &File, config: sys::loop_config) -> Result<()> {
         // SAFETY: a structure as the kernel reads it.
-        unsafe { ioctl(device, Setter::<{ sys::LOOP_CONFIGURE }, _>::new(config)) }
+        unsafe { ioctl(device, Setter::<{ sys::LOOP_CONFIGURE as Opcode }, _>::new(config)) }
     }
 
     pub fn set_status(device: &File, info: sys::loop_info64) -> Result<()> {
         // SAFETY: a structure as the kernel reads it.
-        unsafe { ioctl(device, Setter::<{ sys::LOOP_SET_STATUS64 }, _>::new(info)) }
+        unsafe { ioctl(device, Setter::<{ sys::LOOP_SET_STATUS64 as Opcode }, _>::new(info)) }
     }
 
     pub fn get_status(device: &File) -> Result<sys::loop_info64> {
         // SAFETY: a structure as the kernel fills it.
-        unsafe { ioctl(device, Getter::<{ sys::LOOP_GET_STATUS64 }, _>::new()) }
+        unsafe { ioctl(device, Getter::<{ sys::LOOP_GET_STATUS64 as Opcode }, _>::new()) }
     }
 }
 
@@ -143,7 +144,7 @@ fn bind(device: &File, backing: &File, name: &str, read_only: bool, calls: Calls
             result => return result,
         }
     }
-    call::integer::<{ sys::LOOP_SET_FD }>(device, usize::try_from(fd).map_err(|_| Errno::BADF)?)?;
+    call::integer::<{ sys::LOOP_SET_FD as Opcode }>(device, usize::try_from(fd).map_err(|_| Errno::BADF)?)?;
     call::set_status(device, config.info).inspect_err(|_| {
         let _ = call::clear_fd(device);
     })
@@ -152,7 +153,7 @@ fn bind(device: &File, backing: &File, name: &str, read_only: bool, calls: Calls
 /// What is good to have, and missing on some kernels and file systems.
 fn settle(device: &File, node: &str, discard: bool) {
     // Without direct I/O every page is cached twice.
-    if let Err(error) = call::integer::<{ sys::LOOP_SET_DIRECT_IO }>(device, 1) {
+    if let Err(error) = call::integer::<{ sys::LOOP_SET_DIRECT_IO as Opcode }>(device, 1) {
         tracing::debug!("{node} has no direct I/O: {error}");
     }
     if !discard {
@@ -197,8 +198,8 @@ pub fn detach(node: &str) -> Result<()> {
 fn renew(node: &str) {
     let number = node.strip_prefix("/dev/loop").and_then(|number| number.parse().ok());
     if let (Some(number), Ok(control)) = (number, control()) {
-        if call::integer::<{ sys::LOOP_CTL_REMOVE }>(&control, number).is_ok() {
-            let _ = call::integer::<{ sys::LOOP_CTL_ADD }>(&control, number);
+        if call::integer::<{ sys::LOOP_CTL_REMOVE as Opcode }>(&control, number).is_ok() {
+            let _ = call::integer::<{ sys::LOOP_CTL_ADD as Opcode }>(&control, number);
         }
     }
 }

@@ -9,7 +9,7 @@ use overlayroot_core::parse::mountinfo::{self, Mount};
 use rustix::io::Errno;
 pub use rustix::mount::MountFlags;
 use rustix::mount::{UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_remount};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::time::Duration;
@@ -111,11 +111,19 @@ fn patient(tries: u32, call: impl Fn() -> rustix::io::Result<()>) -> rustix::io:
     call()
 }
 
+/// Without data: rustix gives an empty text, which NFS takes for options to be compared.
+fn remount(at: &str, flags: MountFlags) -> rustix::io::Result<()> {
+    /// MS_REMOUNT, which rustix keeps to itself.
+    const REMOUNT: MountFlags = MountFlags::from_bits_retain(1 << 5);
+    // Neither source nor type is looked at (mount(2)).
+    mount("", at, "", flags | REMOUNT, None::<&CStr>)
+}
+
 /// Makes this one mount read-only, or writable again.
 pub fn remount_bind(at: &str, read_only: bool) -> Result<()> {
     let mut flags = flags_at(at)? | MountFlags::BIND;
     flags.set(MountFlags::RDONLY, read_only);
-    mount_remount(at, flags, "").with_context(|| format!("making the mount {at} {}", word(read_only)))
+    remount(at, flags).with_context(|| format!("making the mount {at} {}", word(read_only)))
 }
 
 /// Makes this one mount read-only, without setuid and devices.
@@ -132,7 +140,7 @@ pub fn flags(at: &str) -> Result<MountFlags> {
 
 /// Gives this one mount exactly these flags.
 pub fn set_flags(at: &str, flags: MountFlags) -> Result<()> {
-    mount_remount(at, flags | MountFlags::BIND, "").with_context(|| format!("setting the flags of the mount {at}"))
+    remount(at, flags | MountFlags::BIND).with_context(|| format!("setting the flags of the mount {at}"))
 }
 
 fn word(read_only: bool) -> &'static str {
@@ -144,8 +152,7 @@ fn word(read_only: bool) -> &'static str {
 pub fn remount_super(at: &str, read_only: bool) -> Result<()> {
     let mut flags = flags_at(at)?;
     flags.set(MountFlags::RDONLY, read_only);
-    patient(60, || mount_remount(at, flags, ""))
-        .with_context(|| format!("making the file system of {at} {}", word(read_only)))
+    patient(60, || remount(at, flags)).with_context(|| format!("making the file system of {at} {}", word(read_only)))
 }
 
 /// Adds options to the writable file system mounted at `at`; those that it has stay.

@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 /// # Errors
 /// Without the right to mount, or in a chroot whose `/` is no mount point.
 pub fn own_mounts() -> Result<()> {
-    unshared(MountPropagationFlags::PRIVATE).context("making the mounts private")
+    unshared(MountPropagationFlags::PRIVATE, "making the mounts private")
 }
 
 /// The same, but what others unmount goes here as well.
@@ -21,13 +21,13 @@ pub fn own_mounts() -> Result<()> {
 /// # Errors
 /// As [`own_mounts`].
 pub fn dependent_mounts() -> Result<()> {
-    unshared(MountPropagationFlags::DOWNSTREAM).context("keeping the mounts to ourselves")
+    unshared(MountPropagationFlags::DOWNSTREAM, "keeping the mounts to ourselves")
 }
 
-fn unshared(propagation: MountPropagationFlags) -> Result<()> {
+fn unshared(propagation: MountPropagationFlags, doing: &'static str) -> Result<()> {
     // SAFETY: of mounts only; no other thread's descriptors go.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.context("making a mount namespace")?;
-    Ok(mount_change("/", MountPropagationFlags::REC | propagation)?)
+    mount_change("/", MountPropagationFlags::REC | propagation).context(doing)
 }
 
 /// The next process that is started is the first of its own process namespace: all in it end with it.

@@ -2,13 +2,14 @@
 //! The upper in use: where it is, and how full it is.
 
 use crate::sys::statvfs::room;
-use crate::sys::{mounts, namespace};
+use crate::sys::{memory, mounts, namespace};
 use anyhow::{Context, Result};
 use overlayroot_core::layout::paths;
+use overlayroot_core::parse::meminfo::Memory;
 use overlayroot_core::parse::mountinfo::{self, Mount};
 use overlayroot_core::record::Record;
 use overlayroot_core::step::effective::{RootKind, UpperKind};
-use overlayroot_host::watch::levels::{Memory, Reading, Space};
+use overlayroot_host::watch::levels::{Reading, Space};
 use std::fs::{self, File};
 
 /// The upper that `/` has now.
@@ -103,8 +104,7 @@ pub fn now(upper: &Upper) -> Result<Reading> {
 }
 
 fn memory() -> Option<Memory> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    Some(Memory::parse(&text)).filter(|memory| memory.ram > 0)
+    Some(memory::read()).filter(|memory| memory.ram > 0)
 }
 
 /// Gives this thread, and no other, the least of the CPU.

@@ -2,8 +2,8 @@
 //! A line for each change, or for each directory.
 
 use super::{Form, Out};
-use crate::output::format::human;
 use anstyle::{AnsiColor, Style};
+use overlayroot_core::value::size::rounded;
 use overlayroot_diff::{Change, Kind, Type, shown};
 use std::collections::BTreeMap;
 
@@ -117,8 +117,8 @@ impl Row {
         let Self { added, modified, removed, metadata, bytes, instead } = self;
         format!(
             "{added:>8} {modified:>8} {removed:>8} {metadata:>8} {:>11} {:>11}  {name}\n",
-            human(*bytes),
-            human(*instead)
+            rounded(*bytes),
+            rounded(*instead)
         )
     }
 }

@@ -3,9 +3,9 @@
 
 use super::list::style;
 use super::{Form, Out};
-use crate::output::format::human;
 use anstyle::{AnsiColor, Effects, Style};
 use diffy::{DiffOptions, Line};
+use overlayroot_core::value::size::rounded;
 use overlayroot_diff::{Change, Kind, Type, shown};
 use std::fs::File;
 use std::io::{self, Read};
@@ -83,7 +83,7 @@ impl Patch {
         let plain = Style::new();
         let (Some(old), Some(new)) = (was.text(), now.text()) else {
             let why = if matches!((was, now), (Side::Large(_), _) | (_, Side::Large(_))) { "large" } else { "binary" };
-            let text = format!("{why} file, {} instead of {}", human(now.size()), human(was.size()));
+            let text = format!("{why} file, {} instead of {}", rounded(now.size()), rounded(was.size()));
             return self.line(plain, text.as_bytes(), out);
         };
         let bold = Style::new().effects(Effects::BOLD);

@@ -10,7 +10,7 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
 use overlayroot_core::step::effective::RootKind;
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_diff::Layers;
 use overlayroot_linux::source::recordfile;
 use overlayroot_linux::sys::mounts;
@@ -159,7 +159,7 @@ fn kept_place(name: &str) -> Result<Place> {
         Found::None(why) => return Err(refused(why)),
     };
     let upper = kept::places(&store, Some(name)).map(|(upper, _)| upper);
-    let upper = upper.ok_or_else(|| refused(format!("{} is not a kept upper, see overlayctl uppers", shown(name))))?;
+    let upper = upper.ok_or_else(|| refused(format!("{} is not a kept upper, see overlayctl uppers", escape(name))))?;
     // it was begun on the root itself, whatever lies above that now
     let lowers = record.effective.lowers.last().map(PathBuf::from).into_iter().collect();
     let live = kept::number(&store, name).is_none();

@@ -3,12 +3,12 @@
 
 use super::form::Form;
 use super::values;
-use crate::output::format::human;
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::keys::Key;
 use overlayroot_core::parse::cmdline::Source;
 use overlayroot_core::path::preset;
 use overlayroot_core::value::size::bytes_of;
+use overlayroot_core::value::size::rounded;
 use overlayroot_host::settings;
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ fn parameter(form: &Form, word: &str) -> String {
     let Some(found) = found else { return "no parameter of this kind".to_owned() };
     let size = found.name.ends_with("=SIZE").then(|| bytes_of(value)).flatten().filter(|bytes| *bytes > 0);
     match size {
-        Some(bytes) => format!("{} ({})", found.says, human(bytes)),
+        Some(bytes) => format!("{} ({})", found.says, rounded(bytes)),
         None => found.says.to_owned(),
     }
 }

@@ -8,11 +8,11 @@ mod source;
 mod tool;
 
 use crate::output::exit::{Exit, refused};
-use crate::output::format::human;
 use crate::output::progress::Bar;
 use anyhow::{Context, Result, bail, ensure};
 use args::Build;
 use menu::{GRUB, IPXE, PXELINUX, SUM};
+use overlayroot_core::value::size::rounded;
 use overlayroot_linux::sys::sync::sync_parent;
 use overlayroot_linux::sys::watched::{self, Held, Stopped};
 use overlayroot_linux::sys::{files as read, newfile};
@@ -270,7 +270,7 @@ fn tell(asked: &Build, told: &Told) -> Result<()> {
     for note in &told.notes {
         eprintln!("overlayctl: {note}");
     }
-    let tree = format!("{} in {} files", human(told.tree_bytes), told.files);
+    let tree = format!("{} in {} files", rounded(told.tree_bytes), told.files);
     match &told.made {
         _ if asked.json => crate::output::out::json(told)?,
         None => {
@@ -278,7 +278,7 @@ fn tell(asked: &Build, told: &Told) -> Result<()> {
             println!("would pack {tree}, without what is mounted below {}:\n{}", told.source, command.join(" "));
         }
         Some(made) => {
-            println!("{}: {} of {tree}\nsha256 {}", told.image, human(made.bytes), made.sha256);
+            println!("{}: {} of {tree}\nsha256 {}", told.image, rounded(made.bytes), made.sha256);
             println!("beside it: *{SUM}, *{PXELINUX}, *{IPXE}, *{GRUB}");
             if asked.url.is_none() {
                 println!("YOUR-SERVER in them stands for the HTTP server: replace it, or build with --url");

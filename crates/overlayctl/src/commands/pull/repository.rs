@@ -6,7 +6,7 @@ use super::Failure;
 use crate::state::asked::{HOME, PATH};
 use crate::state::bounded::{Stopped, fits, run};
 use overlayroot_core::feature::git::{full_names, is_commit_id, must_be_tag, transports};
-use overlayroot_core::value::diagnostics::shown;
+use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::redact::{told, told_by};
 use overlayroot_host::pull::signer;
 use std::path::{Path, PathBuf};
@@ -204,7 +204,7 @@ impl Repository {
             let own = self.local(&["for-each-ref", "--format=%(tag)", ASKED]).map_err(refused)?;
             let wanted = name.strip_prefix("refs/tags/").unwrap_or(name);
             if own.trim_end() != wanted {
-                return Err(refused(format!("{name} is the tag '{}', signed under that name", shown(own.trim_end()))));
+                return Err(refused(format!("{name} is the tag '{}', signed under that name", escape(own.trim_end()))));
             }
         }
         Ok(signer)
@@ -280,10 +280,10 @@ fn no_tag(name: &str) -> String {
     match name.strip_prefix("refs/heads/") {
         Some(branch) => format!(
             "{} is a branch, and a name must be an annotated, signed tag; #{} takes the branch, if its commit is signed",
-            shown(branch),
-            shown(name)
+            escape(branch),
+            escape(name)
         ),
-        None => format!("{} is a lightweight tag, which has no signature; it must be an annotated one", shown(name)),
+        None => format!("{} is a lightweight tag, which has no signature; it must be an annotated one", escape(name)),
     }
 }
 
@@ -296,5 +296,5 @@ fn no_such(reference: Option<&str>, why: &str) -> Trouble {
 fn first_lines(text: &str) -> String {
     let lines = text.lines().filter_map(|line| line.trim_end().rsplit('\r').next());
     let lines = lines.map(str::trim).filter(|line| !line.is_empty());
-    lines.take(3).map(shown).collect::<Vec<_>>().join("; ")
+    lines.take(3).map(escape).collect::<Vec<_>>().join("; ")
 }

@@ -3,18 +3,18 @@
 
 use super::Failure;
 use crate::output::exit::refused;
+use crate::output::format::now;
 use crate::state::asked::Found;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use overlayroot_core::feature::pulled::{Outcome, Pulled, SCHEMA};
 use overlayroot_core::layout::paths;
 use overlayroot_core::value::redact;
 use overlayroot_core::value::why::Why;
-use overlayroot_linux::sys::files;
 use overlayroot_linux::sys::newfile::{self, write_atomic};
+use overlayroot_linux::sys::{files, json};
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// What is told so far.
 pub struct State {
@@ -74,10 +74,6 @@ impl State {
     }
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 /// Only one at a time.
 ///
 /// # Errors
@@ -103,19 +99,9 @@ fn running() -> bool {
 /// # Errors
 /// Where it can't be read, or has a schema this version does not know.
 pub fn read() -> Result<Option<Pulled>> {
-    let path = paths::PULLED;
-    let text = match files::read_small(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        other => other.with_context(|| format!("reading {path}"))?,
-    };
-    let value: serde_json::Value = serde_json::from_slice(&text).with_context(|| format!("parsing {path}"))?;
-    match value.get("schema").and_then(serde_json::Value::as_u64) {
-        Some(schema) if schema == u64::from(SCHEMA) => {}
-        other => bail!("{path} has schema {other:?}, this version reads {SCHEMA}"),
-    }
-    let mut pulled: Pulled = serde_json::from_value(value).with_context(|| format!("reading the fields of {path}"))?;
-    if pulled.outcome == Outcome::Running && !running() {
+    let mut found: Option<Pulled> = json::read(paths::PULLED, files::SMALL, SCHEMA)?;
+    if let Some(pulled) = found.as_mut().filter(|pulled| pulled.outcome == Outcome::Running && !running()) {
         pulled.interrupted();
     }
-    Ok(Some(pulled))
+    Ok(found)
 }

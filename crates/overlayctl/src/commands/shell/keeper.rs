@@ -3,15 +3,15 @@
 
 use super::{Args, Look, code, look, start, wait};
 use crate::output::exit::Exit;
+use crate::output::format::now;
 use anyhow::{Context, Result, bail};
 use overlayroot_core::layout::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
 use overlayroot_host::servicing::{SCHEMA, Serviced, Target, Way};
 use overlayroot_linux::sys::watched::Held;
-use overlayroot_linux::sys::{files, namespace, newfile};
+use overlayroot_linux::sys::{json, namespace, newfile};
 use overlayroot_linux::tool::servicing;
 use rustix::process::{Signal, getppid};
 use std::fs::{self, File};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Opens the lower, runs the command in it, and closes it, whatever happens between. One that is only looked at is not
 /// opened, and nothing remembers it.
@@ -81,11 +81,7 @@ pub fn is_open() -> bool {
 
 /// What earlier shells of this boot left.
 pub fn state() -> Option<Serviced> {
-    serde_json::from_slice(&files::read_small(SERVICED).ok()?).ok().filter(|state: &Serviced| state.schema == SCHEMA)
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    json::glance(SERVICED, SCHEMA)
 }
 
 fn begun() -> Result<()> {
@@ -100,5 +96,5 @@ pub fn closed(restored: bool) -> Result<()> {
 }
 
 fn write(state: &Serviced) -> Result<()> {
-    newfile::write_atomic(SERVICED, &format!("{}\n", serde_json::to_string(state)?))
+    json::write(SERVICED, state)
 }

@@ -2,7 +2,7 @@
 //! What `top` shows of two looks: rates of bytes and inodes, and when the file system is full at this rate.
 
 use super::growth::{Growth, Row, Snapshot};
-use crate::output::format::human;
+use overlayroot_core::value::size::rounded;
 use overlayroot_diff::shown;
 use overlayroot_linux::sys::statvfs::Room;
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub struct Look {
 pub fn page(title: &(String, String), now: &Look, before: Option<&Look>, rows: usize) -> String {
     let (upper, file_system) = title;
     let all = now.snapshot.all;
-    let mut text = format!("{upper}: {} in {} inodes", human(all.bytes), all.inodes);
+    let mut text = format!("{upper}: {} in {} inodes", rounded(all.bytes), all.inodes);
     let left = now.room.as_ref().zip(before).and_then(|(room, before)| Left::of(room, before, now.at));
     let by_inodes = left.as_ref().is_some_and(|left| left.inodes_first());
     let grown = before.map(|before| (now.snapshot.grown(&before.snapshot, by_inodes), seconds(before.at, now.at)));
@@ -37,13 +37,13 @@ pub fn page(title: &(String, String), now: &Look, before: Option<&Look>, rows: u
     let Some((grown, seconds)) = grown else {
         text.push_str("\nlargest directories\n");
         for (bytes, path) in now.snapshot.largest(rows) {
-            text.push_str(&format!("{:>12}  {}\n", human(bytes), shown(&path)));
+            text.push_str(&format!("{:>12}  {}\n", rounded(bytes), shown(&path)));
         }
         return text;
     };
     text.push_str(&format!("\n{:>14} {:>10} {:>12}  directories that grow\n", "bytes", "inodes", "size"));
     let line = |row: &Row, inodes: &str| {
-        let (rate, size, path) = (rate(row.growth, seconds), human(row.sum.bytes), shown(&row.path));
+        let (rate, size, path) = (rate(row.growth, seconds), rounded(row.sum.bytes), shown(&row.path));
         format!("{rate:>14} {inodes:>10} {size:>12}  {path}\n")
     };
     let directories = grown.directories.iter().take(rows);
@@ -60,7 +60,7 @@ fn seconds(before: Instant, now: Instant) -> f64 {
 /// What is free. What is kept back for root is no part of it: it can't be had by an overlay.
 fn free(room: &Room) -> String {
     let all = room.bytes.saturating_sub(room.free).saturating_add(room.available);
-    let bytes = format!("{} of {} free", human(room.available), human(all));
+    let bytes = format!("{} of {} free", rounded(room.available), rounded(all));
     match room.inodes {
         0 => bytes,
         inodes => format!("{bytes}, {} of {inodes} inodes free", room.inodes_free),
@@ -69,7 +69,7 @@ fn free(room: &Room) -> String {
 
 fn rate(growth: Growth, seconds: f64) -> String {
     let sign = if growth.bytes < 0 { '-' } else { '+' };
-    format!("{sign}{}/s", human((growth.bytes.unsigned_abs() as f64 / seconds) as u64))
+    format!("{sign}{}/s", rounded((growth.bytes.unsigned_abs() as f64 / seconds) as u64))
 }
 
 fn inode_rate(growth: Growth, seconds: f64) -> String {

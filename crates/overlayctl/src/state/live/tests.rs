@@ -3,6 +3,7 @@ use super::*;
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::layout::Store;
 use overlayroot_core::record::{Requested, SCHEMA};
+use overlayroot_core::step::path::Kind;
 
 fn record() -> Record {
     Record {

@@ -63,7 +63,7 @@ fn urls() {
     assert_eq!(parse(""), Ok(None));
 }
 
-/// `tests/rootns/tests/pull_values.rs` holds the same names against git itself.
+/// `tests/rootns/tests/host/pull_values.rs` holds the same names against git itself.
 #[test]
 fn references() {
     for good in ["main", "v1.2", "nodes/n7", "a-b", "a+b", "é", "refs/heads/main", "HEAD", "0123abc", "a@b", "@x"] {

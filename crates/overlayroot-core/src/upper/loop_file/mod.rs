@@ -14,7 +14,7 @@ use crate::step::effective::Effective;
 use crate::upper::needs::Needs;
 use crate::upper::resize::Resize;
 use crate::value::device::{Device, parse_device};
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 use crate::value::file_system::MadeFs;
 use crate::value::params::{enough, fs, size, split, unknown};
 use crate::value::path::on_root;
@@ -140,10 +140,10 @@ fn parse(text: &str) -> Result<LoopFile, Problem> {
 fn dev(text: &str) -> Result<Device, Problem> {
     let parsed = parse_device(text).unwrap_or_else(|| {
         let head = text.find('=').map_or(text, |at| text.get(..=at).unwrap_or(text));
-        let near = nearest(head, ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "/dev/"]);
+        let near = suggest(head, ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "/dev/"]);
         Err(Problem::new("it is not LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/PATH", near))
     });
-    parsed.map_err(|problem| Problem::new(format!("dev={}: {}", shown(text), problem.text), problem.nearest))
+    parsed.map_err(|problem| Problem::new(format!("dev={}: {}", escape(text), problem.text), problem.nearest))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub use plan::plan;
 
 use crate::facts::Facts;
 use crate::upper::needs::Needs;
-use crate::value::diagnostics::{Problem, nearest, shown};
+use crate::value::diagnostics::{Problem, escape, suggest};
 use crate::value::file_system::MadeFs;
 use crate::value::params::{enough, fs, unknown};
 use crate::value::size::{LEAST, SIZES, Size, human};
@@ -93,13 +93,13 @@ fn check_label(part: &Part) -> Result<(), Problem> {
     }
     if !label.chars().all(plain) || !label.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         let form = "a letter or digit, then letters, digits, '-', '_' and '.'";
-        return problem(format!("label '{}' is not of the form: {form}", shown(label)));
+        return problem(format!("label '{}' is not of the form: {form}", escape(label)));
     }
     if label.len() > most {
         let fs = part.fs.word();
         return problem(format!(
             "label '{}' has {} letters, a label of {fs} has {most} at most",
-            shown(label),
+            escape(label),
             label.len()
         ));
     }
@@ -109,8 +109,8 @@ fn check_label(part: &Part) -> Result<(), Problem> {
 fn size(value: &str) -> Result<Size, Problem> {
     Size::parse(value).ok_or_else(|| {
         let text =
-            format!("size={} is not rest or a size of at least {}, {SIZES} of the disk", shown(value), human(LEAST));
-        Problem::new(text, nearest(value, ["rest"]))
+            format!("size={} is not rest or a size of at least {}, {SIZES} of the disk", escape(value), human(LEAST));
+        Problem::new(text, suggest(value, ["rest"]))
     })
 }
 

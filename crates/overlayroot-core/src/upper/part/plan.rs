@@ -13,7 +13,7 @@ use crate::upper;
 use crate::upper::kept;
 use crate::upper::part::Part;
 use crate::upper::request::{Request, UpperPlan};
-use crate::value::diagnostics::shown;
+use crate::value::diagnostics::escape;
 use crate::value::file_system::MadeFs;
 use crate::value::size::{human, mebi};
 use crate::value::{device, params};
@@ -142,7 +142,7 @@ fn taken_back(disk: &Disk, table: &Table, label: &str, left: &Left, upper: Strin
     if !left.unread.is_empty() {
         return not(format!("can't be read: {}", left.unread));
     }
-    let holds = format!("holds {} '{}'", shown(&left.fstype), shown(&left.label));
+    let holds = format!("holds {} '{}'", escape(&left.fstype), escape(&left.label));
     let Some(fs) = params::fs(&left.fstype).ok().filter(|_| left.label == label) else {
         return not(format!("{holds}, which stays: erase it, or give it an entry in the table"));
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What counts as hidden, on real files. Opaque directories need root: tests/rootns/tests/stale.rs.
+//! What counts as hidden, on real files. Opaque directories need root: tests/rootns/tests/upper/stale.rs.
 use super::*;
 use crate::testing::on_cpu;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
