@@ -437,8 +437,8 @@ snaps() {
     done
 }
 
-# hello USER COMMAND...: runs it in hello.snap as that user, in such a control group as his session would make
-hello() {
+# in_snap USER COMMAND...: runs it in hello.snap as that user, in such a control group as his session would make
+in_snap() {
     user=$1
     shift
     systemd-run --quiet --scope --unit="snap.hello.hello-$(cat /proc/sys/kernel/random/uuid)" --uid="$user" \
