@@ -177,6 +177,9 @@ fn a_full_root_and_a_table_that_works_against_it() {
     facts.place = Some(Place::default());
     facts.root.as_mut().unwrap().free = 1 << 20;
     assert!(one(&doctor("rd.overlay=dir:/u", "", &facts, &host()), Grade::Warning).starts_with("space: 1M of"));
+    // A file on another device takes nothing of the root's.
+    let beside = doctor("rd.overlay=loop:/u,dev=LABEL=x", "", &facts, &host());
+    assert!(beside.iter().all(|finding| finding.check != "space"), "{beside:?}");
     let (path, fstype) = ("/dev/dm-0".into(), "ext4".into());
     let device = Device { path, fstype, devno: "253:0".into(), uuid: "ab-1".into(), ..Device::default() };
     let mapped = device.file_system();

@@ -3,6 +3,7 @@
 
 use super::{Args, STAGE, start};
 use crate::output::exit::Exit;
+use crate::state::asked::PATH;
 use anyhow::{Context, Result, bail};
 use overlayroot_linux::tool::servicing;
 use rustix::process::Signal;
@@ -11,9 +12,6 @@ use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-
-/// Where programs are, should the caller's PATH lack the system's.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The first process: ends with the keeper, and takes all others along.
 pub fn init(keeper: u32, asked: &Args) -> Result<Exit> {
@@ -37,6 +35,7 @@ pub fn enter(command: &[String]) -> Result<Exit> {
     let shell = shell.unwrap_or_else(|| fallback.to_owned());
     let (program, arguments) = command.split_first().map_or((&shell, &[][..]), |(program, rest)| (program, rest));
     let given = std::env::var("PATH").unwrap_or_default();
+    // The caller's may lack the system's.
     let path = if given.split(':').any(|dir| dir == "/usr/sbin") { given } else { PATH.to_owned() };
     let mut child = Command::new(program);
     // systemctl does not ask a systemd that is not there; Debian's bash shows the other in its prompt.
