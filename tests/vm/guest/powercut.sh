@@ -33,6 +33,8 @@ for word in $(cat /proc/cmdline); do
     case $word in
     powercut.first=*) n=${word#*=} ;;
     powercut.last=*) last=${word#*=} ;;
+    # the next boot moves all that this one finds, and what it writes
+    powercut.commit) overlayctl commit >/dev/null 2>&1 || say "COMMIT failed: $(overlayctl commit 2>&1)" ;;
     # what an earlier reset moved aside is removed beside the writes; and the next one has something to do
     powercut.ballast)
         (if said=$(overlayctl trash empty); then say "TRASH $said"; else say "TRASH failed"; fi) &

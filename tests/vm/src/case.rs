@@ -3,9 +3,9 @@
 
 mod cells;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -67,7 +67,7 @@ pub struct BootSpec {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// The file's name without `.toml`.
+    /// `group/slug`: the directory that the file is in, and its name without `.toml`.
     #[serde(skip)]
     pub name: String,
     /// Hash of the file's text.
@@ -199,7 +199,10 @@ impl Case {
     }
 
     fn validate(&self) -> Result<()> {
-        ensure!(self.number().is_some(), "the file's name must begin with a number and a dash");
+        let word =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b"-.".contains(&b) || b.is_ascii_alphanumeric());
+        let named = self.name.split_once('/').is_some_and(|(group, slug)| word(group) && word(slug));
+        ensure!(named, "a case is a file in the directory of its group");
         ensure!(!self.cells().is_empty(), "no cell is left");
         ensure!(self.conf.is_none() || self.conf_latin1.is_none(), "both conf and conf_latin1");
         for name in self.cells.iter().flatten().chain(&self.also) {
@@ -260,19 +263,28 @@ impl Case {
     }
 }
 
-/// Reads all cases of a directory, in the order of their names.
+/// Reads all cases of the groups in a directory, in the order of their names.
 ///
 /// # Errors
-/// An unreadable directory, or a case which does not parse.
+/// An unreadable directory, a case which does not parse or lies in no group, two of one slug: it is what they are cited by.
 pub fn load_all(dir: &Path) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "toml") {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            cases.push(Case::parse(&name, &fs::read_to_string(&path)?)?);
+    for group in entries(dir)? {
+        ensure!(group.is_dir(), "{} is no group of cases", group.display());
+        for path in entries(&group)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "toml")) {
+            let part = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            cases.push(Case::parse(&format!("{}/{}", part(&group), part(&path)), &fs::read_to_string(&path)?)?);
         }
     }
     cases.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut slugs = BTreeSet::new();
+    for case in &cases {
+        ensure!(slugs.insert(case.slug()), "two cases are called {}", case.slug());
+    }
     Ok(cases)
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    entries.map(|entry| Ok(entry?.path())).collect()
 }

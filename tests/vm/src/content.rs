@@ -8,6 +8,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::bench::size;
 use crate::case::RootKind;
 use crate::cell::{Cell, Flavour, Initrd, Suite, Variant};
 use crate::differential;
@@ -30,8 +31,15 @@ const ALWAYS: [&str; 10] = [
     "sbin/modprobe",
 ];
 /// Where dracut.conf asks for it; part of a name.
-const ASKED: [&str; 6] =
-    ["sbin/mkfs.ext4", "sbin/mkfs.xfs", "sbin/mkfs.btrfs", "sbin/sfdisk", "/quota_v2.ko", "bin/overlay-populate"];
+const ASKED: [&str; 7] = [
+    "sbin/mkfs.ext4",
+    "sbin/mkfs.xfs",
+    "sbin/mkfs.btrfs",
+    "sbin/sfdisk",
+    "/quota_v2.ko",
+    "bin/overlay-populate",
+    "bin/overlay-commit",
+];
 /// What takes the image of `root=live:URL` from livenet; a name ends with one of these.
 const IMAGE: [&str; 7] = [
     "bin/overlay-populate",
@@ -60,48 +68,50 @@ pub fn run(host: &Host) -> Result<bool> {
         .map(|suite| (Cell { suite, initrd: Initrd::Systemd }, Variant::Plain, RootKind::Squashfs, Engine::Qemu));
     let needs: Vec<_> = plain.chain(bare).chain(asked).chain(image).collect();
     let sets = plan::prepare(host, &[needs.as_slice(), inside.as_slice()].concat())?;
-    let (mut passed, mut failed) = (0, 0);
+    let mut tally = Tally::default();
     for (cell, variant, ..) in needs {
-        match look(&sets, cell, variant) {
-            Ok(()) => {
-                passed += 1;
-                say(&format!("ok   image {cell} {variant}"));
-            }
-            Err(error) => {
-                failed += 1;
-                say(&format!("FAIL image {cell} {variant}: {error:#}"));
-            }
-        }
+        tally.add(&format!("image {cell} {variant}"), look(&sets, cell, variant).map(|()| String::new()));
+    }
+    for cell in size::CELLS {
+        let added = size::check(&sets, cell).map(|kb| format!(": {kb} KB of at most {}", size::ADDED_AT_MOST));
+        tally.add(&format!("bytes added to the image of {cell}"), added);
     }
     // Debian 11's dracut has no such program: it splits in shell
     for suite in Suite::ALL.into_iter().filter(|suite| *suite > Suite::Bullseye) {
         let set = sets.get(&(suite, Flavour::Project)).context("no images")?;
-        match differential::run(&set.tree()) {
-            Ok(count) => {
-                passed += 1;
-                say(&format!("ok   lexer against dracut-util of {suite}, {count} arguments"));
-            }
-            Err(error) => {
-                failed += 1;
-                say(&format!("FAIL lexer against dracut-util of {suite}: {error:#}"));
-            }
-        }
+        let count = differential::run(&set.tree()).map(|count| format!(", {count} arguments"));
+        tally.add(&format!("lexer against dracut-util of {suite}"), count);
     }
     for suite in Suite::ALL {
         let set = sets.get(&(suite, Flavour::Project)).context("no images")?;
-        match look_inside(host, set) {
-            Ok(()) => {
-                passed += 1;
-                say(&format!("ok   image that is made on a running overlay, {suite}"));
+        let inside = look_inside(host, set).map(|()| String::new());
+        tally.add(&format!("image that is made on a running overlay, {suite}"), inside);
+    }
+    say(&format!("{} passed, {} failed", tally.passed, tally.failed));
+    Ok(tally.failed == 0)
+}
+
+/// Results, a line each.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+}
+
+impl Tally {
+    /// The text of a result is said behind what passed.
+    fn add(&mut self, what: &str, result: Result<String>) {
+        match result {
+            Ok(more) => {
+                self.passed += 1;
+                say(&format!("ok   {what}{more}"));
             }
             Err(error) => {
-                failed += 1;
-                say(&format!("FAIL image that is made on a running overlay, {suite}: {error:#}"));
+                self.failed += 1;
+                say(&format!("FAIL {what}: {error:#}"));
             }
         }
     }
-    say(&format!("{passed} passed, {failed} failed"));
-    Ok(failed == 0)
 }
 
 fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
@@ -131,8 +141,9 @@ fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
             ensure!(has(name), "{name} was asked for and is missing");
         }
     }
-    let uninvited = variant == Variant::Plain && (has("bin/overlay-populate") || has("bin/overlay-image"));
-    ensure!(!uninvited, "overlay-populate came uninvited");
+    let guests = ["bin/overlay-populate", "bin/overlay-image", "bin/overlay-commit"];
+    let uninvited = guests.into_iter().find(|name| variant == Variant::Plain && has(name));
+    ensure!(uninvited.is_none(), "{uninvited:?} came uninvited");
     let systemd = cell.initrd == Initrd::Systemd;
     ensure!(has(UNIT) == systemd && has(LINK) == systemd, "the unit is {}", if systemd { "missing" } else { "there" });
     // dmsquash-live brings them.

@@ -95,7 +95,11 @@ fn is_empty(dir: &Path) -> Result<bool> {
     Ok(dir.read_dir()?.next().is_none())
 }
 
-fn populate(host: &Host, img: &Path, content: &Path) -> Result<()> {
+/// Adds what is in `content` to the file system of an image, which is mounted for it.
+///
+/// # Errors
+/// Those of mount and cp.
+pub(crate) fn populate(host: &Host, img: &Path, content: &Path) -> Result<()> {
     if is_empty(content)? {
         return Ok(());
     }

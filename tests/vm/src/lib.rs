@@ -6,10 +6,6 @@
 //! [`runner`] runs a case (which may be several boots over the same disks).
 
 pub mod bench;
-mod bench_diff;
-mod bench_disk;
-mod bench_net;
-mod bench_page;
 pub mod case;
 pub mod cell;
 pub mod content;

@@ -16,6 +16,7 @@ use crate::net::Cable;
 use crate::processor::Processor;
 use crate::qemu;
 use crate::ram::Ram;
+use crate::uml;
 use crate::watch::Watch;
 
 /// MiB of a guest where nothing else is said.
@@ -157,7 +158,8 @@ impl<'a> Machine<'a> {
     }
 
     fn once(&self, boot: &Boot) -> Result<Outcome> {
-        for name in ["serial.log", "channel", "files", "qmp"] {
+        let logs = ["serial.log", "channel", "files", "qmp"].map(str::to_owned);
+        for name in logs.into_iter().chain((0..boot.disks.len()).map(uml::written)) {
             if let Err(error) = fs::remove_file(self.dir.join(name)) {
                 let gone = error.kind() == std::io::ErrorKind::NotFound;
                 gone.then_some(()).context(error)?;

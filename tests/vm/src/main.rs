@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use overlayroot_vm::case::{self, Case};
-use overlayroot_vm::cell::{Flavour, Initrd, Suite};
+use overlayroot_vm::cell::{Initrd, Suite};
 use overlayroot_vm::engine::Engine;
 use overlayroot_vm::host::{self, Host, say};
 use overlayroot_vm::journal::Journal;
@@ -42,11 +42,15 @@ enum Sub {
     Selftest,
     /// Show a person what the overlay does
     Demo(demo::Args),
-    /// Measure beside dracut's own module, and write docs/internals/benchmarks.md
-    Bench(bench::Parts),
+    /// Measure beside other ways to an overlay, and write docs/internals/benchmarks.md
+    Bench {
+        /// Only these parts, in the place of their old chapters
+        #[arg(value_name = "PART")]
+        parts: Vec<bench::Part>,
+    },
     /// Cut the power of guests at random instants
     Powercut(powercut::Args),
-    /// Fill an image with what cuts leave of partition tables (case 84 does it)
+    /// Fill an image with what cuts leave of partition tables (case part/table-cuts does it)
     Tables {
         /// The image
         img: PathBuf,
@@ -96,7 +100,7 @@ fn main() -> ExitCode {
         Sub::Content => with_host(content::run),
         Sub::Selftest => with_host(selftest::run),
         Sub::Demo(args) => with_host(|host| demo::run(host, &args)),
-        Sub::Bench(parts) => with_host(|host| bench::run(host, parts)),
+        Sub::Bench { parts } => with_host(|host| bench::run(host, &parts)),
         Sub::Powercut(args) => with_host(|host| powercut::run(host, &args)),
         Sub::Tables { img } => tables::make(&img).map(|()| true),
         Sub::Run(args) => with_host(|host| run(host, &args)),
@@ -141,11 +145,16 @@ fn list() -> Result<bool> {
     Ok(true)
 }
 
+/// Those of every case, so that `run --all` begins to boot at once.
 fn make_roots(host: &Host) -> Result<bool> {
+    let jobs = plan::jobs(&cases()?, &Selection { all: true, ..Selection::default() })?;
+    let needs = jobs.iter().flat_map(runner::needs);
+    // Those that are made of one archive have one name.
+    let guests = needs.map(|(cell, variant, ..)| Root::Guest(cell.suite, variant.flavour()));
+    let all = guests.chain([Root::Server, Root::Libraries]).map(|root| (root.to_string(), root));
+    let all: std::collections::BTreeMap<_, _> = all.collect();
     std::thread::scope(|scope| {
-        let guests = Suite::ALL.map(|suite| Root::Guest(suite, Flavour::Bare));
-        let all = guests.into_iter().chain([Root::Server, Root::Libraries]);
-        let threads: Vec<_> = all.map(|root| scope.spawn(move || roots::archive(host, root))).collect();
+        let threads: Vec<_> = all.into_values().map(|root| scope.spawn(move || roots::archive(host, root))).collect();
         for thread in threads {
             let path = thread.join().map_err(|_| anyhow::anyhow!("a builder panicked"))??;
             say(&format!("{}", path.display()));

@@ -71,7 +71,7 @@ pub fn choose(cases: &[Case]) -> Chosen {
     let cells = cases.iter().flat_map(|case| case.cells().into_iter().map(move |cell| (case, cell)));
     let mut cells: Vec<_> = cells.collect();
     // those that are QEMU's anyway show it, too
-    cells.sort_by_key(|(case, cell)| (!case.only_qemu, case.boots().len(), case.number(), *cell));
+    cells.sort_by_key(|(case, cell)| (!case.only_qemu, case.boots().len(), &case.name, *cell));
     let mut met = BTreeSet::new();
     let mut taken = Vec::new();
     for (case, cell) in cells {

@@ -17,7 +17,7 @@ use crate::payload::{self, Payload};
 /// What the user asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Numbers or parts of names; all cases when empty.
+    /// Names, slugs, or parts of names; all cases when empty.
     pub names: Vec<String>,
     /// Every cell instead of the short run's.
     pub all: bool,
@@ -59,12 +59,12 @@ impl Job {
 /// A name which fits no case; nothing left to run.
 pub fn jobs(cases: &[Case], selection: &Selection) -> Result<Vec<Job>> {
     for name in &selection.names {
-        ensure!(cases.iter().any(|case| fits(case, name)), "no case is called {name}");
+        ensure!(cases.iter().any(|case| fits(cases, case, name)), "no case is called {name}");
     }
     let own_kernel = own_kernel::choose(cases);
     let mut jobs = Vec::new();
     for case in cases {
-        if !selection.names.is_empty() && !selection.names.iter().any(|name| fits(case, name)) {
+        if !selection.names.is_empty() && !selection.names.iter().any(|name| fits(cases, case, name)) {
             continue;
         }
         let every = selection.all || selection.suite.is_some() || selection.initrd.is_some();
@@ -102,12 +102,10 @@ pub fn on_this_machine(host: &Host, mut jobs: Vec<Job>, named: Option<Engine>) -
     Ok(jobs)
 }
 
-/// By number, or by any part of the name: `tmpfs` means every case that has it in its name.
-fn fits(case: &Case, name: &str) -> bool {
-    match name.parse() {
-        Ok(number) => case.number() == Some(number),
-        Err(_) => !name.is_empty() && case.name.contains(name),
-    }
+/// A case by its name or slug alone; else by any part of the name: `quota` means every case that has it in its name.
+fn fits(cases: &[Case], case: &Case, name: &str) -> bool {
+    let is = |case: &Case| case.name == name || case.slug() == name;
+    if cases.iter().any(is) { is(case) } else { !name.is_empty() && case.name.contains(name) }
 }
 
 /// A suite, and what its root is made of.

@@ -49,8 +49,7 @@ pub(crate) fn line(job: &Job, elapsed: Duration, shutdown: Duration, failure: Op
 
 /// Copies the logs of a job to where they stay.
 pub(crate) fn keep_logs(host: &Host, job: &Job, dir: &Path) -> PathBuf {
-    let name = format!("{}-{}-{}", job.case.name, job.cell.suite, job.cell.initrd);
-    let logs = host.work.join("logs").join(name);
+    let logs = host.work.join("logs").join(job.case.file_name(job.cell));
     // logs of an earlier run of the same cell would only mislead
     let _ = fs::remove_dir_all(&logs);
     let _ = fs::create_dir_all(&logs);
@@ -59,7 +58,7 @@ pub(crate) fn keep_logs(host: &Host, job: &Job, dir: &Path) -> PathBuf {
 }
 
 /// Those of the server and of the nodes lie in directories of their own.
-fn copy_logs(dir: &Path, logs: &Path, prefix: &str) {
+pub(crate) fn copy_logs(dir: &Path, logs: &Path, prefix: &str) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let log = path.extension().is_some_and(|e| e == "log") || path.ends_with("channel");

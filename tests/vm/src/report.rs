@@ -53,16 +53,24 @@ impl About {
     /// # Errors
     /// Those of git.
     pub fn now(host: &Host, command: &str, of: String, page: &Path) -> Result<Self> {
-        let git = |line: &str| host::shell_text(&format!("cd '{}' && git {line}", host.repo.display()));
-        let others = format!("status --porcelain -- . ':(exclude){}'", page.display());
-        let changed = if git(&others)?.is_empty() { "" } else { " with changes that are in no commit" };
-        let commit = format!("{}{changed}", git("rev-parse --short=7 HEAD")?);
+        let commit = commit(host, page)?;
         let uml = host
             .uml()
             .map_or_else(|_| "no user-mode Linux".to_owned(), |uml| format!("user-mode Linux {}", uml.version));
         let engines = format!("`q`: in QEMU with the suite's own kernel; the others by {uml}.");
         Ok(Self { command: command.to_owned(), commit, today: today()?, of, engines })
     }
+}
+
+/// The commit that the repository is at, and whether something else than that file was changed since.
+///
+/// # Errors
+/// Those of git.
+pub fn commit(host: &Host, page: &Path) -> Result<String> {
+    let git = |line: &str| host::shell_text(&format!("cd '{}' && git {line}", host.repo.display()));
+    let others = format!("status --porcelain -- . ':(exclude){}'", page.display());
+    let changed = if git(&others)?.is_empty() { "" } else { " with changes that are in no commit" };
+    Ok(format!("{}{changed}", git("rev-parse --short=7 HEAD")?))
 }
 
 /// The middle of the boots that one engine made, and how many there were.

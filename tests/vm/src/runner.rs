@@ -94,9 +94,9 @@ fn run_dir(host: &Host) -> PathBuf {
 }
 
 fn run_job(host: &Host, sets: &Sets, job: &Job, keep: bool, progress: &Progress) -> Finished {
-    let number = job.case.number().unwrap_or(0);
-    let name = format!("{number:02}-{}-{}", job.cell.suite, job.cell.initrd);
-    let dir = run_dir(host).join(name);
+    // Not by the case's name: user-mode Linux has the paths of its disks on its command line, where the guest looks for
+    // words such as `autorelabel`.
+    let dir = run_dir(host).join(format!("{}-{}-{}", job.case.digest, job.cell.suite, job.cell.initrd));
     let start = Instant::now();
     let mut run = Run { host, job, dir: &dir, shutdown: Duration::ZERO, boots: Vec::new(), evidence: String::new() };
     let failure = run.run(sets).err().map(|error| format!("{error:#}"));

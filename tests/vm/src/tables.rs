@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a cut leaves of a partition table while the product writes it: each state, packed into one image, for a
-//! guest's own kernel to read (case 84).
+//! guest's own kernel to read (case `part/table-cuts`).
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

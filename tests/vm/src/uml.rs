@@ -164,7 +164,12 @@ pub(crate) fn attach(dir: &Path, index: usize, path: &Path, writable: bool) -> S
     if writable {
         return format!("ubd{index}={}", path.display());
     }
-    format!("ubd{index}={},{}", dir.join(format!("ubd{index}.cow")).display(), path.display())
+    format!("ubd{index}={},{}", dir.join(written(index)).display(), path.display())
+}
+
+/// What a guest wrote to a disk that is not writable: of use to no other boot.
+pub(crate) fn written(index: usize) -> String {
+    format!("ubd{index}.cow")
 }
 
 /// The control socket of the guest whose files are in `dir`.

@@ -7,10 +7,21 @@ use crate::case::Case;
 use crate::cell::{Cell, Initrd, Suite};
 
 impl Case {
-    /// The number its file name begins with.
+    /// What it is cited by: the file's name.
     #[must_use]
-    pub fn number(&self) -> Option<usize> {
-        self.name.split_once('-').and_then(|(digits, _)| digits.parse().ok())
+    pub fn slug(&self) -> &str {
+        self.name.split_once('/').map_or(self.name.as_str(), |(_, slug)| slug)
+    }
+
+    /// What its logs are called.
+    #[must_use]
+    pub fn file_name(&self, cell: Cell) -> String {
+        format!("{}-{}-{}", self.slug(), cell.suite, cell.initrd)
+    }
+
+    /// A number that hangs on nothing but the name, so that no other case changes it.
+    fn turn(&self) -> usize {
+        self.name.bytes().fold(0, |sum: usize, byte| (sum * 31 + usize::from(byte)) % 9973)
     }
 
     /// All cells the case applies to.
@@ -26,16 +37,16 @@ impl Case {
         Cell::ALL.into_iter().filter(fits).collect()
     }
 
-    /// The cells of the short run: those named, or one by the case's number.
+    /// The cells of the short run: those named, or one by the case's name.
     ///
     /// # Errors
     /// A name which is no cell of this case.
     pub fn cut_cells(&self) -> Result<Vec<Cell>> {
         let cells = self.cells();
         let Some(names) = &self.cut else {
-            // cases with two cells alternate the pair by their number: halve it, so that both come up
+            // cases with two cells alternate the pair by their name: halve its turn, so that both come up
             let cells: Vec<_> = cells.into_iter().filter(|cell| Cell::MAIN.contains(cell)).collect();
-            let index = self.number().unwrap_or(0) * cells.len() / Cell::MAIN.len() % cells.len().max(1);
+            let index = self.turn() * cells.len() / Cell::MAIN.len() % cells.len().max(1);
             return Ok(cells.into_iter().skip(index).take(1).collect());
         };
         let mut cut = Vec::new();

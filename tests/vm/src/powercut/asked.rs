@@ -13,6 +13,8 @@ use crate::engine::{self, Engine};
 /// What is not as asked.
 pub(crate) fn check(chain: &Chain, engine: Engine, step: Step, said: &str) -> Result<()> {
     ensure!(!said.contains("TRASH failed"), "the trash can't be emptied");
+    let refused = said.lines().find(|line| line.starts_with("COMMIT failed"));
+    ensure!(refused.is_none(), "{refused:?}");
     let mounts: Vec<_> = said.lines().filter_map(|line| mount(line.strip_prefix("MOUNT ")?)).collect();
     let (root, overlay, super_options) = last(&mounts, "/")?;
     ensure!(overlay.starts_with("overlay LiveOS_rootfs"), "/ is {overlay}");

@@ -95,8 +95,12 @@ impl<'a> Run<'a> {
         if self.chain.model == Model::Reorder {
             host::copy_sparse(&self.disk, &before)?;
         }
-        let ballast = if self.chain.situation == Situation::Reset { " powercut.ballast" } else { "" };
-        let arguments = format!("{}{ballast}", self.chain.arguments(step));
+        let beside = match self.chain.situation {
+            Situation::Reset => " powercut.ballast",
+            Situation::Commit => " powercut.commit",
+            Situation::Create | Situation::Ordinary | Situation::Load | Situation::Grow => "",
+        };
+        let arguments = format!("{}{beside}", self.chain.arguments(step));
         let (host, roots, dir) = (self.shared.host, self.shared.roots, self.dir);
         let (model, first) = (self.chain.model, self.next);
         let when = self.instruction(step);
@@ -124,7 +128,7 @@ impl<'a> Run<'a> {
         if self.shared.verbose {
             self.tell(step, when, &ended);
         }
-        self.look_at_lower()
+        self.look_at_lower(step.when == When::Never)
     }
 
     /// When this boot is cut.
@@ -215,13 +219,21 @@ impl<'a> Run<'a> {
         ));
     }
 
-    fn look_at_lower(&self) -> Result<()> {
+    fn look_at_lower(&self, last: bool) -> Result<()> {
         let kind = self.chain.root;
         let copy = self.dir.join("copy.img");
         let tree = Roots::copy(self.chain, &self.disk, &copy);
         let tree = tree.and_then(|()| lower::tree_of(self.shared.host, &copy, kind));
         let tree = tree.inspect_err(|_| self.count(|counts| counts.lower += 1))?;
-        let lines = lower::differences(self.shared.roots.tree(kind)?, &tree);
+        let was = self.shared.roots.tree(kind)?;
+        let lines = match self.chain.situation {
+            Situation::Commit => lower::beside_what_is_committed(was, &tree),
+            Situation::Create | Situation::Ordinary | Situation::Load | Situation::Reset | Situation::Grow => {
+                lower::differences(was, &tree)
+            }
+        };
+        let moved = lower::differences(was, &tree).len() > lines.len();
+        ensure!(!last || self.chain.situation != Situation::Commit || moved, "nothing was moved into the lower");
         self.count(|counts| counts.lower += lines.len());
         ensure!(lines.is_empty(), "the lower changed:\n{}", lines.join("\n"));
         Ok(())

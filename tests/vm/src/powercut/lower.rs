@@ -64,9 +64,34 @@ pub(crate) fn differences(before: &Tree, after: &Tree) -> Vec<String> {
     lines
 }
 
+/// The same where records are moved into the lower: what lies in their directories is judged through the overlay, and
+/// directories that both layers have get the upper's times. What a cut leaves of the copies is hidden by a whiteout.
+pub(crate) fn beside_what_is_committed(before: &Tree, after: &Tree) -> Vec<String> {
+    const MOVED: [&str; 3] = ["./data", "./records", "./.overlayroot-rs.commit"];
+    let rest = |tree: &Tree| -> Tree {
+        let is_moved = |path: &str| MOVED.iter().any(|at| Path::new(path).starts_with(at));
+        let timeless = |is: &Vec<String>| match is.first() {
+            Some(first) if first.starts_with("d ") => vec![first.clone()],
+            Some(_) | None => is.clone(),
+        };
+        let others = tree.iter().filter(|(path, _)| !is_moved(path));
+        others.map(|(path, is)| (path.clone(), timeless(is))).collect()
+    };
+    differences(&rest(before), &rest(after))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_commit_changes_records_and_times_of_directories_only() {
+        let before = parse("./etc\td 755 0 0\t1.5\n./data\td 755 0 0\t1.5\n./data/a\tf 644 0 0 1 3 1.5 \n");
+        let after = parse("./etc\td 755 0 0\t2.5\n./data\td 755 0 0\t2.5\n./data/b\tf 644 0 0 1 3 1.5 \n");
+        assert!(beside_what_is_committed(&before, &after).is_empty());
+        let more = parse("./etc\td 700 0 0\t2.5\n./etc/x\tf 644 0 0 1 3 1.5 \n");
+        assert_eq!(beside_what_is_committed(&before, &more).len(), 2);
+    }
 
     #[test]
     fn only_the_time_of_the_places_parent_may_change() {

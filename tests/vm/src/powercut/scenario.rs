@@ -23,6 +23,8 @@ pub(crate) enum Situation {
     Reset,
     /// A loop file whose `size=` rose.
     Grow,
+    /// What was written is moved into the lower.
+    Commit,
 }
 
 /// What the cut leaves of the writes.
@@ -79,10 +81,11 @@ pub(crate) struct Chain {
 
 /// One round: every situation on every kind of upper and root that it is for. The first 14 chains are the 60
 /// cuts of `make check`, with each situation and each kind of upper.
-const ROUND: [(Situation, Place, FsKind); 19] = [
+const ROUND: [(Situation, Place, FsKind); 23] = [
     (Situation::Create, Place::Loop, FsKind::Ext4),
     (Situation::Load, Place::Dir, FsKind::Ext4),
     (Situation::Reset, Place::Subvol, FsKind::Btrfs),
+    (Situation::Commit, Place::Dir, FsKind::Ext4),
     (Situation::Grow, Place::Loop, FsKind::Xfs),
     (Situation::Ordinary, Place::Dir, FsKind::Xfs),
     (Situation::Create, Place::Part, FsKind::Ext4),
@@ -91,6 +94,7 @@ const ROUND: [(Situation, Place, FsKind); 19] = [
     (Situation::Reset, Place::Dir, FsKind::Ext4),
     (Situation::Load, Place::Part, FsKind::Ext4),
     (Situation::Create, Place::Subvol, FsKind::Btrfs),
+    (Situation::Commit, Place::Subvol, FsKind::Btrfs),
     (Situation::Ordinary, Place::Loop, FsKind::Ext4),
     (Situation::Create, Place::Loop, FsKind::Xfs),
     (Situation::Load, Place::Subvol, FsKind::Btrfs),
@@ -99,6 +103,8 @@ const ROUND: [(Situation, Place, FsKind); 19] = [
     (Situation::Create, Place::Dir, FsKind::Xfs),
     (Situation::Create, Place::Loop, FsKind::Xfs),
     (Situation::Create, Place::Loop, FsKind::Ext4),
+    (Situation::Commit, Place::Loop, FsKind::Ext4),
+    (Situation::Commit, Place::Dir, FsKind::Xfs),
 ];
 
 /// Chains with so many cuts in all.
@@ -128,6 +134,7 @@ fn steps(situation: Situation, number: usize) -> Vec<Step> {
         Situation::Create => vec![step(When::Assembling, false, 0), load],
         Situation::Ordinary => [load, step(When::Initramfs, false, 0)].repeat(3),
         Situation::Load => vec![load; 5],
+        Situation::Commit => [load, step(When::Assembling, false, 0)].repeat(3),
         Situation::Reset => {
             // the boot after a cut during a reset resets again, or does not
             let again = |index: usize| step(When::Load, (number + index) % 2 == 0, 0);
@@ -191,6 +198,7 @@ impl fmt::Display for Situation {
             Self::Load => "write load",
             Self::Reset => "reset",
             Self::Grow => "grow",
+            Self::Commit => "commit",
         })
     }
 }
@@ -209,18 +217,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_has_78_cuts_and_any_number_can_be_had() {
-        for cuts in [1, 7, 78, 79, 200] {
+    fn a_round_has_102_cuts_and_any_number_can_be_had() {
+        for cuts in [1, 7, 102, 103, 200] {
             let chains = chains(cuts, None);
             let all: usize = chains.iter().map(|chain| chain.steps.len() - 1).sum();
             assert_eq!(all, cuts);
         }
-        assert_eq!(chains(78, None).len(), ROUND.len());
+        assert_eq!(chains(102, None).len(), ROUND.len());
     }
 
     #[test]
     fn every_cut_is_followed_by_a_boot_that_is_judged() {
-        for chain in chains(156, None) {
+        for chain in chains(204, None) {
             let early = |step: &Step| matches!(step.when, When::Assembling | When::Initramfs);
             assert!(chain.steps.windows(2).all(|pair| !(early(&pair[0]) && early(&pair[1]))), "{chain}");
             assert_eq!(chain.steps.iter().filter(|step| step.when == When::Never).count(), 1);

@@ -84,6 +84,7 @@ fn settings(command: &mut Command, variant: Variant) {
             "overlayroot_mkfs=ext4 xfs btrfs sfdisk",
             "overlayroot_quota=yes",
             "overlayroot_populate=local",
+            "overlayroot_commit=yes",
         ]),
         // both bring overlay-image, which looks at an image before it is mounted
         Variant::Net => command.args(["env", "overlayroot_populate=yes", "overlayroot_mkfs=ext4"]),

@@ -5,27 +5,27 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::host::{self, Host};
+use crate::host::Host;
 
-const PAGE: &str = "docs/internals/benchmarks.md";
+pub(super) const PAGE: &str = "docs/internals/benchmarks.md";
 const HEADING: &str = "## ";
 
 /// Writes the whole page.
 ///
 /// # Errors
 /// Those of writing.
-pub(crate) fn write(host: &Host, text: &str) -> Result<()> {
+pub(super) fn write(host: &Host, text: &str) -> Result<()> {
     fs::write(host.repo.join(PAGE), text).context(PAGE)
 }
 
-/// Puts chapters measured today in the place of those with the same headings.
+/// Puts chapters in the place of those with the same headings; `first` is the first line of each, when and where it was
+/// measured.
 ///
 /// # Errors
 /// Those of reading and writing; text that is no chapter.
-pub(crate) fn update(host: &Host, chapters: &str) -> Result<()> {
+pub(super) fn update(host: &Host, chapters: &str, first: &str) -> Result<()> {
     let page = fs::read_to_string(host.repo.join(PAGE)).context(PAGE)?;
-    let today = host::shell_text("date -u +%Y-%m-%d")?;
-    write(host, &replace(&page, chapters, &format!("Measured on {today}.\n\n"))?)
+    write(host, &replace(&page, chapters, first)?)
 }
 
 /// The page with these chapters, each with a line behind its heading; those which it does not have come last.
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_page_itself_stays_as_it_is() {
-        let page = std::fs::read_to_string(host::find_repo().unwrap().join(PAGE)).unwrap();
+        let page = std::fs::read_to_string(crate::host::find_repo().unwrap().join(PAGE)).unwrap();
         let (head, parts) = split(&page);
         assert!(head.contains("# Benchmarks") && parts.len() > 3);
         let (heading, text) = parts.last().unwrap();

@@ -63,8 +63,8 @@ pub(super) fn chapter(alone: &[(&str, Side, Alone)], together: &[(&str, Vec<Toge
     let (kernel, initrd, squashfs) = (mb(sizes.kernel), mb(sizes.initrd), mb(sizes.squashfs));
     format!(
         "\n## From the network\n\n\
-         From power-on to multi-user, with the root from a second guest (Debian 12 with the kernel's own NFS server,\n\
-         nginx, nbd-server, and dnsmasq for DHCP) over a bridge of the host:\n\n{roots}\n\
+         The nodes are guests of QEMU. From power-on to multi-user, with the root from another guest (Debian 12 with the\n\
+         kernel's own NFS server, nginx, nbd-server, and dnsmasq for DHCP) over a bridge of the host:\n\n{roots}\n\
          Ours is `rd.overlay`. Stock is dracut 106's `overlayfs` module (with `dmsquash-live` for the image) and\n\
          `rd.live.overlay.overlayfs=1`, on a root and in an initramfs without this project.{without} Both have\n\
          systemd-networkd in a systemd initrd, {MEMORY} MiB of RAM and their upper in it, on a host with two cores.\n\n\
@@ -74,14 +74,14 @@ pub(super) fn chapter(alone: &[(&str, Side, Alone)], together: &[(&str, Vec<Toge
          segments that its network card cuts up left out; not counted are kernel ({kernel} MB) and initramfs\n\
          ({initrd} MB), which QEMU loads. Peak RAM: MemTotal less MemAvailable of the guest's kernel, asked once a\n\
          second by virtio-balloon from when its driver was loaded in the initramfs (the time in brackets): that the\n\
-         kernel unpacked the initramfs is before, and not in it. The squashfs has {squashfs} MB. Each figure is the\n\
-         median of {RUNS} boots, one at a time.\n\n\
+         kernel unpacked the initramfs is before, and not in it. The squashfs has {squashfs} MB. One node at a time,\n\
+         {RUNS} boot of each: bytes and RAM differ little between boots, the seconds are the emulation's.\n\n\
          | root | overlay | seconds | uptime | from the server | peak RAM (seen from) | system |\n\
          |---|---|---|---|---|---|---|\n{one}\n\
          ### Nodes at once\n\n\
          The same boot with `rd.overlay` on so many nodes at once: until the last is ready, and what went out of the\n\
          server until then. The nodes and the server share two cores of the host, so the seconds are the emulation's;\n\
-         the bytes are what counts. One boot for each of 2 and 4.\n\n\
+         the bytes are what counts. One boot of each number.\n\n\
          | root | nodes | seconds to the last | from the server | for each node |\n|---|---|---|---|---|\n{many}"
     )
 }
