@@ -1,81 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A second thread that asks for the lower's inodes of a directory, from its end, while the walk comes from its
-//! beginning: two system calls for each file of the upper are what a walk costs. Neither waits for the other: what the
-//! thread has not answered by then, the walk asks itself.
+//! A second thread that asks for what the walk will need, from the end of a piece of work, while the walk comes from its
+//! beginning: what the kernel is asked for each file is what a walk costs. Neither waits for the other: what the thread
+//! has not answered by then, the walk asks itself. It sleeps where there is nothing to do; that there seldom is nothing
+//! is due to the walk, which hands in the next directory before it is through with one.
 
-use crate::layers::Dir;
+use crate::ask::{Asked, FEW, Question};
 use crate::names::Names;
-use crate::stat::{Answer, Stat};
-use std::ffi::CStr;
+use crate::way::Way;
+use crate::xattr::Xattrs;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 /// So many names are one piece of work, which bounds the memory.
-const WINDOW: usize = 256;
+pub(crate) const WINDOW: usize = 256;
 /// Fewer are not worth a thread.
 const LEAST: usize = 32;
-/// So long the thread looks for the next piece before it sleeps: waking it costs as much as 50 answers.
-const AWAKE: Duration = Duration::from_micros(100);
 
 /// A piece of work.
 pub(crate) struct Job {
-    dir: Dir,
-    /// Each with its NUL.
-    names: Vec<u8>,
-    answers: Vec<OnceLock<Answer>>,
-    /// How far the walk has come.
+    question: Question,
+    names: Arc<Names>,
+    first: usize,
+    /// For a few names each.
+    parts: Vec<OnceLock<Box<[Asked]>>>,
+    /// So many of the parts the walk has come to.
     walked: AtomicUsize,
 }
 
-/// What was asked for, of the names from `first` on.
-pub(crate) struct Window {
-    first: usize,
-    job: Arc<Job>,
-}
+/// What is asked of the names from one on.
+pub(crate) struct Window(Arc<Job>);
 
 /// The thread, once there was work for it.
 pub(crate) enum Ahead {
-    NotYet,
+    /// Its marks are `user.overlay.*`, or not.
+    NotYet(bool),
     Never,
     Runs(Option<Sender<Arc<Job>>>, Option<JoinHandle<()>>),
 }
 
 impl Ahead {
-    /// Has the names of a piece asked for, where one begins with `number`.
-    pub fn window(&mut self, dirs: &[Dir], names: &Names, number: usize) -> Option<Window> {
-        let (dir, len) = (dirs.first()?, names.len().saturating_sub(number).min(WINDOW));
-        if len < LEAST {
+    /// Whether there is somebody to hand in work early for.
+    pub fn runs(&self) -> bool {
+        matches!(self, Self::Runs(..))
+    }
+
+    /// The piece of work that begins with the name `first`, where there is any.
+    pub fn window(&mut self, question: &Question, names: &Arc<Names>, first: usize) -> Option<Window> {
+        let len = names.len().saturating_sub(first).min(WINDOW);
+        if len == 0 || !question.any() {
             return None;
         }
-        let job = Arc::new(Job {
-            dir: dir.clone(),
-            names: names.text(number, number + len),
-            answers: std::iter::repeat_with(OnceLock::new).take(len).collect(),
-            walked: AtomicUsize::new(0),
-        });
-        self.thread()?.send(Arc::clone(&job)).ok()?;
-        Some(Window { first: number, job })
+        let parts = std::iter::repeat_with(OnceLock::new).take(len.div_ceil(FEW)).collect();
+        let (question, names) = (question.clone(), Arc::clone(names));
+        let job = Arc::new(Job { question, names, first, parts, walked: AtomicUsize::new(0) });
+        if len >= LEAST {
+            // where there is no thread, the walk asks
+            let _ = self.thread().map(|jobs| jobs.send(Arc::clone(&job)));
+        }
+        Some(Window(job))
     }
 
     fn thread(&mut self) -> Option<&Sender<Arc<Job>>> {
-        if matches!(self, Self::NotYet) {
-            *self = Self::start().unwrap_or(Self::Never);
+        if let Self::NotYet(user) = self {
+            *self = Self::start(*user).unwrap_or(Self::Never);
         }
         match self {
             Self::Runs(sender, _) => sender.as_ref(),
-            Self::NotYet | Self::Never => None,
+            Self::NotYet(_) | Self::Never => None,
         }
     }
 
-    fn start() -> Option<Self> {
+    /// None where there is one processor.
+    fn start(user: bool) -> Option<Self> {
         std::thread::available_parallelism().ok().filter(|cpus| cpus.get() > 1)?;
-        let (sender, jobs) = channel();
+        let (sender, jobs) = channel::<Arc<Job>>();
         let run = move || {
-            while let Some(job) = next(&jobs) {
-                job.work();
+            let mut xattrs = Xattrs::by(Way::own(), user);
+            while let Ok(job) = jobs.recv() {
+                job.work(&mut xattrs);
             }
         };
         let thread = std::thread::Builder::new().name("ahead".to_owned()).spawn(run).ok()?;
@@ -93,86 +97,107 @@ impl Drop for Ahead {
     }
 }
 
-fn next(jobs: &Receiver<Arc<Job>>) -> Option<Arc<Job>> {
-    let end = Instant::now() + AWAKE;
-    loop {
-        match jobs.try_recv() {
-            Ok(job) => return Some(job),
-            Err(TryRecvError::Disconnected) => return None,
-            Err(TryRecvError::Empty) if Instant::now() > end => return jobs.recv().ok(),
-            Err(TryRecvError::Empty) => std::hint::spin_loop(),
-        }
-    }
-}
-
 impl Job {
-    fn work(&self) {
-        let mut rest = self.names.as_slice();
-        for (index, answer) in self.answers.iter().enumerate().rev() {
-            if index <= self.walked.load(Ordering::Relaxed) {
+    /// From the end, until the walk is met.
+    fn work(&self, xattrs: &mut Xattrs) {
+        for (part, answers) in self.parts.iter().enumerate().rev() {
+            if part < self.walked.load(Ordering::Relaxed) {
                 return;
             }
-            let Some((name, before)) = last(rest) else { return };
-            rest = before;
-            let _ = answer.set(Stat::at(self.dir.fd(), name));
+            let _ = answers.set(self.ask(part, xattrs));
         }
     }
-}
 
-/// The last of names that each have a NUL behind them, and those before it.
-fn last(names: &[u8]) -> Option<(&CStr, &[u8])> {
-    let (_, text) = names.split_last()?;
-    let from = text.iter().rposition(|byte| *byte == 0).map_or(0, |at| at + 1);
-    let (before, name) = names.split_at_checked(from)?;
-    Some((CStr::from_bytes_with_nul(name).ok()?, before))
+    fn ask(&self, part: usize, xattrs: &mut Xattrs) -> Box<[Asked]> {
+        let from = self.first + part * FEW;
+        let to = self.names.len().min(self.first + WINDOW).min(from + FEW);
+        self.question.ask((from..to).map_while(|number| self.names.get(number)), xattrs)
+    }
 }
 
 impl Window {
-    /// The answer for a name, if it is there.
-    pub fn answer(&self, number: usize) -> Option<Answer> {
-        let index = number.checked_sub(self.first)?;
-        self.job.walked.store(index, Ordering::Relaxed);
-        self.job.answers.get(index)?.get().copied()
+    /// Whether a name is in it.
+    pub fn covers(&self, number: usize) -> bool {
+        number.checked_sub(self.0.first).is_some_and(|index| index < WINDOW)
+    }
+
+    /// What is said of the name that the walk has come to.
+    pub fn come_to(&self, number: usize, xattrs: &mut Xattrs) -> Option<&Asked> {
+        let (part, index) = parted(number.checked_sub(self.0.first)?);
+        self.0.walked.store(part + 1, Ordering::Relaxed);
+        let answers = self.0.parts.get(part)?;
+        if answers.get().is_none() {
+            // not waiting for the thread, should it be at these at the moment
+            let _ = answers.set(self.0.ask(part, xattrs));
+        }
+        answers.get()?.get(index)
+    }
+
+    /// The same of one that it looks at early, where it is there.
+    pub fn peek(&self, number: usize) -> Option<&Asked> {
+        let (part, index) = parted(number.checked_sub(self.0.first)?);
+        self.0.parts.get(part)?.get()?.get(index)
     }
 }
 
-/// Whether a new piece begins with this name.
-pub(crate) fn begins(number: usize) -> bool {
-    number % WINDOW == 0
+impl Drop for Window {
+    fn drop(&mut self) {
+        // nobody wants the rest
+        self.0.walked.store(usize::MAX, Ordering::Relaxed);
+    }
+}
+
+fn parted(index: usize) -> (usize, usize) {
+    (index / FEW, index % FEW)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::Dir;
+    use std::mem::MaybeUninit;
 
-    #[test]
-    fn names_from_the_last_to_the_first() {
-        let mut rest = &b"one\0two\0x\0"[..];
-        let mut all = Vec::new();
-        while let Some((name, before)) = last(rest) {
-            all.push(name);
-            rest = before;
-        }
-        assert_eq!(all, [c"x", c"two", c"one"]);
-        assert!(rest.is_empty() && last(b"no end").is_none());
+    const FILES: usize = 300;
+
+    fn answers(window: &Window) -> Vec<bool> {
+        window.0.parts.iter().map(|part| part.get().is_some()).collect()
     }
 
     #[test]
-    fn answers_are_those_of_the_names() {
+    fn what_is_not_answered_from_the_end_is_asked_from_the_beginning() {
         let tree = tempfile::tempdir().unwrap();
-        for number in 0..40 {
-            std::fs::write(tree.path().join(format!("{number:02}")), vec![0; number]).unwrap();
+        for number in 0..FILES {
+            std::fs::write(tree.path().join(format!("{number:03}")), vec![0; number]).unwrap();
         }
         let dir = Dir::new(std::fs::File::open(tree.path()).unwrap().into(), 0, false);
-        let text: Vec<u8> = (0..41).flat_map(|number| format!("{number:02}\0").into_bytes()).collect();
-        let answers = std::iter::repeat_with(OnceLock::new).take(41).collect();
-        let job = Job { dir, names: text, answers, walked: AtomicUsize::new(5) };
-        job.work();
-        let window = Window { first: 256, job: Arc::new(job) };
-        assert!(window.answer(256 + 5).is_none() && window.answer(256 + 41).is_none() && window.answer(3).is_none());
-        for number in 6..40 {
-            assert_eq!(window.answer(256 + number).unwrap().unwrap().size, number as u64);
-        }
-        assert_eq!(window.answer(256 + 40).unwrap().unwrap_err(), rustix::io::Errno::NOENT);
+        let mut names = Names::default();
+        names.read(dir.fd(), false, &mut vec![MaybeUninit::uninit(); 65536]).unwrap();
+        names.sort();
+        let names = Arc::new(names);
+        let question = Question { upper: None, lower: Some(dir), stat: false, detail: false };
+        let mut xattrs = Xattrs::new(true);
+        // no thread: each part is asked when it is come to
+        let window = Ahead::Never.window(&question, &names, 0).unwrap();
+        assert!(window.covers(0) && window.covers(255) && !window.covers(256) && window.peek(0).is_none());
+        let mut size = |window: &Window, number: usize| {
+            window.come_to(number, &mut xattrs).map(|asked| asked.lower.unwrap().unwrap().size)
+        };
+        assert_eq!(size(&window, 9), Some(9));
+        let begun = answers(&window);
+        assert_eq!(begun.iter().filter(|there| **there).count(), 1, "{begun:?}");
+        assert!(begun[1] && window.peek(15).is_some() && window.peek(16).is_none());
+        // the other side stops where the walk is
+        window.0.work(&mut Xattrs::new(true));
+        assert_eq!(answers(&window).iter().filter(|there| !**there).count(), 1, "all but the first part");
+        assert_eq!((size(&window, 255), size(&window, 0)), (Some(255), Some(0)));
+        let last = Ahead::Never.window(&question, &names, 256).unwrap();
+        last.0.work(&mut Xattrs::new(true));
+        assert!(answers(&last).iter().all(|there| *there));
+        assert_eq!((size(&last, 299), size(&last, 300), size(&last, 255)), (Some(299), None, None));
+        assert!(Ahead::Never.window(&question, &names, 300).is_none());
+        let job = Arc::clone(&Ahead::Never.window(&question, &names, 0).unwrap().0);
+        job.work(&mut Xattrs::new(true));
+        assert!(job.parts.iter().all(|part| part.get().is_none()), "nobody wants it any more");
+        assert!(Ahead::Never.window(&Question { lower: None, ..question }, &names, 0).is_none(), "nothing to ask");
     }
 }

@@ -44,7 +44,8 @@ impl Layers {
     }
 }
 
-fn open(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<File> {
+/// Opens the data that a layer has itself.
+pub(crate) fn open(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<File> {
     // a pipe that took the file's place must not hold us
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     Ok(File::from(open_quietly(dir, name, flags)?))

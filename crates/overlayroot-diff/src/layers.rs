@@ -31,6 +31,11 @@ impl Dir {
         self.fd.as_fd()
     }
 
+    /// What keeps it open.
+    pub fn shared(&self) -> &Arc<OwnedFd> {
+        &self.fd
+    }
+
     /// Whether an entry of it stands for a removed name.
     pub fn is_whiteout(&self, name: &CStr, stat: &Stat, xattrs: &mut Xattrs) -> rustix::io::Result<bool> {
         if stat.is_whiteout_device() {

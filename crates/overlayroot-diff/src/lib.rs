@@ -25,6 +25,7 @@
 //! `judge` decides and makes no system call; the others look.
 
 mod ahead;
+mod ask;
 mod content;
 mod judge;
 mod layers;
@@ -33,6 +34,7 @@ mod shown;
 mod stat;
 pub mod usage;
 mod walk;
+mod way;
 mod xattr;
 
 pub use judge::{Kind, What};

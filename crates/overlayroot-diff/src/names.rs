@@ -79,12 +79,6 @@ impl Names {
         self.names.len()
     }
 
-    /// The names of a range, each with its NUL.
-    pub fn text(&self, from: usize, to: usize) -> Vec<u8> {
-        let names = self.names.get(from..to).unwrap_or_default();
-        names.iter().flat_map(|name| slice(&self.bytes, *name)).copied().collect()
-    }
-
     /// A name by its number.
     pub fn get(&self, number: usize) -> Option<Entry<'_>> {
         let name = *self.names.get(number)?;

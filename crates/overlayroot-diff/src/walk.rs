@@ -3,13 +3,16 @@
 
 mod entry;
 mod frame;
+mod now;
+mod order;
 
-use crate::ahead::{Ahead, begins};
+use crate::ahead::Ahead;
 use crate::content::At;
 use crate::judge::{Kind, What};
 use crate::layers::{Found, Layers, terminated};
-use crate::names::BUFFER;
+use crate::names::{BUFFER, Names};
 use crate::stat::{Stat, Type};
+use crate::way::Way;
 use crate::xattr::{Of, Xattrs};
 use frame::Frame;
 use rustix::io::Errno;
@@ -18,6 +21,8 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -107,49 +112,41 @@ pub(crate) struct Walk<'a> {
 }
 
 /// Yields every change at or below `path`, each directory's entries sorted by bytes, a directory before what is in it.
-/// What vanishes meanwhile is passed over.
+/// What vanishes meanwhile is passed over. The visitor is called from another thread, whose current directory is any.
 ///
 /// # Errors
 /// `NotFound` where neither the upper nor a lower has `path`; those of looking at the directories on the way to it.
 /// What can't be looked at later goes to [`Visitor::problem`].
-pub fn walk(layers: &Layers, path: &[u8], options: &Options, visitor: &mut dyn Visitor) -> io::Result<()> {
-    let mut walk = Walk {
-        layers,
-        options,
-        visitor,
-        xattrs: Xattrs::new(layers.user),
-        buffers: crate::content::Buffers::default(),
-        room: vec![MaybeUninit::uninit(); BUFFER],
-        path: Vec::new(),
-        links: HashSet::new(),
-        ahead: Ahead::NotYet,
-        stop: false,
-    };
-    let Some(first) = walk.start(path)? else { return Ok(()) };
-    let mut open = vec![first];
-    while let Some(frame) = open.last_mut() {
-        let Some(number) = frame.names.advance().filter(|_| !walk.stop) else {
-            open.pop();
-            continue;
-        };
-        walk.path.truncate(frame.path_len);
-        if begins(number) {
-            frame.window = walk.ahead.window(&frame.was, &frame.names, number);
-        }
-        let known = frame.window.as_ref().and_then(|window| window.answer(number));
-        let Some(entry) = frame.names.get(number) else { continue };
-        walk.path.push(b'/');
-        walk.path.extend_from_slice(entry.name.to_bytes());
-        match walk.entry(frame, entry, false, known).and_then(|child| child.map(|child| walk.ready(child)).transpose())
-        {
-            Ok(child) => open.extend(child),
-            Err(error) => walk.visitor.problem(&walk.path, error),
-        }
-        if walk.stop {
-            break;
+pub fn walk(layers: &Layers, path: &[u8], options: &Options, visitor: &mut (dyn Visitor + Send)) -> io::Result<()> {
+    let there = &mut *visitor;
+    let walked = std::thread::scope(move |scope| {
+        let thread = std::thread::Builder::new().name("walk".to_owned());
+        let run = move || Walk::new(layers, options, there, Way::own()).run(path);
+        thread.spawn_scoped(scope, run).ok().map(ScopedJoinHandle::join)
+    });
+    match walked {
+        Some(Ok(done)) => done,
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+        // more slowly where there may be no other thread
+        None => Walk::new(layers, options, visitor, Way::by_proc()).run(path),
+    }
+}
+
+impl<'a> Walk<'a> {
+    fn new(layers: &'a Layers, options: &'a Options, visitor: &'a mut dyn Visitor, way: Way) -> Self {
+        Self {
+            layers,
+            options,
+            visitor,
+            xattrs: Xattrs::by(way, layers.user),
+            buffers: crate::content::Buffers::default(),
+            room: vec![MaybeUninit::uninit(); BUFFER],
+            path: Vec::new(),
+            links: HashSet::new(),
+            ahead: Ahead::NotYet(layers.user),
+            stop: false,
         }
     }
-    Ok(())
 }
 
 impl Walk<'_> {
@@ -167,7 +164,12 @@ impl Walk<'_> {
             self.path.push(b'/');
             self.path.extend_from_slice(name.to_bytes());
             let Some(entry) = self.named(&frame, name)? else { return Ok(None) };
-            match self.entry(&frame, entry, names.peek().is_some(), None)? {
+            let Some(looked) = self.look(&frame, entry, None)? else { return Ok(None) };
+            let through = names.peek().is_some();
+            if !through {
+                self.tell(&frame, entry, &looked);
+            }
+            match self.child(&frame, name, &looked, through)? {
                 Some(child) => frame = child,
                 None if names.peek().is_none() => return Ok(None),
                 None => return Err(Errno::NOENT.into()),
@@ -224,15 +226,18 @@ impl Walk<'_> {
     /// Reads the names of a directory that is to be walked.
     fn ready(&mut self, mut frame: Frame) -> io::Result<Frame> {
         frame.path_len = self.path.len();
+        let mut names = Names::default();
         if let Some(upper) = &frame.upper {
-            frame.names.read(upper.fd(), true, &mut self.room)?;
+            names.read(upper.fd(), true, &mut self.room)?;
         }
         if !frame.same {
             for dir in frame.was.iter().chain(&frame.from) {
-                frame.names.read(dir.fd(), false, &mut self.room)?;
+                names.read(dir.fd(), false, &mut self.room)?;
             }
         }
-        frame.names.sort();
+        names.sort();
+        frame.names = Arc::new(names);
+        frame.ask_from(0, self.options, &mut self.ahead);
         Ok(frame)
     }
 }

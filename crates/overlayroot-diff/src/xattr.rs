@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Extended attributes: overlayfs's own, and whether all others are the same (kernel: overlayfs.rst).
 
+mod brief;
+
+pub(crate) use brief::Brief;
+
+use crate::way::Way;
 use rustix::io::Errno;
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 /// XATTR_SIZE_MAX and XATTR_LIST_MAX: nothing is larger.
 const MOST: usize = 65536;
+/// Nearly always enough. The kernel takes as much memory as it is offered room, a value's it clears besides.
+const USUAL: usize = 1024;
 
 /// Where attributes are.
 #[derive(Clone, Copy)]
@@ -31,7 +39,7 @@ pub(crate) struct Marks {
 /// Room for lists and values, made once.
 pub(crate) struct Xattrs {
     prefix: &'static str,
-    path: Vec<u8>,
+    way: Way,
     list: Vec<u8>,
     values: [Vec<u8>; 2],
 }
@@ -50,8 +58,18 @@ pub enum Data {
 impl Xattrs {
     /// `user`: for overlays mounted with `userxattr`.
     pub fn new(user: bool) -> Self {
+        Self::by(Way::by_proc(), user)
+    }
+
+    /// The same, names being reached in that way.
+    pub fn by(way: Way, user: bool) -> Self {
         let prefix = if user { "user.overlay." } else { "trusted.overlay." };
-        Self { prefix, path: Vec::new(), list: vec![0; MOST], values: [vec![0; MOST], vec![0; MOST]] }
+        Self { prefix, way, list: vec![0; MOST], values: [vec![0; MOST], vec![0; MOST]] }
+    }
+
+    /// Goes to a directory of which several names come next, and gives it back ([`Way::enter`]).
+    pub fn enter<'a>(&mut self, dir: &'a Arc<OwnedFd>) -> BorrowedFd<'a> {
+        self.way.enter(dir)
     }
 
     /// What is noted on an open directory. One system call where there is nothing.
@@ -94,7 +112,7 @@ impl Xattrs {
         for name in ours {
             let [a, b] = &mut self.values;
             let (a_len, b_len) =
-                (get(&mut self.path, now, &name, a)?.unwrap_or(0), get(&mut self.path, was, &name, b)?.unwrap_or(0));
+                (get(&mut self.way, now, &name, a)?.unwrap_or(0), get(&mut self.way, was, &name, b)?.unwrap_or(0));
             if a.get(..a_len) != b.get(..b_len) {
                 return Ok(false);
             }
@@ -104,14 +122,14 @@ impl Xattrs {
 
     /// Whether there is any of overlayfs's own.
     fn own(&mut self, of: Of<'_>) -> rustix::io::Result<bool> {
-        let len = list(&mut self.path, of, &mut self.list)?;
+        let len = list(&mut self.way, of, &mut self.list)?;
         let all = self.list.get(..len).unwrap_or_default();
         Ok(all.split(|byte| *byte == 0).any(|name| is_own(self.prefix, name)))
     }
 
     /// The names of the others, sorted. No memory is taken where there are none.
     fn others(&mut self, of: Of<'_>) -> rustix::io::Result<Vec<Vec<u8>>> {
-        let len = list(&mut self.path, of, &mut self.list)?;
+        let len = list(&mut self.way, of, &mut self.list)?;
         let all = self.list.get(..len).unwrap_or_default();
         let names = all.split(|byte| *byte == 0).filter(|name| counts(self.prefix, name));
         let mut names: Vec<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
@@ -122,7 +140,7 @@ impl Xattrs {
     fn value(&mut self, of: Of<'_>, name: &str) -> rustix::io::Result<Option<&[u8]>> {
         let name = [self.prefix.as_bytes(), name.as_bytes()].concat();
         let [value, _] = &mut self.values;
-        let len = get(&mut self.path, of, &name, value)?;
+        let len = get(&mut self.way, of, &name, value)?;
         Ok(len.and_then(|len| value.get(..len)))
     }
 }
@@ -138,10 +156,13 @@ fn is_own(prefix: &str, name: &[u8]) -> bool {
     name.strip_prefix(prefix.as_bytes()).is_some_and(|rest| !rest.starts_with(b"overlay."))
 }
 
-fn list(path: &mut Vec<u8>, of: Of<'_>, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+fn list(way: &mut Way, of: Of<'_>, buffer: &mut [u8]) -> rustix::io::Result<usize> {
     let listed = match of {
-        Of::Open(fd) => rustix::fs::flistxattr(fd, buffer),
-        Of::Named(dir, name) => rustix::fs::llistxattr(seen(path, dir, name), buffer),
+        Of::Open(fd) => usual_first(buffer, |room| rustix::fs::flistxattr(fd, room)),
+        Of::Named(dir, name) => {
+            let path = way.to(dir, name);
+            usual_first(buffer, |room| rustix::fs::llistxattr(path, room))
+        }
     };
     match listed {
         Err(Errno::OPNOTSUPP) => Ok(0),
@@ -149,10 +170,13 @@ fn list(path: &mut Vec<u8>, of: Of<'_>, buffer: &mut [u8]) -> rustix::io::Result
     }
 }
 
-fn get(path: &mut Vec<u8>, of: Of<'_>, name: &[u8], buffer: &mut [u8]) -> rustix::io::Result<Option<usize>> {
+fn get(way: &mut Way, of: Of<'_>, name: &[u8], buffer: &mut [u8]) -> rustix::io::Result<Option<usize>> {
     let got = match of {
-        Of::Open(fd) => rustix::fs::fgetxattr(fd, name, buffer),
-        Of::Named(dir, file) => rustix::fs::lgetxattr(seen(path, dir, file), name, buffer),
+        Of::Open(fd) => usual_first(buffer, |room| rustix::fs::fgetxattr(fd, name, room)),
+        Of::Named(dir, file) => {
+            let path = way.to(dir, file);
+            usual_first(buffer, |room| rustix::fs::lgetxattr(path, name, room))
+        }
     };
     match got {
         Ok(len) => Ok(Some(len)),
@@ -161,12 +185,13 @@ fn get(path: &mut Vec<u8>, of: Of<'_>, name: &[u8], buffer: &mut [u8]) -> rustix
     }
 }
 
-/// Attributes of a link or a device are had by a path only, until Linux 6.13.
-fn seen<'a>(path: &'a mut Vec<u8>, dir: BorrowedFd<'_>, name: &CStr) -> &'a [u8] {
-    path.clear();
-    path.extend_from_slice(format!("/proc/self/fd/{}/", dir.as_raw_fd()).as_bytes());
-    path.extend_from_slice(name.to_bytes());
-    path
+fn usual_first(buffer: &mut [u8], call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<usize> {
+    // room for nothing would only ask how much there is
+    let first = buffer.get_mut(..USUAL).map(&call);
+    match first {
+        Some(Err(Errno::RANGE)) | None => call(buffer),
+        Some(done) => done,
+    }
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     };
     // JSON has control characters above U+007F as they are, and a terminal may obey them.
     let mut out = Out { sink: sink(), failed: None, escapes: args.json && for_terminal() };
-    let mut form: Box<dyn Form> = match args {
+    let mut form: Box<dyn Form + Send> = match args {
         Args { json: true, .. } => Box::new(json::Json::default()),
         Args { stat: true, .. } => Box::new(list::Summary::new(args.depth, &path)),
         Args { patch: true, .. } => Box::new(patch::Patch::new(colours(), for_terminal())),
@@ -90,9 +90,47 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(if args.exit_code && changes > 0 { Exit::No } else { Exit::Good })
 }
 
+/// What is changed at these absolute paths of the running root and below, a line each; how many there are. `takes` is asked
+/// for each path, without the `/` in front.
+///
+/// # Errors
+/// Where a path can't be read.
+pub fn list(paths: &[String], takes: impl Fn(&[u8]) -> bool + Send) -> Result<u64> {
+    let place = Place::find(&Where::default())?;
+    let layers = place.open()?;
+    let options = Options { hidden: place.hidden.clone(), ..Options::default() };
+    let mut out = Out { sink: sink(), failed: None, escapes: false };
+    let mut form = Picked { lines: list::Lines::new(false, false, false, colours()), takes, picked: 0 };
+    let mut problems = 0;
+    for path in paths {
+        let mut shows = Shows { form: &mut form, out: &mut out, changes: 0, problems: 0 };
+        walk(&layers, path.as_bytes(), &options, &mut shows).with_context(|| shown(path.as_bytes()).into_owned())?;
+        problems += shows.problems;
+    }
+    out.finish()?;
+    anyhow::ensure!(problems == 0, "{problems} paths could not be read");
+    Ok(form.picked)
+}
+
+/// Some of the lines.
+struct Picked<F> {
+    lines: list::Lines,
+    takes: F,
+    picked: u64,
+}
+
+impl<F: Fn(&[u8]) -> bool> Form for Picked<F> {
+    fn change(&mut self, change: &Change<'_>, out: &mut Out) {
+        if (self.takes)(change.path.strip_prefix(b"/").unwrap_or(change.path)) {
+            self.lines.change(change, out);
+            self.picked += 1;
+        }
+    }
+}
+
 /// Where all of it goes.
-fn sink() -> Box<dyn Write> {
-    Box::new(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+fn sink() -> Box<dyn Write + Send> {
+    Box::new(BufWriter::with_capacity(1 << 16, io::stdout()))
 }
 
 /// Whether colours are wanted.
@@ -112,7 +150,7 @@ trait Form {
 
 /// The output, until it breaks.
 pub struct Out {
-    sink: Box<dyn Write>,
+    sink: Box<dyn Write + Send>,
     failed: Option<io::Error>,
     escapes: bool,
 }
@@ -140,7 +178,7 @@ impl Out {
 }
 
 struct Shows<'a> {
-    form: &'a mut dyn Form,
+    form: &'a mut (dyn Form + Send),
     out: &'a mut Out,
     changes: u64,
     problems: u64,

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A directory that is being walked.
 
-use crate::ahead::Window;
+use super::Options;
+use crate::ahead::{Ahead, WINDOW, Window};
+use crate::ask::Question;
 use crate::layers::Dir;
 use crate::names::Names;
+use std::sync::Arc;
 
 /// What it is made of now, and what it was made of.
 #[derive(Default)]
@@ -18,9 +21,11 @@ pub(crate) struct Frame {
     pub same: bool,
     /// Where the lowers have it, in a renamed tree.
     pub origin: Option<Vec<u8>>,
-    pub names: Names,
-    /// What was asked for ahead of the walk, of the first of `was`.
-    pub window: Option<Window>,
+    pub names: Arc<Names>,
+    /// The number of the next name.
+    pub next: usize,
+    /// What was asked for of the names that come, and of those after them.
+    pub windows: [Option<Window>; 2],
     /// Length of its path.
     pub path_len: usize,
 }
@@ -39,5 +44,26 @@ impl Frame {
     /// What is merged below the upper now.
     pub fn now(&self) -> &[Dir] {
         if self.same { &self.was } else { &self.from }
+    }
+
+    /// The number of the next name.
+    pub fn advance(&mut self) -> Option<usize> {
+        let number = self.next;
+        self.next += 1;
+        (number < self.names.len()).then_some(number)
+    }
+
+    /// Has asked for what the names from this one on need, where a piece of them begins with it.
+    pub fn ask_from(&mut self, number: usize, options: &Options, ahead: &mut Ahead) {
+        let [at, next] = &mut self.windows;
+        if number % WINDOW != 0 || at.as_ref().is_some_and(|window| window.covers(number)) {
+            return;
+        }
+        let (upper, lower) = (self.upper.clone(), self.was.first().cloned());
+        let question = Question { upper, lower, stat: options.stat, detail: options.detail };
+        *at = next.take().or_else(|| ahead.window(&question, &self.names, number));
+        if at.is_some() && ahead.runs() {
+            *next = ahead.window(&question, &self.names, number + WINDOW);
+        }
     }
 }

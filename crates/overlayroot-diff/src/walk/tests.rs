@@ -8,6 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+mod many;
+
 struct Trees(tempfile::TempDir);
 
 #[derive(Default)]

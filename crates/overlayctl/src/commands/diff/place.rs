@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Which layers.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Where {
     /// A kept upper, such as overlay.1, instead of the one in use
     #[arg(long, value_name = "NAME", conflicts_with = "upperdir")]
