@@ -54,6 +54,8 @@ pub struct Target {
     pub way: Way,
     /// The upper in use, as a path below the lower, that must not be touched.
     pub protect: Option<String>,
+    /// Whether files of the upper can have their content in the lower (`metacopy`), and so change with it.
+    pub shares_content: bool,
 }
 
 /// File systems that other machines write to or boot from as well.
@@ -92,10 +94,10 @@ pub fn target(
     let Some(record) = record else {
         return Err(record::NO_RECORD.to_owned());
     };
-    let overlay = mountinfo::at(mounts, "/").is_some_and(|root| root.fstype == "overlay");
-    if record.effective.root != RootKind::Overlay || !overlay {
+    let overlay = mountinfo::at(mounts, "/").filter(|root| root.fstype == "overlay");
+    let Some(overlay) = overlay.filter(|_| record.effective.root == RootKind::Overlay) else {
         return Err(format!("{}: changes in / are permanent", record::NOT_OURS));
-    }
+    };
     let found = record.effective.lowers.last().and_then(|at| mountinfo::at(mounts, at));
     let lower = found.ok_or_else(|| "the lower is not mounted where the record says".to_owned())?;
     let way = match access {
@@ -106,7 +108,12 @@ pub fn target(
             if needed && !lower.super_read_only() { Way::View } else { Way::Remount }
         }
     };
-    Ok(Target { lower: lower.at.clone(), way, protect: hidden.filter(|path| path.starts_with('/')) })
+    Ok(Target {
+        lower: lower.at.clone(),
+        way,
+        protect: hidden.filter(|path| path.starts_with('/')),
+        shares_content: overlay.super_option("metacopy").as_deref() == Some("on"),
+    })
 }
 
 fn writable_kind(lower: &Mount, device_read_only: bool) -> Result<(), String> {

@@ -3,7 +3,6 @@
 
 use crate::doctor::loader::Loader;
 use crate::doctor::{Finding, Grade, Host, KernelImage, finding};
-use crate::loader::raspi;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::Facts;
 use overlayroot_core::facts::device::Lookup;
@@ -17,7 +16,7 @@ pub(crate) fn all(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<F
         let text = format!("{why}: the next boot makes no overlay");
         found.push(finding("initramfs", Grade::Problem, text, "have the boot loader load the one that dracut made"));
     }
-    let raspi = host.loader.as_ref().is_some_and(Loader::is_raspi_firmware);
+    let copier = host.loader.as_ref().and_then(Loader::copier);
     for kernel in &host.kernels {
         let before = found.len();
         examine(config, facts, kernel, found);
@@ -29,8 +28,8 @@ pub(crate) fn all(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<F
                 finding.grade = Grade::Warning;
             }
             // dracut writes it to /boot, which this boot loader does not read.
-            if raspi && finding.todo.contains("dracut --force") {
-                finding.todo.push_str(&format!(", then {}", raspi::RUN));
+            if let Some(copier) = copier.filter(|_| finding.todo.contains("dracut --force")) {
+                finding.todo.push_str(&format!(", then {}", copier.command));
             }
         }
     }

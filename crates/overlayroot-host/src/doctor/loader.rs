@@ -3,7 +3,7 @@
 //! kernel's against another's, and what is configured against what was made of it.
 
 use crate::doctor::{Finding, Grade, Host, finding};
-use crate::loader::Kind;
+use crate::loader::boot_loader::Copier;
 use crate::loader::entry::Entry;
 use crate::loader::state::State;
 use overlayroot_core::config::{Config, Inputs};
@@ -25,9 +25,9 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Whether it is Debian's for the Pi.
-    pub fn is_raspi_firmware(&self) -> bool {
-        self.state.as_ref().is_ok_and(|state| state.kind == Kind::RaspiFirmware)
+    /// What copies an image to where it reads.
+    pub fn copier(&self) -> Option<Copier> {
+        self.state.as_ref().ok().and_then(|state| state.kind.loader().copier())
     }
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn examine(inputs: &Inputs, config: &Config, loader: &Loader, found: 
     some_only(state, found);
     next_boot(state, loader, in_files, found);
     if asked(config) && loader.hook_in_overlay {
-        let also = if state.kind == Kind::RaspiFirmware { " and root=LiveOS_rootfs" } else { "" };
+        let also = if state.kind.loader().writes_running_root() { " and root=LiveOS_rootfs" } else { "" };
         let text = format!(
             "raspi-firmware's hook, run in the overlay, gives the next boot a kernel whose modules the lower lacks{also}: \
              it fails"

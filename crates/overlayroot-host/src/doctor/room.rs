@@ -4,7 +4,6 @@
 use crate::doctor::{Finding, Grade, Host, finding};
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::Facts;
-use overlayroot_core::facts::place::PlaceKind;
 use overlayroot_core::upper::Upper;
 use overlayroot_core::upper::tmpfs::Tmpfs;
 use overlayroot_core::value::size::bytes_of;
@@ -52,10 +51,7 @@ pub(crate) fn space(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
     };
     let (free, all, source, fstype) = (mebi(root.free), mebi(root.bytes), &root.source, &root.fstype);
     let text = format!("{free} of {all} free on the root's file system {source} ({fstype})");
-    let made = matches!(&config.upper.value, Upper::Loop(_))
-        && facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::File);
-    // A file that is made has its space already.
-    let little = !made && root.free < LEAST.min(root.bytes / 10);
+    let little = !config.upper.value.has_its_space(facts) && root.free < LEAST.min(root.bytes / 10);
     let (grade, todo) = if little { (Grade::Warning, "free space before the upper fills it") } else { (Grade::Ok, "") };
     found.push(finding("space", grade, text, todo));
 }

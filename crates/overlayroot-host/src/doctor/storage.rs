@@ -82,7 +82,7 @@ fn swap(config: &Config, entries: &[Entry], host: &Host, found: &mut Vec<Finding
     let running = host.swap_files.iter().map(String::as_str);
     files.extend(running.filter(|file| !entries.iter().any(|entry| entry.what == *file)));
     // The same rule as the boot's.
-    let direct = config.paths.iter().filter(|asked| matches!(asked.value.kind, Kind::Bind | Kind::Persist));
+    let direct = config.paths.iter().filter(|asked| asked.value.kind.keeps());
     let apart: Vec<String> = direct.map(|asked| asked.value.path.clone()).collect();
     for file in files.into_iter().filter(|file| fstab::on_root(entries, &apart, file)) {
         let text = format!("the swap file {} will be in the overlay, where swapon fails: it stays off", escape(file));

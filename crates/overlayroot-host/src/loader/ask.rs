@@ -6,6 +6,7 @@ use overlayroot_core::keys;
 use overlayroot_core::parse::cmdline::{Source, lex, spans};
 use overlayroot_core::upper::{Upper, parse_upper};
 use overlayroot_core::value::diagnostics::{escape, suggest};
+use overlayroot_core::value::redact;
 
 /// One argument, without quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,17 +58,20 @@ pub fn parse(words: &[String], conf: &[Source]) -> Result<Vec<Given>, Vec<String
     }
     let config = Config::read(&Inputs { cmdline, conf: conf.to_vec(), ubuntu: Vec::new() });
     wrong.extend(config.issues.iter().map(ToString::to_string));
-    match (&config.upper.value, wrong.is_empty()) {
-        (_, false) => Err(wrong),
-        (Upper::Off, true) => {
-            let name = keys::OVERLAY.name;
-            Err(vec![format!(
-                "nothing asks for an overlay ({name}: {}): give {name}=VALUE, or use overlayctl disable",
-                config.upper.origin
-            )])
-        }
-        (Upper::Crypt(_), true) => Err(vec!["an encrypted upper is not supported".to_owned()]),
-        _ => Ok(args),
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    if config.upper.value == Upper::Off {
+        let name = keys::OVERLAY.name;
+        return Err(vec![format!(
+            "nothing asks for an overlay ({name}: {}): give {name}=VALUE, or use overlayctl disable",
+            config.upper.origin
+        )]);
+    }
+    match config.upper.value.refused() {
+        // The value may have a password.
+        Some(refusal) => Err(vec![redact::quoting_nothing(&refusal.text)]),
+        None => Ok(args),
     }
 }
 

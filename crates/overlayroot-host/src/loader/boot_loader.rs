@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a boot loader answers for itself. Each has a module; `Kind::loader` is the one list of them.
 
-use super::Tree;
 use super::ask::Given;
 use super::change::Plan;
 use super::entry::Entry;
+use super::{Kind, Tree};
 use overlayroot_core::value::diagnostics::escape;
 
 /// The entries of a menu, and the place of the one that boots if nobody chooses, or why that is not known.
 pub type Menu = (Vec<Entry>, Result<usize, String>);
+
+/// A program that copies images to where a boot loader reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copier {
+    /// Its path, without the leading slash.
+    pub program: &'static str,
+    /// The variable of the environment that it wants, and its value.
+    pub variable: (&'static str, &'static str),
+    /// The two as a command, for a person.
+    pub command: &'static str,
+    /// Where the boot loader reads.
+    pub to: &'static str,
+}
 
 /// A kind of boot loader.
 pub trait BootLoader: Sync {
@@ -72,6 +85,18 @@ pub trait BootLoader: Sync {
     fn differs(&self, file: &str, configured: &str, now: &str) -> String {
         format!("kernels installed from now on get {configured} ({file}), the entry that boots next has {now}")
     }
+
+    /// Which kind edits a system that does not run in its place, where it can't.
+    fn for_other_trees(&self) -> Option<Kind>;
+
+    /// What puts an image of `/boot`, where dracut writes it, to where it reads, where that is another place.
+    fn copier(&self) -> Option<Copier>;
+
+    /// Whether a hook of its writes `root=` as the running system has it: in the overlay one that no boot finds.
+    fn writes_running_root(&self) -> bool;
+
+    /// The file whose former text stays beside it, where a card is read elsewhere: there it can be put back.
+    fn keeps_former(&self) -> Option<&'static str>;
 
     /// The command that makes the entries anew from [`BootLoader::source`].
     fn remakes(&self) -> Option<&'static str> {

@@ -2,11 +2,11 @@
 //! What a Raspberry Pi's firmware reads: cmdline.txt, and config.txt for the initramfs.
 
 use super::ask::Given;
-use super::boot_loader::{BootLoader, Menu};
+use super::boot_loader::{BootLoader, Copier, Menu};
 use super::change::{Plan, named};
 use super::entry::{Entry, args};
 use super::line::{Where, edit_file, lines, ours, split_end};
-use super::{Tree, raspi};
+use super::{Kind, Tree, raspi_hook};
 
 /// Stands for the initramfs whose name goes with the kernel's, of which the firmware takes the model's.
 pub const AUTO: &str = "initramfs*";
@@ -40,6 +40,22 @@ impl BootLoader for CmdlineTxt {
     fn images(&self, entry: &Entry) -> Vec<Vec<String>> {
         sets(entry)
     }
+
+    fn for_other_trees(&self) -> Option<Kind> {
+        None
+    }
+
+    fn copier(&self) -> Option<Copier> {
+        None
+    }
+
+    fn writes_running_root(&self) -> bool {
+        false
+    }
+
+    fn keeps_former(&self) -> Option<&'static str> {
+        Some("cmdline.txt")
+    }
 }
 
 /// The Pi's file, where the firmware boots by it and starts no U-Boot, whose menu is here.
@@ -59,10 +75,10 @@ pub(super) fn sets(entry: &Entry) -> Vec<Vec<String>> {
 pub(super) fn plan(tree: &Tree, args: &[String], plan: &mut Plan) -> Result<(), String> {
     let (path, text) = tree.cmdline_txt().ok_or("no cmdline.txt with a config.txt beside it")?;
     let after = edit_file(text, Where::First, args).map_err(named(path))?;
-    plan.change(tree, path, raspi::repaired(tree, after).map_err(named(path))?);
-    if raspi::reads_settings(tree) {
-        let settings = tree.files.get(raspi::DEFAULT).map(Vec::as_slice);
-        plan.put(tree, raspi::DEFAULT, raspi::settings(settings, !args.is_empty()));
+    plan.change(tree, path, raspi_hook::repaired(tree, after).map_err(named(path))?);
+    if raspi_hook::reads_settings(tree) {
+        let settings = tree.files.get(raspi_hook::DEFAULT).map(Vec::as_slice);
+        plan.put(tree, raspi_hook::DEFAULT, raspi_hook::settings(settings, !args.is_empty()));
     }
     let later: Vec<String> = lines(text).iter().skip(1).flat_map(|line| ours(line)).collect();
     if !later.is_empty() {

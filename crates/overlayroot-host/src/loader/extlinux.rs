@@ -2,11 +2,11 @@
 //! extlinux.conf, as U-Boot's distro boot and syslinux read it: the `append` lines.
 
 use super::ask::Given;
-use super::boot_loader::{BootLoader, Menu, first_of};
+use super::boot_loader::{BootLoader, Copier, Menu, first_of};
 use super::change::{Plan, named};
 use super::entry::{Entry, args};
 use super::line::{lines, split_end, with, without};
-use super::{EXTLINUX, Tree};
+use super::{EXTLINUX, Kind, Tree};
 use overlayroot_core::parse::cmdline::{is_space, spans};
 
 /// extlinux.conf (U-Boot's distro boot).
@@ -47,6 +47,22 @@ impl BootLoader for Extlinux {
 
     fn place(&self, _tree: &Tree, _entry: &Entry) -> String {
         format!("/{EXTLINUX}")
+    }
+
+    fn for_other_trees(&self) -> Option<Kind> {
+        None
+    }
+
+    fn copier(&self) -> Option<Copier> {
+        None
+    }
+
+    fn writes_running_root(&self) -> bool {
+        false
+    }
+
+    fn keeps_former(&self) -> Option<&'static str> {
+        None
     }
 }
 

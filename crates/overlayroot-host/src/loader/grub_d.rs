@@ -1,191 +1,112 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! GRUB as Debian and Ubuntu configure it: shell files that update-grub reads, and the grub.cfg that it writes.
+//! GRUB as Debian and Ubuntu have it: /etc/default/grub.d and update-grub.
 
-use super::line::{lines, split_end, without};
-use super::{DEFAULT_GRUB, GRUB_D, Tree};
+use super::ask::Given;
+use super::boot_loader::{BootLoader, Copier, Menu, first_of};
+use super::change::{Plan, not_understood};
+use super::entry::Entry;
+use super::grub_files::{DROP_IN, bare_boot, configured, drop_in, files, without_ours};
+use super::{DEFAULT_GRUB, GRUB_CFG, GRUBENV, Kind, Tree, grubmenu};
 
-/// Our file, which comes after those of the distribution and the cloud.
-pub const DROP_IN: &str = "etc/default/grub.d/50-overlayroot-rs.cfg";
+pub(super) struct GrubD;
 
-/// The variables whose value gets onto the kernel's command line.
-const VARIABLES: [&str; 3] = ["GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY"];
-
-/// The files of the shell, in the order in which update-grub reads them.
-pub(super) fn files(tree: &Tree) -> impl Iterator<Item = (&str, &[u8])> {
-    let drop_ins = tree.files.range(GRUB_D.to_owned()..).take_while(|(path, _)| path.starts_with(GRUB_D));
-    let all = tree.files.get_key_value(DEFAULT_GRUB).into_iter().chain(drop_ins);
-    all.map(|(path, text)| (path.as_str(), text.as_slice()))
-}
-
-/// The text of our file; `args` are words of GRUB's shell.
-pub(super) fn drop_in(args: &[String]) -> String {
-    let words = args.join(" ");
-    let quoted: String =
-        words.chars().flat_map(|c| if "\\\"$`".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
-    format!(
-        "# Written by overlayctl enable, removed by overlayctl disable.\n\
-         GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX {quoted}\"\n"
-    )
-}
-
-/// A shell file with our arguments taken out of the variables' values, and the lines in which something of ours is
-/// left that this does not understand.
-pub fn without_ours(text: &[u8]) -> (Vec<u8>, Vec<usize>) {
-    let mut out = Vec::with_capacity(text.len());
-    let mut left = Vec::new();
-    for (number, line) in lines(text).into_iter().enumerate() {
-        let (body, _) = split_end(line);
-        let comment = body.trim_ascii_start().starts_with(b"#");
-        let edited = value_of(body).filter(|_| !comment).map(|(from, to)| {
-            let part = |range: std::ops::Range<usize>| line.get(range).unwrap_or_default();
-            [part(0..from), &without(part(from..to)), part(to..line.len())].concat()
-        });
-        let line = edited.as_deref().unwrap_or(line);
-        if !comment && String::from_utf8_lossy(line).contains("rd.overlay") {
-            left.push(number + 1);
-        }
-        out.extend_from_slice(line);
+impl BootLoader for GrubD {
+    fn word(&self) -> &'static str {
+        "grub.d"
     }
-    (out, left)
-}
 
-/// Where the value lies within a line that assigns one of the variables, the quotes around it left out.
-fn value_of(line: &[u8]) -> Option<(usize, usize)> {
-    let text = std::str::from_utf8(line).ok()?;
-    let start = text.trim_start();
-    let start = start.strip_prefix("export ").unwrap_or(start).trim_start();
-    let (name, value) = start.split_once('=')?;
-    if !VARIABLES.contains(&name.strip_suffix('+').unwrap_or(name)) {
-        return None;
+    fn says(&self) -> &'static str {
+        "update-grub"
     }
-    let from = text.len() - value.len();
-    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
-    let Some(quote) = quote else {
-        // Without quotes the value is one word.
-        return Some((from, from + value.find([' ', '\t', ';']).unwrap_or(value.len())));
-    };
-    let inner = value.get(1..)?;
-    let mut escaped = false;
-    for (i, c) in inner.char_indices() {
-        match c {
-            '\\' if quote == '"' && !escaped => escaped = true,
-            c if c == quote && !escaped => return Some((from + 1, from + 1 + i)),
-            _ => escaped = false,
-        }
-    }
-    None
-}
 
-/// Our arguments as the shell files ask for them. Not a shell: a value that a variable or a command brings is not seen.
-pub(super) fn configured(texts: &[&[u8]]) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for line in texts.iter().flat_map(|text| lines(text)) {
-        let (body, _) = split_end(line);
-        let Some((from, to)) = value_of(body) else { continue };
-        let raw = String::from_utf8_lossy(body.get(from..to).unwrap_or_default()).into_owned();
-        // A backslash before a special character is the shell's; GRUB's words come after it.
-        let value = match body.get(from.wrapping_sub(1)) {
-            Some(b'"') => unescaped(&raw),
-            _ => raw,
-        };
-        let own = value.contains("$GRUB_CMDLINE_LINUX") || value.contains("${GRUB_CMDLINE_LINUX");
-        let variable = String::from_utf8_lossy(body).contains("GRUB_CMDLINE_LINUX=");
-        if variable && !own && !String::from_utf8_lossy(body).contains("+=") {
-            // Said anew: what earlier files gave to it is lost.
-            found.clear();
-        }
-        found.extend(words(&value).into_iter().filter(|word| word.starts_with("rd.overlay")));
+    fn detect(&self, tree: &Tree) -> Option<String> {
+        let here = tree.files.contains_key(DEFAULT_GRUB) && (tree.has("update-grub") || tree.has_grub_d);
+        here.then(|| format!("/{DEFAULT_GRUB} is there, and no boot loader entries"))
     }
-    found
-}
 
-/// Where GRUB is told to boot without an initramfs, as Ubuntu's images for clouds have it. The last word counts.
-pub(super) fn bare_boot(tree: &Tree) -> Option<(&str, usize)> {
-    let mut last = None;
-    for (path, text) in files(tree) {
-        for (number, line) in lines(text).into_iter().enumerate() {
-            if let Some(value) = line.trim_ascii().strip_prefix(b"GRUB_FORCE_PARTUUID=") {
-                let set = !matches!(value, b"" | b"\"\"" | b"''");
-                last = set.then_some((path, number + 1));
+    fn menu(&self, tree: &Tree) -> Menu {
+        let block = tree.first(&GRUBENV).map(|(_, block)| block);
+        match tree.first(&GRUB_CFG) {
+            Some((_, text)) => {
+                let menu = grubmenu::menu(text, block);
+                (menu.entries, menu.default)
             }
+            None => (Vec::new(), Err("grub.cfg not found".to_owned())),
         }
     }
-    last
-}
 
-fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, chars.clone().next()) {
-            ('\\', Some(next)) if "\\\"$`".contains(next) => {
-                out.push(next);
-                chars.next();
+    fn source(&self, tree: &Tree) -> Option<(String, Vec<String>)> {
+        let texts: Vec<&[u8]> = files(tree).map(|(_, text)| text).collect();
+        Some((format!("/{DEFAULT_GRUB} and grub.d"), configured(&texts)))
+    }
+
+    fn refuses(&self, _grub: bool, plain: &str) -> Option<char> {
+        first_of(plain, "'")
+    }
+
+    /// A word of GRUB's shell: what is not plain goes into single quotes, in which nothing is special.
+    fn spell(&self, arg: &Given) -> String {
+        let plain = arg.plain();
+        let bare = |c: char| c.is_ascii_alphanumeric() || "_./:=,@+-%".contains(c);
+        if plain.chars().all(bare) { plain } else { format!("'{plain}'") }
+    }
+
+    fn plan(&self, tree: &Tree, args: &[String], _want: &[Given], plan: &mut Plan) -> Result<(), String> {
+        for (path, text) in files(tree).filter(|(path, _)| *path != DROP_IN) {
+            let (after, left) = without_ours(text);
+            plan.change(tree, path, after);
+            not_understood(path, &left, plan);
+        }
+        plan.put(tree, DROP_IN, (!args.is_empty()).then(|| drop_in(args).into_bytes()));
+        if let (false, Some((path, number))) = (args.is_empty(), bare_boot(tree)) {
+            plan.todo.push(format!(
+                "/{path}:{number} sets GRUB_FORCE_PARTUUID: GRUB boots without an initramfs, and so without the overlay. \
+                 Make that line a comment, then run update-grub"
+            ));
+        }
+        let menu = tree.first(&GRUB_CFG);
+        let fits = || self.menu(tree).0.iter().all(|entry| entry.ours() == plan.want);
+        if plan.edits.is_empty() && (menu.is_none() || fits()) {
+            return Ok(());
+        }
+        match tree.live && tree.has("update-grub") {
+            true => {
+                plan.commands.push(vec!["update-grub".to_owned()]);
+                plan.touched.extend(menu.map(|(path, _)| path.to_owned()));
             }
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// The words of a line of GRUB's shell, quotes taken off.
-pub fn words(line: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (c, quote) {
-            (c, Some(open)) if c == open => quote = None,
-            ('\'' | '"', None) => {
-                quote = Some(c);
-                word.get_or_insert_default();
+            false if tree.live => {
+                plan.todo.push("grub-mkconfig -o /boot/grub/grub.cfg: update-grub is not here".to_owned())
             }
-            ('\\', None | Some('"')) => word.get_or_insert_default().extend(chars.next()),
-            (c, None) if c.is_whitespace() => found.extend(word.take()),
-            (c, _) => word.get_or_insert_default().push(c),
+            false => plan.todo.push("update-grub, in that tree".to_owned()),
         }
-    }
-    found.extend(word);
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_in_every_quoting() {
-        let text = "# GRUB_CMDLINE_LINUX=\"rd.overlay\"\nGRUB_CMDLINE_LINUX=\"quiet rd.overlay=LABEL=x\" # rd\n\
-                    GRUB_CMDLINE_LINUX_DEFAULT='rd.overlay splash'\nGRUB_CMDLINE_LINUX=rd.overlay\n\
-                    export GRUB_CMDLINE_LINUX+=\" rd.overlay=\\\"LABEL=my disk\\\" a\"\nX=\"$(echo rd.overlay)\"\n";
-        let (out, left) = without_ours(text.as_bytes());
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "# GRUB_CMDLINE_LINUX=\"rd.overlay\"\nGRUB_CMDLINE_LINUX=\"quiet\" # rd\n\
-             GRUB_CMDLINE_LINUX_DEFAULT='splash'\nGRUB_CMDLINE_LINUX=\n\
-             export GRUB_CMDLINE_LINUX+=\" a\"\nX=\"$(echo rd.overlay)\"\n"
-        );
-        assert_eq!(left, [6]);
+        Ok(())
     }
 
-    #[test]
-    fn our_file_and_back() {
-        let args = ["rd.overlay=tmpfs".to_owned(), "'rd.overlay.hostname=n-${serial}'".to_owned()];
-        let text = drop_in(&args);
-        assert!(
-            text.ends_with("$GRUB_CMDLINE_LINUX rd.overlay=tmpfs 'rd.overlay.hostname=n-\\${serial}'\"\n"),
-            "{text}"
-        );
-        let base = b"GRUB_CMDLINE_LINUX=\"rd.overlay.timeout=5 quiet\"\n";
-        let got = configured(&[base, text.as_bytes()]);
-        assert_eq!(got, ["rd.overlay.timeout=5", "rd.overlay=tmpfs", "rd.overlay.hostname=n-${serial}"]);
-        let lost = configured(&[text.as_bytes(), b"GRUB_CMDLINE_LINUX=\"quiet\"\n"]);
-        assert_eq!(lost, Vec::<String>::new());
+    fn place(&self, tree: &Tree, _entry: &Entry) -> String {
+        tree.first(&GRUB_CFG).map(|(path, _)| format!("/{path}")).unwrap_or_default()
     }
 
-    #[test]
-    fn words_of_grub_s_shell() {
-        assert_eq!(words(r#"a 'b c' "d\"e" f\ g"#), ["a", "b c", "d\"e", "f g"]);
+    fn differs(&self, file: &str, configured: &str, now: &str) -> String {
+        format!("{file} have {configured}, grub.cfg has {now}")
+    }
+
+    fn remakes(&self) -> Option<&'static str> {
+        Some("update-grub")
+    }
+
+    fn for_other_trees(&self) -> Option<Kind> {
+        None
+    }
+
+    fn copier(&self) -> Option<Copier> {
+        None
+    }
+
+    fn writes_running_root(&self) -> bool {
+        false
+    }
+
+    fn keeps_former(&self) -> Option<&'static str> {
+        None
     }
 }

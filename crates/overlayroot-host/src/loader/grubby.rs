@@ -2,11 +2,11 @@
 //! grubby (Fedora, RHEL), which edits the entries and what they are made from.
 
 use super::ask::Given;
-use super::boot_loader::{BootLoader, GRUB_SPECIAL, Menu};
+use super::bls_entries;
+use super::boot_loader::{BootLoader, Copier, GRUB_SPECIAL, Menu};
 use super::change::Plan;
 use super::entry::Entry;
-use super::specified;
-use super::{DEFAULT_GRUB, GRUBENV, KERNEL_CMDLINE, Tree};
+use super::{DEFAULT_GRUB, GRUBENV, KERNEL_CMDLINE, Kind, Tree};
 use overlayroot_core::keys::KEYS;
 
 /// Is run by us, and so on the running system only.
@@ -26,11 +26,11 @@ impl BootLoader for Grubby {
     }
 
     fn menu(&self, tree: &Tree) -> Menu {
-        specified::menu(tree, tree.grub_reads_entries())
+        bls_entries::menu(tree, tree.grub_reads_entries())
     }
 
     fn source(&self, tree: &Tree) -> Option<(String, Vec<String>)> {
-        specified::source(tree)
+        bls_entries::source(tree)
     }
 
     /// It is a shell script that splits at blanks, and its argument ends up in an entry.
@@ -41,7 +41,7 @@ impl BootLoader for Grubby {
     fn plan(&self, tree: &Tree, _args: &[String], want: &[Given], plan: &mut Plan) -> Result<(), String> {
         let entries = self.menu(tree).0;
         let fitting = !entries.is_empty() && entries.iter().all(|entry| entry.ours() == plan.want);
-        specified::kernel_cmdline(tree, &plan.want.clone(), plan)?;
+        bls_entries::kernel_cmdline(tree, &plan.want.clone(), plan)?;
         if fitting {
             return Ok(());
         }
@@ -67,7 +67,23 @@ impl BootLoader for Grubby {
     }
 
     fn boots_entries_only(&self, tree: &Tree) -> bool {
-        specified::only_entries(tree)
+        bls_entries::only_entries(tree)
+    }
+
+    fn for_other_trees(&self) -> Option<Kind> {
+        Some(Kind::Bls)
+    }
+
+    fn copier(&self) -> Option<Copier> {
+        None
+    }
+
+    fn writes_running_root(&self) -> bool {
+        false
+    }
+
+    fn keeps_former(&self) -> Option<&'static str> {
+        None
     }
 }
 

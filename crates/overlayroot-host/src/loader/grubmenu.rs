@@ -2,9 +2,9 @@
 //! A grub.cfg as GRUB's menu reads it: the kernels with their command lines, and the entry that boots if nobody
 //! chooses. Not a shell: what a condition or a function decides is not seen.
 
-use super::bls::variable;
+use super::bls_text::variable;
 use super::entry::Entry;
-use super::grub_d::words;
+use super::grub_files::words;
 
 /// The kernels of a menu.
 #[derive(Debug, Clone)]

@@ -2,9 +2,9 @@
 //! Boot loader entries that kernel-install makes from /etc/kernel/cmdline (systemd-boot, unified images).
 
 use super::ask::Given;
-use super::boot_loader::{BootLoader, Menu};
+use super::boot_loader::{BootLoader, Copier, Menu};
 use super::change::Plan;
-use super::{DEFAULT_GRUB, KERNEL_CMDLINE, Tree, specified};
+use super::{DEFAULT_GRUB, KERNEL_CMDLINE, Kind, Tree, bls_entries};
 
 pub(super) struct KernelInstall;
 
@@ -28,15 +28,15 @@ impl BootLoader for KernelInstall {
     }
 
     fn menu(&self, tree: &Tree) -> Menu {
-        specified::menu(tree, false)
+        bls_entries::menu(tree, false)
     }
 
     fn source(&self, tree: &Tree) -> Option<(String, Vec<String>)> {
-        specified::source(tree)
+        bls_entries::source(tree)
     }
 
     fn plan(&self, tree: &Tree, args: &[String], _want: &[Given], plan: &mut Plan) -> Result<(), String> {
-        let none = specified::plan(tree, args, plan)?;
+        let none = bls_entries::plan(tree, args, plan)?;
         if (none || !tree.unified.is_empty()) && !plan.edits.is_empty() {
             plan.todo.push("kernel-install add-all: unified images hold their arguments inside".to_owned());
         }
@@ -49,5 +49,21 @@ impl BootLoader for KernelInstall {
 
     fn boots_entries_only(&self, tree: &Tree) -> bool {
         tree.unified.is_empty()
+    }
+
+    fn for_other_trees(&self) -> Option<Kind> {
+        None
+    }
+
+    fn copier(&self) -> Option<Copier> {
+        None
+    }
+
+    fn writes_running_root(&self) -> bool {
+        false
+    }
+
+    fn keeps_former(&self) -> Option<&'static str> {
+        None
     }
 }

@@ -3,7 +3,9 @@
 //! there or take them away. Texts in, texts out; `overlayctl` reads and writes.
 
 pub mod ask;
-pub mod bls;
+mod bls;
+mod bls_entries;
+pub mod bls_text;
 pub mod boot_loader;
 mod change;
 mod cmdline_txt;
@@ -13,8 +15,8 @@ mod edits;
 pub mod entry;
 pub mod extlinux;
 pub mod generator;
-pub mod grub_d;
-mod grub_entries;
+mod grub_d;
+pub mod grub_files;
 mod grubby;
 pub mod grubmenu;
 pub mod handed;
@@ -23,11 +25,9 @@ pub mod line;
 pub mod own;
 mod picked;
 pub mod place;
-pub mod raspi;
 mod raspi_firmware;
-mod specified;
+pub mod raspi_hook;
 pub mod state;
-mod update_grub;
 
 pub use change::{Edit, Plan};
 pub use cmdline_txt::AUTO as AUTO_INITRAMFS;
@@ -71,9 +71,9 @@ impl Kind {
     pub fn loader(self) -> &'static dyn BootLoader {
         match self {
             Kind::Grubby => &grubby::Grubby,
-            Kind::Bls => &grub_entries::GrubEntries,
+            Kind::Bls => &bls::Bls,
             Kind::KernelInstall => &kernel_install::KernelInstall,
-            Kind::GrubD => &update_grub::GrubD,
+            Kind::GrubD => &grub_d::GrubD,
             Kind::RaspiFirmware => &raspi_firmware::RaspiFirmware,
             Kind::CmdlineTxt => &cmdline_txt::CmdlineTxt,
             Kind::Extlinux => &extlinux::Extlinux,
@@ -160,9 +160,9 @@ pub const FILES: [&str; 32] = [
     "boot/efi/loader/loader.conf",
     "etc/default/u-boot",
     CONF,
-    raspi::HOOK,
-    raspi::DEFAULT,
-    raspi::EXTRA,
+    raspi_hook::HOOK,
+    raspi_hook::DEFAULT,
+    raspi_hook::EXTRA,
     generator::UPDATE_INITRAMFS,
     generator::INSTALL_CONF[0],
     generator::INSTALL_CONF[1],
@@ -248,8 +248,8 @@ impl Tree {
     /// Whether an entry boots a kernel, and is no other system's on the same partition.
     pub fn is_own(&self, text: &[u8]) -> bool {
         let id = self.files.get(MACHINE_ID).map(|id| String::from_utf8_lossy(id).trim().to_owned());
-        let kernel = bls::value(text, "linux").is_some();
-        match (bls::value(text, "machine-id"), id) {
+        let kernel = bls_text::value(text, "linux").is_some();
+        match (bls_text::value(text, "machine-id"), id) {
             (Some(theirs), Some(own)) if own.len() == 32 => kernel && theirs == own,
             _ => kernel,
         }

@@ -3,7 +3,7 @@
 
 use super::entry::Entry;
 use super::grubmenu::default_word;
-use super::{EFI_DEFAULTS, LOADER_CONF, Tree, bls};
+use super::{EFI_DEFAULTS, LOADER_CONF, Tree, bls_text};
 use overlayroot_core::value::glob::fits;
 use std::cmp::Ordering;
 
@@ -39,7 +39,7 @@ pub fn by_systemd_boot(entries: &[Entry], tree: &Tree) -> Result<usize, String> 
     }
     let [once, preferred, default] = EFI_DEFAULTS;
     let variable = |path: &str| tree.files.get(path).map(|bytes| wide(bytes)).filter(|word| !word.is_empty());
-    let conf = |key: &str| tree.first(&LOADER_CONF).and_then(|(_, text)| bls::value(text, key));
+    let conf = |key: &str| tree.first(&LOADER_CONF).and_then(|(_, text)| bls_text::value(text, key));
     let asked = [
         (variable(once), false),
         (variable(preferred).or_else(|| conf("preferred")), true),

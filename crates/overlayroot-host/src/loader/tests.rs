@@ -162,7 +162,7 @@ fn debian() {
     );
     let after = there_and_back(&before, Kind::GrubD, &["rd.overlay=LABEL=x", "rd.overlay.hostname=n-${serial}"]);
     let want = "GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX rd.overlay=LABEL=x 'rd.overlay.hostname=n-\\${serial}'\"\n";
-    assert!(text(&after, grub_d::DROP_IN).ends_with(want));
+    assert!(text(&after, grub_files::DROP_IN).ends_with(want));
     let on = plan(&before, Kind::GrubD, &given(&["rd.overlay=tmpfs"])).unwrap();
     assert_eq!(
         (on.commands, on.touched),
@@ -204,7 +204,7 @@ fn raspberry_pi_with_debian_s_raspi_firmware() {
     let base = [
         ("boot/firmware/cmdline.txt", "console=tty0 root=LABEL=RASPIROOT rw rootwait \n"),
         ("boot/firmware/config.txt", "initramfs initrd.img-6.12\n"),
-        (raspi::HOOK, hook),
+        (raspi_hook::HOOK, hook),
     ];
     for (settings, extra) in [
         (Some("#CMA=64M\nROOTPART=LABEL=RASPIROOT\n"), Some("ipv6.disable=1\n")),
@@ -213,26 +213,27 @@ fn raspberry_pi_with_debian_s_raspi_firmware() {
         (None, None),
     ] {
         let mut files = base.to_vec();
-        files.extend(settings.map(|text| (raspi::DEFAULT, text)));
-        files.extend(extra.map(|text| (raspi::EXTRA, text)));
+        files.extend(settings.map(|text| (raspi_hook::DEFAULT, text)));
+        files.extend(extra.map(|text| (raspi_hook::EXTRA, text)));
         let before = tree(&files, &["dracut"]);
         let after = there_and_back(&before, Kind::RaspiFirmware, &["rd.overlay=LABEL=x", "rd.overlay.fallback=halt"]);
         let ours = "rd.overlay=LABEL=x rd.overlay.fallback=halt";
         let line = format!("console=tty0 root=LABEL=RASPIROOT rw rootwait  {ours}\n");
         assert_eq!(text(&after, "boot/firmware/cmdline.txt"), line);
         // What the hook then writes has the same.
-        assert!(text(&after, raspi::EXTRA).trim_end().ends_with(ours));
+        assert!(text(&after, raspi_hook::EXTRA).trim_end().ends_with(ours));
         assert_eq!(state(&after, Kind::RaspiFirmware).source.unwrap().1.join(" "), ours);
-        assert!(raspi::runs_in_overlay(&before) && !raspi::runs_in_overlay(&after));
+        assert!(raspi_hook::runs_in_overlay(&before) && !raspi_hook::runs_in_overlay(&after));
     }
     // Raspberry Pi OS's
     let copies = ". /etc/default/raspi-firmware\ncp $image_path /boot/firmware/kernel8.img\n";
-    let before = tree(&[base[0], base[1], (raspi::HOOK, copies), (raspi::DEFAULT, "KERNEL=auto\n")], &["dracut"]);
+    let before =
+        tree(&[base[0], base[1], (raspi_hook::HOOK, copies), (raspi_hook::DEFAULT, "KERNEL=auto\n")], &["dracut"]);
     let after = there_and_back(&before, Kind::CmdlineTxt, &["rd.overlay"]);
-    assert!(raspi::runs_in_overlay(&before) && !raspi::runs_in_overlay(&after));
-    assert!(!after.files.contains_key(raspi::EXTRA));
+    assert!(raspi_hook::runs_in_overlay(&before) && !raspi_hook::runs_in_overlay(&after));
+    assert!(!after.files.contains_key(raspi_hook::EXTRA));
     let written = ("boot/firmware/cmdline.txt", "console=tty0 root=LiveOS_rootfs rw rootwait rd.overlay\n");
-    let lost = tree(&[written, base[1], base[2], (raspi::DEFAULT, "ROOTPART=LABEL=RASPIROOT\n")], &[]);
+    let lost = tree(&[written, base[1], base[2], (raspi_hook::DEFAULT, "ROOTPART=LABEL=RASPIROOT\n")], &[]);
     let off = apply(&lost, &plan(&lost, Kind::RaspiFirmware, &[]).unwrap());
     assert_eq!(text(&off, written.0), "console=tty0 root=LABEL=RASPIROOT rw rootwait\n");
     let nowhere = tree(&[written, base[1], base[2]], &[]);

@@ -4,14 +4,14 @@
 //! whether that initramfs has the module at all, and on the planner. What of these can't be known is said. Pure.
 
 mod blemish;
+mod sentence;
 
-use crate::loader::raspi;
+use crate::loader::raspi_hook;
 use crate::settings;
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::keys;
 use overlayroot_core::parse::cmdline::{Source, lex};
 use overlayroot_core::plan::Decision;
-use overlayroot_core::value::redact;
 use serde::Serialize;
 
 /// Whether the initramfs has the module.
@@ -165,7 +165,7 @@ impl NextBoot {
     /// there that took the overlay for a device.
     pub fn lost_root(&self) -> Option<String> {
         let line = self.line.as_ref().ok()?;
-        raspi::lost_root(&line.text).map(|root| format!("{root} in {}", line.name))
+        raspi_hook::lost_root(&line.text).map(|root| format!("{root} in {}", line.name))
     }
 
     /// What becomes of the root.
@@ -190,40 +190,6 @@ impl NextBoot {
             None if self.blemish().is_some() => Verdict::Degraded,
             None => Verdict::Enabled,
         }
-    }
-
-    /// The verdict in one line.
-    pub fn says(&self) -> String {
-        let text = match (self.verdict(), &self.decision) {
-            _ if self.lost_root().is_some() => {
-                let root = self.lost_root().unwrap_or_default();
-                format!("NOT as asked for: {root} is the overlay, no device: no root, emergency shell")
-            }
-            (Verdict::Unknown, _) => format!("not known: {}", self.not_known().join("; ")),
-            (Verdict::Disabled, _) => match (&self.image.module, self.asked()) {
-                (Module::Missing(why), asked) if !asked.is_empty() => {
-                    format!("plain root, although {} asks for an overlay: {why}", told(&asked))
-                }
-                _ => "plain root, no overlay".to_owned(),
-            },
-            (_, Some(Decision::Do(plan))) => {
-                let what = format!("{}  [{}]", plan.effective, self.config.upper.origin);
-                self.blemish().map_or(what.clone(), |why| format!("NOT as asked for: {why}; {what}"))
-            }
-            (_, Some(Decision::Instead(refusal, plan))) => {
-                format!("NOT as asked for: {refusal} ({}); instead: {}", refusal.code, plan.effective)
-            }
-            (_, _) if self.config.misunderstood() => {
-                let first = self.config.issues.first().map(ToString::to_string).unwrap_or_default();
-                format!("asked for with a mistake: {first}")
-            }
-            (_, _) if self.blemish().is_some() => format!("NOT as asked for: {}", self.blemish().unwrap_or_default()),
-            (_, _) => {
-                let asked = overlayroot_core::value::diagnostics::escape(&self.config.upper.value.to_string());
-                format!("asked for: {asked}  [{}]", self.config.upper.origin)
-            }
-        };
-        redact::told_in(&text)
     }
 
     /// Everybody who asks for an overlay, whoever of them decides.
@@ -277,10 +243,6 @@ fn is_off(text: &str) -> bool {
         Some((_, value)) => !keys::parse_bool(Some(value)),
         None => false,
     }
-}
-
-fn told(asked: &[Asker]) -> String {
-    asked.iter().map(|asker| format!("{} in {}", asker.text, asker.source)).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A boot loader in step, and each way of being out of it.
 use super::*;
+use crate::loader::Kind;
 use overlayroot_core::parse::cmdline::Source;
 
 fn entry(name: &str, args: &[&str]) -> Entry {

@@ -8,6 +8,7 @@
 //! [`DEFAULT`] before it writes anything, however it was started: there it is refused.
 
 use super::Tree;
+use super::boot_loader::Copier;
 use super::line::{Where, edit_file, lines, split_end};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::spans;
@@ -15,8 +16,13 @@ use std::ops::Range;
 
 /// The hook. Raspberry Pi OS has one of the same name, which leaves cmdline.txt alone.
 pub const HOOK: &str = "etc/kernel/postinst.d/z50-raspi-firmware";
-/// How its package runs it, for a person.
-pub const RUN: &str = "DEB_MAINT_PARAMS=configure /etc/kernel/postinst.d/z50-raspi-firmware";
+/// It copies images, when it is started as its package's own script does it.
+pub(super) const COPIER: Copier = Copier {
+    program: HOOK,
+    variable: ("DEB_MAINT_PARAMS", "configure"),
+    command: "DEB_MAINT_PARAMS=configure /etc/kernel/postinst.d/z50-raspi-firmware",
+    to: "/boot/firmware",
+};
 /// Its settings, a file of the shell.
 pub const DEFAULT: &str = "etc/default/raspi-firmware";
 /// What it puts at the end of the line.

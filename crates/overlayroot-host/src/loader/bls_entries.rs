@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Entries of the Boot Loader Specification, whoever reads them: what they say, and the edits.
+//! All entries of the Boot Loader Specification on a host, whoever reads them: what they say, and the edits.
+//! grubby, bls and kernel-install have it in common.
 
 use super::boot_loader::Menu;
 use super::change::{Plan, named, not_understood};
@@ -7,28 +8,28 @@ use super::entry::{Entry, args};
 use super::grubmenu::{expanded, joined};
 use super::line::{Where, edit_file, lines, ours};
 use super::{DEFAULT_GRUB, GRUB_CFG, GRUBENV, KERNEL_CMDLINE, Tree};
-use super::{bls, grub_d, picked};
+use super::{bls_text, grub_files, picked};
 
 /// Entries that boot a kernel of this system, and the default; `grub`: it reads them, else systemd-boot does.
 pub(super) fn menu(tree: &Tree, grub: bool) -> Menu {
     let block = tree.first(&GRUBENV).map(|(_, block)| block);
-    let kernelopts = block.and_then(|block| bls::variable(block, "kernelopts")).unwrap_or_default();
+    let kernelopts = block.and_then(|block| bls_text::variable(block, "kernelopts")).unwrap_or_default();
     let mut found = Vec::new();
     for (path, text) in tree.entries() {
-        let options = bls::options(text);
+        let options = bls_text::options(text);
         let mut all = args(&options);
-        if bls::uses_kernelopts(text) {
+        if bls_text::uses_kernelopts(text) {
             all.extend(args(&kernelopts));
         }
-        let words = |text: &[u8]| expanded(&grub_d::words(&String::from_utf8_lossy(text)), block);
+        let words = |text: &[u8]| expanded(&grub_files::words(&String::from_utf8_lossy(text)), block);
         let line = if grub { joined(&words(&options)) } else { options.trim_ascii().to_vec() };
         found.push(Entry {
             name: format!("/{path}"),
-            title: bls::value(text, "title").unwrap_or_default(),
+            title: bls_text::value(text, "title").unwrap_or_default(),
             args: all,
             line,
-            initrd: bls::values(text, "initrd").iter().flat_map(|value| words(value.as_bytes())).collect(),
-            kernel: bls::value(text, "linux").unwrap_or_default(),
+            initrd: bls_text::values(text, "initrd").iter().flat_map(|value| words(value.as_bytes())).collect(),
+            kernel: bls_text::value(text, "linux").unwrap_or_default(),
         });
     }
     let default = match grub {
@@ -71,21 +72,21 @@ pub(super) fn plan(tree: &Tree, args: &[String], plan: &mut Plan) -> Result<bool
     if own.is_empty() && !tree.files.contains_key(KERNEL_CMDLINE) {
         return Err("no boot loader entry of this system, and no /etc/kernel/cmdline".to_owned());
     }
-    let block = tree.first(&GRUBENV).filter(|(_, block)| bls::variable(block, "kernelopts").is_some());
+    let block = tree.first(&GRUBENV).filter(|(_, block)| bls_text::variable(block, "kernelopts").is_some());
     let mut shared = false;
     for (path, text) in &own {
-        let in_block = block.is_some() && bls::uses_kernelopts(text);
+        let in_block = block.is_some() && bls_text::uses_kernelopts(text);
         shared |= in_block;
-        let after = bls::edit(text, if in_block { &[] } else { args }).map_err(named(path))?;
+        let after = bls_text::edit(text, if in_block { &[] } else { args }).map_err(named(path))?;
         plan.change(tree, path, after);
     }
     if let Some((path, block)) = block {
         let args = if shared { args } else { &[] };
-        plan.change(tree, path, bls::edit_block(block, args).map_err(named(path))?);
+        plan.change(tree, path, bls_text::edit_block(block, args).map_err(named(path))?);
     }
     kernel_cmdline(tree, args, plan)?;
     if let (true, Some(text)) = (args.is_empty(), tree.files.get(DEFAULT_GRUB)) {
-        let (after, left) = grub_d::without_ours(text);
+        let (after, left) = grub_files::without_ours(text);
         plan.change(tree, DEFAULT_GRUB, after);
         not_understood(DEFAULT_GRUB, &left, plan);
     }
