@@ -36,3 +36,47 @@ pub fn fill(directory: &str, count: u32) {
         fs::write(format!("{directory}/{}/{number}", number / 500), "").expect("a file");
     }
 }
+
+/// What overlay-assemble calls, a line each, as strace prints it.
+///
+/// # Panics
+/// Where strace is missing, or the program fails.
+#[allow(clippy::expect_used, reason = "tests only")]
+pub fn calls(stage: &Stage, cmdline: &str, args: &[&str]) -> Vec<String> {
+    assert!(fs::exists("/usr/bin/strace").expect("looking for it"), "strace is missing: make deps installs it");
+    let traced = ["-f", "-qq", "-e", "signal=none", "-o", "/tmp/calls", "/overlay-assemble"];
+    let output = stage.tool("usr/bin/strace", cmdline.as_bytes(), &[&traced, args].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string("/tmp/calls").expect("what it called");
+    let calls = text.lines().filter_map(|line| line.trim_start().split_once(' ')).map(|(_, call)| call.trim_start());
+    calls.filter(|call| !call.starts_with("<... ")).map(str::to_owned).collect()
+}
+
+/// How many of them a release makes in an initramfs. The loader looks in vain for libraries where there is no cache of
+/// their names, as on the stage; the standard library asks before each close whether it is open, in a debug build only.
+pub fn counted(calls: &[String]) -> usize {
+    // The first call of the program itself: whether it has its three descriptors.
+    let main = calls.iter().position(|call| call.contains("\"/dev/null\"")).unwrap_or_default();
+    let loaders = calls.iter().take(main).filter(|call| !call.contains("= -1 ENOENT")).count();
+    loaders + calls.iter().skip(main).filter(|call| !call.contains(", F_GETFD)")).count()
+}
+
+/// Paths of the files below a directory that were opened, but for those of the program itself.
+pub fn opened<'a>(calls: &'a [String], below: &str) -> Vec<&'a str> {
+    let opens = calls.iter().filter(|call| call.starts_with("open"));
+    let paths = opens.filter_map(|call| call.split('"').nth(1));
+    paths.filter(|path| path.starts_with(below) && !path.starts_with("/proc/self/")).collect()
+}
+
+/// Bytes that were read from a block device so far.
+///
+/// # Panics
+/// Where sysfs does not say so.
+#[allow(clippy::expect_used, reason = "tests only")]
+pub fn bytes_read(disk: &Disk) -> u64 {
+    let name = disk.node.rsplit('/').next().unwrap_or_default();
+    let stat = fs::read_to_string(format!("/sys/class/block/{name}/stat")).expect("its counts");
+    // Requests, merged requests, sectors of 512 bytes (kernel: Documentation/block/stat.rst).
+    let sectors = stat.split_whitespace().nth(2).and_then(|number| number.parse::<u64>().ok());
+    sectors.expect("sectors") * 512
+}

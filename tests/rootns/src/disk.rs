@@ -30,7 +30,7 @@ impl Disk {
 }
 
 /// A disk of `mib` MiB over a file in `dir`, with a file system where arguments of a mkfs are given.
-pub(crate) fn disk_at(dir: &Path, name: &str, mib: u64, mkfs: &[&str]) -> Disk {
+pub fn disk_at(dir: &Path, name: &str, mib: u64, mkfs: &[&str]) -> Disk {
     let image = dir.join(name);
     let file = fs::File::create(&image).expect("an image");
     file.set_len(mib << 20).expect("its size");

@@ -8,7 +8,7 @@
 pub mod archive;
 pub mod card;
 pub mod cost;
-mod disk;
+pub mod disk;
 pub mod forge;
 pub mod hostile;
 pub mod hostile_git;
@@ -38,6 +38,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 const NO: Option<&str> = None;
 
@@ -93,12 +94,21 @@ pub struct Stage {
     pub root: Disk,
 }
 
-/// Runs a program and expects success.
+/// Runs a program and expects success. A device that is busy is tried for three seconds: who sets up another loop
+/// device by its number, as losetup of a test beside this one does, holds it for a moment, and the kernel lets go of a
+/// loop device's file a moment after its mount.
 pub fn run(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{program} {args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text
+    let until = Instant::now() + Duration::from_secs(3);
+    loop {
+        let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let (text, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if output.status.success() {
+            return text.into_owned();
+        }
+        let busy = ["busy", "in use by the system"].iter().any(|word| said.contains(word));
+        assert!(busy && Instant::now() < until, "{program} {args:?}: {text}{said}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn binary(name: &str) -> PathBuf {
@@ -137,7 +147,8 @@ impl Stage {
         let new = self.images.join("stage");
         fs::create_dir(&new).expect("the stage");
         mount(Some("stage"), &new, Some("tmpfs"), MsFlags::empty(), NO).expect("a tmpfs");
-        let programs = ["overlay-assemble", "overlay-populate", "overlayctl"].map(|name| (name, binary(name)));
+        let programs =
+            ["overlay-assemble", "overlay-commit", "overlay-populate", "overlayctl"].map(|name| (name, binary(name)));
         for dir in [
             "usr", "dev", "proc", "sys", "run", "sysroot", "etc", "tmp", "mnt", "images", "bin", "sbin", "lib", "lib64",
         ] {

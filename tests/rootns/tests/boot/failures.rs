@@ -246,28 +246,6 @@ fn silence_is_no_answer_before_the_root_is_mounted() {
     });
 }
 
-#[test]
-fn the_stock_modules_hooks_go_before_they_begin() {
-    let hooks =
-        ["pre-mount/01-prepare-overlayfs.sh", "pre-pivot/01-prepare-overlayfs-crypt.sh", "mount/01-mount-overlayfs.sh"];
-    for (number, (cmdline, left)) in
-        [("rd.overlay.crypt=/dev/x", 0), ("quiet", 3), ("root=live:x rd.overlay", 3)].into_iter().enumerate()
-    {
-        on_stage(&format!("stock{number}"), move |stage| {
-            let base = "/etc/dracut/hooks";
-            for hook in hooks.iter().chain(&["pre-pivot/50-other.sh"]) {
-                let path = format!("{base}/{hook}");
-                fs::create_dir_all(path.rsplit_once('/').unwrap().0).unwrap();
-                fs::write(path, "").unwrap();
-            }
-            assert!(stage.tool("overlay-assemble", cmdline.as_bytes(), &["--stand-down"]).status.success());
-            let there = hooks.iter().filter(|hook| fs::exists(format!("{base}/{hook}")).unwrap()).count();
-            assert_eq!(there, left, "{cmdline}");
-            assert!(fs::exists(format!("{base}/pre-pivot/50-other.sh")).unwrap());
-        });
-    }
-}
-
 /// Names of all fields, those of the first entry of each list.
 fn fields(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {

@@ -16,3 +16,4 @@ mod populate;
 mod populate_fetch;
 mod populate_once;
 mod populate_refused;
+mod stock;

@@ -2,6 +2,8 @@
 //! What things cost: measured one after another.
 #![allow(missing_docs)]
 
+mod boot;
+mod diff;
 mod reset;
 mod subvol;
 mod watch;

@@ -3,7 +3,7 @@
 use overlayroot_rootns::{Stage, on_stage, run};
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -170,6 +170,47 @@ fn du_counts_as_du_does() {
             "{text}"
         );
         assert_eq!(stage.overlayctl_inside(&["du", "/usr/nowhere"]).status.code(), Some(3));
+    });
+}
+
+/// What an upper in RAM leaves in the lower is told as what it is, and takes no room.
+#[test]
+fn what_is_still_the_lowers_is_no_content() {
+    on_stage("diff-shared", |stage| {
+        furnish(stage);
+        assert_eq!(stage.assemble("rd.overlay")["outcome"], "applied");
+        let at = |name: &str| format!("/sysroot/etc/{name}");
+        let private = || fs::Permissions::from_mode(0o600);
+        fs::set_permissions(at("hosts"), private()).unwrap();
+        chown(at("fstab"), Some(3), Some(4)).unwrap();
+        fs::rename(at("gone"), at("here")).unwrap();
+        fs::rename(at("tree"), at("moved")).unwrap();
+        fs::set_permissions(at("moved/a"), private()).unwrap();
+        let value = overlayroot_rootns::schema::holds("diff", &diff(stage, &["--json", "/etc"]));
+        let rows = value["changes"].as_array().unwrap().iter();
+        let rows: Vec<String> =
+            rows.map(|row| format!("{} {} {} {}", row["path"], row["kind"], row["what"], row["from"])).collect();
+        let want = [
+            r#""/etc/fstab" "metadata" ["owner"] null"#,
+            r#""/etc/gone" "removed" null null"#,
+            r#""/etc/here" "added" null null"#,
+            r#""/etc/hosts" "metadata" ["mode"] null"#,
+            r#""/etc/moved" "renamed" null "/etc/tree""#,
+            r#""/etc/moved/a" "metadata" ["mode"] null"#,
+            r#""/etc/tree" "removed" null null"#,
+        ];
+        assert_eq!(rows, want);
+        assert_eq!(
+            diff(stage, &["-p", "/etc/here"]),
+            "A /etc/here\n--- /dev/null\n+++ b/etc/here\n@@ -0,0 +1 @@\n+x\n"
+        );
+        let du = said(&stage.overlayctl_inside(&["du", "--json", "--files", "9", "/etc"]));
+        let du = overlayroot_rootns::schema::holds("du", &du);
+        assert_eq!(du["directories"][0]["bytes"], 0, "{du:#}");
+        let files = du["files"].as_array().unwrap();
+        let names: Vec<&str> = files.iter().filter_map(|file| file["path"].as_str()).collect();
+        let all = ["/etc/tree", "/etc/moved/a", "/etc/hosts", "/etc/here", "/etc/gone", "/etc/fstab"];
+        assert!(names == all && files.iter().all(|file| file["bytes"] == 0), "{du:#}");
     });
 }
 

@@ -99,6 +99,7 @@ fn the_lower_is_written_and_read_only_again() {
         assert!(text.contains("nameserver 192.0.2.53"), "{text}");
         assert!(text.lines().any(|line| line == "pid 2"), "its own process namespace: {text}");
         assert!(text.contains("reboot required"), "{text}");
+        assert!(text.contains("renamed or given another mode or owner"), "{text}");
         all_is_as_before("none");
         assert_eq!(fs::read_to_string(format!("{LOWER}/etc/new")).unwrap(), "new\n");
         assert_eq!(fs::read_to_string(format!("{LOWER}/etc/resolv.conf")).unwrap(), "# the lower's\n");
@@ -232,6 +233,7 @@ fn an_upper_in_the_root_itself_is_held_off() {
         assert_eq!(stage.assemble("rd.overlay=dir:/upper")["outcome"], "applied");
         fs::write("/sysroot/etc/mine", "x").unwrap();
         let output = shell(stage, "echo new >/etc/new; touch /upper/x; rm -r /upper");
+        assert!(!said(&output).contains("another mode or owner"), "its files have all of their own");
         assert!(said(&output).contains("Read-only file system"), "{}", said(&output));
         assert_eq!(fs::read_to_string(format!("{LOWER}/etc/new")).unwrap(), "new\n");
         assert_eq!(fs::read_to_string("/sysroot/etc/mine").unwrap(), "x");

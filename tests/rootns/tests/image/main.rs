@@ -6,6 +6,7 @@ mod small_root;
 
 use overlayroot_rootns::off::unmount;
 use overlayroot_rootns::{on_stage, run};
+use rustix::fs::{XattrFlags, setxattr};
 use serde_json::Value;
 use small_root::{EPOCH, ODD, OLD, clamped, plant, same, tree};
 use std::collections::BTreeMap;
@@ -157,6 +158,51 @@ fn merged_is_what_one_sees_and_lower_what_was_before() {
         }
         inside(&["lower", "/run/l.squashfs"]);
         same(&mounted("/run/l.squashfs"), &clamped(tree("/run/rootfsbase")));
+    });
+}
+
+/// Of these an upper in RAM has the inode alone.
+#[test]
+fn what_the_upper_leaves_in_the_lower_is_in_the_image() {
+    on_stage("imageshared", |stage| {
+        stage.mount_root("rw");
+        plant("/sysroot", false);
+        stage.mount_root("ro");
+        let mut want = tree("/sysroot");
+        assert_eq!(stage.assemble("rd.overlay")["outcome"], "applied");
+        run("chmod", &["700", "/sysroot/usr/file5"]);
+        run("chown", &["5:6", "/sysroot/usr/file6", "/sysroot/usr/sparse"]);
+        setxattr("/sysroot/usr/file7", "trusted.new", b"four", XattrFlags::empty()).unwrap();
+        fs::create_dir("/sysroot/new").unwrap();
+        fs::rename("/sysroot/usr/file8", "/sysroot/new/file").unwrap();
+        fs::rename(format!("/sysroot/{ODD}"), "/sysroot/new/directory").unwrap();
+        run("chmod", &["600", "/sysroot/new/directory/in it"]);
+        let edit = |text: &mut String, from: &str, to: &str| *text = text.replacen(from, to, 1);
+        edit(want.get_mut("usr/file5").unwrap(), "100644", "100700");
+        edit(want.get_mut("usr/file6").unwrap(), "0:0", "5:6");
+        edit(want.get_mut("usr/sparse").unwrap(), "0:0", "5:6");
+        want.get_mut("usr/file7").unwrap().push_str(&format!(" trusted.new={:?}", b"four"));
+        for (from, to) in [("usr/file8", "new/file"), (&format!("{ODD}/in it"), "new/directory/in it")] {
+            let mut text = want.remove(from).unwrap();
+            edit(&mut text, &format!("1 {from}"), &format!("1 {to}"));
+            want.insert(to.to_owned(), text);
+        }
+        edit(want.get_mut("new/directory/in it").unwrap(), "100644", "100600");
+        let directory = want.remove(ODD).unwrap();
+        want.insert("new/directory".to_owned(), directory);
+        for name in ["m.squashfs", "m.erofs"] {
+            let output = stage.overlayctl_inside(&["image", "build", "merged", &format!("/run/{name}")]);
+            assert!(output.status.success(), "{}", said(&output));
+            let got = mounted(&format!("/run/{name}"));
+            // Times of directories tell of the names in them; further ones were made to mount on.
+            let apart = ["dev", "etc", "proc", "run", "sys", "tmp", "usr", "bin", "sbin", "lib", "lib64", "new"];
+            let kept = |path: &str| !apart.contains(&path) && path != "lost+found";
+            let of = |tree: &BTreeMap<String, String>| {
+                tree.iter().filter(|(path, _)| kept(path)).map(|(path, text)| (path.clone(), text.clone())).collect()
+            };
+            let (got, want): (BTreeMap<_, _>, BTreeMap<_, _>) = (of(&got), of(&want));
+            same(&got, &want);
+        }
     });
 }
 

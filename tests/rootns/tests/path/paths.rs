@@ -89,6 +89,37 @@ fn files_and_identity_outlive_an_upper_in_ram() {
     });
 }
 
+/// An upper in RAM has of both files the inode alone.
+#[test]
+fn a_file_that_has_its_content_in_the_lower_is_kept_with_it() {
+    on_stage("kept-shared", |stage| {
+        let disk = stage.disk("keep.img", 16, &["-t", "ext4"]);
+        furnish(stage, || {
+            fs::write("/sysroot/etc/app.conf", "the lower's").unwrap();
+            fs::write("/sysroot/etc/other.conf", "the other's").unwrap();
+        });
+        let line = format!("rd.overlay rd.overlay.path=persist:/etc/app.conf rd.overlay.path.dev={}", disk.node);
+        assert_eq!(stage.assemble(&line)["outcome"], "applied");
+        let kept = "/run/initramfs/overlayroot/keep/0/.overlayroot/keep/files/etc/app.conf";
+        let is_kept = |text: &str| {
+            assert_eq!(fs::metadata("/run/overlayfs/etc/app.conf").unwrap().blocks(), 0);
+            assert_eq!(keep(stage), "saved /etc/app.conf\n");
+            let file = fs::metadata(kept).unwrap();
+            assert_eq!((read(kept).as_str(), file.mode() & 0o7777, file.uid()), (text, 0o600, 3));
+        };
+        for (name, text) in [("app.conf", "the lower's"), ("other.conf", "the other's")] {
+            let path = format!("/sysroot/etc/{name}");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            chown(&path, Some(3), None).unwrap();
+            fs::rename(&path, "/sysroot/etc/app.conf").unwrap();
+            is_kept(text);
+        }
+        stage.reboot();
+        assert_eq!(stage.assemble(&line)["outcome"], "applied");
+        assert_eq!(read("/sysroot/etc/app.conf"), "the other's");
+    });
+}
+
 #[test]
 fn a_directory_is_kept_across_a_reset_with_all_that_it_has() {
     on_stage("kept-directory", |stage| {

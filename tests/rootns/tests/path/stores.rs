@@ -207,6 +207,36 @@ fn an_image_of_the_merged_root_has_the_stores_of_the_lower() {
 }
 
 #[test]
+fn an_image_has_a_store_also_where_the_upper_has_renamed_it() {
+    on_stage("store-renamed", |stage| {
+        stage.mount_root("rw");
+        plant("/sysroot");
+        fs::create_dir_all("/sysroot/proc").unwrap();
+        stage.mount_root("ro");
+        assert_eq!(stage.assemble("rd.overlay")["outcome"], "applied");
+        fs::create_dir_all("/sysroot/new/deep").unwrap();
+        fs::rename(format!("/sysroot{STORE}"), "/sysroot/new/deep/store").unwrap();
+        fs::rename("/sysroot/new/deep/store/storage/overlay", "/sysroot/new/deep/store/storage/moved").unwrap();
+        fs::rename("/sysroot/new/deep/store/storage/moved", "/sysroot/new/deep/store/storage/overlay").unwrap();
+        // A file that was renamed hides nothing.
+        fs::rename("/sysroot/etc/hostname", "/sysroot/etc/name").unwrap();
+        let build = |args: &[&str]| stage.overlayctl_inside(&[&["image", "build"], args].concat());
+        for (root, at) in [("merged", "/new/deep/store"), ("/new/deep/store", ""), ("/new", "/deep/store")] {
+            let output = build(&[root, "/run/m.squashfs", "--force"]);
+            assert!(output.status.success(), "{root}: {}", String::from_utf8_lossy(&output.stderr));
+            fs::create_dir_all("/run/image").unwrap();
+            run("mount", &["-o", "loop,ro", "/run/m.squashfs", "/run/image"]);
+            let found = image(&format!("/run/image{at}"));
+            assert_eq!(found, ["etc/gone", "etc/stays", "opt/app", "opt/app/fresh"], "{root}");
+            unmount("/run/image");
+        }
+        fs::write("/sysroot/new/deep/store/storage/overlay/top/diff/etc/conf", "new").unwrap();
+        let said = String::from_utf8_lossy(&build(&["merged", "/run/n.squashfs"]).stderr).into_owned();
+        assert!(said.contains("/new/deep/store/storage/overlay/top/diff/data: an image layer"), "{said}");
+    });
+}
+
+#[test]
 fn doctor_names_a_store_with_whiteouts() {
     on_stage("store-doctor", |stage| {
         stage.mount_root("rw");

@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod fill;
+mod in_ram;
 mod loop_dev;
 mod loop_device;
 mod loop_tool;
@@ -14,6 +15,7 @@ mod partition_lost;
 mod quota;
 mod reset;
 mod resize;
+mod revert;
 mod same_device;
 mod stale;
 mod subvol;

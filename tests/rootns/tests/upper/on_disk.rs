@@ -77,7 +77,7 @@ fn a_loop_file_on_each_file_system() {
 
 #[test]
 fn a_loop_file_with_each_file_system_in_it_grows() {
-    // ext4 asks for CAP_SYS_RESOURCE, which containers lack: boot case 74 has it.
+    // ext4 asks for CAP_SYS_RESOURCE, which containers lack: boot case `loop/loop-xfs` has it.
     for fs_in_it in ["xfs", "btrfs"] {
         on_stage_with(&format!("grow{fs_in_it}"), "ext4", 900, move |stage| {
             let cmdline = |size: &str| format!("rd.overlay=loop:/var/upper.img,size={size},fs={fs_in_it},grow");

@@ -136,7 +136,7 @@ fn a_cut_before_the_table_is_written_leaves_free_space() {
     });
 }
 
-/// ext4 asks for CAP_SYS_RESOURCE, which containers lack: boot case 81 has it.
+/// ext4 asks for CAP_SYS_RESOURCE, which containers lack: boot case `part/part-gpt` has it.
 fn follows_a_larger_card(table: &'static str, fs_: &'static str, mib: u64) {
     on_stage(&format!("part-grow-{table}"), move |stage| {
         let card = Card::new(stage, table, mib);

@@ -100,7 +100,7 @@ fn ext4_with_the_features_holds_an_upper_to_its_size() {
 }
 
 #[test]
-#[ignore = "needs a kernel with CONFIG_XFS_QUOTA, and fails without; boot case 79 has one"]
+#[ignore = "needs a kernel with CONFIG_XFS_QUOTA, and fails without; boot case dir/dir-quota has one"]
 fn xfs_with_prjquota_holds_an_upper_to_its_size() {
     on_stage_with("qxfs", "xfs", 320, |stage| {
         stage.root_options = "prjquota";

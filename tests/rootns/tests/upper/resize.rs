@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl resize` on the upper in use: what the kernel has afterwards. ext4 grows with CAP_SYS_RESOURCE only,
-//! which containers lack: boot case 141 has it, and 142 has quotas.
+//! which containers lack: boot case `watch/watch-loop` has it, and `watch/resize-quota` has quotas.
 use nix::sys::statvfs::statvfs;
 use overlayroot_rootns::{Stage, on_stage, on_stage_with, schema};
 use serde_json::Value;

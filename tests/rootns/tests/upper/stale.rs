@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Uppers that were begun on another lower: each policy, with real mounts.
-use overlayroot_rootns::{Stage, on_stage, run};
+use overlayroot_rootns::{Stage, on_stage, on_stage_made, run};
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -197,4 +197,27 @@ fn the_host_lists_accepts_and_restores() {
         assert_eq!(stage.assemble(&park)["stale"], Value::Null);
         assert_eq!(fs::read_to_string("/sysroot/etc/hostname").unwrap(), "mine");
     });
+}
+
+#[test]
+fn the_lowers_uuid_is_that_which_blkid_shows() {
+    // To libblkid an ext4 without what is its own is an ext3; the kernel mounts it by the name that it is told.
+    const EXT3: [&str; 2] = ["-O", "^extent,^64bit,^metadata_csum,^huge_file,^dir_nlink,^extra_isize,^flex_bg"];
+    let none: &'static [&'static str] = &[];
+    for (name, fstype, mib, mkfs) in [
+        ("ext4", "ext4", 24, none),
+        ("ext3", "ext4", 24, &EXT3),
+        ("xfs", "xfs", 320, none),
+        ("btrfs", "btrfs", 160, none),
+    ] {
+        on_stage_made(&format!("uuid-{name}"), fstype, mib, mkfs, move |stage| {
+            let shown = |tag: &str| run("blkid", &["-p", "-o", "value", "-s", tag, &stage.root.node]).trim().to_owned();
+            assert_eq!(shown("TYPE"), name);
+            let disk = stage.disk("upper.img", 16, &["-t", "ext4"]);
+            let record = stage.assemble(&format!("rd.overlay={}", disk.node));
+            assert_eq!(record["outcome"], "applied", "{record:#}");
+            assert_eq!(record["fingerprint"]["uuid"].as_str().unwrap(), shown("UUID"));
+            assert_eq!(record["fingerprint"]["fstype"], fstype);
+        });
+    }
 }

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl commit`: asks the next boot to move the upper's changes into the lower.
+
+use crate::commands::reset::reboot;
+use crate::commands::{diff, stale, uppers};
+use crate::output::exit::{Exit, refuse};
+use crate::state::hostkernels::lists;
+use crate::state::kept::{self, Found, Pending};
+use crate::state::next::{self, Query};
+use anyhow::{Context, Result, ensure};
+use overlayroot_core::feature::commit::{Asked, PROGRAM, WRITABLE};
+use overlayroot_core::layout::Store;
+use overlayroot_core::parse::mountinfo;
+use overlayroot_core::record::Record;
+use overlayroot_core::value::diagnostics::escape;
+use overlayroot_core::value::size::rounded;
+use overlayroot_linux::commit::{Choice, scan};
+use overlayroot_linux::sys::newfile::write_durable;
+use overlayroot_linux::sys::statvfs::room;
+use overlayroot_linux::sys::sync::sync_parent;
+use overlayroot_linux::sys::{files, mounts};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What `overlayctl commit` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Files and directories, with all that is in them [default: all changes]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Leave paths that match this pattern (*, ?) in the upper
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Print what would be moved and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Also if the lower has changed since the upper was created
+    #[arg(long)]
+    force: bool,
+    /// Reboot at once
+    #[arg(long, conflicts_with = "dry_run")]
+    now_and_reboot: bool,
+    /// Show what the next boot is asked for, and the result of the last request
+    #[arg(long, conflicts_with_all = ["paths", "exclude", "dry_run", "force", "now_and_reboot"])]
+    status: bool,
+    /// Cancel what the next boot was asked for
+    #[arg(long, conflicts_with_all = ["paths", "exclude", "dry_run", "force", "now_and_reboot", "status"])]
+    cancel: bool,
+}
+
+impl Args {
+    /// Whether nothing is changed.
+    pub fn only_tells(&self) -> bool {
+        self.dry_run || self.status
+    }
+}
+
+/// Asks, shows or cancels.
+pub fn run(args: &Args) -> Result<Exit> {
+    let (record, store) = match kept::find()? {
+        Found::Upper(record, store) => (record, store),
+        Found::None(why) => return refuse(&why),
+    };
+    if args.status {
+        return status(&record, &store);
+    }
+    if args.cancel {
+        return cancel(&store);
+    }
+    let asked = Asked { paths: in_root(&args.paths)?, exclude: args.exclude.clone(), force: args.force };
+    let lower = kept::lower(&record)?;
+    if let Some(why) = in_the_way(&record, &store, lower, args.force)? {
+        return refuse(&why);
+    }
+    let own = stale::hidden(&record, lower)?;
+    let choice = Choice::asked(&asked, &keep(&record), own.as_deref());
+    let found = match scan(Path::new(&store.upper), &choice) {
+        Ok(found) => found,
+        Err(why) => return refuse(&format!("{why:#}")),
+    };
+    let (way, free) = (way(&store, lower)?, room(lower)?.available);
+    if way == Way::Copied && found.bytes + found.bytes / 20 > free {
+        return refuse(&format!("the lower has {} free, {} are needed", rounded(free), rounded(found.bytes)));
+    }
+    let how = match way {
+        Way::Copied => format!("{} to copy, {} free in the lower", rounded(found.bytes), rounded(free)),
+        Way::Shared => "copied by reference between subvolumes".to_owned(),
+        Way::Renamed => "renamed in the same file system".to_owned(),
+    };
+    if args.dry_run {
+        diff::list(&["/".to_owned()], |path| choice.takes(Path::new(OsStr::from_bytes(path))))?;
+        println!("{} changes would be moved into the lower: {how}", found.entries);
+        return Ok(Exit::Good);
+    }
+    ask(&store, &asked)?;
+    println!("at the next boot: {} changes will be moved into the lower ({how})", found.entries);
+    if args.now_and_reboot {
+        reboot()?;
+    }
+    Ok(Exit::Good)
+}
+
+/// Why the next boot would not do it, as far as that is known now.
+fn in_the_way(record: &Record, store: &Store, lower: &str, force: bool) -> Result<Option<String>> {
+    if record.requested.reset {
+        return Ok(Some("rd.overlay.reset is set: all changes are lost at the next boot".to_owned()));
+    }
+    let pending = kept::pending(store)?;
+    if pending != Pending::Nothing {
+        let words = uppers::words(pending.marker());
+        return Ok(Some(format!("the next boot is asked for something else ({words}): see overlayctl reset --cancel")));
+    }
+    let mounts = mounts::read()?;
+    let fstype = mountinfo::at(&mounts, lower).map(|mount| mount.fstype.clone()).unwrap_or_default();
+    if !WRITABLE.contains(&fstype.as_str()) {
+        return Ok(Some(format!("the lower is {fstype}, which is not written")));
+    }
+    if !force && record.stale.is_some() && stale::holds(record) {
+        let text = "the lower has changed since the upper was created, and older files would replace newer ones";
+        return Ok(Some(format!("{text}: see overlayctl stale, or use --force")));
+    }
+    let image = next::find(&Query { lightly: true, ..Query::HERE }).boot.image.path;
+    match image.as_deref().map(|image| (image, lists(image, PROGRAM))) {
+        Some((_, Some(true))) => Ok(None),
+        Some((image, Some(false))) => Ok(Some(format!(
+            "{image} has no {PROGRAM}: put overlayroot_commit=\"yes\" into a file in /etc/dracut.conf.d, then run \
+             dracut --force (in an overlay: in overlayctl shell)"
+        ))),
+        Some((_, None)) | None => {
+            eprintln!(
+                "overlayctl: not known whether the next boot's initramfs has {PROGRAM} (overlayroot_commit=\"yes\")"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// What each boot puts into the upper by itself.
+fn keep(record: &Record) -> Vec<String> {
+    let paths = record.effective.paths.iter().map(|state| state.path.clone());
+    paths.chain(record.effective.hostname.as_ref().map(|_| "/etc/hostname".to_owned())).collect()
+}
+
+/// How files get from the one layer to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Renamed,
+    Shared,
+    Copied,
+}
+
+fn way(store: &Store, lower: &str) -> Result<Way> {
+    if store.subvolume.is_some() {
+        return Ok(Way::Shared);
+    }
+    let device = |path: &str| fs::metadata(path).map(|metadata| metadata.dev()).with_context(|| path.to_owned());
+    Ok(if device(&store.upper)? == device(lower)? { Way::Renamed } else { Way::Copied })
+}
+
+/// Absolute, without `.` and `..`; links are not followed, for they may be what is asked for. Nothing for the root.
+///
+/// # Errors
+/// Where one has `..`, or is not UTF-8.
+pub fn in_root(paths: &[PathBuf]) -> Result<Vec<String>> {
+    let plain = |path: &PathBuf| {
+        let whole = std::path::absolute(path).with_context(|| path.display().to_string())?;
+        let text = whole.to_str().with_context(|| format!("{} is not UTF-8", whole.display()))?;
+        ensure!(!text.split('/').any(|part| part == ".."), "{}: without .. please", escape(text));
+        Ok(text.trim_end_matches('/').to_owned())
+    };
+    let all: Vec<String> = paths.iter().map(plain).collect::<Result<_>>()?;
+    // The root is everything.
+    Ok(if all.iter().any(String::is_empty) { Vec::new() } else { all })
+}
+
+fn ask(store: &Store, asked: &Asked) -> Result<()> {
+    let path = store.commit();
+    let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
+    fs::create_dir_all(parent).with_context(|| format!("making {parent}"))?;
+    write_durable(&path, &format!("{}\n", serde_json::to_string(asked)?))
+}
+
+/// What the next boot is asked for; `None` where it is nothing.
+///
+/// # Errors
+/// Where it can't be read.
+pub fn pending(store: &Store) -> Result<Option<String>> {
+    let path = store.commit();
+    let text = match files::read_small(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text.with_context(|| format!("reading {path}"))?,
+    };
+    let Ok(asked) = serde_json::from_slice::<Asked>(&text) else {
+        return Ok(Some(format!("{path} is not valid and will be refused")));
+    };
+    let shown = |paths: &[String]| paths.iter().map(|path| escape(path)).collect::<Vec<_>>().join(" ");
+    let what = if asked.paths.is_empty() { "all changes".to_owned() } else { shown(&asked.paths) };
+    let less = if asked.exclude.is_empty() { String::new() } else { format!(", without {}", shown(&asked.exclude)) };
+    Ok(Some(format!("commit {what} into the lower{less}")))
+}
+
+fn status(record: &Record, store: &Store) -> Result<Exit> {
+    println!("at the next boot: {}", pending(store)?.as_deref().unwrap_or("nothing is asked for"));
+    let Some(done) = &record.commit else {
+        println!("at this boot: nothing was asked for");
+        return Ok(Exit::Good);
+    };
+    println!("at this boot: {done} ({} ms)", done.took_ms);
+    for stays in &done.stays {
+        println!("{}: {}", escape(&stays.path), escape(&stays.why));
+    }
+    Ok(Exit::Good)
+}
+
+fn cancel(store: &Store) -> Result<Exit> {
+    let path = store.commit();
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => println!("nothing to cancel"),
+        result => {
+            result.with_context(|| format!("removing {path}"))?;
+            sync_parent(&path)?;
+            println!("cancelled; the changes stay in the upper");
+        }
+    }
+    Ok(Exit::Good)
+}

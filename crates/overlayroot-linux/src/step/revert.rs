@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Discards what an upper has of single paths: by a rename into the trash, so that a cut leaves the whole of it or
+//! nothing. By descriptors, for what lies in an upper may be anything.
+
+use crate::step::layers;
+use crate::step::store::unused;
+use crate::sys::attributes::by_descriptor;
+use crate::sys::descent;
+use anyhow::{Context, Result};
+use overlayroot_core::layout::{Store, paths};
+use overlayroot_core::value::diagnostics::escape;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, renameat, statat, syncfs};
+use rustix::io::Errno;
+use std::fs;
+
+/// What an upper has of a path.
+#[derive(Debug)]
+pub enum Had {
+    /// Nothing: the lower's shows.
+    Nothing,
+    /// Its name in this directory.
+    Entry(OwnedFd, String),
+    /// Something that takes the place of a directory on the way there: without the path, the lower's would not show.
+    Covered(String),
+}
+
+/// Looks for what an upper has of an absolute path, whose lower is that.
+///
+/// # Errors
+/// Those of the file system.
+pub fn had(upper: &str, lower: &str, path: &str) -> Result<Had> {
+    let mut above = descent::open(CWD, upper).with_context(|| format!("opening {upper}"))?;
+    let mut below = descent::open(CWD, lower).ok();
+    let mut way = String::new();
+    let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut covered = None;
+    for part in parents.split('/').filter(|part| !part.is_empty()) {
+        way = format!("{way}/{part}");
+        above = match descent::open(&above, part) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT) => return Ok(Had::Nothing),
+            Err(Errno::NOTDIR | Errno::LOOP) => return Ok(Had::Covered(way)),
+            Err(error) => return Err(error).with_context(|| format!("opening {way} in the upper")),
+        };
+        below = below.and_then(|below| descent::open(&below, part).ok());
+        if below.is_some() && layers::is_opaque(by_descriptor(&above) + "/.") {
+            covered.get_or_insert(way.clone());
+        }
+    }
+    let is_there = |at: &OwnedFd| statat(at, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    if let Some(way) = covered.filter(|_| below.as_ref().is_some_and(is_there)) {
+        return Ok(Had::Covered(way));
+    }
+    Ok(if is_there(&above) { Had::Entry(above, name.to_owned()) } else { Had::Nothing })
+}
+
+/// Moves all of it into the trash; what was done, for the record.
+///
+/// # Errors
+/// Those of the file system. What was moved before stays so, and the next boot does the rest.
+pub(crate) fn discard(store: &Store, asked: &[String]) -> Result<String> {
+    let aside = store.aside();
+    fs::create_dir_all(&aside).with_context(|| format!("making {aside}"))?;
+    let (mut moved, mut kept) = (0, Vec::new());
+    for path in asked {
+        match had(&store.upper, paths::SYSROOT, path)? {
+            Had::Nothing => {}
+            Had::Covered(by) => kept.push(format!("{} ({} takes the place of the lower's)", escape(path), escape(&by))),
+            Had::Entry(directory, name) => {
+                renameat(&directory, &name, CWD, unused(&aside, "revert"))
+                    .with_context(|| format!("moving {path} of the upper into the trash"))?;
+                moved += 1;
+            }
+        }
+    }
+    let top = descent::open(CWD, &store.upper).with_context(|| format!("opening {}", store.upper))?;
+    syncfs(&top).context("syncing the upper")?;
+    let kept = if kept.is_empty() { String::new() } else { format!("; not reverted: {}", kept.join(", ")) };
+    Ok(format!("reverted {moved} of {} paths, what the upper had there is in the trash{kept}", asked.len()))
+}
