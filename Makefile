@@ -16,7 +16,8 @@ DOCDIR ?= $(PREFIX)/share/doc/overlayroot-rs
 CARGO ?= cargo
 TARGET ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MODULE := $(DRACUTDIR)/modules.d/55overlayroot-rs
-BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlay-populate $(TARGET)/release/overlayctl
+BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlay-populate $(TARGET)/release/overlay-commit \
+	$(TARGET)/release/overlayctl
 # prints the completions; where other machines are built for, one that runs here
 OVERLAYCTL ?= $(TARGET)/release/overlayctl
 
@@ -74,6 +75,7 @@ uninstall: ## take away what install and enable put there
 	rm -rf "$(DESTDIR)$(MODULE)" "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(DATADIR)"
 	rm -f "$(DESTDIR)$(BINDIR)"/overlay-assemble "$(DESTDIR)$(BINDIR)"/overlay-upper \
 		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlay-populate \
+		"$(DESTDIR)$(BINDIR)"/overlay-commit \
 		"$(DESTDIR)$(BINDIR)"/overlay-image "$(DESTDIR)$(BINDIR)"/overlayctl \
 		"$(DESTDIR)$(SHUTDOWNDIR)"/overlay-shutdown \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-check.service \
@@ -140,7 +142,8 @@ fuzz: ## many more random inputs: make fuzz N=1000000
 
 .PHONY: test-rootns
 test-rootns: ## real mounts in a private namespace (root)
-	$(AS_ROOT) $(CARGO) build -q --locked -p overlayroot-initramfs -p overlayroot-populate -p overlayctl
+	$(AS_ROOT) $(CARGO) build -q --locked -p overlayroot-initramfs -p overlayroot-populate -p overlayroot-commit \
+		-p overlayctl
 	@# the stage of a test has a /tmp of its own, and no other such place
 	$(AS_ROOT) env -u TMPDIR $(CARGO) test -q --locked -p overlayroot-rootns
 
@@ -149,7 +152,7 @@ test-dracut: ## what is in the initramfs images, each dracut and kind of initrd 
 	$(VM) content
 
 .PHONY: test-vm
-test-vm: ## boots: make test-vm CASE=tmpfs (part of a name, or a number; none: the cut of make check)
+test-vm: ## boots: make test-vm CASE=tmpfs (a slug, or part of names; none: the cut of make check)
 	$(VM) run $(CASE) $(if $(ENGINE),--engine $(ENGINE))
 
 .PHONY: powercut
@@ -177,7 +180,8 @@ check: ## every tier but licences and packages, boots in a fixed cut, 60 power c
 check-all: ## every tier, every boot; writes docs/internals/test-matrix.md (RESUME=1 goes on where a run ended, MINUTES=60 ends it)
 	@$(TIMED) deps $(MAKE) deps
 	@for of in package cross arm; do $(TIMED) deps-$$of packaging/deps.sh $$of || exit 1; done
-	@for tier in $(TIERS); do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
+	@# 10,000 cuts of a commit
+	@export OVERLAYROOT_POINTS=2500; for tier in $(TIERS); do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
 	@$(TIMED) selftest $(VM) selftest
 	@# guests wait now and then; what keeps a processor busy has what they leave
 	@$(MAKE) --no-print-directory -j 2 all-guests all-beside
@@ -222,10 +226,10 @@ man: ## OPTIONS of overlayctl(8), from the program's own help
 	OVERLAYROOT_WRITE_MAN=1 $(CARGO) test -q --locked -p overlayctl --bin overlayctl the_options_of_the_manual
 
 .PHONY: bench
-bench: ## time, RAM and bytes beside dracut's own module; writes docs/internals/benchmarks.md (PART=disk, net or diff: those chapters alone)
+bench: ## time, processor time and bytes beside other ways to an overlay; writes docs/internals/benchmarks.md (PART="boots native": those parts alone; also runtime, size, disk, net, diff)
 	packaging/deps.sh bench
 	$(AS_ROOT) env CARGO="$(CARGO)" packaging/cargo.sh build -q --locked --release -p overlayroot-vm -p overlayctl --bins
-	$(AS_ROOT) env CARGO="$(CARGO)" packaging/cargo.sh run -q --locked --release -p overlayroot-vm --bin vm -- bench $(if $(PART),--$(PART))
+	$(AS_ROOT) env CARGO="$(CARGO)" packaging/cargo.sh run -q --locked --release -p overlayroot-vm --bin vm -- bench $(PART)
 
 # --- tarballs, RPM, releases -------------------------------------------------------------------
 

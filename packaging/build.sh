@@ -5,4 +5,4 @@ set -eu
 cd "$(dirname "$0")/.."
 # elsewhere than on Debian and Fedora, or without root, what it needs may be there all the same
 packaging/deps.sh build || echo "build: trying with what is here" >&2
-exec packaging/as-owner.sh packaging/cargo.sh build --release --locked
+exec packaging/as-owner.sh packaging/release.sh --locked

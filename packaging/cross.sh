@@ -49,11 +49,11 @@ export OVERLAYROOT_RUST_STD
 upper=$(echo "$target" | tr 'a-z-' 'A-Z_')
 export OVERLAYROOT_SYSROOT="$sysroot" OVERLAYROOT_CC="$gnu-gcc" PKG_CONFIG_ALLOW_CROSS=1
 export "CARGO_TARGET_${upper}_LINKER=$PWD/packaging/cc-sysroot.sh"
-packaging/cargo.sh build --release --locked --target "$target"
+packaging/release.sh --locked --target "$target"
 
 built=${CARGO_TARGET_DIR:-target}
 out=$built/$target/release
-for name in overlay-assemble overlay-populate overlayctl; do
+for name in overlay-assemble overlay-commit overlay-populate overlayctl; do
     readelf -h "$out/$name" | grep -q "Machine: *$machine\$" || fail "$name is for another machine"
     [ "$arch" != armhf ] || readelf -h "$out/$name" | grep -q 'hard-float ABI' || fail "$name has the wrong float ABI"
     glibc=$(readelf -V "$out/$name" | grep -o 'GLIBC_[0-9.]*' | sort -V | tail -n 1)

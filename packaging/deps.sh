@@ -37,7 +37,7 @@ if command -v apt-get > /dev/null; then
     deb="$build build-essential dpkg-dev debhelper fakeroot"
     all="$deb qemu-system-x86 seabios mmdebstrap debian-archive-keyring e2fsprogs xfsprogs btrfs-progs
         dosfstools mount util-linux fdisk squashfs-tools erofs-utils ovmf ipxe-qemu attr zstd gzip tar curl iproute2
-        cpio kmod procps shellcheck secilc man-db git openssh-client openssl systemd
+        cpio kmod procps strace shellcheck secilc man-db git openssh-client openssl systemd
         ca-certificates"
     cross="$deb mmdebstrap debian-archive-keyring gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf qemu-user-static"
     case $1 in
@@ -45,7 +45,7 @@ if command -v apt-get > /dev/null; then
     dist) wanted=$dist ;;
     deb) wanted=$deb ;;
     all) wanted=$all ;;
-    bench) wanted="$all fio" ;;
+    bench) wanted="$all fio strace" ;;
     docs) wanted=graphviz ;;
     package) wanted="$all rpm rpmlint lintian bash zsh fish" ;;
     cross) wanted=$cross ;;
@@ -79,7 +79,7 @@ elif command -v dnf > /dev/null; then
     deb="$build dpkg-dev debhelper fakeroot"
     all="$deb qemu-system-x86-core mmdebstrap debian-keyring dpkg apt e2fsprogs xfsprogs btrfs-progs dosfstools
         util-linux squashfs-tools erofs-utils edk2-ovmf ipxe-roms-qemu attr zstd gzip tar curl iproute cpio kmod
-        procps-ng ShellCheck secilc man-db git openssh-clients openssl systemd"
+        procps-ng strace ShellCheck secilc man-db git openssh-clients openssl systemd"
     rust="cargo rust"
     case $1 in
     build) wanted=$build ;;
@@ -87,7 +87,7 @@ elif command -v dnf > /dev/null; then
     deb) wanted=$deb ;;
     all) wanted=$all rust="$rust rustfmt clippy" ;;
     docs) wanted=graphviz rust= ;;
-    bench) wanted="$all fio" rust="$rust rustfmt clippy" ;;
+    bench) wanted="$all fio strace" rust="$rust rustfmt clippy" ;;
     package) wanted="$build cargo-rpm-macros systemd-rpm-macros rpm-build rpmlint git tar gzip bash zsh fish" ;;
     cross | arm) echo "deps: Fedora has no libraries for its cross compilers; use Debian" >&2 && exit 1 ;;
     *) echo "deps: build, dist, deb, all, bench, docs or package, not $1" >&2 && exit 1 ;;

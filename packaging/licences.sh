@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 # Old manifests write / for OR. That of libblkid-sys has an identifier that SPDX gave up (deny.toml).
 "${CARGO:-cargo}" tree --locked --offline --no-dedupe --prefix none --edges normal,no-proc-macro \
-    -p overlayctl -p overlayroot-initramfs -p overlayroot-populate --format '{l}|{p}' |
+    -p overlayctl -p overlayroot-initramfs -p overlayroot-populate -p overlayroot-commit --format '{l}|{p}' |
     awk -F '|' 'NF == 2 {
         split($2, crate, " ")
         gsub("/", " OR ", $1)

@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 # Neither macros nor build scripts end up in a binary, so they are left out.
 cargo "$@" tree --locked --offline --no-dedupe --prefix none --edges normal,no-proc-macro \
-    -p overlayctl -p overlayroot-initramfs -p overlayroot-populate --format '{p}|{l}' |
+    -p overlayctl -p overlayroot-initramfs -p overlayroot-populate -p overlayroot-commit --format '{p}|{l}' |
     grep -v '^$' | grep -v -e '^overlay' | LC_ALL=C sort -u |
     while IFS='|' read -r crate licence; do
         name=${crate%% *} version=${crate#* v}

@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 # it writes beside each manifest, which is no place in the work tree
 git archive HEAD | tar -C "$work" -xf -
 (cd "$work" && cargo cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --target x86_64-unknown-linux-gnu)
-for crate in overlayctl overlayroot-initramfs overlayroot-populate; do
+for crate in overlayctl overlayroot-commit overlayroot-initramfs overlayroot-populate; do
     # the directory it was made in says nothing
     sed "s|$work|.|g" "$work/crates/$crate/$crate.cdx.json" > "$out/$crate-$version.cdx.json"
     ls -l "$out/$crate-$version.cdx.json"

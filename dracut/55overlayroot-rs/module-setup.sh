@@ -88,6 +88,11 @@ install() {
             derror "overlayroot-rs: no curl or no network here, archives can be unpacked from the root only"
         fi
     fi
+    # what overlayctl commit asks the next boot for, where dracut.conf says overlayroot_commit="yes"
+    # shellcheck disable=SC2154  # of dracut.conf
+    if [[ $overlayroot_commit == "yes" ]]; then
+        inst_multiple overlay-commit
+    fi
     if _overlayroot_image && dracut_module_included "livenet"; then
         inst_multiple overlay-image
         # what dracut's netroot looks for in its PATH

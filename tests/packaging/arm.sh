@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # arm.sh: Debian 12 for arm64 gets packaging/cross.sh's package by apt, makes an initramfs with its own dracut (both
-# under qemu-user), and boots in QEMU, twice: with `rd.overlay` as the boot test 06-tmpfs asks, without it as
-# 04-off-by-default does. The agent of tests/vm judges in the guest. Root is needed. What is missing is a failure:
+# under qemu-user), and boots in QEMU, twice: with `rd.overlay` as the boot test ram/tmpfs asks, without it as
+# off/off-by-default does. The agent of tests/vm judges in the guest. Root is needed. What is missing is a failure:
 # nothing here is skipped.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -110,7 +110,7 @@ mke2fs -q -t ext4 -L root -d "$root" "$work/disk" 900M
 # boot NAME ARGUMENTS: what the case NAME of tests/vm asks holds in the guest
 boot() {
     dir=$work/$1
-    mkdir "$dir"
+    mkdir -p "$dir"
     { echo host && sed -n '/^holds = """$/,/^"""$/p' "tests/vm/cases/$1.toml" | sed '1d; $d' &&
         printf '%s\n' 'uname -m | grep -x aarch64' 'touch /written-in-the-guest'; } > "$dir/holds"
     truncate -s 64K "$dir/holds"
@@ -128,8 +128,8 @@ boot() {
 }
 written() { debugfs -R 'stat /written-in-the-guest' "$work/disk" 2> /dev/null | grep -q '^Inode:'; }
 
-step "06-tmpfs, booted" boot 06-tmpfs rd.overlay
+step "ram/tmpfs, booted" boot ram/tmpfs rd.overlay
 ! written || fail "a file written on the overlay is on the disk"
-step "04-off-by-default, booted" boot 04-off-by-default ""
+step "off/off-by-default, booted" boot off/off-by-default ""
 # so the line above could have failed
 written || fail "a file written without an overlay is not on the disk"

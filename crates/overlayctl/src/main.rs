@@ -17,8 +17,8 @@ use commands::stale::OfStale;
 use commands::trash::OfTrash;
 use commands::uppers::OfUppers;
 use commands::{
-    check, completions, config, diff, doctor, du, enable, explain, image, is_enabled, keep, keys, label, loopfile,
-    migrate, plan, pull, reset, resize, shell, stale, status, top, trash, trim, uppers, watch,
+    check, commit, completions, config, diff, doctor, du, enable, explain, image, is_enabled, keep, keys, label,
+    loopfile, migrate, plan, pull, reset, resize, revert, shell, stale, status, top, trash, trim, uppers, watch,
 };
 use output::exit::Exit;
 use output::{out, pager};
@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         Command::Loop { verb } => loopfile::run(&verb),
         Command::Reset { cancel: true, .. } => reset::cancel(),
         Command::Reset { keep, now_and_reboot, .. } => reset::run(keep, now_and_reboot),
+        Command::Commit(asked) => commit::run(&asked),
+        Command::Revert(asked) => revert::run(&asked),
         Command::Uppers { what: None, names: true, .. } => uppers::names(),
         Command::Uppers { what: None, json, .. } => uppers::list(json),
         Command::Uppers { what: Some(OfUppers::Restore { name }), .. } => uppers::restore(&name),

@@ -13,7 +13,7 @@ const USAGE: i32 = 64;
 
 /// Every verb, as it is called where no overlay runs, and how it may end then. Nothing of it changes a thing.
 /// `src/args.rs` looks that no verb is forgotten here.
-const VERBS: [(&[&str], &[i32]); 36] = [
+const VERBS: [(&[&str], &[i32]); 38] = [
     (&["status"], &[2, FAILED]),
     (&["check"], &[0, NO]),
     (&["plan"], &[0, NO]),
@@ -22,6 +22,8 @@ const VERBS: [(&[&str], &[i32]); 36] = [
     (&["loop", "check", "/no/upper.img"], &[NO]),
     (&["loop", "grow", "--dry-run", "/no/upper.img,size=16M"], &[FAILED]),
     (&["reset"], &[NO]),
+    (&["commit", "--dry-run"], &[NO]),
+    (&["revert", "--dry-run", "/etc/hosts"], &[NO]),
     (&["uppers"], &[NO]),
     (&["uppers", "restore", "overlay.1"], &[NO]),
     (&["uppers", "remove", "overlay.1"], &[NO]),

@@ -182,6 +182,7 @@ fn stays_home(plan: &Plan) -> Result<(), TestCaseError> {
             | Step::Attach { .. }
             | Step::Part(_)
             | Step::Stale(_)
+            | Step::Commit(_)
             | Step::Park { .. }
             | Step::Verify(_)
             | Step::Unpark { .. }

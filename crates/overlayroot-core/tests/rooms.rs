@@ -17,7 +17,7 @@ const CORE: [&str; 12] =
 const HOST: [&str; 10] =
     ["settings", "loader", "servicing", "watch", "resize", "next", "migrate", "pull", "trim", "doctor"];
 /// And of what touches the machine.
-const LINUX: [&str; 7] = ["log", "sys", "source", "probe", "step", "boot", "tool"];
+const LINUX: [&str; 8] = ["log", "sys", "source", "probe", "step", "commit", "boot", "tool"];
 /// And of the program; its `main` calls what `cli` has read.
 const CTL: [&str; 4] = ["output", "state", "commands", "cli"];
 /// The top of a crate, and what only its tests have.
@@ -60,6 +60,7 @@ fn circles_in_a_room_are_between_it_and_its_children() {
         "overlayroot-diff",
         "overlayroot-initramfs",
         "overlayroot-populate",
+        "overlayroot-commit",
         "overlayctl",
     ] {
         let sources = sources(crate_name);

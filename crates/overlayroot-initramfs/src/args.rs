@@ -29,7 +29,7 @@ pub struct Args {
     pub dry_run: bool,
     /// Say every step.
     pub verbose: bool,
-    /// Only take dracut's stock overlayfs hooks out of the way, early in the boot.
+    /// Only take dracut's stock overlayfs hooks out of the way and have overlayfs loaded, early in the boot.
     pub stand_down: bool,
     /// Only make the directories of dmsquash-live's overlay, in a systemd initramfs.
     pub prepare_live: bool,
@@ -136,8 +136,9 @@ fn help(tool: Tool) -> String {
             "Make the root at /sysroot an overlay, by the kernel command line and\n\
              /etc/overlayroot-rs.conf, and write /run/overlayroot/state.json.\n\
              Does nothing where that record exists. --stand-down only removes the hooks of\n\
-             dracut's own overlayfs module where an overlay is requested; --prepare-live creates\n\
-             directories that dracut's dmsquash-live lacks, --mount-live makes its image the root;\n\
+             dracut's own overlayfs module, and starts to load the kernel's, where an overlay is\n\
+             requested; --prepare-live creates directories that dracut's dmsquash-live lacks,\n\
+             --mount-live makes its image the root;\n\
              --take-apart unmounts the rest of the overlay, in dracut's shutdown ramdisk;\n\
              --file-systems lists the kernel modules of file systems on this machine that can hold\n\
              an upper, and of those below a running overlay; --programs lists the programs that the\n\

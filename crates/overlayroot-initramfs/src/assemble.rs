@@ -2,6 +2,7 @@
 //! `overlay-assemble`: the whole boot.
 
 use crate::args::Args;
+use crate::{DONE, FAILED};
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::feature::image_cache;
@@ -13,25 +14,24 @@ use overlayroot_linux::boot::{live_root, shutdown};
 use overlayroot_linux::probe::backing::Journal;
 use overlayroot_linux::probe::{beneath, device};
 use overlayroot_linux::source;
-use std::process::ExitCode;
 
 /// Assembles, or prints what would be done.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<u8> {
     if args.stand_down {
         stand_down()?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(DONE);
     }
     if args.prepare_live {
         live_root::prepare()?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(DONE);
     }
     if args.mount_live {
         live_root::mount()?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(DONE);
     }
     if args.take_apart {
         shutdown::take_apart()?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(DONE);
     }
     if args.file_systems {
         let mut kinds = device::upper_file_systems();
@@ -39,14 +39,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         kinds.extend(Config::read(&source::read(None)).upper.value.needs(None).file_system);
         kinds.extend(beneath::modules());
         println!("{}", kinds.join(" "));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(DONE);
     }
     if args.running {
-        return Ok(if beneath::is_overlay() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if beneath::is_overlay() { DONE } else { FAILED });
     }
     if args.programs {
         println!("{}", programs(&Config::read(&source::read(None))));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(DONE);
     }
     if args.dry_run {
         let (config, facts) = read_machine(Journal::Leave)?;
@@ -54,11 +54,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             println!("issue: {}", plain(&issue.to_string()));
         }
         print!("{}", plain(&plan::decide(&config, &facts).to_string()));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(DONE);
     }
     Ok(match assemble(&args.by)? {
-        Verdict::Boot | Verdict::NotYet => ExitCode::SUCCESS,
-        Verdict::Halt => ExitCode::FAILURE,
+        Verdict::Boot | Verdict::NotYet => DONE,
+        Verdict::Halt => FAILED,
     })
 }
 

@@ -3,15 +3,15 @@
 
 use crate::args::Args;
 use crate::verb::Verb;
+use crate::{DONE, FAILED};
 use anyhow::{Context, Result};
 use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::step::loopfile::untold;
 use overlayroot_linux::tool::loopcheck;
 use overlayroot_linux::tool::loophand::{self, Hand};
-use std::process::ExitCode;
 
 /// Does it, or says what it would do.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<u8> {
     let (verb, file) = args.file.as_ref().context("reading the arguments")?;
     let aloud = args.dry_run || args.verbose;
     let say = |step: &str| {
@@ -32,8 +32,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Verb::Check => {
             let report = loopcheck::check(&file.path)?;
             print!("{}", plain(&report.to_string()));
-            return Ok(if report.sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(if report.sound() { DONE } else { FAILED });
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(DONE)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlay-upper`: the device's part of the plan alone, for the emergency shell.
 
+use crate::DONE;
 use crate::args::Args;
 use anyhow::{Context, Result, anyhow};
 use overlayroot_core::config::{Config, Inputs};
@@ -12,11 +13,11 @@ use overlayroot_core::step::Step;
 use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::probe::backing::Journal;
 use overlayroot_linux::step::{execute, report};
+use overlayroot_linux::sys::mounts;
 use overlayroot_linux::{probe, source};
-use std::process::ExitCode;
 
 /// Finds and mounts the upper's device.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<u8> {
     let mut inputs = source::read(None);
     if let Some(device) = &args.device {
         inputs = asked_by_hand(device);
@@ -24,7 +25,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut config = Config::read(&inputs);
     // The device alone: what goes into the upper is the whole boot's.
     (config.populate.value, config.hostname.value) = (None, None);
-    let probed = probe::initramfs(&config, &lex(&inputs.cmdline), Journal::Leave)?;
+    let probed = probe::initramfs(&config, &lex(&inputs.cmdline), &mounts::read()?, Journal::Leave);
     // In the emergency shell the root may not be there; the upper's part does not need it.
     let facts = Facts {
         root: Some(Root::default()),
@@ -40,10 +41,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             return Err(anyhow!("no device upper is asked for ({})", other.to_string().trim()));
         }
     };
-    let about_device = |step: &Step| {
-        if let Step::Bind { to, .. } = step { !to.starts_with(paths::SYSROOT) } else { is_about_device(step) }
-    };
-    let steps: Vec<Step> = plan.steps.into_iter().filter(about_device).collect();
+    let steps: Vec<Step> = plan.steps.into_iter().filter(is_about_device).collect();
     if steps.is_empty() {
         return Err(anyhow!("{} has no device", plan.effective));
     }
@@ -54,12 +52,51 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let mut report = report::Report::default();
         execute::run(&steps, &mut report).map_err(|reason| anyhow!("{}", reason.text)).context("mounting the upper")?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(DONE)
 }
 
-/// Whether a step, if it is no bind, mounts the device or comes before that.
+/// Whether a step mounts the device, comes before that, or shows it elsewhere than in the root.
 fn is_about_device(step: &Step) -> bool {
-    matches!(step, Step::Look { .. } | Step::Check { .. } | Step::MountDevice { .. } | Step::Close { .. })
+    match step {
+        Step::Look { .. } | Step::Check { .. } | Step::MountDevice { .. } | Step::Close { .. } => true,
+        Step::Bind { to, .. } => !to.starts_with(paths::SYSROOT),
+        Step::StandDown { .. }
+        | Step::Uncover { .. }
+        | Step::Clear { .. }
+        | Step::MountTmpfs { .. }
+        | Step::MountTop { .. }
+        | Step::MakeSubvolume { .. }
+        | Step::Writable { .. }
+        | Step::LookInside { .. }
+        | Step::MakeLoopFile { .. }
+        | Step::GrowLoopFile { .. }
+        | Step::Attach { .. }
+        | Step::Part(_)
+        | Step::GrowFs { .. }
+        | Step::Hide { .. }
+        | Step::Reset { .. }
+        | Step::ResetOnce { .. }
+        | Step::Stale(_)
+        | Step::Commit(_)
+        | Step::MakeUpper { .. }
+        | Step::Quota(_)
+        | Step::Remember { .. }
+        | Step::Link { .. }
+        | Step::BindLower { .. }
+        | Step::LowerReadOnly { .. }
+        | Step::LowerFsReadOnly { .. }
+        | Step::Park { .. }
+        | Step::UnmountRoot { .. }
+        | Step::MountOverlay(_)
+        | Step::Verify(_)
+        | Step::Unpark { .. }
+        | Step::Populate(_)
+        | Step::Hostname { .. }
+        | Step::Path(_)
+        | Step::RootReadOnly { .. }
+        | Step::WriteRun { .. }
+        | Step::LinkRun { .. } => false,
+    }
 }
 
 /// As if the device had been given on the command line, and nothing else.

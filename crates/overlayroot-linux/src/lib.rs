@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Does what `overlayroot-core` decides; takes no decision that the plan has not taken. Each room may use those before
-//! it: `log`, `sys`, `source`, `probe`, `step`, `boot`, `tool`.
+//! it: `log`, `sys`, `source`, `probe`, `step`, `commit`, `boot`, `tool`.
 
 pub mod boot;
+pub mod commit;
 pub mod log;
 pub mod probe;
 pub mod source;

@@ -6,11 +6,13 @@ use crate::commands::loopfile::Loop;
 use crate::commands::stale::OfStale;
 use crate::commands::trash::OfTrash;
 use crate::commands::uppers::OfUppers;
-use crate::commands::{completions, config, diff, du, explain, keep, resize, shell, top, watch};
-use clap::{CommandFactory, Parser, Subcommand};
+use crate::commands::{commit, completions, config, diff, du, explain, keep, resize, revert, shell, top, watch};
+use clap::{Parser, Subcommand};
 
+mod groups;
 mod output;
 
+pub use groups::command;
 pub use output::Output;
 
 /// Overlay root: what runs, what the next boot does, what changed and what fills it
@@ -82,6 +84,17 @@ pub enum Command {
         #[arg(long, conflicts_with_all = ["keep", "now_and_reboot"])]
         cancel: bool,
     },
+    /// Move changes into the lower at the next boot
+    ///
+    /// The initramfs does it before the overlay is mounted: by renaming where both are
+    /// on one file system, else by copying. It can be cut at any time. Needs an
+    /// initramfs with overlay-commit (overlayroot_commit="yes" in dracut.conf). What is
+    /// moved can't be reset any more.
+    Commit(commit::Args),
+    /// Discard changes of single paths at the next boot
+    ///
+    /// The lower's files show again. What the upper has there goes to the trash.
+    Revert(revert::Args),
     /// List the upper in use (*) and those that are kept
     #[command(args_conflicts_with_subcommands = true)]
     Uppers {
@@ -229,42 +242,6 @@ pub enum Command {
     /// Run by overlayroot-rs-trim.service, with fstrim.service.
     #[command(hide = true)]
     Trim,
-}
-
-/// How the verbs stand in the help; those that only units call are hidden, and stand in the manual.
-const GROUPS: [(&str, &[&str]); 6] = [
-    ("Show", &["status", "check", "plan", "doctor", "is-enabled"]),
-    ("Set up", &["enable", "disable", "migrate", "config", "explain", "keys"]),
-    ("Changes", &["diff", "du", "top", "stale"]),
-    ("Uppers", &["reset", "uppers", "resize", "trash", "loop"]),
-    ("The root itself", &["shell", "image", "pull"]),
-    ("More", &["completions", "help"]),
-];
-
-/// The parser, with its verbs in groups.
-pub fn command() -> clap::Command {
-    let command = Args::command();
-    let heading = command.get_styles().get_header().to_owned();
-    let about = |name: &str| match name {
-        "help" => "Print this, or the help of a command".to_owned(),
-        name => command
-            .find_subcommand(name)
-            .and_then(clap::Command::get_about)
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-    };
-    let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
-    for (group, verbs) in GROUPS {
-        text.push_str(&format!("\n{heading}{group}:{heading:#}\n"));
-        for verb in verbs {
-            text.push_str(&format!("  {verb:<12} {}\n", about(verb)));
-        }
-    }
-    text.push_str(&format!("\n{heading}Options:{heading:#}\n{{options}}{{after-help}}"));
-    let hidden: Vec<&str> =
-        command.get_subcommands().filter(|verb| verb.is_hide_set()).map(clap::Command::get_name).collect();
-    let after = format!("Run by services, see overlayctl(8): {}", hidden.join(", "));
-    command.help_template(text).after_help(after)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ impl Command {
             Self::Explain(asked) => Output::of(asked.json),
             Self::Config(asked) => Output::of(asked.json),
             Self::Diff(asked) => Output::of(asked.json),
+            Self::Commit(asked) if asked.only_tells() => Output::Long,
             Self::Status { .. }
             | Self::Check { .. }
             | Self::Doctor { .. }
@@ -47,6 +48,8 @@ impl Command {
             | Self::Uppers { .. }
             | Self::Stale { .. }
             | Self::Reset { .. }
+            | Self::Commit(_)
+            | Self::Revert(_)
             | Self::Top(_)
             | Self::Pull { .. }
             | Self::Label

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The help and the walk of exit statuses have every verb.
+use super::groups::GROUPS;
 use super::*;
 
 /// Every verb without verbs below it, and those that do something without the one below.
@@ -58,9 +59,10 @@ fn n_is_a_dry_run_of_every_verb_and_of_nothing_else() {
 }
 
 /// The verbs that bootctl, git, podman and systemctl begin their helps with.
-const STANDARD: [&str; 25] = [
+const STANDARD: [&str; 26] = [
     "Accept", "Add", "Build", "Check", "Create", "Delete", "Discard", "Explain", "Fetch", "Grow", "Import", "List",
-    "Manage", "Monitor", "Pack", "Print", "Relabel", "Remove", "Resize", "Run", "Save", "Set", "Show", "Use", "Verify",
+    "Manage", "Monitor", "Move", "Pack", "Print", "Relabel", "Remove", "Resize", "Run", "Save", "Set", "Show", "Use",
+    "Verify",
 ];
 
 #[test]

@@ -117,16 +117,21 @@ fn conf(tree: &Tree) -> Vec<Source> {
     files.map(|(path, text)| Source::new(format!("/{path}"), text.clone())).collect()
 }
 
+/// The kind that edits this tree, and by what it was chosen; or why there is none.
+fn boot_loader(common: &Common, tree: &Tree) -> Result<(Kind, String), String> {
+    let Some(kind) = common.boot_loader else { return tree.detect() };
+    match kind.loader().for_other_trees().filter(|_| !tree.live) {
+        Some(other) => Err(format!("{} can't edit another tree; use --boot-loader {}", kind.word(), other.word())),
+        None => Ok((kind, "asked for".to_owned())),
+    }
+}
+
 fn run(common: &Common, tree: Tree, given: &[Given], force: bool, lister: &dyn Lister) -> Result<Exit> {
     ensure!(!common.rebuild || tree.live, "--rebuild works on the running system only; run dracut in {}", common.root);
     let enable = !given.is_empty();
-    let (kind, reason) = match (common.boot_loader, tree.detect()) {
-        (Some(Kind::Grubby), _) if !tree.live => {
-            return refuse("grubby can't edit another tree; use --boot-loader bls");
-        }
-        (Some(kind), _) => (kind, "asked for".to_owned()),
-        (None, Ok(found)) => found,
-        (None, Err(why)) => return refuse(&why),
+    let (kind, reason) = match boot_loader(common, &tree) {
+        Ok(found) => found,
+        Err(why) => return refuse(&why),
     };
     let mut plan = match plan(&tree, kind, given) {
         Ok(plan) => plan,

@@ -2,6 +2,7 @@
 //! One verb a file, or a directory: its arguments, and what it does.
 
 pub mod check;
+pub mod commit;
 pub mod completions;
 pub mod config;
 pub mod diff;
@@ -20,6 +21,7 @@ pub mod plan;
 pub mod pull;
 pub mod reset;
 pub mod resize;
+pub mod revert;
 pub mod shell;
 pub mod stale;
 pub mod status;

@@ -22,10 +22,19 @@ pub fn run(keep: bool, reboot: bool) -> Result<Exit> {
     }
     ask(&store, &if keep { Marker::Keep } else { Marker::Reset })?;
     if reboot {
-        let status = Command::new("systemctl").arg("reboot").status().context("running systemctl")?;
-        ensure!(status.success(), "systemctl reboot: {status}; the reset waits for the next boot");
+        self::reboot()?;
     }
     Ok(Exit::Good)
+}
+
+/// Reboots, for what the next boot was asked for.
+///
+/// # Errors
+/// Where systemctl fails.
+pub fn reboot() -> Result<()> {
+    let status = Command::new("systemctl").arg("reboot").status().context("running systemctl")?;
+    ensure!(status.success(), "systemctl reboot: {status}; the request waits for the next boot");
+    Ok(())
 }
 
 /// Takes back what the next boot was asked for.
@@ -53,6 +62,9 @@ pub fn ask(store: &Store, marker: &Marker) -> Result<()> {
         let full = error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::StorageFull);
         let hint = "the upper is full: remove a file, or boot once with rd.overlay.reset (changes will be lost)";
         return if full { Err(error.context(hint)) } else { Err(error) };
+    }
+    if std::fs::symlink_metadata(store.commit()).is_ok() {
+        eprintln!("overlayctl: this cancels what overlayctl commit asked for: the upper is put aside first");
     }
     println!("at the next boot: {}", marker.words());
     Ok(())

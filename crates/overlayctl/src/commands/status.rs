@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl status`: a table for eyes, JSON for machines, an exit code for monitoring.
 
-use crate::commands::{pull, resize, shell, stale, uppers};
+use crate::commands::{commit, pull, resize, shell, stale, uppers};
 use crate::output::exit::Exit;
 use crate::output::format::date;
 use crate::output::out::fold;
@@ -142,6 +142,9 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     if pending != Pending::Nothing {
         row("", &uppers::words(pending.marker()));
     }
+    if let Some(Ok(Some(asked))) = store.map(commit::pending) {
+        row("", &asked);
+    }
     if let Some(record) = record {
         row("boot", &format!("set up in {} ms by {}", record.took_us / 1000, by(&record.by)));
         for note in &record.notes {
@@ -171,6 +174,9 @@ fn recorded(record: &Record) {
     }
     if let Some(populate) = &record.populate {
         row("populated", &populate.to_string());
+    }
+    if let Some(commit) = &record.commit {
+        row("commit", &commit.to_string());
     }
     if let Some(image) = &record.image {
         row("image", &image.to_string());

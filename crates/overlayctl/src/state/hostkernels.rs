@@ -91,6 +91,11 @@ fn files(path: &str) -> Result<Vec<String>, String> {
     Tools.list(path).map(|all| all.iter().map(name).collect())
 }
 
+/// Whether an image has a program; `None` where that can't be told.
+pub fn lists(path: &str, program: &str) -> Option<bool> {
+    files(path).ok().map(|names| names.iter().any(|name| name == program))
+}
+
 /// Configuration files that the image has an older copy of, or none.
 fn newer(made: Option<SystemTime>) -> Vec<String> {
     let Some(made) = made else {

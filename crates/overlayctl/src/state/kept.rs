@@ -7,7 +7,7 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::layout::pending::Marker;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
-use overlayroot_core::step::effective::{RootKind, UpperKind};
+use overlayroot_core::step::effective::RootKind;
 use overlayroot_linux::source::recordfile;
 use overlayroot_linux::sys::{files, mounts};
 use std::fs;
@@ -58,24 +58,27 @@ pub fn find() -> Result<Found> {
         return Ok(Found::None(NO_RECORD.to_owned()));
     };
     let effective = &record.effective;
-    let why = match (effective.root, effective.upper, &effective.store) {
-        (RootKind::Overlay, UpperKind::Tmpfs, _) if effective.lowers.len() > 1 => {
-            "the upper is in RAM, the kept one below it is read-only: boot without rd.overlay.readonly"
-        }
-        (RootKind::Overlay, UpperKind::Tmpfs, _) => "the upper is in RAM and is discarded at every boot",
-        (RootKind::Overlay, _, None) => "this boot's record does not name the upper's directories",
-        (RootKind::Overlay, _, Some(store)) => {
-            let mounts = mounts::read()?;
-            let at = effective.store_fs().unwrap_or_default();
-            if mountinfo::at(&mounts, at).is_some() {
-                let store = store.clone();
-                return Ok(Found::Upper(Box::new(record), store));
-            }
-            return Ok(Found::None(format!("the upper's file system is not mounted on {at}")));
-        }
-        _ => NOT_OURS,
+    let none = |why: &str| Ok(Found::None(why.to_owned()));
+    match effective.root {
+        RootKind::Overlay => {}
+        RootKind::Plain | RootKind::Ro | RootKind::Foreign | RootKind::None => return none(NOT_OURS),
+    }
+    if effective.upper.is_in_ram() {
+        return none(match effective.lowers.len() > 1 {
+            true => "the upper is in RAM, the kept one below it is read-only: boot without rd.overlay.readonly",
+            false => "the upper is in RAM and is discarded at every boot",
+        });
+    }
+    let Some(store) = &effective.store else {
+        return none("this boot's record does not name the upper's directories");
     };
-    Ok(Found::None(why.to_owned()))
+    let mounts = mounts::read()?;
+    let at = effective.store_fs().unwrap_or_default();
+    if mountinfo::at(&mounts, at).is_none() {
+        return Ok(Found::None(format!("the upper's file system is not mounted on {at}")));
+    }
+    let store = store.clone();
+    Ok(Found::Upper(Box::new(record), store))
 }
 
 /// Where the lower is.

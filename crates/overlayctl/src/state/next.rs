@@ -25,7 +25,7 @@ use overlayroot_host::loader::generator::{Makes, makes};
 use overlayroot_host::loader::handed::{Handed, handed};
 use overlayroot_host::loader::place::{Place, judge};
 use overlayroot_host::loader::state::{State, state};
-use overlayroot_host::loader::{CONF, CONF_D, Kind, MODULE, Tree, UBUNTU, line, raspi};
+use overlayroot_host::loader::{CONF, CONF_D, Kind, MODULE, Tree, UBUNTU, line, raspi_hook};
 use overlayroot_host::next::{NextBoot, inputs};
 use overlayroot_linux::sys::mounts;
 use overlayroot_linux::{probe, source};
@@ -144,7 +144,7 @@ pub fn find(query: &Query<'_>) -> Next {
         state,
         drop_in: tree.files.contains_key(MODULE),
         makes: makes(&tree),
-        hook_in_overlay: raspi::runs_in_overlay(&tree),
+        hook_in_overlay: raspi_hook::runs_in_overlay(&tree),
     }
 }
 

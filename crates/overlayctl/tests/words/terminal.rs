@@ -46,12 +46,23 @@ fn on_such_a_terminal(args: &[&str], variables: &[(&str, &str)]) -> String {
         .stdout(pty.slave)
         .spawn()
         .unwrap();
-    let (mut said, mut part, mut terminal) = (Vec::new(), [0; 4096], fs::File::from(pty.master));
-    // Where nobody has the other end any more, reading fails.
-    while let Ok(count @ 1..) = terminal.read(&mut part) {
-        said.extend_from_slice(&part[..count]);
-    }
+    let said = whole(fs::File::from(pty.master));
     child.wait().unwrap();
+    said
+}
+
+/// All that is written to the other end of a terminal. Where nobody has that end any more, reading fails; the kernel
+/// (n_tty_read) looks for text first and for the end then, so a line that is written between the two is there only for
+/// whoever reads again.
+fn whole(mut terminal: fs::File) -> String {
+    let (mut said, mut part) = (Vec::new(), [0; 4096]);
+    let mut ends = 0;
+    while ends < 2 {
+        match terminal.read(&mut part) {
+            Ok(count @ 1..) => said.extend_from_slice(&part[..count]),
+            Ok(0) | Err(_) => ends += 1,
+        }
+    }
     String::from_utf8_lossy(&said).into_owned()
 }
 
@@ -67,12 +78,9 @@ fn on_columns(columns: u16, pager: &str, args: &[&str]) -> String {
         .stdout(pty.slave)
         .spawn()
         .unwrap();
-    let (mut said, mut part, mut terminal) = (Vec::new(), [0; 4096], fs::File::from(pty.master));
-    while let Ok(count @ 1..) = terminal.read(&mut part) {
-        said.extend_from_slice(&part[..count]);
-    }
+    let said = whole(fs::File::from(pty.master));
     child.wait().unwrap();
-    String::from_utf8_lossy(&said).replace("\r\n", "\n")
+    said.replace("\r\n", "\n")
 }
 
 #[test]

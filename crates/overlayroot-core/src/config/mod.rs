@@ -9,12 +9,14 @@ pub mod ubuntu;
 use crate::config::conf_file::{conf_args, make_issue, ubuntu_file};
 use crate::config::thresholds::Thresholds;
 use crate::facts::live_image;
+use crate::facts::wanted::Wanted;
 use crate::feature::template::{Template, Var};
 use crate::feature::{git, hostname, image, image_cache, populate, stale};
 use crate::keys::{self, Fallback};
 use crate::layout::Names;
 use crate::parse::cmdline::{Source, lex};
 use crate::path;
+use crate::step::path::Kind;
 use crate::upper::Upper;
 use crate::value::device::Device;
 use crate::value::diagnostics::{Issue, Problem};
@@ -149,6 +151,20 @@ impl Config {
     /// Whether an overlay is asked for, or was meant to be.
     pub fn asks_for_overlay(&self) -> bool {
         self.upper.value != Upper::Off || self.misunderstood()
+    }
+
+    /// The devices that are named to keep paths.
+    pub fn stores(&self) -> impl Iterator<Item = &Device> {
+        let kept = self.paths.iter().map(|asked| &asked.value).filter(|asked| asked.kind == Kind::Persist);
+        let kept = kept.filter(|_| self.upper.value != Upper::Off);
+        kept.filter_map(|asked| asked.params.dev.as_ref().or(self.path_dev.value.as_ref()))
+    }
+
+    /// What of the machine the plan depends on, of what takes time to look at.
+    pub fn wanted(&self) -> Wanted {
+        let wanted = self.upper.value.wanted();
+        // A device that keeps paths may be the root's own, or a copy of it.
+        Wanted { fingerprint: wanted.fingerprint || self.stores().next().is_some(), ..wanted }
     }
 
     /// The variables that values have: what must be known of the machine.

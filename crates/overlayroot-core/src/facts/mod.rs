@@ -12,6 +12,7 @@ pub mod live_image;
 pub mod nfs;
 pub mod other_overlays;
 pub mod place;
+pub mod wanted;
 
 use crate::facts::device::Lookup;
 use crate::facts::disk::Disk;
@@ -56,6 +57,16 @@ pub struct Facts {
     pub paths: BTreeMap<String, Place>,
     /// The devices asked for to keep paths, by the words that name them.
     pub stores: BTreeMap<String, Lookup>,
+}
+
+impl Facts {
+    /// Whether a file system that the plan may use can fold the case of names.
+    pub fn folds(&self) -> bool {
+        let mut found = self.device.iter().chain(self.stores.values()).filter_map(Lookup::found);
+        self.root.as_ref().is_some_and(|root| root.casefold)
+            || self.place.as_ref().is_some_and(|place| place.casefold)
+            || found.any(|device| device.casefold)
+    }
 }
 
 /// What populating an upper depends on.
@@ -108,7 +119,8 @@ pub struct Root {
     /// Whether it asks SELinux to label it anew (`/.autorelabel`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub autorelabel: bool,
-    /// Whether its file system can fold the case of names ([`Kernel::takes_casefold`]).
+    /// Whether its file system can fold the case of names; not looked at where that does not matter
+    /// ([`Kernel::takes_casefold`]): this kernel has mounted it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub casefold: bool,
     /// Bytes of its file system.
@@ -165,10 +177,14 @@ pub struct Kernel {
     pub release: String,
     /// Whether overlayfs is there or can be loaded.
     pub overlay: bool,
+    /// Overlay features this kernel has (the same files), by the names of their mount options. It refuses an option
+    /// that it does not know.
+    pub features: Vec<String>,
     /// Overlay features this kernel switches on by itself (`/sys/module/overlay/parameters`);
     /// a kept upper over a lower that may be updated must not use them (kernel: overlayfs.rst).
     pub on_by_default: Vec<String>,
-    /// Whether it mounts no file system that can fold the case of names: it was built without CONFIG_UNICODE.
+    /// Whether it mounts no file system that can fold the case of names: it was built without CONFIG_UNICODE. Not looked
+    /// at where there is none ([`Facts::folds`]).
     pub no_unicode: bool,
 }
 

@@ -5,6 +5,7 @@
 use crate::facts::Fingerprint;
 use crate::keys;
 use crate::layout::Store;
+use crate::parse::json::string;
 use crate::value::diagnostics::{Problem, suggest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -200,32 +201,6 @@ pub fn parse(text: &str) -> Option<Fingerprint> {
         };
     }
     (rest == "}").then_some(found)
-}
-
-/// A JSON string at the beginning, and what follows it.
-fn string(text: &str) -> Option<(String, &str)> {
-    let body = text.strip_prefix('"')?;
-    let mut out = String::new();
-    let mut chars = body.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Some((out, body.get(at + 1..)?)),
-            '\\' => out.push(match chars.next()?.1 {
-                'n' => '\n',
-                't' => '\t',
-                'r' => '\r',
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                'u' => {
-                    let digits: String = chars.by_ref().take(4).map(|(_, digit)| digit).collect();
-                    char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?
-                }
-                plain => plain,
-            }),
-            plain => out.push(plain),
-        }
-    }
-    None
 }
 
 #[cfg(test)]

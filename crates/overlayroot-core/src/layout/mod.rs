@@ -10,6 +10,7 @@
 //! .overlayroot/keep/    single paths that are kept, whatever becomes of the upper
 //! .overlayroot/trash/   what a reset moved aside, to be emptied
 //! .overlayroot/reset.json  what `overlayctl` asks the next boot for
+//! .overlayroot/NAME.commit.json  what it asks the next boot to move into the lower
 //! .overlayroot/NAME.json   fingerprint of the lower that the upper NAME belongs to
 //! ```
 

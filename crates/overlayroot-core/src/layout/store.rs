@@ -63,6 +63,11 @@ impl Store {
         }
     }
 
+    /// Where `overlayctl commit` leaves what it asks the next boot for ([`crate::feature::commit`]).
+    pub fn commit(&self) -> String {
+        format!("{}.commit.json", self.fingerprint.strip_suffix(".json").unwrap_or(&self.fingerprint))
+    }
+
     /// Where single paths are kept beside it, out of the way of every reset.
     pub fn keep(&self) -> String {
         let meta = self.trash.rsplit_once('/').map_or("", |(meta, _)| meta);

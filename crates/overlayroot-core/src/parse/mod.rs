@@ -4,5 +4,6 @@
 pub mod cmdline;
 pub mod fstab;
 pub mod gpt;
+pub mod json;
 pub mod meminfo;
 pub mod mountinfo;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `/proc/self/mountinfo`, text to entries (proc_pid_mountinfo(5)). Must not open it.
+//! `/proc/self/mountinfo`, text to entries (proc_pid_mountinfo(5)). `sys/mounts.rs` of
+//! overlayroot-linux opens it.
 
 /// One mount as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

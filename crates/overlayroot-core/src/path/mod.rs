@@ -48,6 +48,14 @@ impl Kind {
         }
     }
 
+    /// Whether nothing is made for it: what is to be read-only, or the lower's own, must be there anyway.
+    fn is_of_what_is_there(self) -> bool {
+        match self {
+            Self::Bind | Self::Readonly => true,
+            Self::Persist | Self::Volatile => false,
+        }
+    }
+
     /// Whether what is mounted on the path is what the policy has mounted there.
     pub fn holds(self, mount: &Mount) -> bool {
         match self {
@@ -199,8 +207,7 @@ fn of_preset(preset: &'static Preset, kind: Kind, either: bool, params: &Params)
         form: preset.form,
         preset: Some(preset.name),
         either,
-        // What is to be read-only, or the lower's own, must be there anyway.
-        if_there: preset.if_there || matches!(kind, Kind::Bind | Kind::Readonly),
+        if_there: preset.if_there || kind.is_of_what_is_there(),
         params: params.clone(),
     };
     Ok(preset.paths.iter().map(asked).collect())

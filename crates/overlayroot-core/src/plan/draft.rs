@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::facts::{Facts, Root};
 use crate::layout::{Store, paths};
 use crate::plan::soft_reboot::keep_mounted;
-use crate::plan::{host_units, stale};
+use crate::plan::{commit, host_units, stale};
 use crate::step::effective::Effective;
 use crate::step::plan::Plan;
 use crate::step::refusal::Refusal;
@@ -165,9 +165,10 @@ fn exchange(config: &Config, root: &Root, kept: &Kept, upper: &UpperPlan) -> Vec
     let store = kept.store.clone();
     let once = |readonly, resets| Step::ResetOnce { store: store.clone(), readonly, resets };
     let compare = || Step::Stale(stale::compare(config, root, kept, upper.hidden.clone()));
+    let moves = || Step::Commit(commit::step(config, root, kept, upper));
     match kept.access {
-        Access::Layer => vec![once(true, false), compare()],
-        Access::Upper { reset: false } => vec![once(false, false), compare()],
+        Access::Layer => vec![once(true, false), compare(), moves()],
+        Access::Upper { reset: false } => vec![once(false, false), compare(), moves()],
         Access::Upper { reset: true } => vec![once(false, true), Step::Reset { store: store.clone() }],
     }
 }

@@ -69,7 +69,7 @@ fn ram_instead(config: &Config, facts: &Facts, why: Why<'_>) -> Plan {
     match &facts.root {
         // A RAM overlay that failed would fail again, unless its limits were at fault.
         Some(root) if possible && (other || !plain_ram) => {
-            let upper = tmpfs::plan(request(config), &Tmpfs::default());
+            let upper = tmpfs::plan(request(config), &facts.kernel, &Tmpfs::default());
             let draft = Draft::new(config, facts, root, upper);
             let draft = draft.map(|draft| provision_instead(config, facts, draft, populate));
             draft.map_or_else(|_| Plan::keep(RootKind::Plain), |draft| draft.assemble(facts))

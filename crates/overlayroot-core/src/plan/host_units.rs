@@ -7,7 +7,6 @@ use crate::facts::Root;
 use crate::layout::paths::{RUNTIME_UNITS, VOLATILE_ROOT};
 use crate::parse::fstab::{self, Entry, unit_name};
 use crate::step::Step;
-use crate::step::path::Kind;
 
 /// util-linux ≥ 2.39 hands all options back through fsconfig, which overlayfs refuses, and the
 /// unit fails; mount(2) ignores them (systemd#39558, util-linux#2528).
@@ -53,8 +52,8 @@ pub fn for_overlay(config: &Config, root: &Root) -> (Vec<Step>, Vec<String>) {
         }
     }
     let mut apart = root.submounts.clone();
-    // What is mounted from the disk's own file system takes swap files.
-    let direct = config.paths.iter().filter(|asked| matches!(asked.value.kind, Kind::Bind | Kind::Persist));
+    // What stays is mounted from a disk's own file system, which takes swap files.
+    let direct = config.paths.iter().filter(|asked| asked.value.kind.keeps());
     apart.extend(direct.map(|asked| asked.value.path.clone()));
     for entry in entries.iter().filter(|entry| entry.fstype == "swap") {
         let overlaid = entry.swap_file() && fstab::on_root(&entries, &apart, &entry.what);

@@ -2,6 +2,7 @@
 //! The decision: configuration and facts in, ordered steps or a refusal out. Pure; golden-tested
 //! in `tests/plan`.
 
+mod commit;
 pub(crate) mod draft;
 pub mod fallback;
 pub mod git;

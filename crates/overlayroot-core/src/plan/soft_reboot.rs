@@ -98,6 +98,7 @@ fn mounted<'a>(step: &'a Step, lower: &str) -> Option<(&'a str, Kind)> {
         | Step::Reset { .. }
         | Step::ResetOnce { .. }
         | Step::Stale(_)
+        | Step::Commit(_)
         | Step::MakeUpper { .. }
         | Step::Quota(_)
         | Step::Remember { .. }

@@ -94,6 +94,7 @@ impl Left {
             | Step::Reset { .. }
             | Step::ResetOnce { .. }
             | Step::Stale(_)
+            | Step::Commit(_)
             | Step::Quota(_)
             | Step::Remember { .. }
             | Step::Link { .. }

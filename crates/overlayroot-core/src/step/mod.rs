@@ -14,6 +14,7 @@ pub use crate::step::overlay::Overlay;
 
 use crate::facts::Fingerprint;
 use crate::facts::live_image::Live;
+use crate::feature::commit::Commit;
 use crate::feature::populate::Populate;
 use crate::feature::stale::Compare;
 use crate::layout::Store;
@@ -70,6 +71,8 @@ pub enum Step {
     ResetOnce { store: Store, readonly: bool, resets: bool },
     /// Compare the fingerprint stored with the upper with the lower's, and do what the policy says.
     Stale(Compare),
+    /// Move what the upper has into the lower, if `overlayctl` asked this boot for it.
+    Commit(Commit),
     /// Make upper and work, the upper with the attributes of the lower's root.
     MakeUpper { store: Store, like: String },
     /// Hold upper and work to a size.
@@ -161,20 +164,48 @@ impl Need {
 impl Step {
     /// Whether the overlay stands without it: a failure is a reason in the record, not an end.
     pub fn optional(&self) -> bool {
-        if let Self::Part(step) = self {
-            return step.optional();
-        }
-        matches!(
-            self,
+        match self {
+            Self::Part(step) => step.optional(),
             Self::LowerFsReadOnly { .. }
-                | Self::Remember { .. }
-                | Self::GrowFs { .. }
-                | Self::GrowLoopFile { .. }
-                | Self::Hide { .. }
-                | Self::Hostname { .. }
-                | Self::Path(_)
-                | Self::WriteRun { .. }
-                | Self::LinkRun { .. }
-        )
+            | Self::Commit(_)
+            | Self::Remember { .. }
+            | Self::GrowFs { .. }
+            | Self::GrowLoopFile { .. }
+            | Self::Hide { .. }
+            | Self::Hostname { .. }
+            | Self::Path(_)
+            | Self::WriteRun { .. }
+            | Self::LinkRun { .. } => true,
+            Self::StandDown { .. }
+            | Self::Uncover { .. }
+            | Self::Clear { .. }
+            | Self::MountTmpfs { .. }
+            | Self::Look { .. }
+            | Self::Check { .. }
+            | Self::MountDevice { .. }
+            | Self::MountTop { .. }
+            | Self::MakeSubvolume { .. }
+            | Self::Writable { .. }
+            | Self::LookInside { .. }
+            | Self::MakeLoopFile { .. }
+            | Self::Attach { .. }
+            | Self::Bind { .. }
+            | Self::Reset { .. }
+            | Self::ResetOnce { .. }
+            | Self::Stale(_)
+            | Self::MakeUpper { .. }
+            | Self::Quota(_)
+            | Self::Link { .. }
+            | Self::BindLower { .. }
+            | Self::LowerReadOnly { .. }
+            | Self::Park { .. }
+            | Self::UnmountRoot { .. }
+            | Self::MountOverlay(_)
+            | Self::Verify(_)
+            | Self::Close { .. }
+            | Self::Unpark { .. }
+            | Self::Populate(_)
+            | Self::RootReadOnly { .. } => false,
+        }
     }
 }

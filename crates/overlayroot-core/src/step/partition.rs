@@ -96,7 +96,10 @@ impl PartStep {
 
     /// Whether the overlay stands without it.
     pub fn optional(&self) -> bool {
-        matches!(self, Self::Grow(_))
+        match self {
+            Self::Grow(_) => true,
+            Self::Reserve(_) | Self::MakeFs { .. } | Self::TakeBack { .. } | Self::Write { .. } => false,
+        }
     }
 }
 

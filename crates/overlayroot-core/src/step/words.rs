@@ -32,6 +32,7 @@ impl Step {
             Self::Reset { .. } => "reset",
             Self::ResetOnce { .. } => "reset-once",
             Self::Stale(_) => "stale",
+            Self::Commit(_) => "commit",
             Self::MakeUpper { .. } => "make-upper",
             Self::Quota(_) => "quota",
             Self::Remember { .. } => "remember",
@@ -108,6 +109,7 @@ impl Step {
             }
             Self::ResetOnce { store, .. } => write!(f, "nothing, but report whether {} exists", store.marker),
             Self::Stale(compare) => write!(f, "{compare}"),
+            Self::Commit(commit) => write!(f, "{commit}"),
             Self::MakeUpper { store, like } => {
                 let subvolume = store.subvolume.iter().map(|path| format!(", in the subvolume {path}"));
                 write!(f, "{} (like {like}) and {}{}", store.upper, store.work, subvolume.collect::<String>())

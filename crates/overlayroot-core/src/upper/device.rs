@@ -2,6 +2,7 @@
 //! An upper on a block device that is there.
 
 use crate::facts::device::{Device, Lookup};
+use crate::facts::wanted::Wanted;
 use crate::facts::{Facts, Root};
 use crate::layout::{self, Places, paths};
 use crate::step::effective::{Effective, UpperKind};
@@ -12,6 +13,9 @@ use crate::upper::needs::Needs;
 use crate::upper::request::{Request, UpperPlan};
 use crate::upper::resize::Resize;
 use crate::value::device;
+
+/// What its plan depends on.
+pub(super) const WANTED: Wanted = kept::WANTED;
 
 /// An upper on the device that is asked for.
 ///

@@ -2,6 +2,7 @@
 //! `dir:PATH`: an upper in a directory of the root's own file system.
 
 use crate::facts::place::PlaceKind;
+use crate::facts::wanted::Wanted;
 use crate::facts::{Facts, ProjectQuota, Root};
 use crate::layout::{self, Store, paths};
 use crate::step::effective::{Effective, UpperKind};
@@ -59,6 +60,9 @@ pub fn parse_dir(text: &str) -> Result<Dir, Problem> {
     }
     Ok(dir)
 }
+
+/// What its plan depends on. Without a size, a quota that is in force is taken off.
+pub(super) const WANTED: Wanted = Wanted { room: true, project_quota: true, ..kept::WANTED };
 
 /// A directory upper.
 ///

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! An upper that stays, whatever it is on: used for changes, or as a read-only layer.
 
-use crate::facts::{Facts, Root};
+use crate::facts::wanted::Wanted;
+use crate::facts::{Facts, Kernel, Root};
 use crate::layout::{self, Names, Places, paths};
 use crate::step::Step;
 use crate::step::effective::{Effective, UpperKind};
 use crate::upper::request::{Access, Kept, Request, UpperPlan};
 use crate::upper::tmpfs::{self, Tmpfs};
+
+/// What the plan of each depends on.
+pub(super) const WANTED: Wanted = Wanted { fingerprint: true, ..Wanted::NONE };
 
 /// An upper that stays, in the directories of `places` once `open` is done; a layer where it is to be read-only.
 pub fn plan(
@@ -18,7 +22,7 @@ pub fn plan(
     effective: Effective,
 ) -> UpperPlan {
     if request.readonly {
-        return layer(request, places, open, effective);
+        return layer(request, &facts.kernel, places, open, effective);
     }
     let (store, reset) = (places.store.clone(), request.reset);
     UpperPlan {
@@ -39,7 +43,7 @@ pub fn plan(
 }
 
 /// The upper that stays as a read-only layer between the lower and a RAM upper.
-fn layer(request: Request<'_>, device: Places, open: Vec<Step>, effective: Effective) -> UpperPlan {
+fn layer(request: Request<'_>, kernel: &Kernel, device: Places, open: Vec<Step>, effective: Effective) -> UpperPlan {
     let (places, tmpfs) = (layout::tmpfs(&Names::Dracut), Tmpfs::default());
     let lowers = vec![paths::READONLY_LINK.to_owned(), places.lower.clone()];
     let mut make = vec![Step::Link { at: paths::READONLY_LINK.to_owned(), to: device.shown().upper }];
@@ -50,7 +54,7 @@ fn layer(request: Request<'_>, device: Places, open: Vec<Step>, effective: Effec
     ];
     notes.extend(request.reset.then(|| "not reset: the upper is read-only".to_owned()));
     UpperPlan {
-        options: Vec::new(),
+        options: tmpfs::features(kernel),
         open,
         kept: Some(Kept { store: device.store, access: Access::Layer }),
         make,

@@ -15,6 +15,7 @@ mod root_fs;
 pub mod subvol;
 pub mod tmpfs;
 
+use crate::facts::wanted::Wanted;
 use crate::facts::{Facts, Root};
 use crate::step::refusal::{self, Refusal};
 use crate::upper::dir::{Dir, parse_dir};
@@ -72,13 +73,25 @@ impl Upper {
         match self {
             // `plan::decide` ends before it asks for the plan of none.
             Self::Off => Err(refusal::mistakes(&[])),
-            Self::Tmpfs(tmpfs) => Ok(tmpfs::plan(request, tmpfs)),
+            Self::Tmpfs(tmpfs) => Ok(tmpfs::plan(request, &facts.kernel, tmpfs)),
             Self::Device(asked) => device::plan(request, facts, root, asked),
             Self::Dir(dir) => dir::plan(request, facts, root, dir),
             Self::Loop(file) => loop_file::plan(request, facts, root, file),
             Self::Part(part) => part::plan(request, facts, root, part),
             Self::Subvol(subvol) => subvol::plan(request, facts, root, subvol),
             Self::Crypt(spec) => Err(refusal::crypt(spec)),
+        }
+    }
+
+    /// What of the machine its plan depends on; what it names itself is looked at anyway.
+    pub fn wanted(&self) -> Wanted {
+        match self {
+            Self::Off | Self::Tmpfs(_) | Self::Crypt(_) => Wanted::NONE,
+            Self::Device(_) => device::WANTED,
+            Self::Dir(_) => dir::WANTED,
+            Self::Loop(file) => file.wanted(),
+            Self::Part(_) => part::WANTED,
+            Self::Subvol(_) => subvol::WANTED,
         }
     }
 
@@ -142,6 +155,20 @@ impl Upper {
             | Self::Loop(_)
             | Self::Part(_)
             | Self::Crypt(_) => self.path_in_root().is_some(),
+        }
+    }
+
+    /// Whether what it may take of its file system is reserved already.
+    pub fn has_its_space(&self, facts: &Facts) -> bool {
+        match self {
+            Self::Loop(_) => LoopFile::has_its_space(facts),
+            Self::Off
+            | Self::Tmpfs(_)
+            | Self::Device(_)
+            | Self::Dir(_)
+            | Self::Part(_)
+            | Self::Subvol(_)
+            | Self::Crypt(_) => false,
         }
     }
 

@@ -3,6 +3,7 @@
 //! mounted at a private place; the lower is a read-only view of the root's own subvolume.
 
 use crate::facts::place::PlaceKind;
+use crate::facts::wanted::Wanted;
 use crate::facts::{Facts, Root};
 use crate::layout::{self, paths};
 use crate::step::effective::{Effective, UpperKind};
@@ -84,6 +85,9 @@ pub(super) fn resize() -> Resize {
                 device add)";
     Resize::Refused(text.to_owned())
 }
+
+/// What its plan depends on.
+pub(super) const WANTED: Wanted = kept::WANTED;
 
 /// An upper in a subvolume.
 ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `tmpfs`: an upper in RAM.
 
+use crate::facts::Kernel;
 use crate::layout::{self, Places, paths};
 use crate::step::Step;
 use crate::step::effective::{Effective, UpperKind};
@@ -51,13 +52,13 @@ impl Tmpfs {
 pub(super) const RESIZE: Resize = Resize::Remount;
 
 /// An upper in RAM.
-pub fn plan(request: Request<'_>, tmpfs: &Tmpfs) -> UpperPlan {
+pub fn plan(request: Request<'_>, kernel: &Kernel, tmpfs: &Tmpfs) -> UpperPlan {
     let places = layout::tmpfs(request.names);
     let effective = Effective { upper: UpperKind::Tmpfs, options: tmpfs.options(), ..Effective::overlay(&places) };
     let note = request.readonly.then(|| "rd.overlay.readonly has no effect without a device".to_owned());
     UpperPlan {
         lowers: vec![places.lower.clone()],
-        options: Vec::new(),
+        options: features(kernel),
         open: Vec::new(),
         kept: None,
         make: steps(&places, tmpfs, paths::SYSROOT),
@@ -65,6 +66,17 @@ pub fn plan(request: Request<'_>, tmpfs: &Tmpfs) -> UpperPlan {
         effective,
         notes: note.into_iter().collect(),
         places,
+    }
+}
+
+/// The overlay's options for an upper in RAM. It is new at each boot, so no other lower comes under it: what is renamed,
+/// or gets another mode or owner, leaves its content in the lower and takes no RAM. Both or neither: `metacopy` (Linux
+/// 4.19) needs `redirect_dir`. It would switch `nfs_export` off: where somebody has switched that on, that stays.
+pub(crate) fn features(kernel: &Kernel) -> Vec<String> {
+    let among = |list: &[String], name: &str| list.iter().any(|feature| feature == name);
+    match among(&kernel.features, "metacopy") && !among(&kernel.on_by_default, "nfs_export") {
+        true => ["metacopy=on", "redirect_dir=on"].map(str::to_owned).to_vec(),
+        false => Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod diagnostics;
 pub mod field;
 pub mod file_system;
 pub mod glob;
+pub mod order;
 pub mod params;
 pub mod path;
 pub mod redact;

@@ -6,7 +6,7 @@ use crate::probe::{self, identity, image};
 use crate::source::{self, recordfile};
 use crate::step::execute;
 use crate::step::report::Report;
-use crate::sys::mounts;
+use crate::sys::{files, mounts};
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::fetched::Fetched;
@@ -44,20 +44,23 @@ pub enum Verdict {
 
 /// Configuration and facts of this initramfs.
 pub fn read_machine(journal: Journal) -> Result<(Config, Facts)> {
-    let mounted = mountinfo::at(&mounts::read()?, paths::SYSROOT).is_some();
+    let mounts = mounts::read()?;
+    let mounted = mountinfo::at(&mounts, paths::SYSROOT).is_some();
     let inputs = source::read(mounted.then_some(paths::SYSROOT));
     let config = Config::read(&inputs);
     if mounted && plan::needs_facts(&config) {
-        let facts = probe::initramfs(&config, &lex(&inputs.cmdline), journal)?;
+        let facts = probe::initramfs(&config, &lex(&inputs.cmdline), &mounts, journal);
         return Ok((config, facts));
     }
-    // Nothing to do, so nothing to look at: an ordinary boot pays nothing.
-    let facts = Facts { root: mounted.then(Root::default), ..Facts::default() };
+    // Nothing to do, so nothing to look at: an ordinary boot pays nothing. The record tells of its image.
+    let root = mounted.then(Root::default);
+    let facts = Facts { fetched: root.as_ref().and_then(|_| image::fetched()), root, ..Facts::default() };
     Ok((config, facts))
 }
 
 /// What comes before anything is mounted. Takes the stock overlayfs module's hooks away before its first one runs,
-/// where we will act; a boot that is another party's keeps them. Names this machine to its NFS server.
+/// where we will act; a boot that is another party's keeps them. Names this machine to its NFS server. Has overlayfs
+/// loaded while udev works.
 ///
 /// # Errors
 /// Those of the file system.
@@ -67,12 +70,13 @@ pub fn stand_down() -> Result<()> {
     if Config::read(&inputs).upper.value == Upper::Off {
         return Ok(());
     }
+    probe::begin_loading_overlay();
     if nfs::is_unnamed(&args) {
         identity::name_nfs_client(&args)?;
     }
     if other_overlays::find(&args, "", "", None).is_empty() {
         for hook in probe::stock_hooks() {
-            crate::sys::files::remove(&hook)?;
+            files::remove(&hook)?;
         }
     }
     Ok(())
@@ -110,10 +114,11 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         effective: Effective { reset: run.report.reset, hostname: run.report.hostname, paths, ..effective },
         reasons: run.reasons,
         issues: config.issues,
-        fingerprint: facts.root.filter(|_| kept).map(|root| root.fingerprint),
+        fingerprint: facts.root.filter(|_| kept).map(|root| run.report.fingerprint.unwrap_or(root.fingerprint)),
         stale: run.report.stale,
+        commit: run.report.commit,
         populate: populated,
-        image: facts.fetched.or_else(image::fetched),
+        image: facts.fetched,
         made: run.report.made,
         notes: run.notes.into_iter().chain(run.report.notes).collect(),
         steps: run.report.steps,
@@ -123,7 +128,7 @@ pub fn assemble(by: &str) -> Result<Verdict> {
     };
     tell(&record);
     if let Err(error) = recordfile::write(&record) {
-        tracing::error!("the record could not be written: {error:#}");
+        crate::log::error!("the record could not be written: {error:#}");
     }
     Ok(verdict(record.effective.root))
 }
@@ -230,23 +235,23 @@ impl Run {
 /// One line for what runs, one for each thing that is not as it was asked for.
 fn tell(record: &Record) {
     for issue in &record.issues {
-        tracing::warn!("{issue}");
+        crate::log::warning!("{issue}");
     }
     if let Some(complaint) = record.image.as_ref().and_then(Fetched::complaint) {
-        tracing::warn!("{complaint}");
+        crate::log::warning!("{complaint}");
     }
     for reason in &record.reasons {
-        tracing::error!("{}", reason.text);
+        crate::log::error!("{}", reason.text);
         for line in &reason.kernel {
-            tracing::error!("kernel: {line}");
+            crate::log::error!("kernel: {line}");
         }
     }
     let (word, now) = (record.outcome.word(), &record.effective);
     match record.outcome {
-        Outcome::Off => tracing::debug!("{word}: no overlay is configured"),
-        Outcome::Applied => tracing::info!("{word}: {now}, {} ms", record.took_us / 1000),
+        Outcome::Off => crate::log::debug!("{word}: no overlay is configured"),
+        Outcome::Applied => crate::log::info!("{word}: {now}, {} ms", record.took_us / 1000),
         Outcome::Degraded | Outcome::Refused | Outcome::Failed => {
-            tracing::error!(
+            crate::log::error!(
                 "{word}: asked for {} ({}); running: {now}; {}",
                 escape(&record.requested.spec),
                 record.requested.origin,
@@ -258,7 +263,7 @@ fn tell(record: &Record) {
 
 /// Milliseconds since the kernel's start; /proc/uptime has hundredths of a second.
 fn uptime_ms() -> u64 {
-    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let text = files::ask_kernel("/proc/uptime").unwrap_or_default();
     let digits: String = text.chars().take_while(|c| *c != ' ').filter(char::is_ascii_digit).collect();
     digits.parse::<u64>().unwrap_or(0).saturating_mul(10)
 }

@@ -5,7 +5,8 @@
 pub mod kmsg;
 
 use overlayroot_core::value::diagnostics::plain;
-use std::fmt::Write;
+use std::fmt::{Arguments, Write};
+use std::io::{self, Write as _};
 pub use tracing::Level;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
@@ -24,6 +25,31 @@ pub fn start(most: Level, to_kernel: bool) {
     // An error means that a subscriber is there already.
     let _ = tracing::subscriber::set_global_default(lines);
 }
+
+/// An event. The one place that calls tracing's macros: each other would have half a kilobyte of its own in the
+/// program, for its file, line and fields, which nobody reads here.
+pub fn say(level: Level, text: Arguments<'_>) {
+    match level {
+        Level::ERROR => tracing::error!("{text}"),
+        Level::WARN => tracing::warn!("{text}"),
+        Level::INFO => tracing::info!("{text}"),
+        _ => tracing::debug!("{text}"),
+    }
+}
+
+macro_rules! error {
+    ($($text:tt)*) => { $crate::log::say($crate::log::Level::ERROR, format_args!($($text)*)) };
+}
+macro_rules! warning {
+    ($($text:tt)*) => { $crate::log::say($crate::log::Level::WARN, format_args!($($text)*)) };
+}
+macro_rules! info {
+    ($($text:tt)*) => { $crate::log::say($crate::log::Level::INFO, format_args!($($text)*)) };
+}
+macro_rules! debug {
+    ($($text:tt)*) => { $crate::log::say($crate::log::Level::DEBUG, format_args!($($text)*)) };
+}
+pub(crate) use {debug, error, info, warning};
 
 #[derive(Default)]
 struct Message(String);
@@ -77,10 +103,10 @@ impl Subscriber for Lines {
         };
         // What the kernel, a program or a file said may be in it.
         let text = line(&message.0);
-        match self.prefix {
-            true => eprintln!("<{level}>overlayroot-rs: {text}"),
-            false => eprintln!("overlayroot-rs: {text}"),
-        }
+        let prefix = if self.prefix { format!("<{level}>") } else { String::new() };
+        let whole = format!("{prefix}overlayroot-rs: {text}\n");
+        // In one piece. Nobody could be told that it can't be written.
+        let _ = io::stderr().write_all(whole.as_bytes());
         if self.kmsg && level < 7 {
             kmsg::write(level, &text);
         }

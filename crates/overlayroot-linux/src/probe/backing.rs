@@ -77,5 +77,5 @@ fn apart(device: &Device, asked: &LoopFile, journal: Journal) -> Result<Place> {
 
 fn seen_at(at: &str, asked: &LoopFile) -> Result<Place> {
     let room = room(at)?;
-    Ok(Place { fs_bytes: room.bytes, fs_free: room.available, ..place::look(at, &asked.path) })
+    Ok(Place { fs_bytes: room.bytes, fs_free: room.available, ..place::look_into(at, &asked.path) })
 }

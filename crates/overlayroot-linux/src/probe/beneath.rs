@@ -7,6 +7,7 @@ use crate::sys::{filesystem, mounts};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::Mount;
 use overlayroot_core::step::effective::RootKind;
+use overlayroot_core::value::order::sorted;
 use std::path::{Path, PathBuf};
 
 const BLOCK: &str = "/sys/class/block";
@@ -42,7 +43,7 @@ pub fn modules() -> Vec<String> {
         names.extend((!devices.is_empty()).then(|| mount.fstype.clone()));
         devices.iter().for_each(|name| drivers(Path::new(BLOCK), name, DEEPEST, &mut names));
     }
-    names.sort_unstable();
+    let mut names = sorted(names);
     names.dedup();
     names
 }

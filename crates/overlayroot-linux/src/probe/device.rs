@@ -14,6 +14,7 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::Mount;
 use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_core::value::device;
+use overlayroot_core::value::order::sorted;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -40,7 +41,7 @@ fn wait(
     mut gave_up: impl FnMut() -> Option<GaveUp>,
 ) -> Lookup {
     let started = Instant::now();
-    let mut finder = Finder::default();
+    let mut finder = Finder::of(asked);
     let mut told = false;
     let mut locked = None;
     loop {
@@ -55,7 +56,7 @@ fn wait(
                 }
             }
             Seen::One(names) if late || names.iter().all(|name| settled(name)) || finder.seen_for() > UDEV_GRACE => {
-                return describe(names, waited_ms);
+                return describe(&mut finder, names, waited_ms);
             }
             Seen::One(_) => finder.first_seen = finder.first_seen.or_else(|| Some(Instant::now())),
             Seen::Part(names, of) if late => return Lookup::Incomplete { nodes: nodes(names), of: *of, waited_ms },
@@ -63,7 +64,7 @@ fn wait(
             Seen::Several(names) => return Lookup::Ambiguous(nodes(names)),
         }
         if let (device::Device::Path(path), Some(what)) = (asked, not_block(asked)) {
-            tracing::debug!("{path} is {what}");
+            crate::log::debug!("{path} is {what}");
             return Lookup::NotBlock(path.clone());
         }
         locked = if matches!(found, Seen::Nothing) { gave_up() } else { None };
@@ -92,7 +93,7 @@ pub fn upper_file_systems() -> Vec<String> {
     if nodes.iter().any(|node| quota::ext4_can(node)) {
         kinds.push("quota_v2".to_owned());
     }
-    kinds.sort_unstable();
+    let mut kinds = sorted(kinds);
     kinds.dedup();
     kinds
 }
@@ -116,9 +117,9 @@ fn nodes(names: &[String]) -> Vec<String> {
 }
 
 /// What there is to know of a file system by its devices.
-fn describe(names: &[String], waited_ms: u64) -> Lookup {
+fn describe(finder: &mut Finder, names: &[String], waited_ms: u64) -> Lookup {
     let name = names.first().map(String::as_str).unwrap_or_default();
-    let probe = blkid::probe(&node(name)).unwrap_or_default();
+    let probe = finder.probe(name).cloned().unwrap_or_default();
     let numbers: Vec<String> = names.iter().map(|name| sysfs(name, "dev")).collect();
     let mut device = Device {
         casefold: casefold::has(&node(name), &probe.fstype),

@@ -4,7 +4,7 @@
 use crate::probe::{device, place};
 use crate::sys::scratch::Scratch;
 use crate::sys::table::Desk;
-use crate::sys::{blkid, block, filesystem};
+use crate::sys::{blkid, block, files, filesystem};
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::device::Lookup;
@@ -12,6 +12,7 @@ use overlayroot_core::facts::disk::{Disk, Partition};
 use overlayroot_core::facts::free_space::{HEAD, Left, superblock};
 use overlayroot_core::parse::mountinfo::Mount;
 use overlayroot_core::upper::Upper;
+use overlayroot_core::value::order::sorted_by_key;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub fn disk_of(config: &Config, root: &Mount) -> Option<Disk> {
     if wanted && disk.sfdisk && !disk.path.is_empty() {
         let scratch = Scratch::new();
         let table = scratch.and_then(|scratch| Desk { at: scratch.path() }.read(&disk.path, disk.sector));
-        disk.table = table.inspect_err(|error| tracing::warn!("{error:#}")).ok();
+        disk.table = table.inspect_err(|error| crate::log::warning!("{error:#}")).ok();
     }
     if disk.named(&asked.label).is_empty() {
         disk.left = left(&disk);
@@ -84,8 +85,8 @@ fn partition_of(root: &Mount) -> Option<PathBuf> {
 fn disk(at: &Path) -> Option<Disk> {
     let path = block::node(at.file_name()?.to_str()?);
     let entries = fs::read_dir(at).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut partitions: Vec<Partition> = entries.filter_map(|at| partition(&at)).collect();
-    partitions.sort_unstable_by_key(|partition| partition.number);
+    let partitions = entries.filter_map(|at| partition(&at)).collect();
+    let partitions = sorted_by_key(partitions, |partition: &Partition| partition.number);
     Some(Disk {
         path,
         bytes: number(at, "size")?.checked_mul(SYSFS_SECTOR)?,
@@ -99,7 +100,7 @@ fn disk(at: &Path) -> Option<Disk> {
 fn partition(at: &Path) -> Option<Partition> {
     let partition = number(at, "partition")?;
     let path = block::node(at.file_name()?.to_str()?);
-    let probe = blkid::probe(&path).unwrap_or_default();
+    let probe = blkid::probe_partition(&path).unwrap_or_default();
     Some(Partition {
         number: u32::try_from(partition).ok()?,
         start: number(at, "start")?.checked_mul(SYSFS_SECTOR)?,
@@ -111,5 +112,5 @@ fn partition(at: &Path) -> Option<Partition> {
 }
 
 fn number(at: &Path, file: &str) -> Option<u64> {
-    fs::read_to_string(at.join(file)).ok()?.trim().parse().ok()
+    files::ask_kernel(at.join(file)).ok()?.trim().parse().ok()
 }

@@ -2,10 +2,10 @@
 //! What tells one state of a lower from another, to see whether an upper was made over it.
 
 use crate::source::text_in_root;
-use crate::sys::{blkid, filesystem};
+use crate::sys::filesystem;
 use overlayroot_core::facts::Fingerprint;
 use overlayroot_core::parse::mountinfo::Mount;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,18 +21,19 @@ const DATABASES: [&str; 5] = [
 /// The fingerprint of the root that is mounted at `at`.
 pub(crate) fn of(mount: &Mount, at: &str) -> Fingerprint {
     let os = text_in_root(at, "/etc/os-release").or_else(|_| text_in_root(at, "/usr/lib/os-release"));
+    let databases = there(at, &DATABASES);
     Fingerprint {
-        uuid: uuid(mount),
+        uuid: filesystem::uuid_on_device(mount).unwrap_or_default(),
         fstype: mount.fstype.clone(),
         os: os_identity(&os.unwrap_or_default()),
-        packages: packages(at),
-        taken: taken(at),
+        packages: databases.iter().map(Metadata::mtime).max().unwrap_or(0),
+        taken: taken(at, &databases),
     }
 }
 
-fn uuid(mount: &Mount) -> String {
-    let probe = filesystem::node_of(mount).and_then(|node| blkid::probe(&node).ok());
-    probe.map(|probe| probe.uuid).unwrap_or_default()
+/// Those of the names that are there.
+fn there(at: &str, names: &[&str]) -> Vec<Metadata> {
+    names.iter().filter_map(|name| fs::symlink_metadata(Path::new(at).join(name)).ok()).collect()
 }
 
 fn os_identity(os_release: &str) -> String {
@@ -48,7 +49,7 @@ fn os_identity(os_release: &str) -> String {
 /// Now, by the clock or by what the lower itself tells, whichever is later: a machine without a clock begins
 /// in 1970, and everything in its lower would count as changed since. These are written at every shutdown of
 /// a writable root, or with every change of packages.
-fn taken(at: &str) -> i64 {
+fn taken(at: &str, databases: &[Metadata]) -> i64 {
     const LATE: [&str; 6] = [
         "etc",
         "etc/fake-hwclock.data",
@@ -57,16 +58,9 @@ fn taken(at: &str) -> i64 {
         "var/log/wtmp",
         "var/lib/dpkg",
     ];
-    let changed = |name: &&str| Some(fs::symlink_metadata(Path::new(at).join(name)).ok()?.ctime());
-    let lower = LATE.iter().chain(&DATABASES).filter_map(changed).max().unwrap_or(0);
+    let lower = there(at, &LATE).iter().chain(databases).map(Metadata::ctime).max().unwrap_or(0);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     lower.max(i64::try_from(clock).unwrap_or(i64::MAX))
-}
-
-/// When the package database last changed, seconds since 1970.
-fn packages(at: &str) -> i64 {
-    let stamps = DATABASES.iter().filter_map(|name| fs::symlink_metadata(Path::new(at).join(name)).ok());
-    stamps.map(|metadata| metadata.mtime()).max().unwrap_or(0)
 }
 
 #[cfg(test)]

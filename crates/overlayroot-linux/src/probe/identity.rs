@@ -37,7 +37,7 @@ pub fn look(wanted: &[Var], args: &[Arg]) -> Node {
 pub fn name_nfs_client(args: &[Arg]) -> Result<()> {
     let node = Node { mac: identity::bootif(args), ..look(&[Var::Uuid, Var::Serial], &[]) };
     let line = nfs::options(&node, text("/proc/sys/kernel/random/uuid").trim());
-    tracing::debug!("{}", line.trim());
+    crate::log::debug!("{}", line.trim());
     mounts::make_parent(nfs::OPTIONS)?;
     newfile::write(nfs::OPTIONS, line.as_bytes(), newfile::ALL_READ, Lasting::Run)
 }

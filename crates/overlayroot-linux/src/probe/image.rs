@@ -45,7 +45,7 @@ fn same_size(path: &Path, bytes: u64) -> bool {
 pub fn checksum(mut file: File, name: &str) -> Result<(u64, String)> {
     const PIECE: usize = 1 << 20;
     const SAY: u64 = 256 << 20;
-    tracing::info!("checking {name}");
+    crate::log::info!("checking {name}");
     let (mut hash, mut piece, mut bytes) = (Sha256::new(), vec![0; PIECE], 0_u64);
     loop {
         let count = file.read(&mut piece).with_context(|| format!("reading {name}"))?;
@@ -56,7 +56,7 @@ pub fn checksum(mut file: File, name: &str) -> Result<(u64, String)> {
         let before = bytes / SAY;
         bytes += u64::try_from(count)?;
         if bytes / SAY > before {
-            tracing::info!("{} M of it are checked", bytes >> 20);
+            crate::log::info!("{} M of it are checked", bytes >> 20);
         }
     }
     Ok((bytes, format!("{:x}", hash.finalize())))

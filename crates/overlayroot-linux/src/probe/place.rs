@@ -5,6 +5,7 @@ use crate::sys::plain_way::{self, End};
 use crate::sys::{blkid, casefold};
 use overlayroot_core::config::Config;
 use overlayroot_core::facts::place::{Place, PlaceKind};
+use overlayroot_core::upper::Upper;
 use overlayroot_core::upper::loop_file::UNFINISHED;
 use overlayroot_core::value::file_system::MadeFs;
 use std::fs::{self, FileType};
@@ -13,16 +14,22 @@ use std::path::Path;
 
 /// What lies at the path that the configuration asks for, in the root at `root`.
 pub fn place_of(config: &Config, root: &str) -> Option<Place> {
-    config.upper.value.path_in_root().map(|path| look(root, path))
+    let path = config.upper.value.path_in_root()?;
+    Some(if let Upper::Loop(_) = &config.upper.value { look_into(root, path) } else { look(root, path) })
 }
 
 /// What lies at `path` in the root at `root`.
 pub fn look(root: &str, path: &str) -> Place {
-    let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
-    match plain_way::follow(root, parent) {
-        End::Open => {}
-        End::Other(way, _) => return Place { blocked_by: Some(way), ..Place::default() },
-        End::Missing(..) => return Place::default(),
+    barred(root, path).unwrap_or_else(|| {
+        let found = fs::symlink_metadata(format!("{root}{path}"));
+        Place { kind: found.map_or(PlaceKind::Missing, |found| kind(found.file_type())), ..Place::default() }
+    })
+}
+
+/// The same for a file that holds a file system: how large it is, what is in it, and what an interrupted making left.
+pub fn look_into(root: &str, path: &str) -> Place {
+    if let Some(place) = barred(root, path) {
+        return place;
     }
     let full = format!("{root}{path}");
     let half = fs::symlink_metadata(format!("{full}{UNFINISHED}")).ok().filter(fs::Metadata::is_file);
@@ -36,6 +43,16 @@ pub fn look(root: &str, path: &str) -> Place {
         }
     }
     place
+}
+
+/// What is to be said of a place to which no plain directories lead.
+fn barred(root: &str, path: &str) -> Option<Place> {
+    let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
+    match plain_way::follow(root, parent) {
+        End::Open => None,
+        End::Other(way, _) => Some(Place { blocked_by: Some(way), ..Place::default() }),
+        End::Missing(..) => Some(Place::default()),
+    }
 }
 
 fn kind(of: FileType) -> PlaceKind {
@@ -75,11 +92,13 @@ mod tests {
         let root = root.path().to_str().unwrap();
         assert_eq!(look(root, "/var/lib").kind, PlaceKind::Directory);
         assert_eq!(look(root, "/var/none/deeper"), Place::default());
-        let file = look(root, "/var/file");
+        let file = look_into(root, "/var/file");
         assert_eq!((file.kind, file.bytes, file.fstype.as_str()), (PlaceKind::File, 4096, ""));
+        assert_eq!(look(root, "/var/file"), Place { kind: PlaceKind::File, ..Place::default() });
         assert_eq!(look(root, "/link").kind, PlaceKind::Link);
         assert_eq!(look(root, "/link/x").blocked_by.as_deref(), Some("/link"));
-        let half = look(root, "/var/half");
+        assert_eq!(look_into(root, "/link/x").blocked_by.as_deref(), Some("/link"));
+        let half = look_into(root, "/var/half");
         assert!(half.kind == PlaceKind::Missing && half.half_made >= 8192, "{half:?}");
     }
 }

@@ -27,12 +27,12 @@ pub fn place_of(config: &Config, mounts: &[Mount], root: &Mount, may_mount: bool
         return None;
     }
     if let Err(error) = top_level::mount_top(&root.source, LOOK, true) {
-        tracing::warn!("looking at the top level of {}: {error:#}", root.source);
+        crate::log::warning!("looking at the top level of {}: {error:#}", root.source);
         return None;
     }
     let found = look(LOOK, &asked.name);
     if let Err(error) = mounts::unmount(LOOK) {
-        tracing::warn!("{error:#}");
+        crate::log::warning!("{error:#}");
     }
     Some(found)
 }

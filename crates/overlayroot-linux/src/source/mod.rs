@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use overlayroot_core::config::Inputs;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::Source;
+use overlayroot_core::value::order::sorted;
 use rustix::fs::OFlags;
 use std::fs::File;
 
@@ -53,8 +54,7 @@ fn directory(name: &str) -> Vec<Source> {
         return Vec::new();
     };
     let paths = entries.filter_map(|entry| entry.ok()?.path().to_str().map(str::to_owned));
-    let mut paths: Vec<String> = paths.filter(|path| path.ends_with(".conf")).collect();
-    paths.sort_unstable();
+    let paths = sorted(paths.filter(|path| path.ends_with(".conf")).collect());
     paths.iter().filter_map(|path| file(path)).collect()
 }
 

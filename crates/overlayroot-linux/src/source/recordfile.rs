@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The record in /run: written once a boot, whole or not at all.
 
-use crate::sys::json;
 use crate::sys::newfile::write_atomic;
+use crate::sys::{files, json};
 use anyhow::{Context, Result};
 use overlayroot_core::layout::paths;
 use overlayroot_core::record::{Record, SCHEMA};
@@ -27,6 +27,6 @@ pub fn read(path: &str) -> Result<Option<Record>> {
 
 /// Identity of the running boot.
 pub fn boot_id() -> String {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let text = files::ask_kernel("/proc/sys/kernel/random/boot_id");
     text.unwrap_or_default().trim().to_owned()
 }

@@ -5,7 +5,9 @@ use crate::log::kmsg::Kmsg;
 use crate::step::report::{Report, SCRATCH};
 use crate::step::small_files::{clear, link, link_run, write_run};
 use crate::step::undo::{self, Undo};
-use crate::step::{hostname, limit, loopfile, made, partition, path, populate, preflight, reset, stale, store, verify};
+use crate::step::{
+    commit, hostname, limit, loopfile, made, partition, path, populate, preflight, reset, stale, store, verify,
+};
 use crate::sys::files::remove;
 use crate::sys::loopdev::{self, Calls};
 use crate::sys::{btrfs, filesystem, fsck, growfs, mounts, top_level};
@@ -36,7 +38,7 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
         let before = undos.len();
         let result = perform(step, &mut undos, report);
         let us = micros(started);
-        tracing::debug!("{step}");
+        crate::log::debug!("{step}");
         let went = if result.is_ok() { StepResult::Done } else { StepResult::Failed };
         let log = &mut report.steps;
         log.push(StepRecord { step: step.name().to_owned(), text: format!("{step:#}"), result: went, us });
@@ -102,6 +104,7 @@ fn perform(step: &Step, undos: &mut Vec<Undo>, report: &mut Report) -> Result<()
         Step::Reset { store } => report.keep(reset::every_boot(store)?),
         Step::ResetOnce { store, readonly, resets } => report.keep(reset::once(store, *readonly, *resets)?),
         Step::Stale(asked) => stale::step(asked, report),
+        Step::Commit(asked) => commit::step(asked, report),
         Step::MakeUpper { store, like } => store::make(store, like),
         Step::Quota(limit) => limit::apply(limit),
         Step::Remember { path, fingerprint } => store::remember(path, fingerprint),
@@ -158,7 +161,7 @@ fn mount_top(device: &str, at: &str, read_only: bool, undos: &mut Vec<Undo>) -> 
 }
 
 fn make_loop_file(file: &str, bytes: u64, fs: MadeFs) -> Result<()> {
-    tracing::info!("making {file}");
+    crate::log::info!("making {file}");
     loopfile::make(file, bytes, fs, &format!("{SCRATCH}/mkfs.log"), &mut loopfile::untold)
 }
 

@@ -14,6 +14,7 @@ use crate::sys::newfile::{Lasting, NewFile};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::path::preset::MACHINE_ID;
 use overlayroot_core::path::{fits, parts};
+use overlayroot_core::value::order::sorted;
 use rustix::fd::OwnedFd;
 use rustix::fs::{
     AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fsync, mkdirat, openat, statat, unlinkat,
@@ -187,8 +188,7 @@ fn names(directory: &OwnedFd, pattern: &str) -> Result<Vec<String>> {
             names.push(name.to_owned());
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    Ok(sorted(names))
 }
 
 /// Writes a small file of our own to `path` below `base`, with the attributes of `like` where there is one. Its

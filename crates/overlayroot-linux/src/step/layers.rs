@@ -105,6 +105,14 @@ pub fn is_redirected(directory: &Path) -> bool {
     rustix::fs::lgetxattr(directory, "trusted.overlay.redirect", &mut [0; 0]).is_ok()
 }
 
+/// That name: one beside it, or a path from the layers' tops.
+pub fn redirect(directory: &Path) -> Option<Vec<u8>> {
+    let mut value = vec![0; 4096];
+    let len = rustix::fs::lgetxattr(directory, "trusted.overlay.redirect", &mut value).ok()?;
+    value.truncate(len);
+    Some(value)
+}
+
 /// The first letter of the mark: `y`, or `x` where whiteouts are marked files (Linux 6.8).
 pub(crate) fn opaque(directory: &Path) -> Option<u8> {
     let mut value = [0; 8];

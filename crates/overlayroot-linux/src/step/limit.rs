@@ -34,7 +34,7 @@ pub fn apply(quota: &Quota) -> Result<()> {
         project::mark(&quota.work)?;
     } else {
         if let Ok(used @ 1..) = device.used() {
-            tracing::warn!("project {PROJECT} holds {used} bytes outside of {}: they count", quota.upper);
+            crate::log::warning!("project {PROJECT} holds {used} bytes outside of {}: they count", quota.upper);
         }
         // Files that join are held against a limit that an earlier boot left.
         limit(0)?;

@@ -2,10 +2,11 @@
 //! Makes and enlarges loop files. A file has its name only when it is finished, so what an
 //! interruption leaves is told from what may hold somebody's changes.
 
+use crate::step::mkfs;
 use crate::sys::statvfs::room;
 use crate::sys::sync::sync_parent;
-use crate::sys::{files, loopdev, newfile, program};
-use anyhow::{Context, Result, bail, ensure};
+use crate::sys::{files, loopdev, newfile};
+use anyhow::{Context, Result, ensure};
 use overlayroot_core::upper::loop_file::UNFINISHED;
 use overlayroot_core::value::file_system::MadeFs;
 use overlayroot_core::value::size::human;
@@ -49,7 +50,7 @@ fn fill(new: &str, bytes: u64, kind: MadeFs, log: &str, tell: &mut Tell<'_>) -> 
     reserve(&file, bytes, tell).with_context(context)?;
     tell("making the file system", 0, 0);
     // By its number: who can write the directory may have put a link in the place of the name.
-    mkfs(&files::for_others(&file), kind, log)?;
+    mkfs::make(&files::for_others(&file), kind, None, log)?;
     // mkfs may have punched holes for what it zeroes in a plain file.
     reserve(&file, bytes, &mut untold).with_context(context)?;
     tell("syncing", 0, 0);
@@ -101,29 +102,6 @@ fn fill_holes(file: &File, bytes: u64, tell: &mut Tell<'_>) -> Result<()> {
 fn no_cow(file: &File) {
     if let Ok(flags) = ioctl_getflags(file) {
         let _ = ioctl_setflags(file, flags | IFlags::NOCOW);
-    }
-}
-
-/// Makes a file system; the mounter of an overlay can't use blocks reserved for root, hence `-m 0`.
-pub fn mkfs(device: &str, kind: MadeFs, log: &str) -> Result<()> {
-    mkfs_labelled(device, kind, None, log)
-}
-
-/// The same, with a label.
-pub fn mkfs_labelled(device: &str, kind: MadeFs, label: Option<&str>, log: &str) -> Result<()> {
-    let program = format!("mkfs.{}", kind.word());
-    let args: &[&str] = match kind {
-        MadeFs::Ext4 => &["-q", "-F", "-m", "0", "-E", "nodiscard"],
-        MadeFs::Xfs | MadeFs::Btrfs => &["-q", "-f", "-K"],
-    };
-    let label: Vec<&str> = label.into_iter().flat_map(|label| ["-L", label]).collect();
-    match program::run(&program, &[args, &label, &[device]].concat(), log)? {
-        0 => Ok(()),
-        127 => bail!("{program} not found"),
-        code => {
-            let said = files::tail(log);
-            bail!("{program} ended with {code}: {}", program::last_line(&said))
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::sys::inroot::{self, Links};
 use overlayroot_core::layout::paths;
 use overlayroot_core::step::Step;
 use overlayroot_core::step::made::{self, Made};
+use overlayroot_core::value::order::sorted_by_key;
 use overlayroot_core::value::path::is_in;
 use rustix::fd::OwnedFd;
 use rustix::fs::{OFlags, XattrFlags, getxattr, setxattr};
@@ -36,7 +37,7 @@ pub(crate) fn settle(steps: &[Step], failed: &[(String, String)]) -> Vec<Made> {
         list.extend(ways.map(|path| Made { path, whole: false }));
     }
     // Of two for a path the one with all that is below it is kept.
-    list.sort_unstable_by(|a, b| (&a.path, b.whole).cmp(&(&b.path, a.whole)));
+    let mut list = sorted_by_key(list, |made| (made.path.clone(), !made.whole));
     list.dedup_by(|next, before| next.path == before.path);
     list
 }
@@ -64,7 +65,7 @@ fn give(path: &str, value: &[u8]) {
     let Ok(file) = hold("/", path) else { return };
     if label(&file) == Ok(None) {
         if let Err(error) = setxattr(by_descriptor(&file), LABEL, value, XattrFlags::CREATE) {
-            tracing::debug!("{path} stays without a label: {error}");
+            crate::log::debug!("{path} stays without a label: {error}");
         }
     }
 }

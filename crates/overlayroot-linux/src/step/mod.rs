@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Performs a plan: [`execute`] has the one match over the steps, and what a step is, is in a file of its own.
 
+pub(crate) mod commit;
 pub mod execute;
 pub mod hostname;
 pub mod keepfiles;
@@ -10,6 +11,7 @@ pub mod limit;
 pub mod loopfile;
 pub mod machineid;
 pub mod made;
+pub mod mkfs;
 pub mod partition;
 pub(crate) mod path;
 pub mod populate;
@@ -17,6 +19,7 @@ pub mod preflight;
 pub mod project;
 pub mod report;
 pub mod reset;
+pub mod revert;
 pub mod shadow;
 pub(crate) mod small_files;
 pub mod stale;

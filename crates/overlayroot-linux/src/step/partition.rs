@@ -2,7 +2,7 @@
 //! Makes and enlarges the upper's partition. The kernel has it first, then it gets its file system, and
 //! only then the table names it: a cut leaves free space as it was before, or a finished partition.
 
-use crate::step::loopfile;
+use crate::step::mkfs;
 use crate::step::undo::Undo;
 use crate::sys::table::Desk;
 use crate::sys::{blkid, blkpg, mounts};
@@ -73,9 +73,9 @@ fn appears(node: &str) -> Result<()> {
 
 fn make_fs(piece: &Piece, fs: MadeFs, label: &str) -> Result<()> {
     let node = &piece.node;
-    tracing::info!("making {} on {node}", fs.word());
+    crate::log::info!("making {} on {node}", fs.word());
     wipe(piece).with_context(|| format!("wiping both ends of {node}"))?;
-    loopfile::mkfs_labelled(node, fs, Some(label), &DESK.file("mkfs.log"))?;
+    mkfs::make(node, fs, Some(label), &DESK.file("mkfs.log"))?;
     let file = OpenOptions::new().write(true).open(node).with_context(|| format!("opening {node}"))?;
     file.sync_all().with_context(|| format!("syncing {node}"))
 }

@@ -15,7 +15,6 @@ use overlayroot_core::parse::mountinfo;
 use overlayroot_core::step::path::PathStep;
 use rustix::fs::Mode;
 use rustix::mount::MountFlags;
-use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -166,7 +165,7 @@ fn open_store(store: &str, mount: &str) -> Result<()> {
 struct Source {
     at: String,
     layers: Vec<Layer>,
-    apart: HashSet<PathBuf>,
+    apart: Vec<PathBuf>,
 }
 
 /// What the root has at a path: that of its overlay's layers, or of what is mounted there.
@@ -218,7 +217,7 @@ fn begin(from: impl FnOnce() -> Result<Source>, store: &str, mount: &str) -> Res
     let (from, new) = (from()?, format!("{store}.new"));
     discard(&new)?;
     DirBuilder::new().mode(0o700).create(&new).with_context(|| format!("making {new}"))?;
-    tracing::info!("{store} begins with what is in {}", from.at);
+    crate::log::info!("{store} begins with what is in {}", from.at);
     let copied = tree::copy(&from.layers, &new, &from.apart).and_then(|()| {
         rustix::fs::syncfs(File::open(&new)?).with_context(|| format!("syncing {new}"))?;
         fs::rename(&new, store).with_context(|| format!("renaming {new} to {store}"))

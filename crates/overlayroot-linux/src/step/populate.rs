@@ -44,7 +44,7 @@ pub(crate) fn step(asked: &Populate, report: &mut Report) -> Result<()> {
         return done;
     }
     if matches!(found.state, State::Changed | State::Used) {
-        tracing::warn!("{upper} is left as it is: it was not made from {}", found.source);
+        crate::log::warning!("{upper} is left as it is: it was not made from {}", found.source);
     }
     report.populate = Some(found);
     Ok(())
@@ -64,7 +64,7 @@ fn fill(asked: &Populate, found: &mut Populated, report: &mut Report) -> Result<
         found.why = Some("unready".to_owned());
         bail!("{}: {why}", asked.told);
     }
-    tracing::info!("populating the upper from {}", asked.told);
+    crate::log::info!("populating the upper from {}", asked.told);
     mounts::make_dir(paths::PRIVATE)?;
     let scratch = asked.store.marker.rsplit_once('/').map_or("/", |(directory, _)| directory);
     mounts::make_dir(scratch)?;

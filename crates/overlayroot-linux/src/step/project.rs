@@ -38,7 +38,7 @@ pub fn join(upper: &str, work: &str) -> Result<()> {
     mark(upper)?;
     let Join { joined, left_out, .. } = join;
     if joined > 0 {
-        tracing::info!("{joined} files of {upper} put into project {PROJECT}, {left_out} could not be");
+        crate::log::info!("{joined} files of {upper} put into project {PROJECT}, {left_out} could not be");
     }
     Ok(())
 }
@@ -60,7 +60,7 @@ impl Visitor for Join {
             }
             FileType::RegularFile => {
                 if let Err(error) = mark_at(directory, name, false).with_context(context) {
-                    tracing::warn!("not counted against size=: {error:#}");
+                    crate::log::warning!("not counted against size=: {error:#}");
                     self.left_out += 1;
                 }
             }

@@ -2,6 +2,7 @@
 //! Beginning an upper anew, keeping and exchanging uppers: by renames, so that it takes as long for a
 //! big upper as for a small one, and so that a cut leaves each upper whole under one name or another.
 
+use crate::step::revert;
 use crate::step::store::{BOOT_SWEEP, only_ours, rename, unused};
 use crate::sys::files::{read_small, remove};
 use crate::sys::statvfs::room;
@@ -61,6 +62,8 @@ pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
             Became::noted(false, format!("{name} is not restored: rd.overlay.reset would empty it"))
         }
         Marker::Restore(name) => restore(store, name)?,
+        Marker::Revert(_) if resets => Became::noted(false, "nothing to revert: rd.overlay.reset discards all changes"),
+        Marker::Revert(paths) => Became::noted(false, revert::discard(store, paths)?),
     };
     // Also where an attempt that was cut short has done it: somebody wants that upper.
     became.restored = matches!(marker, Marker::Restore(_)) && !resets;
@@ -102,6 +105,7 @@ fn keep(store: &Store) -> Result<Option<String>> {
     let free = |number: &u32| fs::symlink_metadata(store.kept(*number).0).is_err();
     let number = (1..u32::MAX).find(free).context("no name is free")?;
     let (directory, fingerprint) = store.kept(number);
+    withdraw(store)?;
     if let Some(subvolume) = &store.subvolume {
         btrfs::set_read_only(subvolume, true)?;
     }
@@ -159,6 +163,7 @@ fn aside(store: &Store) -> Result<()> {
         result => result.with_context(|| format!("making {}", store.trash))?,
     }
     fs::create_dir_all(&store.trash).with_context(|| format!("making {}", store.trash))?;
+    withdraw(store)?;
     for (directory, name) in moved(store) {
         movable(store, directory)?;
         rename(directory, &unused(&store.trash, name))?;
@@ -166,6 +171,17 @@ fn aside(store: &Store) -> Result<()> {
     remove(&store.fingerprint)?;
     sync(&store.trash)?;
     sync_parent(store.whole())
+}
+
+/// What was to be moved into the lower is of the upper that goes.
+fn withdraw(store: &Store) -> Result<()> {
+    let request = store.commit();
+    if fs::symlink_metadata(&request).is_err() {
+        return Ok(());
+    }
+    crate::log::warning!("the upper is put aside: the request of overlayctl commit is cancelled");
+    remove(&request)?;
+    sync_parent(&request)
 }
 
 /// What makes up an upper, and the beginnings of its names in the trash.

@@ -3,6 +3,7 @@
 //! one attribute; follows no link.
 
 use overlayroot_core::feature::stale::{Kind, Shadow, Shadows};
+use overlayroot_core::value::order::sorted;
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -63,9 +64,7 @@ impl Walk<'_> {
     fn names(&self, directory: &Path) -> Vec<OsString> {
         let most = self.limits.entries.saturating_sub(self.looked).saturating_add(1);
         let entries = fs::read_dir(directory).into_iter().flatten().take(usize::try_from(most).unwrap_or(usize::MAX));
-        let mut names: Vec<OsString> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
-        names.sort_unstable();
-        names
+        sorted(entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect())
     }
 
     fn goes_on(&mut self) -> bool {

@@ -89,7 +89,7 @@ pub fn apply(asked: &Compare, restored: bool) -> Result<(Option<Stale>, Became)>
         was,
     };
     if asked.policy != Policy::Keep {
-        tracing::warn!("{found}");
+        crate::log::warning!("{found}");
     }
     let (action, became) = act(asked, restored)?;
     found.action = action;
@@ -132,7 +132,7 @@ fn park(store: &Store) -> Result<Became> {
 
 fn said(became: Became) -> Became {
     if let Some(note) = &became.note {
-        tracing::warn!("{note}");
+        crate::log::warning!("{note}");
     }
     became
 }

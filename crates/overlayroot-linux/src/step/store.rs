@@ -16,7 +16,7 @@ use overlayroot_core::feature::stale;
 use overlayroot_core::layout::{ASIDE, Store};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -39,15 +39,24 @@ pub fn make_within(store: &Store, like: &str, time: Duration) -> Result<()> {
         btrfs::make(subvolume)?;
         only_ours(subvolume)?;
     }
-    fs::create_dir_all(&store.upper).with_context(|| format!("making the upper {}", store.upper))?;
-    fs::create_dir_all(&store.work).with_context(|| format!("making the work directory {}", store.work))?;
+    let new_upper = make_new(&store.upper).with_context(|| format!("making the upper {}", store.upper))?;
     // The kernel cleans its own leftovers only two levels deep; what is deeper makes the mount
     // read-only while mount(2) reports success, and a `volatile` marker refuses it.
-    empty_work(store, time)?;
-    if fs::read_dir(&store.upper)?.next().is_none() {
+    if !make_new(&store.work).with_context(|| format!("making the work directory {}", store.work))? {
+        empty_work(store, time)?;
+    }
+    if new_upper || fs::read_dir(&store.upper)?.next().is_none() {
         copy_attributes(like, &store.upper)?;
     }
     Ok(())
+}
+
+/// Makes a directory, with its parents. Gives back whether it is new for sure, and so empty.
+fn make_new(directory: &str) -> io::Result<bool> {
+    match fs::create_dir(directory) {
+        Ok(()) => Ok(true),
+        Err(_) => fs::create_dir_all(directory).map(|()| false),
+    }
 }
 
 /// A subvolume goes as a whole when it is reset: nothing but upper, work, and what was left of works may be in it.

@@ -4,17 +4,18 @@
 //! lower is named and not found, and no mark of overlayfs is seen, so a store of container images would lose what its
 //! layers remove.
 
-mod node;
+pub(crate) mod node;
 
 use crate::step::layers::{self, Layer};
 use crate::sys::attributes::{beside, by_descriptor, copy_attributes_of, xattr, xattrs};
 use crate::sys::descent::{self, is_directory, names, which};
 use crate::sys::way::Way;
 use anyhow::{Context, Result, bail, ensure};
+use overlayroot_core::value::order::sorted;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dev, FileType, Mode, Stat, XattrFlags, fstat, linkat, mkdirat, statat};
 use rustix::io::Errno;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ const ESCAPED: &str = "trusted.overlay.overlay.";
 ///
 /// # Errors
 /// The first thing that can't be copied.
-pub fn copy(from: &[Layer], to: &str, apart: &HashSet<PathBuf>) -> Result<()> {
+pub fn copy(from: &[Layer], to: &str, apart: &[PathBuf]) -> Result<()> {
     let open = |layer: &Layer| {
         let fd = descent::open(CWD, &layer.path).with_context(|| format!("opening {}", layer.path.display()))?;
         Ok(Directory { fd, own: layer.own })
@@ -61,7 +62,7 @@ enum Above {
 }
 
 struct Copy<'a> {
-    apart: &'a HashSet<PathBuf>,
+    apart: &'a [PathBuf],
     /// What merges to the directory that this is in.
     from: Vec<Directory>,
     /// Where in the copy this is, and the way there from its top.
@@ -93,11 +94,13 @@ impl Copy<'_> {
     }
 
     fn names(&self) -> Result<Vec<CString>> {
-        let mut all = BTreeSet::new();
+        let mut all = Vec::new();
         for directory in &self.from {
             all.extend(names(&directory.fd)?);
         }
-        Ok(all.into_iter().collect())
+        let mut all = sorted(all);
+        all.dedup();
+        Ok(all)
     }
 
     /// What the layers have under a name, as [`layers::merge`].

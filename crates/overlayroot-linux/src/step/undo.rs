@@ -118,7 +118,7 @@ pub fn all(undos: Vec<Undo>) -> Vec<String> {
     let mut left = Vec::new();
     for undo in undos.iter().rev() {
         if let Err(error) = undo.run() {
-            tracing::error!("taking back: {undo}: {error:#}");
+            crate::log::error!("taking back: {undo}: {error:#}");
             left.push(format!("not undone: {error:#}"));
         }
     }

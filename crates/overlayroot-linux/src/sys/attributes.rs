@@ -49,16 +49,20 @@ pub(crate) fn copy_xattrs(from: &Path, to: &Path) -> Result<()> {
         if name.starts_with("trusted.overlay.") || name.starts_with("trusted.overlayroot.") {
             continue;
         }
+        // xfs lists each access control list a second time, as the bytes that it is on the disk.
+        if name.starts_with("trusted.SGI_ACL_") {
+            continue;
+        }
         let value = xattr(from, &name).with_context(context)?;
         if let Err(error) = rustix::fs::setxattr(to, &name, &value, XattrFlags::empty()) {
             // Each file of a root on NFS has it, at every boot.
             if nfs::is_acl(&name) && error == Errno::OPNOTSUPP {
-                tracing::debug!("{} can't have the server's {name}", to.display());
+                crate::log::debug!("{} can't have the server's {name}", to.display());
                 continue;
             }
             // tmpfs has no user.* before Linux 6.6. A store of images without its marks shows what they remove.
             ensure!(!name.starts_with("user.overlay."), "{} can't have the mark {name}: {error}", to.display());
-            tracing::warn!("{} can't have the attribute {name} of {}: {error}", to.display(), from.display());
+            crate::log::warning!("{} can't have the attribute {name} of {}: {error}", to.display(), from.display());
         }
     }
     Ok(())

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Block devices by the names that the kernel has for them. A path is only a way to one.
 
+use crate::sys::files;
+use overlayroot_core::value::order::sorted;
 use rustix::fs::{major, minor};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Those with content, sorted.
 pub(crate) fn candidates() -> Vec<String> {
-    let mut names: Vec<String> = entries("/sys/class/block")
+    let names = entries("/sys/class/block")
         .into_iter()
         .filter(|name| !["ram", "fd", "sr"].iter().any(|kind| name.starts_with(kind)))
         .filter(|name| sysfs(name, "size") != "0" && Path::new(&node(name)).exists())
         .collect();
-    names.sort_unstable();
-    names
+    sorted(names)
 }
 
 /// What sysfs has in a file about a device; empty where there is no such file.
 pub(crate) fn sysfs(name: &str, file: &str) -> String {
-    let text = std::fs::read_to_string(format!("/sys/class/block/{name}/{file}"));
-    text.unwrap_or_default().trim().to_owned()
+    files::ask_kernel(format!("/sys/class/block/{name}/{file}")).unwrap_or_default().trim().to_owned()
 }
 
 /// Its node. The kernel writes a `/` in a device's name as `!`.
@@ -47,6 +47,7 @@ pub(crate) fn by_path(path: &str) -> Option<String> {
 
 /// The block device with that `major:minor`.
 pub(crate) fn by_number(devno: &str) -> Option<String> {
-    let real: PathBuf = std::fs::canonicalize(format!("/sys/dev/block/{devno}")).ok()?;
-    real.file_name()?.to_str().map(str::to_owned)
+    // A link to its directory, which has its name.
+    let directory = std::fs::read_link(format!("/sys/dev/block/{devno}")).ok()?;
+    directory.file_name()?.to_str().map(str::to_owned)
 }

@@ -4,6 +4,7 @@
 //! it, but need not be in the initramfs, so the mount names them.
 
 use crate::sys::block;
+use overlayroot_core::value::order::sorted_by_key;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -69,8 +70,8 @@ pub(crate) struct Members {
 impl Members {
     /// Those of the file system `fsid` among all that were seen.
     pub(crate) fn among(all: &[(String, Super)], fsid: [u8; 16]) -> Self {
-        let mut members: Vec<&(String, Super)> = all.iter().filter(|(_, found)| found.fsid == fsid).collect();
-        members.sort_by_key(|(_, found)| found.devid);
+        let members: Vec<&(String, Super)> = all.iter().filter(|(_, found)| found.fsid == fsid).collect();
+        let members = sorted_by_key(members, |(_, found)| found.devid);
         let mut devids: Vec<u64> = members.iter().map(|(_, found)| found.devid).filter(|devid| *devid != 0).collect();
         let counted = devids.len();
         devids.dedup();

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+/// The kinds that can.
+pub const KINDS: [&str; 2] = ["ext4", "f2fs"];
 /// Where both have their first superblock.
 const SUPERBLOCK: u64 = 1024;
 /// ext4: place of the incompatible features, and EXT4_FEATURE_INCOMPAT_CASEFOLD (kernel: fs/ext4/ext4.h).
@@ -32,7 +34,7 @@ pub fn no_unicode() -> bool {
 
 fn lists_none(base: &str) -> bool {
     let of = |fstype| Path::new(base).join(fstype).join("features");
-    let mut known = ["ext4", "f2fs"].into_iter().map(of).filter(|features| features.is_dir());
+    let mut known = KINDS.into_iter().map(of).filter(|features| features.is_dir());
     known.any(|features| !features.join("casefold").exists())
 }
 

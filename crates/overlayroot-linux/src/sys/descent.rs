@@ -28,7 +28,15 @@ pub(crate) fn open(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::R
 /// # Errors
 /// The first of the file system or of the visitor; where directories are moved meanwhile.
 pub(crate) fn walk(directory: &str, visitor: &mut impl Visitor) -> Result<()> {
-    let mut here = open(CWD, directory).with_context(|| format!("opening {directory}"))?;
+    let here = open(CWD, directory).with_context(|| format!("opening {directory}"))?;
+    walk_open(here, directory, visitor)
+}
+
+/// The same of a directory that is open; errors call it `directory`.
+///
+/// # Errors
+/// As [`walk`].
+pub(crate) fn walk_open(mut here: OwnedFd, directory: &str, visitor: &mut impl Visitor) -> Result<()> {
     let mut left = look(&here, directory, visitor)?;
     // Of each directory above: what is left in it, and which one it is.
     let mut above: Vec<(Vec<Inner>, (Dev, u64))> = Vec::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The small files and links of a boot: in /run, and hooks of others; and how every file is read. What makes files
-//! is in [`crate::sys::newfile`].
+//! The small files and links of a boot: in /run, and hooks of others; and how every file is read, the kernel's among
+//! them. What makes files is in [`crate::sys::newfile`].
 
 use crate::sys::inroot::{self, Links};
 use anyhow::{Context, Result};
@@ -10,9 +10,15 @@ use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// Most bytes of a small file: what lies in an upper can be of any size, and an initramfs has little RAM.
 pub const SMALL: u64 = 1 << 20;
+/// Most bytes of a file of the kernel's: the mounts of a host with many containers.
+const KERNELS: u64 = 16 << 20;
+/// Room for nearly every file at once. A vector that grows by itself begins with reads of 32 bytes, and each of them
+/// makes the kernel write a file of `/proc` anew.
+const AT_ONCE: usize = 16 << 10;
 /// How much of a program's output is looked at, from its end.
 const TAIL: u64 = 64 << 10;
 
@@ -117,9 +123,21 @@ fn plain(file: OwnedFd) -> io::Result<File> {
 /// # Errors
 /// As [`read_small`].
 pub fn bytes(file: File, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(AT_ONCE);
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
+/// Reads a file of the kernel's, in `/proc` or `/sys`.
+///
+/// # Errors
+/// Those of open(2) and read(2); `FileTooLarge` above 16 MiB.
+pub fn ask_kernel(path: impl AsRef<Path>) -> io::Result<String> {
+    fn ask(path: &Path) -> io::Result<String> {
+        let file = openat(CWD, path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(String::from_utf8_lossy(&bytes(File::from(file), KERNELS)?).into_owned())
+    }
+    ask(path.as_ref())
 }
 
 /// Writes into a file of the kernel's that is there, such as those of `/sys`.

@@ -8,6 +8,7 @@ use overlayroot_core::facts::file_system::{Alike, FileSystem};
 use overlayroot_core::parse::fstab::udev_encode;
 use overlayroot_core::parse::mountinfo::Mount;
 use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
+use overlayroot_core::value::order::{sorted, to_front};
 
 /// Mounted ones, by UUID, each with its devices.
 const BTRFS: &str = "/sys/fs/btrfs";
@@ -15,9 +16,19 @@ const BTRFS: &str = "/sys/fs/btrfs";
 /// That of a mount. A kind that can't hold an upper has no UUID here: reading each image of a host takes time.
 pub fn of_mount(mount: &Mount) -> FileSystem {
     let reads = UPPER_FILE_SYSTEMS.contains(&mount.fstype.as_str());
-    let on_device = || Some(blkid::probe(&node_of(mount).filter(|_| reads)?).ok()?.uuid);
+    let on_device = || if reads { uuid_on_device(mount) } else { None };
     let uuid = on_btrfs(mount).or_else(on_device).unwrap_or_default();
-    FileSystem { uuid, devices: numbers(&devices_of(mount)) }
+    FileSystem { uuid, devices: numbers_of(mount) }
+}
+
+/// `major:minor` of each of its devices.
+pub fn numbers_of(mount: &Mount) -> Vec<String> {
+    numbers(&devices_of(mount))
+}
+
+/// The UUID that is written on its device.
+pub(crate) fn uuid_on_device(mount: &Mount) -> Option<String> {
+    blkid::uuid(&node_of(mount)?, &mount.fstype).ok()
 }
 
 /// That on the block device behind a path, without its UUID.
@@ -58,7 +69,7 @@ pub fn mounts_of<'a>(mounts: &'a [Mount], wanted: &FileSystem) -> Vec<(&'a Mount
 
 /// Whether the mount is of that file system.
 pub fn shows(mount: &Mount, wanted: &FileSystem) -> bool {
-    numbers(&devices_of(mount)).iter().any(|device| wanted.devices.contains(device))
+    numbers_of(mount).iter().any(|device| wanted.devices.contains(device))
 }
 
 /// Kernel names of the devices of a mounted file system, that of the mount's source first. None for one that has no
@@ -67,10 +78,9 @@ pub(crate) fn devices_of(mount: &Mount) -> Vec<String> {
     let Some(uuid) = on_btrfs(mount) else {
         return block::by_number(&mount.devno).into_iter().collect();
     };
-    let mut names = block::entries(&format!("{BTRFS}/{uuid}/devices"));
-    names.sort_unstable();
+    let mut names = sorted(block::entries(&format!("{BTRFS}/{uuid}/devices")));
     let source = block::by_path(&mount.source);
-    names.sort_by_key(|name| Some(name) != source.as_ref());
+    to_front(&mut names, |name| Some(name) == source.as_ref());
     names
 }
 

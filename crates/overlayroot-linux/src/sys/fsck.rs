@@ -24,13 +24,13 @@ pub fn check(device: &str, directory: &str) -> Result<()> {
     let result = match code {
         0 => Ok(()),
         1 | 2 => {
-            tracing::warn!("e2fsck repaired {device}: {said}");
+            crate::log::warning!("e2fsck repaired {device}: {said}");
             Ok(())
         }
         127 => Err(anyhow!("e2fsck not found")),
         _ => {
             if let Err(error) = take_back(device, &before, &undo, &log) {
-                tracing::error!("what e2fsck changed on {device} could not be undone: {error:#}");
+                crate::log::error!("what e2fsck changed on {device} could not be undone: {error:#}");
             }
             Err(anyhow!("e2fsck gave up on {device} (exit {code}): {said}"))
         }

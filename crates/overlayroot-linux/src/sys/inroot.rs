@@ -34,6 +34,13 @@ pub fn open_below(root: &str, path: &str, flags: OFlags) -> Result<OwnedFd> {
 /// # Errors
 /// As [`open_below`].
 pub fn open(root: &str, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd> {
+    // Nothing leads out of the root of this process, so that need not be opened.
+    if root == "/" && path.starts_with('/') && links == Links::Own {
+        match openat2(CWD, path, flags - OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::NOSYS | Errno::LOOP) => {}
+            other => return other,
+        }
+    }
     let directory = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     open_at(&directory, path, flags, links)
 }
@@ -44,13 +51,17 @@ pub fn open(root: &str, path: &str, flags: OFlags, links: Links) -> Result<Owned
 /// As [`open_below`].
 pub fn open_at(root: impl AsFd, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd> {
     let root = root.as_fd();
-    let resolve = match links {
-        Links::All => ResolveFlags::IN_ROOT,
-        Links::No => ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
-        Links::Own => return walk(root, path, flags, links),
+    let no_links = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    let (now, resolve) = match links {
+        Links::All => (flags, ResolveFlags::IN_ROOT),
+        Links::No => (flags, no_links),
+        // A link at the end is not opened itself.
+        Links::Own => (flags - OFlags::NOFOLLOW, no_links),
     };
-    match openat2(root, path, flags, Mode::empty(), resolve) {
+    match openat2(root, path, now, Mode::empty(), resolve) {
         Err(Errno::NOSYS) => walk(root, path, flags, links),
+        // There is a link, whose it is has to be seen; or somebody renames directories, and `..` is not sure.
+        Err(Errno::LOOP | Errno::AGAIN) if links == Links::Own => walk(root, path, flags, links),
         other => other,
     }
 }
@@ -197,13 +208,20 @@ mod tests {
         let root = dir.path().to_str().unwrap();
         let at = openat(CWD, dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let own = |path: &str| told(super::open(root, path, flags, Links::Own));
+        let own = |path: &str| {
+            let found = told(super::open(root, path, flags | OFlags::NOFOLLOW, Links::Own));
+            // The same from the root of this process, unless a link leads up to it.
+            if !path.ends_with("absolute") && !path.ends_with("climbs") {
+                assert_eq!(told(super::open("/", &format!("{root}/{path}"), flags, Links::Own)), found, "{path}");
+            }
+            found
+        };
         let no = |path: &str| told(super::open(root, path, flags, Links::No));
         let by_hand = |path: &str| told(walk(at.as_fd(), path, flags, Links::No));
         let inside = Ok("inside".to_owned());
         let refused = Err(Errno::LOOP.raw_os_error());
-        for (path, open) in [("etc/absolute", &own as &dyn Fn(&str) -> _), ("etc/climbs", &own)] {
-            assert_eq!(open(path), inside, "{path}");
+        for path in ["usr/file", "etc/absolute", "etc/climbs", "etc/relative", "usr//./file"] {
+            assert_eq!(own(path), inside, "{path}");
         }
         for links in [&no as &dyn Fn(&str) -> _, &by_hand] {
             assert_eq!(links("usr/file"), inside);

@@ -6,6 +6,7 @@
 use crate::sys::{files, program};
 use anyhow::{Context, Result, bail};
 use linux_raw_sys::loop_device as sys;
+use overlayroot_core::value::order::sorted;
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, IntegerSetter, Ioctl, IoctlOutput, NoArg, Opcode, Setter, ioctl};
 use std::fs::{self, File, OpenOptions};
@@ -154,11 +155,11 @@ fn bind(device: &File, backing: &File, name: &str, read_only: bool, calls: Calls
 fn settle(device: &File, node: &str, discard: bool) {
     // Without direct I/O every page is cached twice.
     if let Err(error) = call::integer::<{ sys::LOOP_SET_DIRECT_IO as Opcode }>(device, 1) {
-        tracing::debug!("{node} has no direct I/O: {error}");
+        crate::log::debug!("{node} has no direct I/O: {error}");
     }
     if !discard {
         if let Err(error) = files::tell_kernel(&queue(node, "discard_max_bytes"), "0") {
-            tracing::warn!("{node} takes discards, which punch holes into its file: {error}");
+            crate::log::warning!("{node} takes discards, which punch holes into its file: {error}");
         }
     }
 }
@@ -169,7 +170,7 @@ fn queue(node: &str, limit: &str) -> String {
 
 /// Whether discards were cut off by whoever had the device before: it could have them from its file.
 fn takes_none(node: &str) -> bool {
-    let is_zero = |limit| fs::read_to_string(queue(node, limit)).map(|bytes| bytes.trim() == "0");
+    let is_zero = |limit| files::ask_kernel(queue(node, limit)).map(|bytes| bytes.trim() == "0");
     is_zero("discard_max_bytes").unwrap_or(false) && !is_zero("discard_max_hw_bytes").unwrap_or(true)
 }
 
@@ -221,8 +222,7 @@ pub fn of_file(file: &str) -> Result<Vec<String>> {
             }
         }
     }
-    nodes.sort_unstable();
-    Ok(nodes)
+    Ok(sorted(nodes))
 }
 
 fn status(node: &str) -> Result<sys::loop_info64> {

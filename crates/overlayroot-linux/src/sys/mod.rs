@@ -23,6 +23,7 @@ pub mod mounts;
 pub mod namespace;
 pub mod newfile;
 pub mod plain_way;
+pub mod process;
 pub mod program;
 pub mod quota;
 pub mod remove_tree;

@@ -2,7 +2,7 @@
 //! mount(2) and umount2(2). The classic calls: they are there from Linux 4.18 (RHEL 8) on, and
 //! their reasons are in the kernel log as with the new ones (docs/internals/dependencies.md).
 
-use crate::sys::btrfs_members;
+use crate::sys::{btrfs_members, files};
 use anyhow::{Context, Result};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo::{self, Mount};
@@ -21,8 +21,8 @@ const BESIDE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 /// The mounts of this process's namespace.
 pub fn read() -> Result<Vec<Mount>> {
     // thread-self, not self: a thread may be in a mount namespace of its own.
-    let text = std::fs::read("/proc/thread-self/mountinfo").context("reading mountinfo")?;
-    Ok(mountinfo::parse(&String::from_utf8_lossy(&text)))
+    let text = files::ask_kernel("/proc/thread-self/mountinfo").context("reading mountinfo")?;
+    Ok(mountinfo::parse(&text))
 }
 
 /// Makes a mount point, with its parents.
@@ -121,7 +121,7 @@ fn remount(at: &str, flags: MountFlags) -> rustix::io::Result<()> {
 
 /// Makes this one mount read-only, or writable again.
 pub fn remount_bind(at: &str, read_only: bool) -> Result<()> {
-    let mut flags = flags_at(at)? | MountFlags::BIND;
+    let mut flags = flags(at)? | MountFlags::BIND;
     flags.set(MountFlags::RDONLY, read_only);
     remount(at, flags).with_context(|| format!("making the mount {at} {}", word(read_only)))
 }
@@ -129,13 +129,6 @@ pub fn remount_bind(at: &str, read_only: bool) -> Result<()> {
 /// Makes this one mount read-only, without setuid and devices.
 pub fn close(at: &str) -> Result<()> {
     set_flags(at, flags(at)? | BESIDE | MountFlags::RDONLY)
-}
-
-/// The flags of this one mount, apart from its file system.
-pub fn flags(at: &str) -> Result<MountFlags> {
-    let mut flags = flags_at(at)?;
-    flags.set(MountFlags::RDONLY, is_bind_read_only(at)?);
-    Ok(flags)
 }
 
 /// Gives this one mount exactly these flags.
@@ -150,29 +143,25 @@ fn word(read_only: bool) -> &'static str {
 /// Makes the whole file system mounted at `at` read-only, or writable again. The kernel lets go of a loop
 /// device's file a moment after the device is gone: up to three seconds are waited for it.
 pub fn remount_super(at: &str, read_only: bool) -> Result<()> {
-    let mut flags = flags_at(at)?;
+    let mut flags = flags(at)?;
     flags.set(MountFlags::RDONLY, read_only);
     patient(60, || remount(at, flags)).with_context(|| format!("making the file system of {at} {}", word(read_only)))
 }
 
 /// Adds options to the writable file system mounted at `at`; those that it has stay.
 pub fn remount_with(at: &str, options: &str) -> Result<()> {
-    let flags = flags_at(at)?;
+    let flags = flags(at)? - MountFlags::RDONLY;
     mount_remount(at, flags, options).with_context(|| format!("remounting {at} with {options}"))
 }
 
-/// Whether this mount, apart from its file system, is read-only.
-pub fn is_bind_read_only(at: &str) -> Result<bool> {
-    let mounts = read()?;
-    let found = mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?;
-    Ok(found.options.split(',').any(|option| option == "ro"))
-}
-
-/// A remount sets every per-mount flag anew, so those that hold must be said again.
-fn flags_at(at: &str) -> Result<MountFlags> {
+/// The flags of this one mount, apart from its file system. A remount sets every one anew, so those that hold must be
+/// said again. Not by statvfs(3), which does not tell whether mount or file system is read-only, and asks the server of
+/// one on the network.
+pub fn flags(at: &str) -> Result<MountFlags> {
     let mounts = read()?;
     let found = mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?;
     let table = [
+        ("ro", MountFlags::RDONLY),
         ("nosuid", MountFlags::NOSUID),
         ("nodev", MountFlags::NODEV),
         ("noexec", MountFlags::NOEXEC),

@@ -3,13 +3,14 @@
 //! under any name that we use: a name is cleared and taken with O_EXCL, so that what is written is always a file of
 //! our own, and the directory is held by its descriptor from the first step to the last.
 
+use crate::sys::files;
 use crate::sys::inroot::{self, Links};
 use anyhow::{Context, Result, bail};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, fchmod, flock, fstat, fsync, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, absolute};
 
 /// Behind the name of a file that is not whole yet.
@@ -45,7 +46,7 @@ impl NewFile {
     pub fn begin(path: &str) -> Result<Self> {
         let (directory, name) = place(path)?;
         let new = format!("{name}{UNFINISHED}");
-        Self::at(directory.as_fd(), &new, &name).with_context(|| format!("making {path}{UNFINISHED}"))
+        Self::inside(directory, &new, &name).with_context(|| format!("making {path}{UNFINISHED}"))
     }
 
     /// Begins the file `name` of an open directory as `new`.
@@ -53,9 +54,11 @@ impl NewFile {
     /// # Errors
     /// Those of open(2).
     pub fn at(directory: impl AsFd, new: &str, name: &str) -> io::Result<Self> {
-        let directory = directory.as_fd().try_clone_to_owned()?;
-        clear(&directory, new)?;
-        let file = make(&directory, new, Mode::from_raw_mode(PRIVATE))?;
+        Self::inside(directory.as_fd().try_clone_to_owned()?, new, name)
+    }
+
+    fn inside(directory: OwnedFd, new: &str, name: &str) -> io::Result<Self> {
+        let file = make_anew(&directory, new)?;
         Ok(Self { directory, file, new: new.to_owned(), name: name.to_owned(), named: false })
     }
 
@@ -125,8 +128,7 @@ pub fn write_durable(path: &str, text: &str) -> Result<()> {
 /// As [`NewFile::begin`]; where the name is a directory's.
 pub fn fresh(path: &str) -> Result<File> {
     let (directory, name) = place(path)?;
-    let made = clear(&directory, &name).and_then(|()| make(&directory, &name, Mode::from_raw_mode(PRIVATE)));
-    made.with_context(|| format!("making {path}"))
+    make_anew(&directory, &name).with_context(|| format!("making {path}"))
 }
 
 /// A new empty file for root alone, where the name is free.
@@ -159,8 +161,7 @@ pub fn nameless(directory: &str) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = openat(CWD, directory, flags, Mode::empty())?;
     let name = "overlayroot-rs.nameless";
-    clear(&directory, name)?;
-    let file = make(&directory, name, Mode::from_raw_mode(PRIVATE))?;
+    let file = make_anew(&directory, name)?;
     unlinkat(&directory, name, AtFlags::empty())?;
     Ok(file)
 }
@@ -200,9 +201,7 @@ pub fn is_held(path: &str) -> bool {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     match openat(CWD, path, flags, Mode::empty()) {
         Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
-        Err(Errno::ACCESS | Errno::PERM) => {
-            is_listed(path, &std::fs::read_to_string("/proc/locks").unwrap_or_default())
-        }
+        Err(Errno::ACCESS | Errno::PERM) => is_listed(path, &files::ask_kernel("/proc/locks").unwrap_or_default()),
         Err(_) => false,
     }
 }
@@ -234,6 +233,15 @@ fn clear(directory: impl AsFd, name: &str) -> io::Result<()> {
     match unlinkat(directory, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A file of root's alone, in place of what has the name.
+fn make_anew(directory: &OwnedFd, name: &str) -> io::Result<File> {
+    let once = || make(directory, name, Mode::from_raw_mode(PRIVATE));
+    match once() {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => clear(directory, name).and_then(|()| once()),
+        made => made,
     }
 }
 

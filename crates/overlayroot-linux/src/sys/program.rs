@@ -58,6 +58,15 @@ pub fn run_fed(program: &str, args: &[&str], input: &str, output: &str) -> Resul
     ended(spawn(program, args, Some(&file), output)?, program)
 }
 
+/// Starts a program and does not wait for it; what it says goes nowhere. It is for a program that ends by itself: whoever
+/// adopts it when this one has ended waits for it.
+///
+/// # Errors
+/// As [`run`].
+pub fn start(program: &str, args: &[&str]) -> Result<()> {
+    spawn(program, args, None, NOWHERE).map(drop)
+}
+
 fn spawn(program: &str, args: &[&str], input: Option<&File>, output: &str) -> Result<Pid> {
     let context = || format!("running {program}");
     let words: Result<Vec<CString>, _> =
@@ -70,20 +79,24 @@ fn spawn(program: &str, args: &[&str], input: Option<&File>, output: &str) -> Re
             CString::new(name.into_vec()).ok()
         })
         .collect();
-    let mut files = PosixSpawnFileActions::init().with_context(context)?;
     let file = match output {
         NOWHERE => OpenOptions::new().write(true).open(NOWHERE).with_context(context)?,
         _ => newfile::fresh(output).with_context(context)?,
     };
+    // As std's error: nix has a table of words of its own.
+    let child = begin(&words, &environment, input, &file).map_err(std::io::Error::from).with_context(context)?;
+    Pid::from_raw(child).with_context(context)
+}
+
+fn begin(words: &[CString], environment: &[CString], input: Option<&File>, output: &File) -> nix::Result<i32> {
+    let mut files = PosixSpawnFileActions::init()?;
     if let Some(input) = input {
-        files.add_dup2(input.as_raw_fd(), 0).with_context(context)?;
+        files.add_dup2(input.as_raw_fd(), 0)?;
     }
-    files.add_dup2(file.as_raw_fd(), 1).with_context(context)?;
-    files.add_dup2(file.as_raw_fd(), 2).with_context(context)?;
-    let attributes = PosixSpawnAttr::init().with_context(context)?;
-    let name = words.first().with_context(context)?;
-    let child = posix_spawnp(name, &files, &attributes, &words, &environment).with_context(context)?;
-    Pid::from_raw(child.as_raw()).with_context(context)
+    files.add_dup2(output.as_raw_fd(), 1)?;
+    files.add_dup2(output.as_raw_fd(), 2)?;
+    let name = words.first().ok_or(nix::errno::Errno::EINVAL)?;
+    Ok(posix_spawnp(name, &files, &PosixSpawnAttr::init()?, words, environment)?.as_raw())
 }
 
 /// Waits for its end.

@@ -4,11 +4,11 @@
 #![allow(unsafe_code, reason = "ioctls and quotactl on descriptors, strings and structures that live through the call")]
 
 use anyhow::{Context as _, Result, bail};
-use nix::errno::Errno;
 use nix::libc;
 use rustix::ioctl::{Getter, Opcode, Setter, ioctl, opcode};
 use std::ffi::CString;
 use std::fs::File;
+use std::io;
 
 /// The project of an upper: "ovly" in ASCII, which nobody counts up to in /etc/projid.
 pub const PROJECT: u32 = 0x6f76_6c79;
@@ -67,15 +67,15 @@ const GET_ATTRIBUTES: Opcode = opcode::read::<Attributes>(b'X', 31);
 const SET_ATTRIBUTES: Opcode = opcode::write::<Attributes>(b'X', 32);
 
 mod call {
-    use super::{Errno, PROJECT_QUOTA, libc};
+    use super::{PROJECT_QUOTA, io, libc};
 
     /// `data` is what the command takes.
-    pub unsafe fn quotactl<T>(command: libc::c_int, device: &std::ffi::CStr, id: u32, data: *mut T) -> nix::Result<()> {
+    pub unsafe fn quotactl<T>(command: libc::c_int, device: &std::ffi::CStr, id: u32, data: *mut T) -> io::Result<()> {
         let command = (command << 8) | PROJECT_QUOTA;
-        let id = libc::c_int::try_from(id).map_err(|_| Errno::EINVAL)?;
+        let id = libc::c_int::try_from(id).map_err(io::Error::other)?;
         // SAFETY: the name ends by NUL; the caller answers for `data`.
         let result = unsafe { libc::quotactl(command, device.as_ptr(), id, data.cast()) };
-        Errno::result(result).map(drop)
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }
 
@@ -100,7 +100,7 @@ fn attributes(file: &File) -> rustix::io::Result<Attributes> {
 pub fn set_project(file: &File, project: u32, inherit: bool) -> rustix::io::Result<()> {
     let mut attributes = attributes(file)?;
     attributes.project = project;
-    attributes.flags |= if inherit { INHERIT } else { 0 };
+    attributes.flags = if inherit { attributes.flags | INHERIT } else { attributes.flags & !INHERIT };
     // SAFETY: an open descriptor, a structure as the kernel reads it.
     unsafe { ioctl(file, Setter::<SET_ATTRIBUTES, _>::new(attributes)) }
 }
@@ -143,7 +143,7 @@ impl Device {
     }
 
     /// Bytes that the project takes.
-    pub(crate) fn used(&self) -> nix::Result<u64> {
+    pub(crate) fn used(&self) -> io::Result<u64> {
         let mut limits = Limits::default();
         // SAFETY: the command fills a structure of this layout.
         unsafe { call::quotactl(GET_LIMITS, &self.path, PROJECT, &raw mut limits) }?;
@@ -151,7 +151,7 @@ impl Device {
     }
 
     /// Limits the project to `bytes`; 0 is no limit.
-    pub(crate) fn limit(&self, bytes: u64) -> nix::Result<()> {
+    pub(crate) fn limit(&self, bytes: u64) -> io::Result<()> {
         let mut limits =
             Limits { version: 1, kind: 2, fields: BOTH_LIMITS, id: PROJECT, hard: bytes / 512, ..Limits::default() };
         // SAFETY: the command reads a structure of this layout.

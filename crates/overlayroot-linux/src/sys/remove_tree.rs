@@ -31,12 +31,17 @@ pub struct Swept {
 pub fn empty(directory: &str, enough: &mut dyn FnMut() -> bool) -> Result<Swept> {
     let context = || format!("emptying {directory}");
     let top = open(CWD, directory).with_context(context)?;
-    let device = fstat(&top).with_context(context)?.st_dev;
+    empty_open(top.as_fd(), enough).with_context(context)
+}
+
+/// The same of a directory that is open.
+pub(crate) fn empty_open(top: BorrowedFd<'_>, enough: &mut dyn FnMut() -> bool) -> Result<Swept> {
+    let device = fstat(top)?.st_dev;
     let (mut removed, mut number) = (0, 0);
     loop {
         let swept = Swept { removed, ..Swept::default() };
-        let mut sweep = Sweep { top: top.as_fd(), device, enough, swept, moved: 0, number };
-        sweep.inside(top.as_fd(), 0).with_context(context)?;
+        let mut sweep = Sweep { top, device, enough, swept, moved: 0, number };
+        sweep.inside(top, 0)?;
         if sweep.swept.stopped || sweep.moved == 0 {
             return Ok(sweep.swept);
         }

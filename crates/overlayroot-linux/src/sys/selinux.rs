@@ -5,6 +5,7 @@
 //! time. Linux up to 6.1 (measured) checks whoever maps a file of an overlay against that context: `fd use`. A policy
 //! that does not allow it to a domain keeps the domain from loading its libraries.
 
+use crate::sys::files;
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -56,7 +57,7 @@ pub fn generator_may_read() -> Result<Option<bool>> {
     if !is_loaded() {
         return Ok(None);
     }
-    let first = fs::read_to_string("/proc/1/attr/current").context("reading the context of PID 1")?;
+    let first = files::ask_kernel("/proc/1/attr/current").context("reading the context of PID 1")?;
     let first = first.trim_end_matches(['\0', '\n']);
     let (Some(domain), Some(link)) = (with(first, &[(2, GENERATOR)]), with(first, &[(1, "object_r"), (2, LINK)]))
     else {
@@ -76,14 +77,14 @@ fn with(context: &str, fields: &[(usize, &str)]) -> Option<String> {
 
 fn read(name: &str) -> Result<String> {
     let path = Path::new(SELINUXFS).join(name);
-    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    files::ask_kernel(&path).with_context(|| format!("reading {}", path.display()))
 }
 
 /// Contexts of the processes there are.
 fn domains() -> BTreeSet<String> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = processes.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    let contexts = numbers.filter_map(|entry| fs::read_to_string(entry.path().join("attr/current")).ok());
+    let contexts = numbers.filter_map(|entry| files::ask_kernel(entry.path().join("attr/current")).ok());
     contexts.map(|context| context.trim_end_matches(['\0', '\n']).to_owned()).filter(|one| !one.is_empty()).collect()
 }
 

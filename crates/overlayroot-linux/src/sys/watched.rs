@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A program that runs for long: how far it is, and whether somebody wants an end of it.
 
-use crate::sys::newfile;
+use crate::sys::{files, newfile};
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::fmt;
-use std::fs;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Held {
     /// # Errors
     /// Where the kernel gives no signalfd.
     pub fn new() -> Result<Self> {
-        let status = fs::read_to_string("/proc/thread-self/status").context("reading the signals that are ignored")?;
+        let status = files::ask_kernel("/proc/thread-self/status").context("reading the signals that are ignored")?;
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         let ignored = ignored.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
         let mut held = SigSet::empty();
@@ -42,9 +42,9 @@ impl Held {
                 held.add(signal);
             }
         }
-        held.thread_block().context("holding signals back")?;
+        held.thread_block().map_err(io::Error::from).context("holding signals back")?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        Ok(Self(SignalFd::with_flags(&held, flags).context("making a signalfd")?))
+        Ok(Self(SignalFd::with_flags(&held, flags).map_err(io::Error::from).context("making a signalfd")?))
     }
 
     /// Looks whether one has come.
@@ -101,7 +101,7 @@ mod tests {
         let held = Held::new().unwrap();
         let sh = |text: &str| run(Command::new("sh").args(["-c", text]), log, &held, &mut |_| ());
         assert_eq!(sh("echo said; echo also >&2; exit 3").unwrap(), 3);
-        assert_eq!(fs::read_to_string(log).unwrap(), "said\nalso\n");
+        assert_eq!(std::fs::read_to_string(log).unwrap(), "said\nalso\n");
         assert_eq!(sh("kill -9 $$").unwrap(), 137);
         assert!(run(&mut Command::new("no-such-program-here"), log, &held, &mut |_| ()).is_err());
     }

@@ -5,6 +5,7 @@ use crate::sys::newfile::{ALL_READ, Lasting, NewFile};
 use crate::sys::sync::sync_parent;
 use crate::sys::{files, inroot};
 use anyhow::{Context, Result, bail, ensure};
+use overlayroot_core::value::order::sorted;
 use rustix::fs::{OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -65,7 +66,7 @@ pub fn list(root: &str, path: &str, suffix: &str) -> Result<Vec<String>> {
     for entry in fs::read_dir(&at).with_context(|| format!("reading {path} below {root}"))? {
         names.extend(entry?.file_name().into_string().ok().filter(|name| name.ends_with(suffix)));
     }
-    names.sort_unstable();
+    let names = sorted(names);
     Ok(names)
 }
 

@@ -105,7 +105,7 @@ impl fmt::Display for Report {
 /// # Errors
 /// Where e2fsck can't be run.
 pub fn check(path: &str) -> Result<Report> {
-    let place = place::look("", path);
+    let place = place::look_into("", path);
     let mut report = Report { path: path.to_owned(), fstype: place.fstype, ..Report::default() };
     report.state = match place.kind {
         PlaceKind::File => State::Finished,

@@ -48,7 +48,7 @@ impl Hand<'_> {
 /// Where something is there, the file system is no place for an upper or has no room, or mkfs fails.
 pub fn create(asked: &LoopFile, hand: &mut Hand<'_>) -> Result<u64> {
     let path = &asked.path;
-    let place = place::look("", path);
+    let place = place::look_into("", path);
     if let Some(part) = place.blocked_by {
         bail!("{part} on the way to {path} is not a plain directory");
     }
@@ -76,7 +76,7 @@ pub fn create(asked: &LoopFile, hand: &mut Hand<'_>) -> Result<u64> {
 pub fn grow(asked: &LoopFile, hand: &mut Hand<'_>) -> Result<u64> {
     let path = &asked.path;
     let size = asked.size.with_context(|| format!("growing {path}: size= must say how large"))?;
-    let place = place::look("", path);
+    let place = place::look_into("", path);
     ensure!(place.kind != PlaceKind::Missing, "{path} does not exist");
     ensure!(place.kind == PlaceKind::File, "{path} is {}, not a file", place.kind.word());
     let fstype = place.fstype;
@@ -175,7 +175,7 @@ pub fn detach(what: &str, hand: &Hand<'_>) -> Result<()> {
         }
     }
     if let (Some((node, at)), false) = (mounted(&nodes)?, hand.dry_run) {
-        tracing::warn!("{node} is mounted on {at}, and goes when it is unmounted");
+        crate::log::warning!("{node} is mounted on {at}, and goes when it is unmounted");
     }
     Ok(())
 }

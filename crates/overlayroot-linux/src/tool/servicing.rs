@@ -12,6 +12,7 @@ use overlayroot_host::servicing::{self, Target, Way};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, chroot, set_parent_process_death_signal, wait};
 use std::fs;
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -65,7 +66,7 @@ pub fn close(target: &Target) -> Result<bool> {
     // What was removed also stays while the overlay remembers it from an earlier look, though nobody uses it any
     // more: names and inodes that are not in use are forgotten (kernel: admin-guide/sysctl/vm.rst).
     if let Err(error) = files::tell_kernel("/proc/sys/vm/drop_caches", "2") {
-        tracing::debug!("the caches stay: {error}");
+        crate::log::debug!("the caches stay: {error}");
     }
     read_only()
 }
@@ -229,7 +230,8 @@ fn below_run(link: &Path) -> Option<PathBuf> {
 /// # Errors
 /// Where the kernel refuses.
 pub fn enter() -> Result<()> {
-    nix::sys::signal::SigSet::all().thread_unblock().context("letting signals through")?;
+    let all = nix::sys::signal::SigSet::all();
+    all.thread_unblock().map_err(io::Error::from).context("letting signals through")?;
     chroot(SHELL).with_context(|| format!("entering {SHELL}"))?;
     let home = std::env::var("HOME").unwrap_or_default();
     let home = if Path::new(&home).is_dir() { home } else { "/".to_owned() };

@@ -9,7 +9,7 @@ use overlayroot_host::loader::{Kind, Plan, Tree};
 use overlayroot_linux::sys::mounts;
 use overlayroot_linux::sys::program::last_line;
 use overlayroot_linux::tool::bootfile;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Suffix of the copy of a file that was there before.
@@ -132,11 +132,8 @@ pub fn apply(root: &str, tree: &Tree, kind: Kind, plan: &Plan) -> Result<()> {
         };
         return Err(error);
     }
-    // On a Pi the copy stays: whoever reads the card elsewhere can put it back.
-    let on_the_card = |file: &&Saved| {
-        matches!(kind, Kind::RaspiFirmware | Kind::CmdlineTxt) && file.path.ends_with(Path::new("cmdline.txt"))
-    };
-    saved.iter().filter(|file| !on_the_card(file)).for_each(discard);
+    let former = kind.loader().keeps_former();
+    saved.iter().filter(|file| !former.is_some_and(|name| file.path.ends_with(name))).for_each(discard);
     drop(writable);
     Ok(())
 }
@@ -164,7 +161,7 @@ fn attempt(root: &str, kind: Kind, plan: &Plan) -> Result<()> {
     }
     let now = state(&loader_files::tree(root)?, kind);
     // Where the boot loader's own menu is made by somebody else, it is judged only after that was done.
-    let made = kind != Kind::GrubD || !plan.commands.is_empty();
+    let made = kind.loader().remakes().is_none() || !plan.commands.is_empty();
     match made {
         true => check(&now, &plan.want).map_err(|why| anyhow!("afterwards {why}")),
         false => Ok(()),

@@ -8,7 +8,6 @@ use crate::state::next::{self, Query};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_host::doctor::Grade;
-use overlayroot_host::loader::Kind;
 use overlayroot_host::next::{Asker, Module, NextBoot, Verdict};
 
 fn query<'a>(job: &'a Job<'_>, want: bool) -> Query<'a> {
@@ -111,7 +110,7 @@ fn mends(job: &Job<'_>, boot: &NextBoot) -> Vec<String> {
     if job.enables() {
         match &boot.image.module {
             Module::There => {}
-            Module::Missing(_) | Module::NotKnown(_) if job.tree.live && job.kind == Kind::RaspiFirmware => {
+            Module::Missing(_) | Module::NotKnown(_) if job.tree.live && job.kind.loader().copier().is_some() => {
                 found.push("rebuild the initramfs: overlayctl enable --rebuild".to_owned());
             }
             Module::Missing(_) | Module::NotKnown(_) if job.tree.live && job.tree.has("dracut") => {

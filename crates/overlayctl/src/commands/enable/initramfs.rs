@@ -4,7 +4,6 @@
 use crate::state::loader_files::program;
 use anyhow::{Context, Result, ensure};
 use overlayroot_host::loader::generator::makes;
-use overlayroot_host::loader::raspi::{HOOK, RUN};
 use overlayroot_host::loader::{Kind, MODULE, Plan, Tree};
 use std::fs;
 use std::path::Path;
@@ -49,8 +48,8 @@ pub fn advise(root: &str, tree: &Tree, kind: Kind, ask: (bool, bool), plan: &mut
         plan.todo.push("add the module to the initramfs: dracut --force".to_owned());
     }
     plan.todo.extend(releases.iter().map(|release| format!("dracut --force --kver {release}")));
-    if kind == Kind::RaspiFirmware {
-        plan.todo.push(format!("{RUN}: it copies the image to /boot/firmware"));
+    if let Some(copier) = kind.loader().copier() {
+        plan.todo.push(format!("{}: it copies the image to {}", copier.command, copier.to));
     }
 }
 
@@ -68,13 +67,12 @@ pub fn rebuild(root: &str, kind: Kind) -> Result<()> {
             "dracut --force --kver {release}: {status}; the arguments are set, the image was not rebuilt"
         );
     }
-    if kind == Kind::RaspiFirmware {
-        let hook = format!("/{HOOK}");
-        eprintln!("overlayctl: {hook}");
-        // As its package's own script starts it.
-        let status = Command::new(&hook).env("DEB_MAINT_PARAMS", "configure").status();
-        let status = status.with_context(|| format!("running {hook}"))?;
-        ensure!(status.success(), "{hook}: {status}; the image is in /boot, and not yet in /boot/firmware");
+    if let Some(copier) = kind.loader().copier() {
+        let (program, (name, value)) = (format!("/{}", copier.program), copier.variable);
+        eprintln!("overlayctl: {program}");
+        let status = Command::new(&program).env(name, value).status();
+        let status = status.with_context(|| format!("running {program}"))?;
+        ensure!(status.success(), "{program}: {status}; the image is in /boot, and not yet in {}", copier.to);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::told::shell;
 use super::*;
 use crate::state::next::loaders_tests::{COPIES, Files, LOADERS, Texts, UBUNTUS, image, look, made as made_of};
 use crate::state::next::tests::initramfs;
-use overlayroot_host::loader::grub_d::DROP_IN;
+use overlayroot_host::loader::grub_files::DROP_IN;
 use overlayroot_host::loader::{CMDLINE_TXT, MODULE};
 use overlayroot_host::next::Verdict;
 use std::collections::BTreeMap;

@@ -70,7 +70,9 @@ impl Source {
         let view = View(Scratch::new()?);
         mounts::bind(&self.at, &view.at())?;
         mounts::remount_bind(&view.at(), true)?;
-        layers::show(&view.at(), &layers, &self.left_out, held)?;
+        if let Some(layers) = layers {
+            layers::show(&view.at(), &layers, &self.left_out, held)?;
+        }
         Ok(view)
     }
 

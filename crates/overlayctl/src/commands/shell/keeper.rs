@@ -57,9 +57,13 @@ fn serve(target: &Target, asked: &Args, held: &Held) -> Result<Exit> {
         Way::Look if !asked.command.is_empty() => {}
         Way::Look => eprintln!("overlayctl: this is the LOWER, {}, read-only", target.lower),
         Way::Remount | Way::View => eprintln!(
-            "overlayctl: this is the LOWER, {}, writable. Changes may not appear until you reboot: REBOOT when you are \
-             done.",
-            target.lower
+            "overlayctl: this is the LOWER, {}, writable. Changes may not appear until you reboot{}: REBOOT when you \
+             are done.",
+            target.lower,
+            match target.shares_content {
+                true => ", or appear at once in files that were only renamed or given another mode or owner",
+                false => "",
+            }
         ),
     }
     namespace::own_processes()?;

@@ -17,6 +17,7 @@ fn record() -> Record {
         issues: Vec::new(),
         fingerprint: None,
         stale: None,
+        commit: None,
         populate: None,
         image: None,
         made: Vec::new(),

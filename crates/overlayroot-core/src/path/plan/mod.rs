@@ -14,6 +14,7 @@ use crate::step::path_state::{PathOutcome, PathState};
 use crate::step::refusal::{Refusal, refuse};
 use crate::value::device::Device;
 use crate::value::field::Field;
+use crate::value::order::sorted_by_key;
 use crate::value::path::is_in;
 pub(crate) use store::Keeper;
 
@@ -44,9 +45,11 @@ pub fn plan(
     layers: Vec<String>,
 ) -> PathPlan {
     let mut builder = Builder { dev, facts, effective, layers, plan: PathPlan::default() };
-    let mut asked: Vec<&Field<Asked>> = specs.iter().collect();
     // What lies below another is mounted after it.
-    asked.sort_by_key(|asked| (asked.value.path.matches('/').count(), asked.value.path.clone()));
+    let depth = |path: &str| path.bytes().filter(|byte| *byte == b'/').count();
+    let asked = sorted_by_key(specs.iter().collect(), |asked: &&Field<Asked>| {
+        (depth(&asked.value.path), asked.value.path.clone())
+    });
     asked.into_iter().for_each(|asked| builder.entry(asked));
     let mut plan = builder.plan;
     plan.needs_lower_fs = plan.layers.iter().any(|step| matches!(step, PathStep::OpenRoot { .. }));

@@ -10,7 +10,9 @@ pub use plan::plan;
 
 use crate::facts::Facts;
 use crate::facts::place::PlaceKind;
+use crate::facts::wanted::Wanted;
 use crate::step::effective::Effective;
+use crate::upper::kept;
 use crate::upper::needs::Needs;
 use crate::upper::resize::Resize;
 use crate::value::device::{Device, parse_device};
@@ -51,6 +53,16 @@ impl LoopFile {
     /// Bytes that stay free on a file system of `all` bytes.
     pub fn reserved(&self, all: u64) -> u64 {
         self.reserve.map_or_else(|| (all / 20).min(Self::RESERVE), |reserve| reserve.of(all))
+    }
+
+    /// What its plan depends on: the room is another device's where it names one.
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted { mkfs: true, room: self.dev.is_none(), ..kept::WANTED }
+    }
+
+    /// Whether the file is there: all its blocks have their place on the disk then.
+    pub(super) fn has_its_space(facts: &Facts) -> bool {
+        facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::File)
     }
 
     /// Of an initramfs: a loop device, and mkfs where there is no file yet.

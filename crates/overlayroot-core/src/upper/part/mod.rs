@@ -6,6 +6,8 @@ mod plan;
 pub use plan::plan;
 
 use crate::facts::Facts;
+use crate::facts::wanted::Wanted;
+use crate::upper::kept;
 use crate::upper::needs::Needs;
 use crate::value::diagnostics::{Problem, escape, suggest};
 use crate::value::file_system::MadeFs;
@@ -54,6 +56,9 @@ impl Part {
         }
     }
 }
+
+/// What its plan depends on.
+pub(super) const WANTED: Wanted = Wanted { mkfs: true, ..kept::WANTED };
 
 /// Longest label of a file system, in bytes (mke2fs(8), mkfs.xfs(8)); a name in a GPT has 36 letters.
 fn longest(fs: MadeFs) -> usize {

@@ -8,6 +8,7 @@ use crate::sys::btrfs_members::{self, Members, Super};
 use crate::sys::filesystem;
 use overlayroot_core::parse::fstab::udev_encode;
 use overlayroot_core::value::device;
+use overlayroot_core::value::order::{sorted, to_front};
 use std::time::{Duration, Instant};
 
 /// How long a device on which nothing was found is taken to be empty: it may just have been about to come.
@@ -29,12 +30,22 @@ pub(super) enum Seen {
 /// Remembers what each device holds, so that a long wait does not read every disk again and again.
 #[derive(Default)]
 pub(super) struct Finder {
+    /// Whether it takes what the table says of a partition.
+    entries: bool,
     probes: Vec<(String, Probe, Instant)>,
     supers: Vec<(String, Option<Super>, Instant)>,
     pub(super) first_seen: Option<Instant>,
 }
 
 impl Finder {
+    pub(super) fn of(asked: &device::Device) -> Self {
+        let entries = match asked {
+            device::Device::PartLabel(_) | device::Device::PartUuid(_) => true,
+            device::Device::Label(_) | device::Device::Uuid(_) | device::Device::Path(_) => false,
+        };
+        Self { entries, ..Self::default() }
+    }
+
     pub(super) fn seen_for(&self) -> Duration {
         self.first_seen.map(|seen| seen.elapsed()).unwrap_or_default()
     }
@@ -57,12 +68,12 @@ impl Finder {
         let mut members = Members::among(&all, whole.fsid);
         if members.twins || !found.iter().all(|name| members.names.contains(name)) {
             let more = members.names.into_iter().filter(|name| members.twins && !found.contains(name));
-            let mut several: Vec<String> = found.iter().cloned().chain(more).collect();
-            several.sort_unstable();
-            return Seen::Several(several);
+            return Seen::Several(sorted(found.iter().cloned().chain(more).collect()));
         }
         // What was asked for by its path keeps that name.
-        members.names.sort_by_key(|name| found.len() > 1 || !found.contains(name));
+        if found.len() == 1 {
+            to_front(&mut members.names, |name| name == first);
+        }
         // One that the kernel has mounted may do without some.
         if members.whole() || filesystem::mounted_btrfs(first).is_some() {
             Seen::One(members.names)
@@ -107,11 +118,13 @@ impl Finder {
         nodes(&closed)
     }
 
-    fn probe(&mut self, name: &str) -> Option<&Probe> {
+    /// What a device holds.
+    pub(super) fn probe(&mut self, name: &str) -> Option<&Probe> {
         let key = key(name);
         self.probes.retain(|(_, probe, at)| !probe.fstype.is_empty() || at.elapsed() < NOTHING_YET);
         if !self.probes.iter().any(|(known, ..)| *known == key) {
-            self.probes.push((key.clone(), blkid::probe(&node(name)).unwrap_or_default(), Instant::now()));
+            let probe = if self.entries { blkid::probe_partition } else { blkid::probe };
+            self.probes.push((key.clone(), probe(&node(name)).unwrap_or_default(), Instant::now()));
         }
         self.probes.iter().find(|(known, ..)| *known == key).map(|(_, probe, _)| probe)
     }

@@ -17,7 +17,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Copies one thing that is no directory to a name that is free; false for sockets, which are left out.
-pub(super) fn copy(from: BorrowedFd<'_>, name: &CStr, stat: &Stat, to: &OwnedFd) -> Result<bool> {
+pub(crate) fn copy(from: BorrowedFd<'_>, name: &CStr, stat: &Stat, to: &OwnedFd) -> Result<bool> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Symlink => link(from, name, stat, to)?,
         FileType::RegularFile => {
