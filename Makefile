@@ -183,23 +183,17 @@ check-all: ## every tier, every boot; writes docs/internals/test-matrix.md (RESU
 	@# 10,000 cuts of a commit
 	@export OVERLAYROOT_POINTS=2500; for tier in $(TIERS); do $(TIMED) $$tier $(MAKE) $$tier || exit 1; done
 	@$(TIMED) selftest $(VM) selftest
-	@# guests wait now and then; what keeps a processor busy has what they leave
-	@$(MAKE) --no-print-directory -j 2 all-guests all-beside
-
-.PHONY: all-guests all-beside
-all-guests:
+	@# nothing compiles beside the boots: two guests on two processors would take half as long again
 	@$(TIMED) boots $(VM) run --all $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES)) --report docs/internals/test-matrix.md
 	@$(TIMED) powercut $(VM) powercut
-	@# a guest for ARM keeps one processor busy, and debhelper less than that
+	@# a guest for ARM keeps one processor busy, and the other is left
 	@$(MAKE) --no-print-directory -j 2 all-packages all-arm
+
 .PHONY: all-packages all-arm
 all-packages:
-	@for tier in test-rpm test-deb; do $(TIMED) $$tier $(MAKE) -j 1 $$tier || exit 1; done
+	@for tier in test-rpm test-deb deny msrv; do $(TIMED) $$tier $(MAKE) -j 1 $$tier || exit 1; done
 all-arm:
 	@for tier in cross test-arm; do env CARGO_TARGET_DIR=$(abspath $(TARGET))/beside $(TIMED) $$tier $(MAKE) -j 1 $$tier || exit 1; done
-all-beside: BESIDE := chrt --idle 0 env CARGO_TARGET_DIR=$(abspath $(TARGET))/beside $(TIMED)
-all-beside:
-	@for tier in deny msrv; do $(BESIDE) $$tier $(MAKE) -j 1 $$tier || exit 1; done
 
 .PHONY: demo
 demo: ## see it work: builds, makes a root, boots it, shows it (minutes)

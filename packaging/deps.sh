@@ -68,11 +68,12 @@ if command -v apt-get > /dev/null; then
         installed "$package" || missing="$missing $package"
     done
     if [ -n "$missing$rust" ]; then
-        root apt-get update -q
+        # apt-get waits for dpkg's lock where it is told to, and never for the one of its lists
+        root flock /var/lib/apt/lists apt-get update -q
         [ -z "$rust" ] || rust=$(debian_rust)
         # shellcheck disable=SC2086  # lists of words
         [ -z "$missing$rust" ] || root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -q -y --no-install-recommends $missing $rust
+            apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends $missing $rust
     fi
 elif command -v dnf > /dev/null; then
     build="gcc libblkid-devel make"
