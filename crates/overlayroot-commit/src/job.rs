@@ -4,10 +4,11 @@
 use anyhow::{Context, Result};
 use overlayroot_core::feature::commit::{Asked, Committed, State, Stays};
 use overlayroot_core::value::size::rounded;
-use overlayroot_linux::commit::{Calls, Choice, Ended, Found, Request, run, scan};
-use overlayroot_linux::sys::files;
+use overlayroot_linux::commit::{Calls, Choice, Ended, Found, Request, revert, run, scan};
 use overlayroot_linux::sys::statvfs::room;
 use overlayroot_linux::sys::sync::sync_parent;
+use overlayroot_linux::sys::{files, json, mounts};
+use rustix::mount::MountFlags;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -22,39 +23,88 @@ pub(crate) struct Job {
     pub(crate) upper: String,
     pub(crate) lower: String,
     pub(crate) request: String,
+    pub(crate) trash: String,
+    pub(crate) result: Option<String>,
     pub(crate) fingerprint: Option<String>,
     pub(crate) own: Option<String>,
     pub(crate) keep: Vec<String>,
+    pub(crate) refused: Option<String>,
     pub(crate) moved: bool,
     pub(crate) shared: bool,
+    pub(crate) closed: bool,
     pub(crate) time: Duration,
 }
 
 impl Job {
+    /// Does it, and says so where it was asked to; the request goes last.
     pub(crate) fn run(&self) -> Committed {
-        match self.checked() {
-            Err(why) => Committed { state: State::Refused, why: Some(format!("{why:#}")), ..Committed::default() },
-            Ok((choice, found)) => self.carried_out(&choice, &found).unwrap_or_else(|error| Committed {
-                state: State::Failed,
-                why: Some(format!("{error:#}")),
-                ..Committed::default()
-            }),
+        let started = Instant::now();
+        let mut done = self.tried();
+        if done.state == State::Done {
+            if let Err(error) = files::remove(&self.request).and_then(|()| sync_parent(&self.request)) {
+                done.state = State::Failed;
+                done.why = Some(format!("{error:#}"));
+            }
         }
+        done.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let told = self.result.as_deref().map(|path| {
+            fs::create_dir_all(Path::new(path).parent().unwrap_or(Path::new("/")))?;
+            json::write(path, &done)
+        });
+        if let Some(Err(error)) = told {
+            eprintln!("overlay-commit: {error:#}");
+        }
+        done
+    }
+
+    fn tried(&self) -> Committed {
+        let failed = |state, error: anyhow::Error| Committed::ended(state, Some(format!("{error:#}")));
+        let asked = match self.asked() {
+            Err(error) => return failed(State::Refused, error),
+            Ok(asked) => asked,
+        };
+        if !asked.revert.is_empty() {
+            let reverted = self.reverted(&asked.revert).unwrap_or_else(|error| failed(State::Failed, error));
+            return Committed { revert: true, ..reverted };
+        }
+        match self.checked(&asked) {
+            Err(error) => failed(State::Refused, error),
+            Ok((choice, found)) => {
+                self.carried_out(&choice, &found).unwrap_or_else(|error| failed(State::Failed, error))
+            }
+        }
+    }
+
+    fn asked(&self) -> Result<Asked> {
+        let text = files::read_small(&self.request).with_context(|| format!("reading {}", self.request))?;
+        let asked: Asked = serde_json::from_slice(&text).with_context(|| format!("{} is not valid", self.request))?;
+        for path in &asked.revert {
+            anyhow::ensure!(is_plain(path), "{} is not valid: {path} can't be reverted", self.request);
+        }
+        Ok(asked)
+    }
+
+    fn reverted(&self, paths: &[String]) -> Result<Committed> {
+        let (entries, mut stays) = revert::discard(&self.upper, &self.lower, &self.trash, paths)?;
+        let stays_count = u64::try_from(stays.len()).unwrap_or(u64::MAX);
+        stays.retain(|stays| stays.path.len() <= LONGEST);
+        Ok(Committed { entries, stays, stays_count, ..Committed::ended(State::Done, None) })
     }
 
     /// What is to be moved.
     ///
     /// # Errors
     /// Why nothing is.
-    fn checked(&self) -> Result<(Choice, Found)> {
-        let text = files::read_small(&self.request).with_context(|| format!("reading {}", self.request))?;
-        let asked: Asked = serde_json::from_slice(&text).with_context(|| format!("{} is not valid", self.request))?;
+    fn checked(&self, asked: &Asked) -> Result<(Choice, Found)> {
+        if let Some(why) = &self.refused {
+            anyhow::bail!("{why}");
+        }
         anyhow::ensure!(
             asked.force || !self.moved,
             "the lower has changed since the upper was created, and older files would replace newer ones: see overlayctl \
              stale, then overlayctl commit --force"
         );
-        let choice = Choice::asked(&asked, &self.keep, self.own.as_deref());
+        let choice = Choice::asked(asked, &self.keep, self.own.as_deref());
         let found = scan(Path::new(&self.upper), &choice)?;
         self.has_room(&found)?;
         Ok((choice, found))
@@ -72,6 +122,11 @@ impl Job {
     }
 
     fn carried_out(&self, choice: &Choice, found: &Found) -> Result<Committed> {
+        if self.closed {
+            // Who started this closes it again.
+            mounts::remount_super(&self.lower, false)?;
+            mounts::set_flags(&self.lower, mounts::flags(&self.lower)? - MountFlags::RDONLY)?;
+        }
         if let Some(path) = &self.fingerprint {
             // The lower is about to change. A cut from here on is no reason to refuse the rest.
             files::remove(path)?;
@@ -88,14 +143,45 @@ impl Job {
         let stays =
             |left: overlayroot_linux::commit::Left| Stays { path: format!("/{}", left.path.display()), why: left.why };
         Ok(Committed {
-            state,
             entries: done.entries,
             bytes: done.bytes,
             // Who nests directories must not fill the record: of longer paths the number tells.
             stays: done.left.into_iter().filter(|left| left.path.as_os_str().len() <= LONGEST).map(stays).collect(),
             stays_count: done.left_count,
-            why,
-            took_ms: 0,
+            ..Committed::ended(state, why)
         })
+    }
+}
+
+/// Whether each part of a path is a name.
+fn is_plain(path: &str) -> bool {
+    let parts = path.strip_prefix('/').map(|path| path.split('/'));
+    parts.is_some_and(|mut parts| parts.all(|part| !matches!(part, "" | "." | "..")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_leads_out_of_the_upper() {
+        assert!(is_plain("/etc/a: b") && is_plain("/x\"y"));
+        for bad in ["", "/", "etc", "/a/../b", "/a//b", "/.", "/a/"] {
+            assert!(!is_plain(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_not_valid_is_refused_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = dir.path().join("request.json").display().to_string();
+        let result = dir.path().join("new/result.json").display().to_string();
+        for bad in ["nonsense", "{\"revert\": [\"/a/../b\"]}", "{\"revert\": [\"/\"]}", "{\"paths\": 1}"] {
+            fs::write(&request, bad).unwrap();
+            let job = Job { request: request.clone(), result: Some(result.clone()), ..Job::default() };
+            assert_eq!(job.run().state, State::Refused, "{bad}");
+            let told: Committed = serde_json::from_slice(&fs::read(&result).unwrap()).unwrap();
+            assert!(told.why.unwrap().contains("is not valid") && fs::exists(&request).unwrap(), "{bad}");
+        }
     }
 }

@@ -15,29 +15,34 @@ use overlayroot_core::value::diagnostics::plain;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const HELP: &str = "Usage: overlay-commit --upper DIR --lower DIR --request FILE [--fingerprint FILE]
-       [--own PATH] [--keep PATH]... [--moved] [--shared] [--seconds N]
+const HELP: &str = "Usage: overlay-commit --upper DIR --lower DIR --request FILE --trash DIR
+       [--fingerprint FILE] [--result FILE] [--own PATH] [--keep PATH]...
+       [--refused TEXT] [--moved] [--shared] [--closed] [--seconds N]
 
-Move the changes of an upper into its lower. Neither may be part of a mounted
-overlay. After each step an overlay of both shows the same tree, so it can be
-ended at any time and started again. Started by overlay-assemble.
+Move the changes of an upper into its lower, or discard some of them. Neither
+may be part of a mounted overlay. After each step of a move an overlay of both
+shows the same tree, so it can be ended at any time and started again. Started
+by overlay-assemble.
 
   --upper DIR         the upper
-  --lower DIR         the lower, writable; by the same mount where both are on
-                      one file system
-  --request FILE      what overlayctl commit asked for
+  --lower DIR         the lower; by the same mount where both are on one file
+                      system
+  --request FILE      what overlayctl commit or revert asked for; removed last
+  --trash DIR         where discarded changes go, on the upper's file system
   --fingerprint FILE  what tells whether the lower is another one: removed first
+  --result FILE       where the result is written, as JSON
   --own PATH          path of the root that the upper lies at
   --keep PATH         path of the root that stays as it is in both
+  --refused TEXT      why nothing can be moved into the lower
   --moved             the lower has changed since the upper was created
   --shared            copies share their blocks with the upper
+  --closed            the lower is read-only: make it writable
   --seconds N         when to stop [60]
   -h, --help          print this help
   -V, --version       print the version
 
-Prints a line for each path that stays, and one with: done, partial, refused or
-failed; changes, bytes copied, paths that stay; why.
-Exit: 0 done or partial, 1 refused or failed, 64 wrong arguments.
+Prints one line.
+Exit: 0 done, or the next boot goes on, 1 refused or failed, 64 wrong arguments.
 ";
 
 fn main() -> ExitCode {
@@ -50,7 +55,7 @@ fn main() -> ExitCode {
         }
     };
     let committed = job.run();
-    print!("{}", committed.said());
+    println!("{committed}");
     match committed.state {
         State::Done | State::Partial => ExitCode::SUCCESS,
         State::Refused | State::Failed => ExitCode::FAILURE,
@@ -66,6 +71,10 @@ fn parse() -> Result<Option<Job>, lexopt::Error> {
             Long("upper") => job.upper = text(&mut parser)?,
             Long("lower") => job.lower = text(&mut parser)?,
             Long("request") => job.request = text(&mut parser)?,
+            Long("trash") => job.trash = text(&mut parser)?,
+            Long("result") => job.result = Some(text(&mut parser)?),
+            Long("refused") => job.refused = Some(text(&mut parser)?),
+            Long("closed") => job.closed = true,
             Long("fingerprint") => job.fingerprint = Some(text(&mut parser)?),
             Long("own") => job.own = Some(text(&mut parser)?),
             Long("keep") => job.keep.push(text(&mut parser)?),
@@ -77,8 +86,8 @@ fn parse() -> Result<Option<Job>, lexopt::Error> {
             other @ (Short(_) | Long(_) | Value(_)) => return Err(other.unexpected()),
         }
     }
-    if [&job.upper, &job.lower, &job.request].iter().any(|word| word.is_empty()) {
-        return Err("--upper, --lower and --request are needed".into());
+    if [&job.upper, &job.lower, &job.request, &job.trash].iter().any(|word| word.is_empty()) {
+        return Err("--upper, --lower, --request and --trash are needed".into());
     }
     Ok(Some(job))
 }

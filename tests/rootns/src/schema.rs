@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 /// Those of docs/reference/schema; a test of rootns has no other root to read them from.
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 19] = [
+    ("commit.json", include_str!("../../../docs/reference/schema/commit.json")),
     ("config.json", include_str!("../../../docs/reference/schema/config.json")),
     ("diff.json", include_str!("../../../docs/reference/schema/diff.json")),
     ("doctor.json", include_str!("../../../docs/reference/schema/doctor.json")),

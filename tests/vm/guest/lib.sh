@@ -187,6 +187,11 @@ record() {
         fail "$1 is $(jq -c "$1" $RECORD | tr '\n' ' ')"
 }
 
+# the same of what became of `overlayctl commit` or `revert`
+committed() {
+    jq -r "$1 | tostring" /run/overlayroot/commit.json | grep -qxF -- "$2" || fail "$(cat /run/overlayroot/commit.json)"
+}
+
 record_has() {
     grep -qF -- "$1" $RECORD || { cat $RECORD && return 1; }
 }

@@ -4,24 +4,20 @@
 use crate::commands::reset::reboot;
 use crate::commands::{diff, stale, uppers};
 use crate::output::exit::{Exit, refuse};
-use crate::state::hostkernels::lists;
 use crate::state::kept::{self, Found, Pending};
-use crate::state::next::{self, Query};
+use crate::state::request::{self, Request};
 use anyhow::{Context, Result, ensure};
-use overlayroot_core::feature::commit::{Asked, PROGRAM, WRITABLE};
+use overlayroot_core::feature::commit::{Asked, WRITABLE};
 use overlayroot_core::layout::Store;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::Record;
 use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::size::rounded;
 use overlayroot_linux::commit::{Choice, scan};
-use overlayroot_linux::sys::newfile::write_durable;
+use overlayroot_linux::sys::mounts;
 use overlayroot_linux::sys::statvfs::room;
-use overlayroot_linux::sys::sync::sync_parent;
-use overlayroot_linux::sys::{files, mounts};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -66,12 +62,13 @@ pub fn run(args: &Args) -> Result<Exit> {
         Found::None(why) => return refuse(&why),
     };
     if args.status {
-        return status(&record, &store);
+        return status(&store);
     }
     if args.cancel {
         return cancel(&store);
     }
-    let asked = Asked { paths: in_root(&args.paths)?, exclude: args.exclude.clone(), force: args.force };
+    let asked =
+        Asked { paths: in_root(&args.paths)?, exclude: args.exclude.clone(), force: args.force, ..Asked::default() };
     let lower = kept::lower(&record)?;
     if let Some(why) = in_the_way(&record, &store, lower, args.force)? {
         return refuse(&why);
@@ -96,7 +93,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         println!("{} changes would be moved into the lower: {how}", found.entries);
         return Ok(Exit::Good);
     }
-    ask(&store, &asked)?;
+    request::ask(&store, &asked)?;
     println!("at the next boot: {} changes will be moved into the lower ({how})", found.entries);
     if args.now_and_reboot {
         reboot()?;
@@ -114,6 +111,11 @@ fn in_the_way(record: &Record, store: &Store, lower: &str, force: bool) -> Resul
         let words = uppers::words(pending.marker());
         return Ok(Some(format!("the next boot is asked for something else ({words}): see overlayctl reset --cancel")));
     }
+    if let Some(other @ (Request::Revert(_) | Request::Unknown(_))) = request::pending(store)? {
+        return Ok(Some(format!(
+            "the next boot is asked for something else ({other}): see overlayctl revert --cancel"
+        )));
+    }
     let mounts = mounts::read()?;
     let fstype = mountinfo::at(&mounts, lower).map(|mount| mount.fstype.clone()).unwrap_or_default();
     if !WRITABLE.contains(&fstype.as_str()) {
@@ -123,20 +125,7 @@ fn in_the_way(record: &Record, store: &Store, lower: &str, force: bool) -> Resul
         let text = "the lower has changed since the upper was created, and older files would replace newer ones";
         return Ok(Some(format!("{text}: see overlayctl stale, or use --force")));
     }
-    let image = next::find(&Query { lightly: true, ..Query::HERE }).boot.image.path;
-    match image.as_deref().map(|image| (image, lists(image, PROGRAM))) {
-        Some((_, Some(true))) => Ok(None),
-        Some((image, Some(false))) => Ok(Some(format!(
-            "{image} has no {PROGRAM}: put overlayroot_commit=\"yes\" into a file in /etc/dracut.conf.d, then run \
-             dracut --force (in an overlay: in overlayctl shell)"
-        ))),
-        Some((_, None)) | None => {
-            eprintln!(
-                "overlayctl: not known whether the next boot's initramfs has {PROGRAM} (overlayroot_commit=\"yes\")"
-            );
-            Ok(None)
-        }
-    }
+    Ok(request::lacking())
 }
 
 /// What each boot puts into the upper by itself.
@@ -177,35 +166,11 @@ pub fn in_root(paths: &[PathBuf]) -> Result<Vec<String>> {
     Ok(if all.iter().any(String::is_empty) { Vec::new() } else { all })
 }
 
-fn ask(store: &Store, asked: &Asked) -> Result<()> {
-    let path = store.commit();
-    let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
-    fs::create_dir_all(parent).with_context(|| format!("making {parent}"))?;
-    write_durable(&path, &format!("{}\n", serde_json::to_string(asked)?))
-}
-
-/// What the next boot is asked for; `None` where it is nothing.
-///
-/// # Errors
-/// Where it can't be read.
-pub fn pending(store: &Store) -> Result<Option<String>> {
-    let path = store.commit();
-    let text = match files::read_small(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        text => text.with_context(|| format!("reading {path}"))?,
-    };
-    let Ok(asked) = serde_json::from_slice::<Asked>(&text) else {
-        return Ok(Some(format!("{path} is not valid and will be refused")));
-    };
-    let shown = |paths: &[String]| paths.iter().map(|path| escape(path)).collect::<Vec<_>>().join(" ");
-    let what = if asked.paths.is_empty() { "all changes".to_owned() } else { shown(&asked.paths) };
-    let less = if asked.exclude.is_empty() { String::new() } else { format!(", without {}", shown(&asked.exclude)) };
-    Ok(Some(format!("commit {what} into the lower{less}")))
-}
-
-fn status(record: &Record, store: &Store) -> Result<Exit> {
-    println!("at the next boot: {}", pending(store)?.as_deref().unwrap_or("nothing is asked for"));
-    let Some(done) = &record.commit else {
+/// What the next boot is asked for, and what became of the last request.
+fn status(store: &Store) -> Result<Exit> {
+    let pending = request::pending(store)?.map(|asked| asked.to_string());
+    println!("at the next boot: {}", pending.as_deref().unwrap_or("nothing is asked for"));
+    let Some(done) = request::result() else {
         println!("at this boot: nothing was asked for");
         return Ok(Exit::Good);
     };
@@ -216,15 +181,14 @@ fn status(record: &Record, store: &Store) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-fn cancel(store: &Store) -> Result<Exit> {
-    let path = store.commit();
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => println!("nothing to cancel"),
-        result => {
-            result.with_context(|| format!("removing {path}"))?;
-            sync_parent(&path)?;
-            println!("cancelled; the changes stay in the upper");
-        }
-    }
+/// Takes back what the next boot was asked for.
+///
+/// # Errors
+/// Those of the file system.
+pub fn cancel(store: &Store) -> Result<Exit> {
+    println!(
+        "{}",
+        if request::cancel(store)? { "cancelled; the changes stay in the upper" } else { "nothing to cancel" }
+    );
     Ok(Exit::Good)
 }

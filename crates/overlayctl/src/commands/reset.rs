@@ -64,7 +64,7 @@ pub fn ask(store: &Store, marker: &Marker) -> Result<()> {
         return if full { Err(error.context(hint)) } else { Err(error) };
     }
     if std::fs::symlink_metadata(store.commit()).is_ok() {
-        eprintln!("overlayctl: this cancels what overlayctl commit asked for: the upper is put aside first");
+        eprintln!("overlayctl: this cancels what overlayctl commit or revert asked for: the upper is put aside first");
     }
     println!("at the next boot: {}", marker.words());
     Ok(())

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl revert`: asks the next boot to discard what the upper has of single paths.
 
-use crate::commands::commit::in_root;
-use crate::commands::reset::{ask, reboot};
+use crate::commands::commit::{cancel, in_root};
+use crate::commands::reset::reboot;
 use crate::commands::{diff, uppers};
 use crate::output::exit::{Exit, refuse};
 use crate::state::kept::{self, Found, Pending};
+use crate::state::request::{self, Request};
 use anyhow::Result;
-use overlayroot_core::layout::pending::Marker;
+use overlayroot_core::feature::commit::Asked;
 use overlayroot_core::value::diagnostics::escape;
-use overlayroot_linux::step::revert::{Had, had};
+use overlayroot_linux::commit::revert::{Had, had};
 use std::path::PathBuf;
 
 /// What `overlayctl revert` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Files and directories, with all that is in them
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present = "cancel")]
     paths: Vec<PathBuf>,
     /// Print what would be discarded and change nothing
     #[arg(short = 'n', long)]
@@ -24,6 +25,9 @@ pub struct Args {
     /// Reboot at once
     #[arg(long, conflicts_with = "dry_run")]
     now_and_reboot: bool,
+    /// Cancel what the next boot was asked for
+    #[arg(long, conflicts_with_all = ["paths", "dry_run", "now_and_reboot"])]
+    cancel: bool,
 }
 
 /// Asks, or lists.
@@ -32,6 +36,9 @@ pub fn run(args: &Args) -> Result<Exit> {
         Found::Upper(record, store) => (record, store),
         Found::None(why) => return refuse(&why),
     };
+    if args.cancel {
+        return cancel(&store);
+    }
     let mut paths = in_root(&args.paths)?;
     if paths.is_empty() {
         return refuse("that is the whole root: see overlayctl reset");
@@ -45,18 +52,20 @@ pub fn run(args: &Args) -> Result<Exit> {
         };
         return refuse(&why);
     }
-    match kept::pending(&store)? {
-        Pending::Nothing => {}
-        Pending::Asked(Marker::Revert(before)) => paths.splice(0..0, before).for_each(drop),
-        Pending::Asked(Marker::Reset | Marker::Keep | Marker::Restore(_)) | Pending::Unknown => {
-            let words = uppers::words(kept::pending(&store)?.marker());
-            return refuse(&format!(
-                "the next boot is asked for something else ({words}): see overlayctl reset --cancel"
-            ));
-        }
+    let pending = kept::pending(&store)?;
+    let other = |words: &str, by: &str| {
+        refuse(&format!("the next boot is asked for something else ({words}): see overlayctl {by} --cancel"))
+    };
+    if pending != Pending::Nothing {
+        return other(&uppers::words(pending.marker()), "reset");
     }
-    if std::fs::symlink_metadata(store.commit()).is_ok() {
-        return refuse("the next boot is asked to commit: see overlayctl commit --cancel");
+    match request::pending(&store)? {
+        None => {}
+        Some(Request::Revert(before)) => paths.extend(before),
+        Some(asked @ (Request::Commit(_) | Request::Unknown(_))) => return other(&asked.to_string(), "commit"),
+    }
+    if let Some(why) = request::lacking() {
+        return refuse(&why);
     }
     paths.sort();
     paths.dedup();
@@ -64,7 +73,9 @@ pub fn run(args: &Args) -> Result<Exit> {
         println!("{} changes would be lost", diff::list(&paths, |_| true)?);
         return Ok(Exit::Good);
     }
-    ask(&store, &Marker::Revert(paths))?;
+    let asked = Asked { revert: paths, ..Asked::default() };
+    request::ask(&store, &asked)?;
+    println!("at the next boot: {}", Request::Revert(asked.revert));
     if args.now_and_reboot {
         reboot()?;
     }

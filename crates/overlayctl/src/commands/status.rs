@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl status`: a table for eyes, JSON for machines, an exit code for monitoring.
 
-use crate::commands::{commit, pull, resize, shell, stale, uppers};
+use crate::commands::{pull, resize, shell, stale, uppers};
 use crate::output::exit::Exit;
 use crate::output::format::date;
 use crate::output::out::fold;
@@ -10,9 +10,11 @@ use crate::state::fill::{alone, named};
 use crate::state::kept::{self, Pending};
 use crate::state::live::{self, Fill, Level, Live};
 use crate::state::next::{self, Query};
+use crate::state::request;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
+use overlayroot_core::feature::commit::Committed;
 use overlayroot_core::feature::pulled::{self, Pulled};
 use overlayroot_core::layout::paths;
 use overlayroot_core::record::Record;
@@ -32,6 +34,7 @@ struct Status<'a> {
     #[serde(flatten)]
     record: Option<&'a Record>,
     live: &'a Live,
+    commit: Option<Committed>,
     pull: Option<&'a Pulled>,
     resized: Option<Resized>,
     serviced: Option<&'a Serviced>,
@@ -68,6 +71,7 @@ pub fn run(json: bool) -> Result<Exit> {
             problems: problems.iter().map(|(_, text)| text.as_str()).collect(),
             record: record.as_ref(),
             live: &live,
+            commit: request::result(),
             pull: pulled.as_ref(),
             resized: resize::resized(),
             serviced: serviced.as_ref(),
@@ -142,8 +146,8 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     if pending != Pending::Nothing {
         row("", &uppers::words(pending.marker()));
     }
-    if let Some(Ok(Some(asked))) = store.map(commit::pending) {
-        row("", &asked);
+    if let Some(Ok(Some(asked))) = store.map(request::pending) {
+        row("", &asked.to_string());
     }
     if let Some(record) = record {
         row("boot", &format!("set up in {} ms by {}", record.took_us / 1000, by(&record.by)));
@@ -175,7 +179,7 @@ fn recorded(record: &Record) {
     if let Some(populate) = &record.populate {
         row("populated", &populate.to_string());
     }
-    if let Some(commit) = &record.commit {
+    if let Some(commit) = request::result() {
         row("commit", &commit.to_string());
     }
     if let Some(image) = &record.image {

@@ -12,4 +12,5 @@ pub mod kept;
 pub mod live;
 pub mod loader_files;
 pub mod next;
+pub mod request;
 pub mod walk;

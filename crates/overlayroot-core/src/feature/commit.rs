@@ -9,6 +9,8 @@ use std::fmt;
 
 /// The program that does it.
 pub const PROGRAM: &str = "overlay-commit";
+/// Version of the form of [`Committed`]; raised when a field changes its meaning or goes.
+pub const SCHEMA: u32 = 1;
 /// How long a boot may take for it; the rest waits for the next one.
 pub const SECONDS: u64 = 60;
 /// File systems that are on this machine's own disk, and that can be written.
@@ -26,6 +28,9 @@ pub struct Asked {
     /// Also where the lower has changed since the upper was created.
     #[serde(default)]
     pub force: bool,
+    /// Absolute paths of which the upper's changes are discarded; nothing is moved into the lower then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revert: Vec<String>,
 }
 
 /// What the step needs to know.
@@ -41,16 +46,17 @@ pub struct Commit {
     pub own: Option<String>,
     /// Paths that the boot fills, and that are no changes of the system's own.
     pub keep: Vec<String>,
-    /// Why this boot can't do it.
+    /// Nothing may be written, neither here nor there.
+    pub readonly: bool,
+    /// Why this boot can't write to the lower.
     pub refused: Option<String>,
 }
 
 impl fmt::Display for Commit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.refused {
-            None => write!(f, "what {} asks for, if it exists", self.store.commit()),
-            Some(_) => write!(f, "nothing, but report whether {} exists", self.store.commit()),
-        }
+        let (only, asks) =
+            if self.readonly { ("nothing, but report whether", "exists") } else { ("what", "asks for, if it exists") };
+        write!(f, "{only} {} {asks}", self.store.commit())
     }
 }
 
@@ -70,16 +76,6 @@ pub enum State {
     Failed,
 }
 
-impl State {
-    const ALL: [(&'static str, Self); 4] =
-        [("done", Self::Done), ("partial", Self::Partial), ("refused", Self::Refused), ("failed", Self::Failed)];
-
-    /// Its word in the record.
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(_, state)| *state == self).map_or("failed", |(word, _)| word)
-    }
-}
-
 /// Something that stays in the upper, though it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stays {
@@ -89,13 +85,16 @@ pub struct Stays {
     pub why: String,
 }
 
-/// An entry of the record.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// What became of it: `/run/overlayroot/commit.json`, written by the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Changes were discarded, and nothing was moved.
+    pub revert: bool,
     /// What became of it.
     pub state: State,
-    /// Files, links, removals and directories that were moved.
+    /// Files, links, removals and directories that were moved; paths that were reverted.
     pub entries: u64,
     /// Bytes that were copied; none where all was renamed.
     pub bytes: u64,
@@ -110,52 +109,53 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// As the program says it: a line for each path that stays, then one with the rest.
-    pub fn said(&self) -> String {
-        let stays = self.stays.iter().map(|stays| format!("stays {}: {}\n", escape(&stays.path), stays.why));
-        let why = self.why.as_deref().map(|why| format!(" {}", escape(why))).unwrap_or_default();
-        let Self { state, entries, bytes, stays_count, .. } = self;
-        format!("{}{} {entries} {bytes} {stays_count}{why}\n", stays.collect::<String>(), state.word())
+    /// One that has done nothing.
+    pub fn ended(state: State, why: Option<String>) -> Self {
+        Self {
+            schema: SCHEMA,
+            revert: false,
+            state,
+            entries: 0,
+            bytes: 0,
+            stays: Vec::new(),
+            stays_count: 0,
+            why,
+            took_ms: 0,
+        }
     }
 
-    /// Reads that; `None` where the program has not come so far.
-    pub fn read(said: &str) -> Option<Self> {
-        let mut lines = said.lines().rev();
-        let mut words = lines.next()?.splitn(5, ' ');
-        let word = words.next()?;
-        let (_, state) = *State::ALL.iter().find(|(known, _)| *known == word)?;
-        let mut number = || words.next()?.parse().ok();
-        let (entries, bytes, stays_count) = (number()?, number()?, number()?);
-        let why = words.next().map(str::to_owned);
-        let stays = lines.filter_map(|line| line.strip_prefix("stays ")?.split_once(": "));
-        let mut stays: Vec<Stays> =
-            stays.map(|(path, why)| Stays { path: path.to_owned(), why: why.to_owned() }).collect();
-        stays.reverse();
-        Some(Self { state, entries, bytes, stays, stays_count, why, took_ms: 0 })
+    fn done(&self) -> String {
+        match self.revert {
+            true => format!("{} reverted, what the upper had there is in the trash", counted(self.entries, "path")),
+            false => format!("{} moved into the lower", counted(self.entries, "change")),
+        }
     }
 }
 
 impl fmt::Display for Committed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = self.why.as_deref().unwrap_or("no reason was given");
+        let why = escape(self.why.as_deref().unwrap_or("no reason was given"));
         match self.state {
-            State::Done => write!(f, "{} moved into the lower", changes(self.entries))?,
-            State::Partial => {
-                write!(f, "{} moved into the lower, the next boot goes on", changes(self.entries))?;
-            }
+            State::Done => write!(f, "{}", self.done())?,
+            State::Partial => write!(f, "{}, the next boot goes on", self.done())?,
             State::Refused => write!(f, "refused: {why}")?,
-            State::Failed => write!(f, "ended after {}, the next boot tries again: {why}", changes(self.entries))?,
+            State::Failed => write!(f, "{}, the next boot tries again: {why}", self.done())?,
         }
-        match self.stays_count {
-            0 => Ok(()),
-            1 => write!(f, "; 1 path stays in the upper"),
-            count => write!(f, "; {count} paths stay in the upper"),
+        match (self.stays_count, self.stays.first()) {
+            (0, _) => Ok(()),
+            (1, Some(stays)) => write!(f, "; {} stays in the upper: {}", escape(&stays.path), escape(&stays.why)),
+            (count, _) => write!(
+                f,
+                "; {} in the upper",
+                if count == 1 { "1 path stays".to_owned() } else { format!("{count} paths stay") }
+            ),
         }
     }
 }
 
-fn changes(count: u64) -> String {
-    if count == 1 { "1 change".to_owned() } else { format!("{count} changes") }
+fn counted(count: u64, what: &str) -> String {
+    let many = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{many}")
 }
 
 #[cfg(test)]
@@ -163,34 +163,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_program_says_is_read() {
-        let whole = Committed {
-            state: State::Partial,
-            entries: 12,
-            bytes: 4096,
-            stays: vec![
-                Stays { path: "/a b".into(), why: "is immutable (chattr)".into() },
-                Stays { path: "/c".into(), why: "hides /c/d, which stays".into() },
-            ],
-            stays_count: 2,
-            why: Some("it was time".into()),
-            took_ms: 0,
-        };
-        assert_eq!(Committed::read(&whole.said()), Some(whole.clone()));
-        let done = Committed { state: State::Done, entries: 1, ..Committed::default() };
-        assert_eq!(Committed::read(&done.said()), Some(done.clone()));
+    fn what_became_of_it_in_words() {
+        let stays = |path: &str| Stays { path: path.into(), why: "is immutable (chattr)".into() };
+        let mut done = Committed { entries: 1, ..Committed::ended(State::Done, None) };
         assert_eq!(done.to_string(), "1 change moved into the lower");
-        for none in ["", "\n", "panicked at", "done 1", "done 1 2 x", "killed 1 2 3"] {
-            assert_eq!(Committed::read(none), None, "{none}");
-        }
-        assert!(whole.to_string().ends_with("goes on; 2 paths stay in the upper"), "{whole}");
+        done = Committed { stays: vec![stays("/a")], stays_count: 1, ..done };
+        assert!(done.to_string().ends_with("; /a stays in the upper: is immutable (chattr)"), "{done}");
+        done = Committed { state: State::Partial, entries: 12, stays_count: 2, ..done };
+        assert!(
+            done.to_string()
+                .ends_with("12 changes moved into the lower, the next boot goes on; 2 paths stay in the upper")
+        );
+        let reverted = Committed { revert: true, entries: 3, ..Committed::ended(State::Done, None) };
+        assert!(reverted.to_string().starts_with("3 paths reverted"), "{reverted}");
+        let refused = Committed::ended(State::Refused, Some("a\nb".to_owned()));
+        assert_eq!(refused.to_string(), "refused: a\\nb");
+        let later = serde_json::to_string(&done).unwrap().replace("partial", "new");
+        assert_eq!(serde_json::from_str::<Committed>(&later).unwrap().state, State::Failed);
     }
 
     #[test]
     fn a_request_is_json() {
-        let asked = Asked { paths: vec!["/etc".into()], exclude: vec!["*.bak".into()], force: false };
+        let asked = Asked { paths: vec!["/etc".into()], exclude: vec!["*.bak".into()], ..Asked::default() };
         let text = serde_json::to_string(&asked).unwrap();
+        assert_eq!(text, r#"{"paths":["/etc"],"exclude":["*.bak"],"force":false}"#);
         assert_eq!(serde_json::from_str::<Asked>(&text).unwrap(), asked);
         assert_eq!(serde_json::from_str::<Asked>("{}").unwrap(), Asked::default());
+        assert_eq!(serde_json::from_str::<Asked>(r#"{"revert":["/a"]}"#).unwrap().revert, ["/a"]);
     }
 }

@@ -73,6 +73,8 @@ pub const AUTORELABEL: &str = "/.autorelabel";
 pub const RUNTIME_UNITS: &str = "/run/systemd/system";
 /// Our own directory at the top of a device upper: trash, fingerprints.
 pub const META_DIR: &str = ".overlayroot";
+/// What became of what `overlayctl commit` or `revert` asked this boot for (docs/reference/record.md).
+pub const COMMITTED: &str = "/run/overlayroot/commit.json";
 /// What became of this boot's pull (docs/reference/record.md).
 pub const PULLED: &str = "/run/overlayroot/pull.json";
 /// `rd.overlay.git` as written, where the record does not tell all of it.

@@ -2,8 +2,6 @@
 //! What `overlayctl` asks the next boot for: a small JSON file beside the upper
 //! (docs/reference/storage-layout.md). Read by hand, for a JSON parser has no other use in the initramfs.
 
-use crate::parse::json;
-use crate::value::diagnostics::escape;
 use std::fmt;
 
 /// What the next boot is to do with the upper, once.
@@ -15,8 +13,6 @@ pub enum Marker {
     Keep,
     /// Keep the upper under the next free name, and use the kept one of this name.
     Restore(String),
-    /// Discard what the upper has of these paths: absolute, and none is the root.
-    Revert(Vec<String>),
 }
 
 impl Marker {
@@ -30,10 +26,6 @@ impl Marker {
                 let name = name.strip_prefix('"')?.strip_suffix('"')?;
                 (!name.is_empty() && !name.contains(['"', '\\', '/'])).then(|| Self::Restore(name.to_owned()))
             }
-            ("\"revert\"", paths) => {
-                let paths = json::strings(paths)?;
-                (!paths.is_empty() && paths.iter().all(|path| is_plain(path))).then_some(Self::Revert(paths))
-            }
             _ => None,
         }
     }
@@ -44,18 +36,8 @@ impl Marker {
             Self::Reset => "reset; all changes will be lost".to_owned(),
             Self::Keep => "reset; the old upper will be kept".to_owned(),
             Self::Restore(name) => format!("{name} becomes the upper; the old one will be kept"),
-            Self::Revert(paths) => {
-                let paths: Vec<String> = paths.iter().map(|path| escape(path)).collect();
-                format!("revert {}; the changes there will be lost", paths.join(" "))
-            }
         }
     }
-}
-
-/// Whether each part of a path is a name.
-fn is_plain(path: &str) -> bool {
-    let parts = path.strip_prefix('/').map(|path| path.split('/'));
-    parts.is_some_and(|mut parts| parts.all(|part| !matches!(part, "" | "." | "..")))
 }
 
 impl fmt::Display for Marker {
@@ -65,10 +47,6 @@ impl fmt::Display for Marker {
             Self::Reset => write!(f, "{{\"keep\": false}}"),
             Self::Keep => write!(f, "{{\"keep\": true}}"),
             Self::Restore(name) => write!(f, "{{\"restore\": \"{name}\"}}"),
-            Self::Revert(paths) => {
-                let paths: Vec<String> = paths.iter().map(|path| json::quoted(path)).collect();
-                write!(f, "{{\"revert\": [{}]}}", paths.join(", "))
-            }
         }
     }
 }
@@ -79,8 +57,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_is_json() {
-        let revert = Marker::Revert(vec!["/etc/a: b".into(), "/x\"y".into()]);
-        for marker in [Marker::Reset, Marker::Keep, Marker::Restore("overlay.1".into()), revert] {
+        for marker in [Marker::Reset, Marker::Keep, Marker::Restore("overlay.1".into())] {
             let text = format!("{marker}\n");
             assert_eq!(Marker::parse(&text), Some(marker));
             assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
@@ -91,11 +68,6 @@ mod tests {
     #[test]
     fn half_a_marker_and_hostile_names_are_nothing() {
         for bad in ["", "{}", "{\"keep\": tru", "{\"keep\": 1}", "{\"restore\": \"\"}", "{\"restore\": \"../x\"}"] {
-            assert_eq!(Marker::parse(bad), None, "{bad}");
-        }
-        for bad in ["[]", "[\"/\"]", "[\"etc\"]", "[\"/a/../b\"]", "[\"/a//b\"]", "[\"/a\", 1]", "\"/a\""] {
-            let bad = format!("{{\"revert\": {bad}}}");
-            let bad = bad.as_str();
             assert_eq!(Marker::parse(bad), None, "{bad}");
         }
     }

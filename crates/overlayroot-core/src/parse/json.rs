@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The little of JSON that the initramfs reads: strings, and lists of them. A parser would be 13 KB of each image.
+//! The little of JSON that the initramfs reads: strings. A parser would be 13 KB of each image.
 
 /// A JSON string at the beginning, and what follows it.
 pub fn string(text: &str) -> Option<(String, &str)> {
@@ -27,49 +27,18 @@ pub fn string(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// A list of strings, and nothing behind it.
-pub fn strings(text: &str) -> Option<Vec<String>> {
-    let mut rest = text.trim().strip_prefix('[')?.trim_start();
-    let mut found = Vec::new();
-    while !rest.starts_with(']') {
-        let (one, after) = string(rest)?;
-        found.push(one);
-        let after = after.trim_start();
-        rest = match after.strip_prefix(',') {
-            Some(more) => Some(more.trim_start()).filter(|more| more.starts_with('"'))?,
-            None => after,
-        };
-    }
-    (rest == "]").then_some(found)
-}
-
-/// A string as JSON has it.
-pub fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_read_as_they_are_written() {
-        let all = ["/a b", "/\"q\"", "/back\\slash", "/new\nline", "/\u{1b}[2J", "/\u{e4}"].map(str::to_owned);
-        let text = format!("[{}]", all.iter().map(|one| quoted(one)).collect::<Vec<_>>().join(", "));
-        assert_eq!(strings(&text).as_deref(), Some(&all[..]));
-        assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), all);
-        assert_eq!(strings(" [ ] "), Some(Vec::new()));
-        for bad in ["", "[", "[\"a\"", "[\"a\",]", "[a]", "[\"a\"] x", "\"a\""] {
-            assert_eq!(strings(bad), None, "{bad}");
+    fn strings_are_read_as_they_are_written() {
+        for one in ["/a b", "/\"q\"", "/back\\slash", "/new\nline", "/\u{1b}[2J", "/\u{e4}", ""] {
+            let text = format!("{},rest", serde_json::to_string(one).unwrap());
+            assert_eq!(string(&text), Some((one.to_owned(), ",rest")));
+        }
+        for bad in ["", "\"", "\"a", "a\"", "\"\\u12\""] {
+            assert_eq!(string(bad), None, "{bad}");
         }
     }
 }

@@ -22,14 +22,12 @@ pub(crate) fn step(config: &Config, root: &Root, kept: &Kept, upper: &UpperPlan)
         closed: !one_mount,
         own: upper.hidden.clone(),
         keep,
-        refused: refused(root, kept),
+        readonly: kept.access == Access::Layer,
+        refused: refused(root),
     }
 }
 
-fn refused(root: &Root, kept: &Kept) -> Option<String> {
-    if kept.access == Access::Layer {
-        return Some("rd.overlay.readonly is set, and the request waits for a boot without it".to_owned());
-    }
+fn refused(root: &Root) -> Option<String> {
     if root.live.is_some() {
         return Some("the lower is an image".to_owned());
     }

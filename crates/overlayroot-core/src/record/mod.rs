@@ -8,7 +8,6 @@ pub use requested::Requested;
 
 use crate::facts::Fingerprint;
 use crate::facts::fetched::Fetched;
-use crate::feature::commit::Committed;
 use crate::feature::populated::Populated;
 use crate::feature::stale::Stale;
 use crate::step::effective::{Effective, RootKind};
@@ -131,9 +130,6 @@ pub struct Record {
     /// An upper that was begun on another lower.
     #[serde(default)]
     pub stale: Option<Stale>,
-    /// What became of `overlayctl commit`; none where this boot was not asked for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<Committed>,
     /// What became of the archive that a new upper begins with; none where none was asked for.
     #[serde(default)]
     pub populate: Option<Populated>,

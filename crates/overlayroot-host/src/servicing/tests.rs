@@ -24,7 +24,6 @@ fn record(upper: UpperKind, device: Option<&str>) -> Record {
         issues: Vec::new(),
         fingerprint: None,
         stale: None,
-        commit: None,
         populate: None,
         image: None,
         made: Vec::new(),

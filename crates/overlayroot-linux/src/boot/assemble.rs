@@ -116,7 +116,6 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         issues: config.issues,
         fingerprint: facts.root.filter(|_| kept).map(|root| run.report.fingerprint.unwrap_or(root.fingerprint)),
         stale: run.report.stale,
-        commit: run.report.commit,
         populate: populated,
         image: facts.fetched,
         made: run.report.made,

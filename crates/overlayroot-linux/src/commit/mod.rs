@@ -13,6 +13,7 @@ mod calls;
 mod choice;
 mod engine;
 mod marks;
+pub mod revert;
 mod scan;
 mod scratch;
 

@@ -19,7 +19,6 @@ pub mod preflight;
 pub mod project;
 pub mod report;
 pub mod reset;
-pub mod revert;
 pub mod shadow;
 pub(crate) mod small_files;
 pub mod stale;

@@ -4,7 +4,6 @@
 use crate::step::reset;
 use anyhow::Result;
 use overlayroot_core::facts::Fingerprint;
-use overlayroot_core::feature::commit::Committed;
 use overlayroot_core::feature::populated::Populated;
 use overlayroot_core::record::StepRecord;
 use overlayroot_core::step::made::Made;
@@ -23,8 +22,6 @@ pub struct Report {
     pub reset: bool,
     /// An upper that was begun on another lower.
     pub stale: Option<overlayroot_core::feature::stale::Stale>,
-    /// What became of `overlayctl commit`, where it was asked for.
-    pub commit: Option<Committed>,
     /// The lower, where a step has changed it.
     pub fingerprint: Option<Fingerprint>,
     /// What became of the archive that a new upper begins with.

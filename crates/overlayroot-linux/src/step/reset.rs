@@ -2,7 +2,6 @@
 //! Beginning an upper anew, keeping and exchanging uppers: by renames, so that it takes as long for a
 //! big upper as for a small one, and so that a cut leaves each upper whole under one name or another.
 
-use crate::step::revert;
 use crate::step::store::{BOOT_SWEEP, only_ours, rename, unused};
 use crate::sys::files::{read_small, remove};
 use crate::sys::statvfs::room;
@@ -62,8 +61,6 @@ pub fn once(store: &Store, readonly: bool, resets: bool) -> Result<Became> {
             Became::noted(false, format!("{name} is not restored: rd.overlay.reset would empty it"))
         }
         Marker::Restore(name) => restore(store, name)?,
-        Marker::Revert(_) if resets => Became::noted(false, "nothing to revert: rd.overlay.reset discards all changes"),
-        Marker::Revert(paths) => Became::noted(false, revert::discard(store, paths)?),
     };
     // Also where an attempt that was cut short has done it: somebody wants that upper.
     became.restored = matches!(marker, Marker::Restore(_)) && !resets;
@@ -179,7 +176,7 @@ fn withdraw(store: &Store) -> Result<()> {
     if fs::symlink_metadata(&request).is_err() {
         return Ok(());
     }
-    crate::log::warning!("the upper is put aside: the request of overlayctl commit is cancelled");
+    crate::log::warning!("the upper is put aside: what overlayctl commit or revert asked for is cancelled");
     remove(&request)?;
     sync_parent(&request)
 }

@@ -47,12 +47,14 @@ fn reverts(stage: &Stage, cmdline: &str) {
     let said = stage.overlayctl(&["revert", "/etc/hostname", "/srv/gone", "/new/deep"]);
     assert!(said.contains("/srv/gone; the changes there will be lost"), "{said}");
     assert!(refused(&["commit"]).contains("the next boot is asked for something else"));
+    assert!(stage.overlayctl(&["revert", "--cancel"]).contains("cancelled"));
+    stage.overlayctl(&["revert", "/etc/hostname", "/srv/gone", "/new/deep"]);
     // One more, and what was asked for before.
     stage.overlayctl(&["revert", "/srv/replaced"]);
     assert_eq!(fs::read_to_string("/sysroot/etc/hostname").unwrap(), "changed\n", "nothing before the next boot");
     stage.reboot();
     let record = boot(stage, cmdline);
-    assert!(record["notes"].to_string().contains("reverted 4 of 4 paths"), "{record:#}");
+    assert!(record["notes"].to_string().contains("4 paths reverted"), "{record:#}");
     assert_eq!(record["effective"]["reset"], false);
     assert_eq!(fs::read_to_string("/sysroot/etc/hostname").unwrap(), "lower\n");
     for path in ["/sysroot/srv/gone", "/sysroot/srv/replaced/file"] {
@@ -92,13 +94,35 @@ fn no_link_of_the_upper_is_followed() {
         boot(stage, &cmdline);
         fs::write("/etc/outside", "x").unwrap();
         symlink("/etc", "/sysroot/way").unwrap();
-        let at = "/run/initramfs/overlayroot/upper/.overlayroot/reset.json";
+        let at = "/run/initramfs/overlayroot/upper/.overlayroot/overlay.commit.json";
         fs::write(at, "{\"revert\": [\"/way/outside\"]}").unwrap();
         stage.reboot();
         let record = boot(stage, &cmdline);
         let notes = record["notes"].to_string();
-        assert!(notes.contains("not reverted: /way/outside (/way takes the place"), "{notes}");
+        assert!(notes.contains("/way/outside stays in the upper: /way takes the place"), "{notes}");
         assert!(fs::exists("/etc/outside").unwrap() && fs::symlink_metadata("/sysroot/way").unwrap().is_symlink());
         run("rm", &["/etc/outside"]);
+    });
+}
+
+/// A lower that can't be written, as an image, is none of its business, and neither is its mount.
+#[test]
+fn the_lower_stays_closed() {
+    on_stage("closed", |stage| {
+        let disk = stage.disk("upper.img", 32, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay={}", disk.node);
+        boot(stage, &cmdline);
+        fs::write("/sysroot/etc/hostname", "changed\n").unwrap();
+        stage.overlayctl(&["revert", "/etc/hostname"]);
+        stage.reboot();
+        let script = "#!/bin/sh\ngrep ' /sysroot ' /proc/self/mountinfo >/seen\nexec /real \"$@\"\n";
+        fs::rename("/overlay-commit", "/real").unwrap();
+        fs::write("/overlay-commit", script).unwrap();
+        run("chmod", &["755", "/overlay-commit"]);
+        boot(stage, &cmdline);
+        fs::rename("/real", "/overlay-commit").unwrap();
+        let seen = fs::read_to_string("/seen").unwrap();
+        assert!(seen.contains(" ro,") && seen.trim_end().ends_with("ro"), "{seen}");
+        assert_eq!(fs::read_to_string("/sysroot/etc/hostname").unwrap(), "lower\n");
     });
 }

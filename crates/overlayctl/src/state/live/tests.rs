@@ -17,7 +17,6 @@ fn record() -> Record {
         issues: Vec::new(),
         fingerprint: None,
         stale: None,
-        commit: None,
         populate: None,
         image: None,
         made: Vec::new(),

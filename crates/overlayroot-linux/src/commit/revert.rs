@@ -7,7 +7,7 @@ use crate::step::store::unused;
 use crate::sys::attributes::by_descriptor;
 use crate::sys::descent;
 use anyhow::{Context, Result};
-use overlayroot_core::layout::{Store, paths};
+use overlayroot_core::feature::commit::Stays;
 use overlayroot_core::value::diagnostics::escape;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, renameat, statat, syncfs};
@@ -55,27 +55,28 @@ pub fn had(upper: &str, lower: &str, path: &str) -> Result<Had> {
     Ok(if is_there(&above) { Had::Entry(above, name.to_owned()) } else { Had::Nothing })
 }
 
-/// Moves all of it into the trash; what was done, for the record.
+/// Moves all of it into the trash, where `aside` is; how many paths were moved, and what stays.
 ///
 /// # Errors
 /// Those of the file system. What was moved before stays so, and the next boot does the rest.
-pub(crate) fn discard(store: &Store, asked: &[String]) -> Result<String> {
-    let aside = store.aside();
-    fs::create_dir_all(&aside).with_context(|| format!("making {aside}"))?;
-    let (mut moved, mut kept) = (0, Vec::new());
+pub fn discard(upper: &str, lower: &str, aside: &str, asked: &[String]) -> Result<(u64, Vec<Stays>)> {
+    fs::create_dir_all(aside).with_context(|| format!("making {aside}"))?;
+    let (mut moved, mut stays) = (0, Vec::new());
     for path in asked {
-        match had(&store.upper, paths::SYSROOT, path)? {
+        match had(upper, lower, path)? {
             Had::Nothing => {}
-            Had::Covered(by) => kept.push(format!("{} ({} takes the place of the lower's)", escape(path), escape(&by))),
+            Had::Covered(by) => {
+                let why = format!("{} takes the place of the lower's", escape(&by));
+                stays.push(Stays { path: path.clone(), why });
+            }
             Had::Entry(directory, name) => {
-                renameat(&directory, &name, CWD, unused(&aside, "revert"))
+                renameat(&directory, &name, CWD, unused(aside, "revert"))
                     .with_context(|| format!("moving {path} of the upper into the trash"))?;
                 moved += 1;
             }
         }
     }
-    let top = descent::open(CWD, &store.upper).with_context(|| format!("opening {}", store.upper))?;
+    let top = descent::open(CWD, upper).with_context(|| format!("opening {upper}"))?;
     syncfs(&top).context("syncing the upper")?;
-    let kept = if kept.is_empty() { String::new() } else { format!("; not reverted: {}", kept.join(", ")) };
-    Ok(format!("reverted {moved} of {} paths, what the upper had there is in the trash{kept}", asked.len()))
+    Ok((moved, stays))
 }

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the next boot is asked to do with an upper's changes, by `overlayctl commit` or `revert`, and what became of the
+//! last request.
+
+use crate::state::hostkernels::lists;
+use crate::state::next::{self, Query};
+use anyhow::{Context, Result};
+use overlayroot_core::feature::commit::{Asked, Committed, PROGRAM, SCHEMA};
+use overlayroot_core::layout::{Store, paths};
+use overlayroot_core::value::diagnostics::escape;
+use overlayroot_linux::sys::newfile::write_durable;
+use overlayroot_linux::sys::sync::sync_parent;
+use overlayroot_linux::sys::{files, json};
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+
+/// Bytes of a result: 100 paths are named in it.
+const MOST: u64 = 1 << 20;
+
+/// A request that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// To move changes into the lower.
+    Commit(Asked),
+    /// To discard those of these paths.
+    Revert(Vec<String>),
+    /// Something that this version does not understand, in that file.
+    Unknown(String),
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |paths: &[String]| paths.iter().map(|path| escape(path)).collect::<Vec<_>>().join(" ");
+        match self {
+            Self::Commit(asked) => {
+                let all = asked.paths.is_empty();
+                write!(
+                    f,
+                    "commit {} into the lower",
+                    if all { "all changes".to_owned() } else { shown(&asked.paths) }
+                )?;
+                if asked.exclude.is_empty() { Ok(()) } else { write!(f, ", without {}", shown(&asked.exclude)) }
+            }
+            Self::Revert(paths) => write!(f, "revert {}; the changes there will be lost", shown(paths)),
+            Self::Unknown(path) => write!(f, "{path} is not valid and will be refused"),
+        }
+    }
+}
+
+/// What the next boot is asked for.
+///
+/// # Errors
+/// Where that can't be read.
+pub fn pending(store: &Store) -> Result<Option<Request>> {
+    let path = store.commit();
+    let text = match files::read_small(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text.with_context(|| format!("reading {path}"))?,
+    };
+    Ok(Some(match serde_json::from_slice::<Asked>(&text) {
+        Ok(asked) if asked.revert.is_empty() => Request::Commit(asked),
+        Ok(asked) => Request::Revert(asked.revert),
+        Err(_) => Request::Unknown(path),
+    }))
+}
+
+/// Asks the next boot.
+///
+/// # Errors
+/// Those of the file system.
+pub fn ask(store: &Store, asked: &Asked) -> Result<()> {
+    let path = store.commit();
+    let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
+    fs::create_dir_all(parent).with_context(|| format!("making {parent}"))?;
+    write_durable(&path, &format!("{}\n", serde_json::to_string(asked)?))
+}
+
+/// Takes the request back. Gives back whether there was one.
+///
+/// # Errors
+/// Those of the file system.
+pub fn cancel(store: &Store) -> Result<bool> {
+    let path = store.commit();
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        result => result.with_context(|| format!("removing {path}"))?,
+    }
+    sync_parent(&path)?;
+    Ok(true)
+}
+
+/// What became of the request that this boot found.
+pub fn result() -> Option<Committed> {
+    json::read(paths::COMMITTED, MOST, SCHEMA).ok().flatten()
+}
+
+/// Why the next boot could not do it, where its initramfs is known to lack the program. Says where that is not known.
+pub fn lacking() -> Option<String> {
+    let image = next::find(&Query { lightly: true, ..Query::HERE }).boot.image.path;
+    match image.as_deref().map(|image| (image, lists(image, PROGRAM))) {
+        Some((_, Some(true))) => None,
+        Some((image, Some(false))) => Some(format!(
+            "{image} has no {PROGRAM}: put overlayroot_commit=\"yes\" into a file in /etc/dracut.conf.d, then run \
+             dracut --force (in an overlay: in overlayctl shell)"
+        )),
+        Some((_, None)) | None => {
+            eprintln!(
+                "overlayctl: not known whether the next boot's initramfs has {PROGRAM} (overlayroot_commit=\"yes\")"
+            );
+            None
+        }
+    }
+}
