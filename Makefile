@@ -16,7 +16,7 @@ DOCDIR ?= $(PREFIX)/share/doc/overlayroot-rs
 CARGO ?= cargo
 TARGET ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MODULE := $(DRACUTDIR)/modules.d/55overlayroot-rs
-BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlay-populate $(TARGET)/release/overlay-commit \
+BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlay-populate $(TARGET)/release/overlay-commit $(TARGET)/release/overlay-tries \
 	$(TARGET)/release/overlayctl
 # prints the completions; where other machines are built for, one that runs here
 OVERLAYCTL ?= $(TARGET)/release/overlayctl
@@ -48,7 +48,7 @@ install-files:
 		dracut/55overlayroot-rs/take-apart.sh dracut/55overlayroot-rs/prepare-live.sh \
 		dracut/55overlayroot-rs/mount-live.sh dracut/55overlayroot-rs/image.sh \
 		dracut/55overlayroot-rs/image-late.sh "$(DESTDIR)$(MODULE)"
-	install -m 644 systemd-units/initrd/overlayroot-rs.service "$(DESTDIR)$(MODULE)"
+	install -m 644 systemd-units/initrd/overlayroot-rs.service dracut/55overlayroot-rs/tries.conf "$(DESTDIR)$(MODULE)"
 	install -m 644 systemd-units/host/*.service systemd-units/host/*.target "$(DESTDIR)$(UNITDIR)"
 	ln -sf ../overlayroot-rs-check.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	ln -sf ../overlayroot-rs-trash.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
@@ -76,7 +76,7 @@ uninstall: ## take away what install and enable put there
 	rm -f "$(DESTDIR)$(BINDIR)"/overlay-assemble "$(DESTDIR)$(BINDIR)"/overlay-upper \
 		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlay-populate \
 		"$(DESTDIR)$(BINDIR)"/overlay-commit \
-		"$(DESTDIR)$(BINDIR)"/overlay-image "$(DESTDIR)$(BINDIR)"/overlayctl \
+		"$(DESTDIR)$(BINDIR)"/overlay-image "$(DESTDIR)$(BINDIR)"/overlay-tries "$(DESTDIR)$(BINDIR)"/overlayctl \
 		"$(DESTDIR)$(SHUTDOWNDIR)"/overlay-shutdown \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-check.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-check.service \
@@ -84,6 +84,7 @@ uninstall: ## take away what install and enable put there
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-pull.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-label.service \
 		"$(DESTDIR)$(UNITDIR)"/sysinit.target.wants/overlayroot-rs-label.service \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-good.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-keep.service \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-keep-late.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-trash.service \

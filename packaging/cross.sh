@@ -53,7 +53,7 @@ packaging/release.sh --locked --target "$target"
 
 built=${CARGO_TARGET_DIR:-target}
 out=$built/$target/release
-for name in overlay-assemble overlay-commit overlay-populate overlayctl; do
+for name in overlay-assemble overlay-commit overlay-populate overlay-tries overlayctl; do
     readelf -h "$out/$name" | grep -q "Machine: *$machine\$" || fail "$name is for another machine"
     [ "$arch" != armhf ] || readelf -h "$out/$name" | grep -q 'hard-float ABI' || fail "$name has the wrong float ABI"
     glibc=$(readelf -V "$out/$name" | grep -o 'GLIBC_[0-9.]*' | sort -V | tail -n 1)

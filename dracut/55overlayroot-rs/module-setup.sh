@@ -93,6 +93,11 @@ install() {
     if [[ $overlayroot_commit == "yes" ]]; then
         inst_multiple overlay-commit
     fi
+    # which upper overlayctl uppers use asked for: overlayroot_tries="yes"
+    # shellcheck disable=SC2154  # of dracut.conf
+    if [[ $overlayroot_tries == "yes" ]]; then
+        inst_multiple overlay-tries
+    fi
     if _overlayroot_image && dracut_module_included "livenet"; then
         inst_multiple overlay-image
         # what dracut's netroot looks for in its PATH
@@ -132,6 +137,11 @@ install() {
     if dracut_module_included "systemd"; then
         inst_simple "$moddir/overlayroot-rs.service" \
             "${systemdsystemunitdir:-/usr/lib/systemd/system}/overlayroot-rs.service"
+        # shellcheck disable=SC2154  # of dracut.conf
+        if [[ $overlayroot_tries == "yes" ]]; then
+            inst_simple "$moddir/tries.conf" \
+                "${systemdsystemunitdir:-/usr/lib/systemd/system}/overlayroot-rs.service.d/tries.conf"
+        fi
         # dracut 049 to 051 do not set it
         "${SYSTEMCTL:-systemctl}" -q --root "$initdir" add-wants initrd-root-fs.target overlayroot-rs.service
     fi

@@ -15,7 +15,7 @@ use cli::{Args, Command, Output};
 use commands::image::args::Image;
 use commands::stale::OfStale;
 use commands::trash::OfTrash;
-use commands::uppers::OfUppers;
+use commands::uppers::choose;
 use commands::{
     check, commit, completions, config, diff, doctor, du, enable, explain, image, is_enabled, keep, keys, label,
     loopfile, migrate, plan, pull, reset, resize, revert, shell, stale, status, top, trash, trim, uppers, watch,
@@ -48,9 +48,7 @@ fn main() -> ExitCode {
         Command::Revert(asked) => revert::run(&asked),
         Command::Uppers { what: None, names: true, .. } => uppers::names(),
         Command::Uppers { what: None, json, .. } => uppers::list(json),
-        Command::Uppers { what: Some(OfUppers::Restore { name }), .. } => uppers::restore(&name),
-        Command::Uppers { what: Some(OfUppers::Remove { name }), .. } => uppers::remove(&name),
-        Command::Uppers { what: Some(OfUppers::Describe { name, text }), .. } => uppers::describe(&name, &text),
+        Command::Uppers { what: Some(what), .. } => uppers::run(&what),
         Command::Stale { what: None, upper, json } => stale::run(upper.as_deref(), json),
         Command::Stale { what: Some(OfStale::Accept), .. } => stale::accept(),
         Command::Diff(asked) => diff::run(&asked),
@@ -64,6 +62,7 @@ fn main() -> ExitCode {
         Command::IsEnabled(asked) => is_enabled::run(&asked),
         Command::Migrate(asked) => migrate::run(&asked),
         Command::Image { verb: Image::Build(asked) } => image::build(&asked),
+        Command::Good => choose::good(),
         Command::Keep(asked) => keep::run(&asked),
         Command::Resize(asked) => resize::run(&asked),
         Command::Watch(asked) => watch::run(&asked),

@@ -13,7 +13,7 @@ const USAGE: i32 = 64;
 
 /// Every verb, as it is called where no overlay runs, and how it may end then. Nothing of it changes a thing.
 /// `src/args.rs` looks that no verb is forgotten here.
-const VERBS: [(&[&str], &[i32]); 38] = [
+const VERBS: [(&[&str], &[i32]); 44] = [
     (&["status"], &[2, FAILED]),
     (&["check"], &[0, NO]),
     (&["plan"], &[0, NO]),
@@ -26,7 +26,12 @@ const VERBS: [(&[&str], &[i32]); 38] = [
     (&["revert", "--dry-run", "/etc/hosts"], &[NO]),
     (&["uppers"], &[NO]),
     (&["uppers", "restore", "overlay.1"], &[NO]),
+    (&["uppers", "create", "work"], &[NO]),
+    (&["uppers", "clone", "overlay.1", "work"], &[NO]),
+    (&["uppers", "rename", "overlay.1", "work"], &[NO]),
     (&["uppers", "remove", "overlay.1"], &[NO]),
+    (&["uppers", "prune", "--keep", "3"], &[NO]),
+    (&["uppers", "use", "work"], &[NO]),
     (&["uppers", "describe", "overlay.1", "before the upgrade"], &[NO]),
     (&["stale"], &[NO]),
     (&["stale", "accept"], &[NO]),
@@ -37,6 +42,7 @@ const VERBS: [(&[&str], &[i32]); 38] = [
     (&["label"], &[0]),
     (&["doctor"], &[0, NO, 2]),
     (&["keep"], &[NO]),
+    (&["good"], &[NO]),
     (&["enable", "--dry-run", "--root", NOWHERE], &[NO]),
     (&["disable", "--dry-run", "--root", NOWHERE], &[NO]),
     (&["is-enabled", "--root", NOWHERE], &[NO]),

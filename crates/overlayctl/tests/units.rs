@@ -8,8 +8,16 @@ use std::process::Command;
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../systemd-units/host");
 
 /// Tenths at most; `docs/internals/boot-sequence.md` has the same.
-const MOST: [(&str, u32); 7] =
-    [("check", 30), ("keep", 40), ("keep-late", 40), ("label", 38), ("trash", 22), ("trim", 22), ("watch", 36)];
+const MOST: [(&str, u32); 8] = [
+    ("check", 30),
+    ("good", 22),
+    ("keep", 40),
+    ("keep-late", 40),
+    ("label", 38),
+    ("trash", 22),
+    ("trim", 22),
+    ("watch", 36),
+];
 /// What it runs is root's, whatever that may be; its file says why.
 const OPEN: [&str; 1] = ["pull"];
 

@@ -98,6 +98,7 @@ fn origin<'a>(config: &'a Config, key: &Key) -> &'a Origin {
     let fields = [
         (&keys::RESET, &config.reset.origin),
         (&keys::READONLY, &config.readonly.origin),
+        (&keys::NAME, &config.name.origin),
         (&keys::FALLBACK, &config.fallback.origin),
         (&keys::TIMEOUT, &config.timeout.origin),
         (&keys::STALE, &config.stale.origin),

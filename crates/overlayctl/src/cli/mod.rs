@@ -166,6 +166,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Mark the running upper as good: no more tries
+    ///
+    /// Run after each boot that is counted by overlayroot-rs-good.service, see
+    /// overlayctl uppers use.
+    #[command(hide = true)]
+    Good,
     /// Save changed files that rd.overlay.path keeps
     ///
     /// Run after each boot by overlayroot-rs-keep.service, and at the shutdown.

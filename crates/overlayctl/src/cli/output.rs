@@ -53,6 +53,7 @@ impl Command {
             | Self::Top(_)
             | Self::Pull { .. }
             | Self::Label
+            | Self::Good
             | Self::Keep(_)
             | Self::Enable(_)
             | Self::Disable(_)

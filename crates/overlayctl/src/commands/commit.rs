@@ -13,7 +13,7 @@ use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::Record;
 use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::size::rounded;
-use overlayroot_linux::commit::{Choice, scan};
+use overlayroot_linux::commit::{Choice, Found as FoundIn, scan};
 use overlayroot_linux::sys::mounts;
 use overlayroot_linux::sys::statvfs::room;
 use std::ffi::OsStr;
@@ -69,25 +69,16 @@ pub fn run(args: &Args) -> Result<Exit> {
     }
     let asked =
         Asked { paths: in_root(&args.paths)?, exclude: args.exclude.clone(), force: args.force, ..Asked::default() };
-    let lower = kept::lower(&record)?;
-    if let Some(why) = in_the_way(&record, &store, lower, args.force)? {
+    if let Some(why) = in_the_way(&record, &store)? {
         return refuse(&why);
     }
-    let own = stale::hidden(&record, lower)?;
-    let choice = Choice::asked(&asked, &keep(&record), own.as_deref());
-    let found = match scan(Path::new(&store.upper), &choice) {
-        Ok(found) => found,
-        Err(why) => return refuse(&format!("{why:#}")),
+    let Weighed { found, how, choice } = match weighed(&record, &store, &asked)? {
+        Ok(weighed) => weighed,
+        Err(why) => return refuse(&why),
     };
-    let (way, free) = (way(&store, lower)?, room(lower)?.available);
-    if way == Way::Copied && found.bytes + found.bytes / 20 > free {
-        return refuse(&format!("the lower has {} free, {} are needed", rounded(free), rounded(found.bytes)));
+    if let Some(why) = request::lacking() {
+        return refuse(&why);
     }
-    let how = match way {
-        Way::Copied => format!("{} to copy, {} free in the lower", rounded(found.bytes), rounded(free)),
-        Way::Shared => "copied by reference between subvolumes".to_owned(),
-        Way::Renamed => "renamed in the same file system".to_owned(),
-    };
     if args.dry_run {
         diff::list(&["/".to_owned()], |path| choice.takes(Path::new(OsStr::from_bytes(path))))?;
         println!("{} changes would be moved into the lower: {how}", found.entries);
@@ -101,31 +92,74 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-/// Why the next boot would not do it, as far as that is known now.
-fn in_the_way(record: &Record, store: &Store, lower: &str, force: bool) -> Result<Option<String>> {
+/// Why it can't be asked for.
+fn in_the_way(record: &Record, store: &Store) -> Result<Option<String>> {
     if record.requested.reset {
         return Ok(Some("rd.overlay.reset is set: all changes are lost at the next boot".to_owned()));
     }
+    let other = |words: &str, by: &str| {
+        Ok(Some(format!("the next boot is asked for something else ({words}): see overlayctl {by} --cancel")))
+    };
     let pending = kept::pending(store)?;
     if pending != Pending::Nothing {
-        let words = uppers::words(pending.marker());
-        return Ok(Some(format!("the next boot is asked for something else ({words}): see overlayctl reset --cancel")));
+        return other(&uppers::words(pending.marker()), "reset");
     }
-    if let Some(other @ (Request::Revert(_) | Request::Unknown(_))) = request::pending(store)? {
-        return Ok(Some(format!(
-            "the next boot is asked for something else ({other}): see overlayctl revert --cancel"
-        )));
+    match request::pending(store)? {
+        Some(asked @ (Request::Revert(_) | Request::Unknown(_))) => other(&asked.to_string(), "revert"),
+        Some(Request::Commit(_)) | None => Ok(None),
     }
+}
+
+/// What would be moved, and how.
+struct Weighed {
+    found: FoundIn,
+    how: String,
+    choice: Choice,
+}
+
+/// Looks at both layers as the next boot will; an error in words where that would refuse.
+fn weighed(record: &Record, store: &Store, asked: &Asked) -> Result<Result<Weighed, String>> {
+    let lower = kept::lower(record)?;
     let mounts = mounts::read()?;
     let fstype = mountinfo::at(&mounts, lower).map(|mount| mount.fstype.clone()).unwrap_or_default();
     if !WRITABLE.contains(&fstype.as_str()) {
-        return Ok(Some(format!("the lower is {fstype}, which is not written")));
+        return Ok(Err(format!("the lower is {fstype}, which is not written")));
     }
-    if !force && record.stale.is_some() && stale::holds(record) {
+    if !asked.force && record.stale.is_some() && stale::holds(record) {
         let text = "the lower has changed since the upper was created, and older files would replace newer ones";
-        return Ok(Some(format!("{text}: see overlayctl stale, or use --force")));
+        return Ok(Err(format!("{text}: see overlayctl stale, or use --force")));
     }
-    Ok(request::lacking())
+    let own = stale::hidden(record, lower)?;
+    let choice = Choice::asked(asked, &keep(record), own.as_deref());
+    let found = match scan(Path::new(&store.upper), &choice) {
+        Ok(found) => found,
+        Err(why) => return Ok(Err(format!("{why:#}"))),
+    };
+    let (way, free) = (way(store, lower)?, room(lower)?.available);
+    if way == Way::Copied && found.bytes + found.bytes / 20 > free {
+        return Ok(Err(format!("the lower has {} free, {} are needed", rounded(free), rounded(found.bytes))));
+    }
+    let how = match way {
+        Way::Copied => format!("{} to copy, {} free in the lower", rounded(found.bytes), rounded(free)),
+        Way::Shared => "copied by reference between subvolumes".to_owned(),
+        Way::Renamed => "renamed in the same file system".to_owned(),
+    };
+    Ok(Ok(Weighed { found, how, choice }))
+}
+
+/// What the next boot is asked for, and why it would refuse it, where that is known.
+///
+/// # Errors
+/// Where the layers can't be looked at.
+pub fn outlook() -> Result<Option<(String, Option<String>)>> {
+    let Some((record, store)) = kept::find()?.upper() else { return Ok(None) };
+    let Some(asked) = request::pending(&store)? else { return Ok(None) };
+    let why = match &asked {
+        Request::Unknown(_) => Some("it will be refused".to_owned()),
+        Request::Revert(_) => request::lacking(),
+        Request::Commit(asked) => weighed(&record, &store, asked)?.err().or_else(request::lacking),
+    };
+    Ok(Some((asked.to_string(), why)))
 }
 
 /// What each boot puts into the upper by itself.

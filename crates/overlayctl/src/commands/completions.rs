@@ -22,7 +22,7 @@ const UPPERS: &str = "OVERLAYCTL_UPPERS";
 const ASK: &str = "overlayctl uppers --names 2>/dev/null";
 /// Verbs with `--upper NAME`, and verbs of `uppers` with a NAME.
 const WITH_UPPER: [&str; 4] = ["diff", "du", "top", "stale"];
-const WITH_NAME: [&str; 3] = ["restore", "remove", "describe"];
+const WITH_NAME: [&str; 5] = ["restore", "clone", "rename", "remove", "describe"];
 
 /// Prints them, for the verbs and options of `parser`.
 pub fn run(asked: &Args, parser: clap::Command) -> Result<Exit> {

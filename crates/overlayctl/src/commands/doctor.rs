@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl doctor`: whether the next boot will do what is configured, and what to do where it won't.
 
+use crate::commands::commit;
 use crate::output::exit::Exit;
 use crate::output::out::fold;
 use crate::state::hostprobe;
 use crate::state::next::{self, Next, Query};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use overlayroot_host::doctor::{Finding, Grade, examine, worst};
+use overlayroot_host::doctor::{Finding, Grade, Host, examine, worst};
 use serde_json::json;
 
 /// All that is found of a next boot.
@@ -16,7 +17,8 @@ use serde_json::json;
 /// Where this machine can't be looked at.
 pub fn findings(next: &Next) -> Result<Vec<Finding>> {
     let (boot, decision) = (&next.boot, next.decision()?);
-    let host = hostprobe::look(next);
+    let request = if next.boot.live { commit::outlook()? } else { None };
+    let host = Host { request, ..hostprobe::look(next) };
     Ok(examine(&boot.inputs, &boot.config, &next.facts, decision, &host))
 }
 

@@ -10,7 +10,7 @@ use crate::state::fill::{alone, named};
 use crate::state::kept::{self, Pending};
 use crate::state::live::{self, Fill, Level, Live};
 use crate::state::next::{self, Query};
-use crate::state::request;
+use crate::state::{request, tries};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
@@ -145,6 +145,9 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     let pending = store.map_or(Pending::Nothing, |store| kept::pending(store).unwrap_or(Pending::Nothing));
     if pending != Pending::Nothing {
         row("", &uppers::words(pending.marker()));
+    }
+    if let Some(Ok(Some(boots))) = store.map(tries::read) {
+        row("", &format!("the next boot {}", boots.words()));
     }
     if let Some(Ok(Some(asked))) = store.map(request::pending) {
         row("", &asked.to_string());

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `overlayctl uppers`: the upper in use and those that are kept beside it.
 
+mod change;
+pub mod choose;
+
 use crate::commands::reset::ask;
 use crate::output::exit::{Exit, refuse};
 use crate::output::format::date;
@@ -13,7 +16,6 @@ use overlayroot_core::layout::Store;
 use overlayroot_core::layout::pending::Marker;
 use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::size::rounded;
-use overlayroot_linux::step::reset;
 use overlayroot_linux::step::stale::{Stored, stored};
 use overlayroot_linux::step::store::{DESCRIPTION, described, with};
 use overlayroot_linux::sys::attributes::copy_times;
@@ -22,7 +24,6 @@ use overlayroot_linux::sys::newfile::write_durable;
 use serde::Serialize;
 use serde_json::json;
 use std::fs;
-use std::time::UNIX_EPOCH;
 
 /// The verbs of `overlayctl uppers`.
 #[derive(Debug, Subcommand)]
@@ -32,10 +33,50 @@ pub enum OfUppers {
         /// Its name, such as overlay.1
         name: String,
     },
-    /// Discard a kept upper, at once
+    /// Create an empty upper, for rd.overlay.name
+    Create {
+        /// Its name: letters, digits, - and _
+        new: String,
+    },
+    /// Copy an upper to a new name
+    ///
+    /// By a snapshot where it is a subvolume, also of the one in use; else by copying,
+    /// by reference where the file system can.
+    Clone {
+        /// What is copied, such as overlay.1
+        name: String,
+        /// The name of the copy
+        new: String,
+    },
+    /// Use an upper of another name from the next boot on
+    ///
+    /// With --tries the boots are counted: overlayroot-rs-good.service ends it behind
+    /// boot-complete.target. Needs an initramfs with overlay-tries
+    /// (overlayroot_tries="yes" in dracut.conf).
+    Use(choose::Use),
+    /// Rename an upper that is not in use
+    Rename {
+        /// Its name, such as overlay.1
+        name: String,
+        /// Its new name
+        new: String,
+    },
+    /// Discard an upper that is not in use, at once
     Remove {
         /// Its name, such as overlay.1
         name: String,
+    },
+    /// Discard kept uppers, at once, except the newest
+    Prune {
+        /// How many stay
+        #[arg(long, value_name = "N")]
+        keep: usize,
+        /// Only those that were created so many days ago
+        #[arg(long, value_name = "DAYS")]
+        older_than: Option<u64>,
+        /// Print which and change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Set or clear the description of an upper
     Describe {
@@ -64,17 +105,28 @@ struct Upper {
 /// Letters of a description.
 const LONGEST: usize = 200;
 
+/// Does what is to be done with one of them.
+pub fn run(what: &OfUppers) -> Result<Exit> {
+    match what {
+        OfUppers::Restore { name } => restore(name),
+        OfUppers::Create { new } => change::create(new),
+        OfUppers::Clone { name, new } => change::clone(name, new),
+        OfUppers::Use(asked) => choose::run(asked),
+        OfUppers::Rename { name, new } => change::rename(name, new),
+        OfUppers::Remove { name } => change::remove(name),
+        OfUppers::Prune { keep, older_than, dry_run } => change::prune(*keep, *older_than, *dry_run),
+        OfUppers::Describe { name, text } => describe(name, text),
+    }
+}
+
 /// Shows them.
 pub fn list(as_json: bool) -> Result<Exit> {
     let store = match kept::find()? {
         Found::Upper(_, store) => store,
         Found::None(why) => return refuse(&why),
     };
-    let mut uppers = vec![upper(store.name(), true, &store.upper, &store.fingerprint)?];
-    for number in numbers(&store)? {
-        let (directory, fingerprint) = store.kept(number);
-        uppers.push(upper(&format!("{}.{number}", store.name()), false, &directory, &fingerprint)?);
-    }
+    let all = kept::all(&store)?;
+    let uppers = all.iter().map(|found| upper(found, &store)).collect::<Result<Vec<Upper>>>()?;
     let pending = kept::pending(&store)?;
     if as_json {
         let next = pending.marker().map(|marker| serde_json::from_str::<serde_json::Value>(&marker.to_string()));
@@ -94,14 +146,14 @@ pub fn list(as_json: bool) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-/// Prints the names of those that are kept, one a line.
+/// Prints the names of those that are not in use, one a line.
 pub fn names() -> Result<Exit> {
     let store = match kept::find()? {
         Found::Upper(_, store) => store,
         Found::None(why) => return refuse(&why),
     };
-    for number in numbers(&store)? {
-        println!("{}.{number}", store.name());
+    for upper in kept::all(&store)?.iter().filter(|upper| upper.number.is_some() || upper.store != store) {
+        println!("{}", upper.name());
     }
     Ok(Exit::Good)
 }
@@ -112,7 +164,7 @@ pub fn words(marker: Option<&Marker>) -> String {
 }
 
 /// Asks the next boot to use a kept upper.
-pub fn restore(name: &str) -> Result<Exit> {
+fn restore(name: &str) -> Result<Exit> {
     let (record, store) = match kept::find()? {
         Found::Upper(record, store) => (record, store),
         Found::None(why) => return refuse(&why),
@@ -127,47 +179,19 @@ pub fn restore(name: &str) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-/// Throws a kept upper away.
-pub fn remove(name: &str) -> Result<Exit> {
-    let store = match kept::find()? {
-        Found::Upper(_, store) => store,
-        Found::None(why) => return refuse(&why),
-    };
-    if name == store.name() {
-        return refuse(&format!("{name} is in use; overlayctl reset discards it at the next boot"));
-    }
-    let Some(number) = number(&store, name) else {
-        return refuse(&format!("{name} is not a kept upper, see overlayctl uppers"));
-    };
-    if kept::pending(&store)? == Pending::Asked(Marker::Restore(name.to_owned())) {
-        return refuse(&format!("{name} will be restored at the next boot; overlayctl reset --cancel cancels that"));
-    }
-    reset::discard(&store, number)?;
-    println!("{name} was discarded; the next boot frees its space, or overlayctl trash empty does now");
-    Ok(Exit::Good)
-}
-
-fn numbers(store: &Store) -> Result<Vec<u32>> {
-    let parent = store.whole().rsplit_once('/').map_or("/", |(parent, _)| parent);
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(parent).with_context(|| format!("reading {parent}"))? {
-        let name = entry?.file_name();
-        numbers.extend(name.to_str().and_then(|name| number(store, name)));
-    }
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-fn upper(name: &str, current: bool, directory: &str, fingerprint: &str) -> Result<Upper> {
-    let metadata = fs::symlink_metadata(fingerprint).or_else(|_| fs::symlink_metadata(directory));
-    let modified = metadata.and_then(|metadata| metadata.modified()).with_context(|| format!("looking at {name}"))?;
-    let begun = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let description = description(fingerprint);
-    Ok(Upper { name: name.to_owned(), current, size: walk::size(directory)?, begun, description })
+fn upper(found: &kept::Upper, store: &Store) -> Result<Upper> {
+    let (directory, (_, fingerprint)) = (found.directory(), found.whole());
+    Ok(Upper {
+        name: found.name(),
+        current: found.number.is_none() && found.store == *store,
+        size: walk::size(&directory)?,
+        begun: change::begun(found)?,
+        description: description(&fingerprint),
+    })
 }
 
 /// Has the list say what an upper is.
-pub fn describe(name: &str, text: &str) -> Result<Exit> {
+fn describe(name: &str, text: &str) -> Result<Exit> {
     if let Err(why) = fit(text) {
         return refuse(&why);
     }
@@ -176,7 +200,7 @@ pub fn describe(name: &str, text: &str) -> Result<Exit> {
         Found::None(why) => return refuse(&why),
     };
     let Some((_, path)) = places(&store, Some(name)) else {
-        return refuse(&format!("{} is not a kept upper, see overlayctl uppers", escape(name)));
+        return refuse(&format!("{} is not an upper here, see overlayctl uppers", escape(name)));
     };
     match stored(&path) {
         Stored::Is(_) => write_description(&path, text)?,
@@ -219,6 +243,7 @@ fn description(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::UNIX_EPOCH;
 
     #[test]
     fn a_description_is_told_and_changed_and_goes() {

@@ -58,6 +58,7 @@ pub fn look(next: &Next) -> Host {
             .map(|asked| lacking(&asked))
             .unwrap_or_default(),
         loader: Some(loader(next)),
+        request: None,
         not_known: next.boot.not_known(),
         lacking_module: match &next.boot.image.module {
             Module::Missing(why) => Some(why.clone()),

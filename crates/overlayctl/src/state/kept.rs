@@ -2,14 +2,15 @@
 //! Finds the upper of this boot that stays, and what the next boot is asked for.
 
 use anyhow::{Context, Result, ensure};
-use overlayroot_core::layout::Store;
 use overlayroot_core::layout::paths;
 use overlayroot_core::layout::pending::Marker;
+use overlayroot_core::layout::{Store, parse_name};
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
 use overlayroot_core::step::effective::RootKind;
 use overlayroot_linux::source::recordfile;
 use overlayroot_linux::sys::{files, mounts};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 
@@ -109,21 +110,100 @@ pub fn pending(store: &Store) -> Result<Pending> {
     }
 }
 
+/// An upper on the file system of the one in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upper {
+    /// The upper of its name; where it is kept, the one that it was.
+    pub store: Store,
+    /// Where it is kept under a number.
+    pub number: Option<u32>,
+}
+
+impl Upper {
+    /// As it is called.
+    pub fn name(&self) -> String {
+        let name = self.store.name();
+        self.number.map_or_else(|| name.to_owned(), |number| format!("{name}.{number}"))
+    }
+
+    /// What is moved where it is renamed or discarded, and its fingerprint.
+    pub fn whole(&self) -> (String, String) {
+        match self.number {
+            Some(number) => self.store.kept(number),
+            None => (self.store.whole().to_owned(), self.store.fingerprint.clone()),
+        }
+    }
+
+    /// The upper directory itself: of a subvolume it is a part.
+    pub fn directory(&self) -> String {
+        self.store.upper.replacen(self.store.whole(), &self.whole().0, 1)
+    }
+}
+
+/// Every upper that is there: first the one in use, then those kept of it, then those of other names.
+///
+/// # Errors
+/// Where the directories can't be read.
+pub fn all(store: &Store) -> Result<Vec<Upper>> {
+    let others = names_beside(store)?.into_iter().filter_map(|name| store.beside(&name));
+    let mut found = Vec::new();
+    for store in std::iter::once(store.clone()).chain(others) {
+        if is_directory(store.whole()) {
+            found.push(Upper { store: store.clone(), number: None });
+        }
+        found.extend(numbers(&store)?.into_iter().map(|number| Upper { store: store.clone(), number: Some(number) }));
+    }
+    Ok(found)
+}
+
+/// The upper of this name, if it is there.
+///
+/// # Errors
+/// As [`all`].
+pub fn named(store: &Store, name: &str) -> Result<Option<Upper>> {
+    Ok(all(store)?.into_iter().find(|upper| upper.name() == name))
+}
+
+/// Names of other uppers, of which fingerprints tell.
+fn names_beside(store: &Store) -> Result<BTreeSet<String>> {
+    let meta = store.fingerprint.rsplit_once('/').map_or("/", |(meta, _)| meta);
+    let mut names = BTreeSet::new();
+    let entries = match fs::read_dir(meta) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(names),
+        entries => entries.with_context(|| format!("reading {meta}"))?,
+    };
+    for entry in entries {
+        let file = entry?.file_name();
+        let name = file.to_str().and_then(|file| file.strip_suffix(".json")?.split('.').next());
+        names.extend(name.filter(|name| *name != store.name() && parse_name(name).is_ok()).map(str::to_owned));
+    }
+    Ok(names)
+}
+
+fn numbers(store: &Store) -> Result<Vec<u32>> {
+    let parent = store.whole().rsplit_once('/').map_or("/", |(parent, _)| parent);
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(parent).with_context(|| format!("reading {parent}"))? {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| number(store, name)));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn is_directory(path: &str) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
 /// The number of a kept upper that is there.
 pub fn number(store: &Store, name: &str) -> Option<u32> {
-    let is_directory = |path: &str| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
     store.number(name).filter(|number| is_directory(&store.kept(*number).0))
 }
 
-/// Directory and fingerprint of the upper in use, or of a kept one.
+/// Directory and fingerprint of the upper in use, or of another one beside it.
 pub fn places(store: &Store, name: Option<&str>) -> Option<(String, String)> {
     match name {
         None => Some((store.upper.clone(), store.fingerprint.clone())),
-        Some(name) if name == store.name() => Some((store.upper.clone(), store.fingerprint.clone())),
-        Some(name) => number(store, name).map(|number| {
-            let (whole, path) = store.kept(number);
-            // Of a subvolume the upper is a part.
-            (store.upper.replacen(store.whole(), &whole, 1), path)
-        }),
+        Some(name) => named(store, name).ok().flatten().map(|upper| (upper.directory(), upper.whole().1)),
     }
 }

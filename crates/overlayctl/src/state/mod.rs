@@ -13,4 +13,5 @@ pub mod live;
 pub mod loader_files;
 pub mod next;
 pub mod request;
+pub mod tries;
 pub mod walk;

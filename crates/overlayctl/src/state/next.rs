@@ -10,11 +10,13 @@ pub mod loaders_tests;
 
 pub use images::of_release;
 
-use crate::state::loader_files;
+use crate::state::{loader_files, tries};
 use anyhow::{Context, Result};
 use initrd::{Lister, Tools};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::Facts;
+use overlayroot_core::feature::tries::PROGRAM;
+use overlayroot_core::keys;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::{Source, lex};
 use overlayroot_core::parse::mountinfo;
@@ -133,9 +135,23 @@ pub fn find(query: &Query<'_>) -> Next {
     let handed = handed_over(query, &tree, &state, &running, &unread);
     let image = images::find(&handed, &tree, &roots, query.lister);
     let (line, inputs) = texts(query, handed, &tree, &image, running);
-    let config = Config::read(&inputs);
+    let (mut config, mut inputs) = (Config::read(&inputs), inputs);
+    let has = |image: &str| {
+        let files = query.lister.list(image).ok()?;
+        Some(files.iter().any(|file| file.name.rsplit('/').next() == Some(PROGRAM)))
+    };
+    let here = tree.live && query.root == "/";
+    let chosen = here.then(|| tries::Next::of(&config, image.path.as_deref(), has)).flatten();
+    if let Some(upper) = chosen.as_ref().and_then(tries::Next::upper) {
+        // Where the initramfs leaves it, beside the arguments of the command line.
+        inputs.cmdline.push(Source::new(paths::EXTRA, format!("{}={upper}", keys::NAME.name)));
+        config = Config::read(&inputs);
+    }
     let facts = facts(query, &tree, &config, &inputs);
-    let decision = facts.as_ref().map(|facts| waiting(decide(&config, facts), config.timeout.value));
+    let mut decision = facts.as_ref().map(|facts| waiting(decide(&config, facts), config.timeout.value));
+    if let (Some(decision), Some(chosen)) = (&mut decision, chosen) {
+        chosen.tell(decision);
+    }
     let loader = state.as_ref().ok().map(|state| state.kind.word());
     let boot = NextBoot { loader, line, image, inputs, config, decision, live: tree.live };
     Next {

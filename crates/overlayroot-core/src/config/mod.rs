@@ -13,7 +13,7 @@ use crate::facts::wanted::Wanted;
 use crate::feature::template::{Template, Var};
 use crate::feature::{git, hostname, image, image_cache, populate, stale};
 use crate::keys::{self, Fallback};
-use crate::layout::Names;
+use crate::layout::{self, DEFAULT_UPPER, Names};
 use crate::parse::cmdline::{Source, lex};
 use crate::path;
 use crate::step::path::Kind;
@@ -43,6 +43,8 @@ pub struct Config {
     pub reset: Field<bool>,
     /// A device upper becomes a read-only layer.
     pub readonly: Field<bool>,
+    /// Which of several uppers that stay; none where it is the default one.
+    pub name: Field<Option<String>>,
     /// What to do where it can't be had.
     pub fallback: Field<Fallback>,
     /// Seconds to wait for the device.
@@ -104,6 +106,7 @@ impl Config {
             upper: reader.upper(),
             reset: reader.boolean(&keys::RESET),
             readonly: reader.boolean(&keys::READONLY),
+            name: reader.parsed(&keys::NAME, None, layout::parse_name),
             fallback: reader.parsed(&keys::FALLBACK, Fallback::Tmpfs, keys::parse_fallback),
             timeout: reader.parsed(&keys::TIMEOUT, 30, keys::parse_timeout),
             stale: reader.parsed(&keys::STALE, stale::Policy::Warn, stale::parse_policy),
@@ -151,6 +154,16 @@ impl Config {
     /// Whether an overlay is asked for, or was meant to be.
     pub fn asks_for_overlay(&self) -> bool {
         self.upper.value != Upper::Off || self.misunderstood()
+    }
+
+    /// The name of the upper, of those that stay.
+    pub fn upper_name(&self) -> &str {
+        self.name.value.as_deref().unwrap_or(DEFAULT_UPPER)
+    }
+
+    /// Whether another upper that stays would be used than was meant.
+    pub fn misnamed(&self) -> bool {
+        !self.upper.value.is_in_ram() && self.issues.iter().any(|issue| issue.key == keys::NAME.name)
     }
 
     /// The devices that are named to keep paths.

@@ -11,3 +11,4 @@ pub mod populated;
 pub mod pulled;
 pub mod stale;
 pub mod template;
+pub mod tries;

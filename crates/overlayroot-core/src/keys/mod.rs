@@ -48,6 +48,14 @@ pub static READONLY: Key = Key {
     default: "0",
     help: "Use the upper as a read-only layer; changes go to RAM and are lost at reboot.",
 };
+/// `rd.overlay.name`.
+pub static NAME: Key = Key {
+    name: "rd.overlay.name",
+    deprecated: &[],
+    syntax: "NAME",
+    default: "overlay",
+    help: "Which upper to use, where a device, file, directory or subvolume holds several; created if it does not exist.",
+};
 /// `rd.overlay.crypt`.
 pub static CRYPT: Key = Key {
     name: "rd.overlay.crypt",
@@ -170,10 +178,11 @@ pub static WATCH_TEXTFILE: Key = Key {
 };
 
 /// Every key, in the order the manual lists them.
-pub static KEYS: [&Key; 18] = [
+pub static KEYS: [&Key; 19] = [
     &OVERLAY,
     &RESET,
     &READONLY,
+    &NAME,
     &CRYPT,
     &FALLBACK,
     &TIMEOUT,

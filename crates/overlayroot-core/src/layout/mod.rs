@@ -5,19 +5,21 @@
 //! ```text
 //! overlay/              the default upper; dracut-ng and Ubuntu share the name
 //! ovlwork/              its work directory (dracut-ng; Ubuntu: overlay-workdir/_)
-//! NAME/ NAME-work/      any other named upper
-//! overlay.N/            an upper that was kept when it was exchanged
+//! NAME/ NAME-work/      any other upper (rd.overlay.name)
+//! overlay.N/ NAME.N/    one that was kept when it was exchanged
 //! .overlayroot/keep/    single paths that are kept, whatever becomes of the upper
 //! .overlayroot/trash/   what a reset moved aside, to be emptied
-//! .overlayroot/reset.json  what `overlayctl` asks the next boot for
+//! .overlayroot/reset.json  what `overlayctl` asks the next boot for; of another upper NAME.reset.json
 //! .overlayroot/NAME.commit.json  what it asks the next boot to move into the lower
 //! .overlayroot/NAME.json   fingerprint of the lower that the upper NAME belongs to
 //! ```
 
+mod name;
 pub mod paths;
 pub mod pending;
 mod store;
 
+pub use name::parse_name;
 pub use store::{ASIDE, DEFAULT_UPPER, Store};
 
 /// Whose mount points and names are made.
@@ -83,29 +85,29 @@ pub fn tmpfs(names: &Names) -> Places {
     }
 }
 
-/// The places of a device upper.
-pub fn device(names: &Names) -> Places {
+/// The places of the upper `name` on a device; Ubuntu's overlayroot has a name of its own.
+pub fn device(names: &Names, name: &str) -> Places {
     let private = paths::BACKING_KEPT;
     match names {
-        Names::Dracut => dracut(private, paths::BACKING, Store::named(private, DEFAULT_UPPER)),
+        Names::Dracut => dracut(private, paths::BACKING, Store::named(private, name)),
         Names::Ubuntu { dir } => ubuntu(private, dir),
     }
 }
 
-/// The places of an upper in a file of the root's own file system.
-pub fn loop_file() -> Places {
-    Places { on_root: true, ..device(&Names::Dracut) }
+/// The places of the upper `name` in a file of the root's own file system.
+pub fn loop_file(name: &str) -> Places {
+    Places { on_root: true, ..device(&Names::Dracut, name) }
 }
 
-/// The places of an upper in the directory `path` of the root's own file system.
-pub fn directory(path: &str) -> Places {
-    let store = Store::named(&format!("{}{path}", paths::ROOT_KEPT), DEFAULT_UPPER);
+/// The places of the upper `name` in the directory `path` of the root's own file system.
+pub fn directory(path: &str, name: &str) -> Places {
+    let store = Store::named(&format!("{}{path}", paths::ROOT_KEPT), name);
     Places { on_root: true, ..dracut(paths::ROOT_KEPT, paths::ROOT_KEPT, store) }
 }
 
-/// The places of an upper in the subvolume `name` of the root's own file system.
-pub fn subvolume(name: &str) -> Places {
-    let store = Store::in_subvolume(&format!("{}/{name}", paths::ROOT_KEPT));
+/// The places of the upper `name` in the subvolume `path` of the root's own file system.
+pub fn subvolume(path: &str, name: &str) -> Places {
+    let store = Store::in_subvolume(&format!("{}/{path}", paths::ROOT_KEPT), name);
     Places { on_root: true, ..dracut(paths::ROOT_KEPT, paths::ROOT_KEPT, store) }
 }
 
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_default_upper_is_dracut_ngs() {
-        let places = device(&Names::Dracut);
+        let places = device(&Names::Dracut, DEFAULT_UPPER);
         let shown = places.shown();
         assert_eq!(shown.upper, "/run/overlayfs-backing/overlay");
         assert_eq!(shown.work, "/run/overlayfs-backing/ovlwork");
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn ubuntus_upper_shares_the_directory_name() {
-        let places = device(&Names::Ubuntu { dir: "overlay".into() });
+        let places = device(&Names::Ubuntu { dir: "overlay".into() }, "other");
         assert_eq!(places.upperdir, "/media/root-rw/overlay");
         assert_eq!(places.workdir, "/media/root-rw/overlay-workdir/_");
         assert_eq!(places.store.upper, "/run/initramfs/overlayroot/upper/overlay");

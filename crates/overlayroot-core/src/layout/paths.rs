@@ -73,6 +73,12 @@ pub const AUTORELABEL: &str = "/.autorelabel";
 pub const RUNTIME_UNITS: &str = "/run/systemd/system";
 /// Our own directory at the top of a device upper: trash, fingerprints.
 pub const META_DIR: &str = ".overlayroot";
+/// Arguments that this boot has besides those of its command line, with dracut's own (dracut-lib.sh, getcmdline).
+pub const EXTRA: &str = "/run/initramfs/cmdline.d/99-overlayroot-rs.conf";
+/// Why this boot uses another upper than was wanted; a reason of the record.
+pub const RETURNED: &str = "/run/initramfs/overlayroot/returned";
+/// That this boot is one of those that are counted, until it is good.
+pub const TRIED: &str = "/run/overlayroot/tried";
 /// What became of what `overlayctl commit` or `revert` asked this boot for (docs/reference/record.md).
 pub const COMMITTED: &str = "/run/overlayroot/commit.json";
 /// What became of this boot's pull (docs/reference/record.md).

@@ -35,7 +35,12 @@ impl Store {
             DEFAULT_UPPER => "ovlwork".to_owned(),
             other => format!("{other}-work"),
         };
-        Self::at(at, name, &work)
+        let store = Self::at(at, name, &work);
+        match name {
+            // That of the default upper is older than other names.
+            DEFAULT_UPPER => store,
+            other => Self { marker: format!("{at}/{}/{other}.reset.json", paths::META_DIR), ..store },
+        }
     }
 
     pub(super) fn at(at: &str, upper: &str, work: &str) -> Self {
@@ -51,21 +56,37 @@ impl Store {
         }
     }
 
-    /// The default upper with a subvolume for itself and its work directory: a rename from one subvolume to
-    /// another is EXDEV, so overlayfs needs both in one.
-    pub fn in_subvolume(at: &str) -> Self {
-        let subvolume = format!("{at}/{DEFAULT_UPPER}");
+    /// The upper `name` with a subvolume for itself and its work directory: a rename from one subvolume to another is
+    /// EXDEV, so overlayfs needs both in one.
+    pub fn in_subvolume(at: &str, name: &str) -> Self {
+        let subvolume = format!("{at}/{name}");
         Self {
             upper: format!("{subvolume}/upper"),
             work: format!("{subvolume}/work"),
             subvolume: Some(subvolume),
-            ..Self::named(at, DEFAULT_UPPER)
+            ..Self::named(at, name)
         }
+    }
+
+    /// The upper of another name beside this one. None beside Ubuntu's, which has a layout of its own.
+    pub fn beside(&self, name: &str) -> Option<Self> {
+        let (at, own) = self.whole().rsplit_once('/')?;
+        let of = |name: &str| match self.subvolume {
+            Some(_) => Self::in_subvolume(at, name),
+            None => Self::named(at, name),
+        };
+        (of(own) == *self).then(|| of(name))
     }
 
     /// Where `overlayctl commit` leaves what it asks the next boot for ([`crate::feature::commit`]).
     pub fn commit(&self) -> String {
         format!("{}.commit.json", self.fingerprint.strip_suffix(".json").unwrap_or(&self.fingerprint))
+    }
+
+    /// Which upper the next boots use ([`crate::feature::tries`]).
+    pub fn boots(&self) -> String {
+        let meta = self.trash.rsplit_once('/').map_or("", |(meta, _)| meta);
+        format!("{meta}/boot.json")
     }
 
     /// Where single paths are kept beside it, out of the way of every reset.
@@ -125,19 +146,23 @@ mod tests {
 
     #[test]
     fn an_upper_in_a_subvolume_is_moved_with_its_work() {
-        let store = Store::in_subvolume("/x");
+        let store = Store::in_subvolume("/x", DEFAULT_UPPER);
         assert_eq!((store.whole(), store.name(), store.number("overlay.2")), ("/x/overlay", "overlay", Some(2)));
         assert_eq!(store.kept(2), ("/x/overlay.2".into(), "/x/.overlayroot/overlay.2.json".into()));
-        assert_eq!(store.seen_at("/x", "/y"), Store::in_subvolume("/y"));
+        assert_eq!(store.seen_at("/x", "/y"), Store::in_subvolume("/y", DEFAULT_UPPER));
         assert_eq!(store.aside(), "/x/overlay/trash");
         assert_eq!(Store::named("/x", "overlay").aside(), "/x/.overlayroot/trash");
     }
 
     #[test]
     fn other_uppers_never_share_a_directory() {
-        let (a, b) = (Store::named("/x", "overlay"), Store::named("/x", "overlay.1"));
-        assert!(a.upper != b.upper && a.work != b.work && a.fingerprint != b.fingerprint);
-        assert_eq!(a.trash, b.trash);
+        let (a, b) = (Store::named("/x", "overlay"), Store::named("/x", "other"));
+        assert!(a.upper != b.upper && a.work != b.work && a.fingerprint != b.fingerprint && a.marker != b.marker);
+        assert_eq!((&a.trash, a.keep()), (&b.trash, b.keep()));
+        assert_eq!((a.beside("other"), b.beside("overlay")), (Some(b.clone()), Some(a)));
+        let (c, d) = (Store::in_subvolume("/x", "overlay"), Store::in_subvolume("/x", "other"));
+        assert_eq!((c.beside("other"), d.commit()), (Some(d.clone()), "/x/.overlayroot/other.commit.json".to_owned()));
+        assert_eq!(Store::at("/x", "overlay", "overlay-workdir/_").beside("other"), None, "Ubuntu's");
     }
 
     #[test]

@@ -16,11 +16,13 @@ mod stale;
 
 use crate::config::Config;
 use crate::facts::{Facts, Root};
+use crate::layout::Store;
 use crate::plan::draft::Draft;
 use crate::plan::fallback::Why;
 use crate::plan::provision::provision;
 use crate::step::plan::Plan;
 use crate::step::refusal::{self, Refusal};
+use crate::step::{Need, Step};
 use crate::upper::request::Request;
 use crate::value::field::Origin;
 use std::fmt;
@@ -90,12 +92,38 @@ pub fn decide(config: &Config, facts: &Facts) -> Decision {
 
 /// What every kind of upper has to know of the configuration.
 pub(crate) fn request(config: &Config) -> Request<'_> {
-    Request { reset: config.reset.value, readonly: config.readonly.value, names: &config.names }
+    let (reset, readonly) = (config.reset.value, config.readonly.value);
+    Request { reset, readonly, names: &config.names, name: config.upper_name() }
+}
+
+/// What mounts the file system of an upper that stays, writable, and its directories; `None` where this boot has none,
+/// writes nothing there, or makes it only now.
+pub fn opening(config: &Config, facts: &Facts) -> Option<(Vec<Step>, Store)> {
+    let request = request(config);
+    if request.readonly || config.misunderstood() || config.misnamed() {
+        return None;
+    }
+    let upper = config.upper.value.plan(request, facts, facts.root.as_ref()?).ok()?;
+    let store = upper.kept?.store;
+    let made = |step: &Step| matches!(step, Step::MakeLoopFile { .. } | Step::Part(_)) && !step.optional();
+    if upper.open.iter().any(made) {
+        return None;
+    }
+    // The upper itself is looked at, shown and made larger when it is opened to be used.
+    let left = |step: &Step| {
+        let shows =
+            matches!(step, Step::Bind { from, to } if *from == upper.places.upper_fs && *to == upper.places.public);
+        let looks = matches!(step, Step::Look { .. } | Step::LookInside { .. } | Step::MakeSubvolume { .. });
+        shows || looks || step.optional()
+    };
+    let mut steps: Vec<Step> = upper.open.iter().filter(|step| !left(step)).cloned().collect();
+    steps.push(Step::LookInside { store: store.clone(), base: upper.places.upper_fs.clone(), need: Need::Nothing });
+    Some((steps, store))
 }
 
 /// The overlay that is asked for, without what is specific to this machine.
 fn draft(config: &Config, facts: &Facts, root: &Root) -> Result<Draft, Refusal> {
-    if config.misunderstood() {
+    if config.misunderstood() || config.misnamed() {
         return Err(refusal::mistakes(&config.issues));
     }
     refusal::machine(facts)?;

@@ -17,6 +17,9 @@ pub struct Requested {
     pub reset: bool,
     /// `rd.overlay.readonly`.
     pub readonly: bool,
+    /// `rd.overlay.name`; empty where it is the default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// `rd.overlay.fallback`.
     pub fallback: String,
     /// `rd.overlay.timeout`, seconds.
@@ -61,6 +64,7 @@ impl Requested {
             origin: config.upper.origin.to_string(),
             reset: config.reset.value,
             readonly: config.readonly.value,
+            name: config.name.value.clone().unwrap_or_default(),
             fallback: config.fallback.value.word().to_owned(),
             timeout: config.timeout.value,
             stale: config.stale.value.word().to_owned(),

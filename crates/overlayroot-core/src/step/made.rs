@@ -216,12 +216,12 @@ mod tests {
     #[test]
     fn what_is_ours_beside_the_root() {
         let upper = |store: Store| Step::MakeUpper { store, like: "/sysroot".into() };
-        let of_device = beside(&[upper(layout::device(&crate::layout::Names::Dracut).store)]);
+        let of_device = beside(&[upper(layout::device(&crate::layout::Names::Dracut, "overlay").store)]);
         let at = "/run/initramfs/overlayroot/upper";
         let names = [".overlayroot", ".overlayroot/trash", ".overlayroot/overlay.json", "ovlwork"];
         let names = names.into_iter().chain(["ovlwork/work", "ovlwork/index"]);
         assert_eq!(of_device, names.map(|name| format!("{at}/{name}")).collect::<Vec<_>>());
-        let of_dir = beside(&[upper(layout::directory("/srv/up").store)]);
+        let of_dir = beside(&[upper(layout::directory("/srv/up", "overlay").store)]);
         let at = "/run/initramfs/overlayroot/root/srv";
         assert_eq!(of_dir[..3], [at.to_owned(), format!("{at}/up"), format!("{at}/up/overlay")]);
         assert!(of_dir.contains(&format!("{at}/up/ovlwork/work")), "{of_dir:?}");

@@ -23,7 +23,7 @@ pub(super) const WANTED: Wanted = kept::WANTED;
 /// Where that is missing, or can't hold an upper.
 pub fn plan(request: Request<'_>, facts: &Facts, root: &Root, asked: &device::Device) -> Result<UpperPlan, Refusal> {
     let device = refusal::layer(asked, facts, request.readonly)?;
-    let places = layout::device(request.names);
+    let places = layout::device(request.names, request.name);
     let open = open(device, &places, request);
     let effective = effective(device, &places);
     Ok(kept::plan(request, facts, root, places, open, effective))

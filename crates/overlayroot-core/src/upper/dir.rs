@@ -73,7 +73,7 @@ pub fn plan(request: Request<'_>, facts: &Facts, root: &Root, asked: &Dir) -> Re
     if !matches!(place.kind, PlaceKind::Missing | PlaceKind::Directory) {
         return refuse("place-taken", format!("{} is {}, not a directory", asked.path, place.kind.word()));
     }
-    let places = layout::directory(&asked.path);
+    let places = layout::directory(&asked.path, request.name);
     let cap = cap(root, asked, &places.store)?;
     if request.readonly {
         // overlayfs takes no layer that lies inside another (kernel: fs/overlayfs/super.c, overlapping layers).

@@ -14,6 +14,8 @@ pub struct Request<'a> {
     pub readonly: bool,
     /// Whose names are used.
     pub names: &'a Names,
+    /// The name of an upper that stays.
+    pub name: &'a str,
 }
 
 impl Request<'_> {

@@ -99,7 +99,7 @@ pub fn plan(request: Request<'_>, facts: &Facts, root: &Root, asked: &Subvol) ->
     if request.readonly {
         readable(facts, name, seen.as_deref())?;
     }
-    let places = layout::subvolume(name);
+    let places = layout::subvolume(name, request.name);
     let (at, base) = (paths::ROOT_KEPT.to_owned(), paths::ROOT_KEPT.to_owned());
     let need = Need::of(request.readonly, request.resets());
     let mut open = vec![Step::MountTop { device: root.source.clone(), at: at.clone(), read_only: request.readonly }];

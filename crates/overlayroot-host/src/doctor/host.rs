@@ -31,6 +31,8 @@ pub struct Host {
     pub cloud_resizes: bool,
     /// What a pull needs and the root lacks: programs, and the file of allowed signers.
     pub lacking: Vec<String>,
+    /// What `overlayctl commit` or `revert` asked the next boot for, and why that will be refused, where it is known.
+    pub request: Option<(String, Option<String>)>,
     /// What is not known of the next boot, each with the reason.
     pub not_known: Vec<String>,
     /// Why the next boot loads no initramfs with the module, where that is known.

@@ -100,6 +100,7 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
         table(config, facts, host, &mut found);
         fingerprint(config, host, &mut found);
         crate::doctor::storage::examine(inputs, config, facts, host, &mut found);
+        request(host, &mut found);
         running::cloud_init(inputs, config, host, &mut found);
         others(host, &mut found);
     }
@@ -123,6 +124,18 @@ pub fn worst(findings: &[Finding]) -> Grade {
 pub(crate) fn finding(check: &'static str, grade: Grade, text: impl Into<String>, todo: impl Into<String>) -> Finding {
     // Arguments of others are told as they stand in a boot loader's file.
     Finding { check, grade, text: redact::told_in(&text.into()), todo: redact::told_in(&todo.into()), in_root: false }
+}
+
+/// What the next boot is asked to do with the upper's changes.
+fn request(host: &Host, found: &mut Vec<Finding>) {
+    let Some((words, why)) = &host.request else { return };
+    found.push(match why {
+        None => finding("request", Grade::Ok, format!("the next boot will {words}"), ""),
+        Some(why) => {
+            let todo = "overlayctl commit --cancel, or remove the cause: until then each boot is degraded";
+            finding("request", Grade::Problem, format!("the next boot is asked to {words}, and can't: {why}"), todo)
+        }
+    });
 }
 
 /// Nothing is well where it is not known.

@@ -47,6 +47,7 @@ pub(crate) fn pairs(files: Config, line: Config) -> Vec<Pair> {
         pair(&keys::OVERLAY, files.upper, line.upper),
         pair(&keys::RESET, files.reset, line.reset),
         pair(&keys::READONLY, files.readonly, line.readonly),
+        pair(&keys::NAME, files.name, line.name),
         pair(&keys::FALLBACK, files.fallback, line.fallback),
         pair(&keys::TIMEOUT, files.timeout, line.timeout),
         pair(&keys::STALE, files.stale, line.stale),

@@ -22,6 +22,7 @@ fn example(key: &Key) -> &'static str {
         "rd.overlay" => "LABEL=x",
         "rd.overlay.crypt" => "/dev/vdb",
         "rd.overlay.reset" | "rd.overlay.readonly" => "1",
+        "rd.overlay.name" => "work",
         "rd.overlay.fallback" => "ro",
         "rd.overlay.timeout" => "7",
         "rd.overlay.stale" => "park",

@@ -78,8 +78,15 @@ const BUILTINS: [&str; 12] =
     [":", "[", "[[", "command", "echo", "local", "printf", "read", "return", "shift", "true", "unset"];
 /// What else may be started. In the initramfs nothing but our own: what more is there depends on dracut's release.
 const PROGRAMS: [(Place, &str); 2] = [(Build, "ln"), (Build, "mkdir")];
-const OURS: [&str; 6] =
-    ["overlay-assemble", "overlay-commit", "overlay-image", "overlay-loop", "overlay-populate", "overlay-upper"];
+const OURS: [&str; 7] = [
+    "overlay-assemble",
+    "overlay-commit",
+    "overlay-image",
+    "overlay-loop",
+    "overlay-populate",
+    "overlay-tries",
+    "overlay-upper",
+];
 
 fn everywhere(first: u32, last: u32) -> bool {
     first <= FIRST && last >= LAST

@@ -15,6 +15,7 @@ use overlayroot_core::facts::other_overlays;
 use overlayroot_core::facts::{Facts, Root};
 use overlayroot_core::feature::populate;
 use overlayroot_core::feature::populated::Populated;
+use overlayroot_core::feature::tries;
 use overlayroot_core::keys::Fallback;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::lex;
@@ -100,7 +101,7 @@ pub fn assemble(by: &str) -> Result<Verdict> {
     if decision == Decision::NotYet {
         return Ok(Verdict::NotYet);
     }
-    let mut run = Run::default();
+    let mut run = Run { reasons: returned(), ..Run::default() };
     let (effective, outcome) = run.decide(&config, &facts, decision);
     let kept = effective.store.is_some();
     let populated = populated(&config, &run.report);
@@ -130,6 +131,12 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         crate::log::error!("the record could not be written: {error:#}");
     }
     Ok(verdict(record.effective.root))
+}
+
+/// Why `overlay-tries` has named another upper than was wanted, if it has.
+fn returned() -> Vec<Reason> {
+    let text = files::read_small(paths::RETURNED).ok().map(|text| String::from_utf8_lossy(&text).trim().to_owned());
+    text.map(|text| Reason { code: tries::RETURNED.to_owned(), text, kernel: Vec::new() }).into_iter().collect()
 }
 
 /// The paths of a plan, those marked whose steps failed.

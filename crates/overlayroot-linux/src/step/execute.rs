@@ -73,6 +73,20 @@ pub fn run(steps: &[Step], report: &mut Report) -> Result<Vec<Reason>, Reason> {
     Ok(soft)
 }
 
+/// Runs the steps, does something, and takes them back whatever came of it.
+///
+/// # Errors
+/// That of a step, or of what was to be done.
+pub fn within<T>(steps: &[Step], inside: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (mut undos, mut report) = (Vec::new(), Report::default());
+    let done = steps.iter().try_for_each(|step| perform(step, &mut undos, &mut report));
+    let done = done.and_then(|()| inside());
+    match undo::all(undos).as_slice() {
+        [] => done,
+        [first, ..] => done.and_then(|_| Err(anyhow::anyhow!("{first}"))),
+    }
+}
+
 /// Microseconds since `started`.
 pub fn micros(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use overlayroot_core::layout::Store;
 use overlayroot_core::step::Need;
 use rustix::mount::MountFlags;
+use std::fs;
 use std::path::Path;
 
 /// Least room for an upper to start with: whiteouts, a copied-up directory, the work directory.
@@ -45,6 +46,9 @@ pub fn inside(base: &str, store: &Store, need: Need) -> Result<()> {
     for path in [&store.upper, &store.work, &store.trash, &store.aside(), &store.fingerprint, &store.marker] {
         plain(base, path)?;
     }
+    if is_somebodys(store) {
+        bail!("{} is not of overlayroot-rs, and is not used as an upper", store.upper);
+    }
     if need == Need::Upper && Path::new(&store.upper).symlink_metadata().is_err() {
         let below = store.upper.strip_prefix(base).unwrap_or(&store.upper).trim_start_matches('/');
         bail!("nothing was ever kept here: there is no upper ({below}), and rd.overlay.readonly makes none");
@@ -56,6 +60,14 @@ pub fn inside(base: &str, store: &Store, need: Need) -> Result<()> {
         bail!("the upper's file system is full: {} KiB and {} inodes free", room.available >> 10, room.inodes_free);
     }
     Ok(())
+}
+
+/// Whether a directory that has the name of an upper has something in it and nothing of ours beside it. The default name
+/// is shared with others who make overlays.
+fn is_somebodys(store: &Store) -> bool {
+    let is = |path: &str| Path::new(path).symlink_metadata().is_ok();
+    let ours = is(&store.work) || is(&store.fingerprint) || is(&store.commit());
+    store.work.ends_with("-work") && !ours && fs::read_dir(&store.upper).is_ok_and(|mut names| names.next().is_some())
 }
 
 /// Every part of the path below `base` is a directory or not there (the last may be a file's name):
@@ -86,6 +98,13 @@ mod tests {
         assert!(inside(base, &store, Need::Upper).unwrap_err().to_string().contains("nothing was ever kept here"));
         std::os::unix::fs::symlink("/etc", dir.path().join("overlay")).unwrap();
         assert!(inside(base, &store, Need::Nothing).unwrap_err().to_string().contains("'overlay'"));
+        let home = Store::named(base, "home");
+        std::fs::create_dir(&home.upper).unwrap();
+        assert!(inside(base, &home, Need::Nothing).is_ok());
+        std::fs::write(dir.path().join("home/file"), "mine").unwrap();
+        assert!(inside(base, &home, Need::Nothing).unwrap_err().to_string().contains("is not of overlayroot-rs"));
+        std::fs::create_dir(&home.work).unwrap();
+        assert!(inside(base, &home, Need::Nothing).is_ok());
         let deep = Store::named(&format!("{base}/overlay"), "x");
         assert!(inside(base, &deep, Need::Nothing).is_err());
     }

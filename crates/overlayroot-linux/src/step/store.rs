@@ -161,7 +161,7 @@ pub(crate) fn rename(from: &str, to: &str) -> Result<()> {
 }
 
 /// A name in the trash that nothing has.
-pub(crate) fn unused(trash: &str, name: &str) -> String {
+pub fn unused(trash: &str, name: &str) -> String {
     let candidates = (0_u32..).map(|number| format!("{trash}/{name}.{number}"));
     let mut free = candidates.filter(|path| fs::symlink_metadata(path).is_err());
     free.next().unwrap_or_else(|| format!("{trash}/{name}"))

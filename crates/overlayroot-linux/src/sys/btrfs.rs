@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, Setter, Updater, ioctl, opcode};
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 
 /// `struct btrfs_ioctl_vol_args` (kernel: include/uapi/linux/btrfs.h).
 #[repr(C)]
@@ -25,6 +26,7 @@ struct Info {
     rest: [u64; 124],
 }
 
+const SNAPSHOT: Opcode = opcode::write::<Name>(0x94, 1);
 const CREATE: Opcode = opcode::write::<Name>(0x94, 14);
 const DESTROY: Opcode = opcode::write::<Name>(0x94, 15);
 const GET_FLAGS: Opcode = opcode::read::<u64>(0x94, 25);
@@ -72,6 +74,20 @@ pub fn make(path: &str) -> Result<()> {
             sync_parent(path)
         }
     }
+}
+
+/// Makes a writable snapshot of a subvolume, of which nothing may have the name. It is on the disk when this comes back.
+///
+/// # Errors
+/// Where something has the name, or the place lies on another file system.
+pub fn snapshot(of: &str, path: &str) -> Result<()> {
+    let context = || format!("making the snapshot {path} of {of}");
+    let (parent, name) = path.rsplit_once('/').with_context(context)?;
+    let (source, parent) = (File::open(of).with_context(context)?, File::open(parent).with_context(context)?);
+    let name = Name { fd: source.as_raw_fd().into(), ..named(name.as_bytes()).with_context(context)? };
+    // SAFETY: open descriptors, a structure as the kernel reads it.
+    unsafe { ioctl(&parent, Setter::<SNAPSHOT, _>::new(name)) }.with_context(context)?;
+    sync_parent(path)
 }
 
 /// Removes a subvolume with all that is in it; the kernel gives its room back in the background.

@@ -181,6 +181,9 @@ fn what_does_not_fit_is_not_begun() {
         assert!(asked.status.code() == Some(1) && said.contains("are needed"), "{said}");
         // Also where it was asked for by hand.
         fs::write(format!("{BACKING_KEPT}/.overlayroot/overlay.commit.json"), "{}").unwrap();
+        let doctor = stage.overlayctl_inside(&["doctor", "--cmdline", &cmdline]);
+        let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        assert!(doctor.contains("commit all changes") && doctor.contains("and can't: the lower has"), "{doctor}");
         stage.reboot();
         refused(stage, &cmdline, "free, and");
     });

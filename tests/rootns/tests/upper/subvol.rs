@@ -248,7 +248,7 @@ fn an_overfull_work_directory_is_put_aside() {
         unmount("/sysroot");
         fs::create_dir_all(format!("{upper}/work/work/left")).unwrap();
         fs::write(format!("{upper}/work/work/left/file"), "x").unwrap();
-        let store = Store::in_subvolume(&format!("{TOP}/overlay"));
+        let store = Store::in_subvolume(&format!("{TOP}/overlay"), "overlay");
         make_within(&store, "/run/rootfsbase", Duration::ZERO).unwrap();
         assert_eq!(fs::read_dir(&store.work).unwrap().count(), 0);
         assert!(fs::exists(format!("{upper}/trash/work.0/work/left/file")).unwrap());

@@ -162,7 +162,7 @@ fn kept_place(name: &str) -> Result<Place> {
     let upper = upper.ok_or_else(|| refused(format!("{} is not a kept upper, see overlayctl uppers", escape(name))))?;
     // it was begun on the root itself, whatever lies above that now
     let lowers = record.effective.lowers.last().map(PathBuf::from).into_iter().collect();
-    let live = kept::number(&store, name).is_none();
+    let live = name == store.name();
     Ok(Place { upper: PathBuf::from(upper), lowers, hidden: hidden(&record)?, user: false, live })
 }
 

@@ -164,6 +164,11 @@ static PATHS: [Form; 4] = [
     named("bind:", part("PATH", "a path of the root, or a preset"), "it is the lower's own, writable: changes stay"),
     named("readonly:", part("PATH", "a path of the root, or a preset"), "it can't be changed"),
 ];
+static UPPER_NAME: [Form; 1] = [named(
+    "",
+    part("NAME", "letters, digits, - and _, at most 32"),
+    "this upper is used, and created where it does not exist; others beside it stay as they are",
+)];
 static PERCENT: [Form; 1] =
     [named("", part("PERCENT", "1 to 99"), "percent of bytes, inodes or memory, whichever is most")];
 static TEXTFILE: [Form; 1] = [named(
@@ -174,10 +179,11 @@ static TEXTFILE: [Form; 1] = [named(
 
 /// The forms that a key's value may have.
 pub fn of(key: &Key) -> &'static [Form] {
-    let rows: [(&Key, &'static [Form]); 18] = [
+    let rows: [(&Key, &'static [Form]); 19] = [
         (&keys::OVERLAY, &UPPERS),
         (&keys::RESET, &BOOL),
         (&keys::READONLY, &BOOL),
+        (&keys::NAME, &UPPER_NAME),
         (&keys::CRYPT, &CRYPT),
         (&keys::FALLBACK, &FALLBACK),
         (&keys::TIMEOUT, &TIMEOUT),

@@ -82,7 +82,7 @@ impl Ground<'_> {
     }
 
     /// The upper's places. Beside the root's own file system that one can be read-only as a whole.
-    pub fn places(&self) -> Places {
-        Places { on_root: self.device.is_none(), ..layout::loop_file() }
+    pub fn places(&self, name: &str) -> Places {
+        Places { on_root: self.device.is_none(), ..layout::loop_file(name) }
     }
 }

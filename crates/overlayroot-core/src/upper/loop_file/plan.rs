@@ -20,7 +20,7 @@ use crate::upper::request::{Request, UpperPlan};
 /// Where no file can be at its path, or what is there can't hold an upper.
 pub fn plan(request: Request<'_>, facts: &Facts, root: &Root, asked: &LoopFile) -> Result<UpperPlan, Refusal> {
     let ground = backing::of(request, facts, root, asked)?;
-    let (place, places, file) = (ground.place, ground.places(), ground.file(&asked.path));
+    let (place, places, file) = (ground.place, ground.places(request.name), ground.file(&asked.path));
     let readonly = request.readonly;
     let mut steps = ground.open(readonly);
     let mut growth = Vec::new();

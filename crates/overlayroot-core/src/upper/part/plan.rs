@@ -37,7 +37,7 @@ pub fn plan(request: Request<'_>, facts: &Facts, root: &Root, asked: &Part) -> R
         let text = format!("part:{} needs a root on a partition of a disk, and {} is none", asked.label, root.source);
         return refuse("no-partition", text);
     };
-    let places = layout::device(request.names);
+    let places = layout::device(request.names, request.name);
     let ready = match disk.named(&asked.label).as_slice() {
         [] => {
             let upper = places.store.upper.strip_prefix(&places.upper_fs).unwrap_or_default();

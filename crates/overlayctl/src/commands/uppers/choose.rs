@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl uppers use`: another upper from the next boot on, for good or until it has failed; `overlayctl good`.
+
+use crate::output::exit::{Exit, refuse};
+use crate::state::hostkernels::lists;
+use crate::state::kept::{self, Found};
+use crate::state::next::{self, Query};
+use crate::state::tries;
+use anyhow::Result;
+use clap::Args;
+use overlayroot_core::feature::tries::{Boots, MOST, PROGRAM, Set};
+use overlayroot_core::layout::{DEFAULT_UPPER, paths};
+use overlayroot_core::value::diagnostics::escape;
+use overlayroot_core::value::field::Origin;
+use overlayroot_linux::sys::files;
+use std::path::Path;
+
+/// What `overlayctl uppers use` takes.
+#[derive(Debug, Args)]
+pub struct Use {
+    /// Its name, such as work; the default one is overlay
+    new: String,
+    /// Return to the present upper after so many boots that were not good
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
+    tries: Option<u32>,
+    /// Reboot where one of them is not good after so many seconds
+    #[arg(long, value_name = "SECONDS", requires = "tries", value_parser = clap::value_parser!(u32).range(30..=86_400))]
+    timeout: Option<u32>,
+}
+
+/// Asks the next boots to use it.
+pub fn run(args: &Use) -> Result<Exit> {
+    let (_, store) = match kept::find()? {
+        Found::Upper(record, store) => (record, store),
+        Found::None(why) => return refuse(&why),
+    };
+    let name = &args.new;
+    match kept::named(&store, name)? {
+        Some(upper) if upper.number.is_none() => {}
+        Some(_) => {
+            return refuse(&format!(
+                "{name} is a kept one: overlayctl uppers rename {name} NAME gives it a name of its own, and restore uses it"
+            ));
+        }
+        None => return refuse(&format!("{} is not an upper here, see overlayctl uppers", escape(name))),
+    }
+    if store.beside(DEFAULT_UPPER).is_none() {
+        return refuse("uppers of overlayroot= have one name");
+    }
+    if Path::new(paths::TRIED).exists() {
+        return refuse("this boot is one of several tries, and not good yet: see overlayctl good");
+    }
+    let boot = next::find(&Query { lightly: true, ..Query::HERE }).boot;
+    if let Origin::Given { text, source } = &boot.config.name.origin {
+        let chosen = source == paths::EXTRA;
+        if !chosen {
+            return refuse(&format!("{text} in {source} names the upper: change it there"));
+        }
+    }
+    match boot.image.path.as_deref().map(|image| (image, lists(image, PROGRAM))) {
+        Some((image, Some(false))) => {
+            return refuse(&format!(
+                "{image} has no {PROGRAM}: put overlayroot_tries=\"yes\" into a file in /etc/dracut.conf.d, then run \
+                 dracut --force (in an overlay: in overlayctl shell)"
+            ));
+        }
+        Some((_, Some(true))) => {}
+        Some((_, None)) | None => {
+            eprintln!(
+                "overlayctl: not known whether the next boot's initramfs has {PROGRAM} (overlayroot_tries=\"yes\")"
+            );
+        }
+    }
+    let set = |upper: &str| Set { upper: upper.to_owned() };
+    let good = args.tries.map(|_| set(store.name()));
+    let boots = Boots { want: set(name), tries: args.tries, good, timeout: args.timeout, returned: None };
+    tries::write(&store, &boots)?;
+    println!("the next boot {}", boots.words());
+    Ok(Exit::Good)
+}
+
+/// Says that this boot is good: the upper that it uses stays.
+pub fn good() -> Result<Exit> {
+    let store = match kept::find()? {
+        Found::Upper(_, store) => store,
+        Found::None(why) => return refuse(&why),
+    };
+    let Some(boots) = tries::read(&store)?.filter(|boots| boots.tries.is_some()) else {
+        println!("this boot is not counted");
+        return Ok(Exit::Good);
+    };
+    if boots.want.upper != store.name() {
+        return refuse(&format!("this boot uses {}, and the next ones are to try {}", store.name(), boots.want.upper));
+    }
+    tries::write(&store, &boots.good())?;
+    files::remove(paths::TRIED)?;
+    println!("{} stays in use", store.name());
+    Ok(Exit::Good)
+}

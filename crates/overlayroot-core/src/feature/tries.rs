@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which upper the next boots use, and how often they try it before they return: `.overlayroot/boot.json` on the upper's
+//! file system. Without tries nothing is counted.
+
+use crate::layout::parse_name;
+use serde::{Deserialize, Serialize};
+
+/// The program that reads and counts, before the overlay is planned.
+pub const PROGRAM: &str = "overlay-tries";
+/// Code of the reason in the record of the boot that returned.
+pub const RETURNED: &str = "returned";
+/// Most tries that may be asked for.
+pub const MOST: u32 = 100;
+
+/// What a boot uses; a later version may name more than an upper.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Set {
+    /// Name of the upper.
+    pub upper: String,
+}
+
+/// The file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boots {
+    /// What the next boot uses.
+    pub want: Set,
+    /// How many more boots may try it; none where nothing is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries: Option<u32>,
+    /// What is used when there are none left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<Set>,
+    /// Seconds after which a boot that is tried, and not good by then, is ended by a reboot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u32>,
+    /// What the last return came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<Set>,
+}
+
+/// What one boot does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// Uses this upper, and counts nothing.
+    Use(String),
+    /// Uses it for one of its tries; the file is to be this one before.
+    Try(String, Boots),
+    /// Uses the last good one; the file is to be this one before.
+    Return {
+        /// The upper.
+        to: String,
+        /// The file.
+        then: Boots,
+        /// One sentence for the record.
+        why: String,
+    },
+}
+
+impl Turn {
+    /// The upper of this boot.
+    pub fn upper(&self) -> &str {
+        match self {
+            Self::Use(upper) | Self::Try(upper, _) | Self::Return { to: upper, .. } => upper,
+        }
+    }
+}
+
+impl Boots {
+    /// The same as it was read, unless a name in it is none.
+    pub fn valid(self) -> Option<Self> {
+        let mut names = std::iter::once(&self.want).chain(&self.good);
+        names.all(|set| parse_name(&set.upper).is_ok()).then_some(self)
+    }
+
+    /// What the next boot does, where `exists` tells which uppers there are: one that is gone is not made anew in silence.
+    pub fn turn(&self, exists: impl Fn(&str) -> bool) -> Turn {
+        let want = &self.want.upper;
+        match (self.tries, &self.good, exists(want)) {
+            (None, None, _) | (None, Some(_), true) => Turn::Use(want.clone()),
+            (Some(0), Some(good), _) => self.back(good, format!("the upper {want} failed at each of its tries")),
+            (_, Some(good), false) => self.back(good, format!("the upper {want} does not exist")),
+            (Some(tries), _, _) => {
+                Turn::Try(want.clone(), Self { tries: Some(tries.saturating_sub(1)), ..self.clone() })
+            }
+        }
+    }
+
+    fn back(&self, good: &Set, why: String) -> Turn {
+        let then = Self { want: good.clone(), returned: Some(self.want.clone()), ..Self::default() };
+        let why = format!("{why}; this boot uses the last good one, {}, and the next ones, too", good.upper);
+        Turn::Return { to: good.upper.clone(), then, why }
+    }
+
+    /// The file once a boot is good.
+    pub fn good(&self) -> Self {
+        Self { want: self.want.clone(), ..Self::default() }
+    }
+
+    /// One line for a person.
+    pub fn words(&self) -> String {
+        let want = &self.want.upper;
+        let returned = self.returned.as_ref().map(|set| format!("; returned from {}", set.upper)).unwrap_or_default();
+        match (self.tries, &self.good) {
+            (Some(0), Some(good)) => format!("returns to the upper {}: {want} has no tries left", good.upper),
+            (Some(tries), Some(good)) => {
+                let tries = if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+                format!("uses the upper {want}, {tries} left, then {} again", good.upper)
+            }
+            (_, _) => format!("uses the upper {want}{returned}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(upper: &str) -> Set {
+        Set { upper: upper.to_owned() }
+    }
+
+    #[test]
+    fn three_tries_and_then_the_good_one() {
+        let mut boots = Boots { want: set("new"), tries: Some(3), good: Some(set("overlay")), ..Boots::default() };
+        for left in [2, 1, 0] {
+            assert!(
+                boots.words().contains(&format!(
+                    "{} left",
+                    if left == 0 { "1 try".into() } else { format!("{} tries", left + 1) }
+                ))
+            );
+            let Turn::Try(upper, then) = boots.turn(|_| true) else { panic!("{boots:?}") };
+            assert_eq!((upper.as_str(), then.tries), ("new", Some(left)));
+            boots = then;
+        }
+        let Turn::Return { to, then, why } = boots.turn(|_| true) else { panic!("{boots:?}") };
+        assert!(to == "overlay" && why.contains("new failed at each of its tries"), "{why}");
+        // It does not come back to what failed.
+        assert_eq!(then.turn(|_| true), Turn::Use("overlay".to_owned()));
+        assert!(then.words().ends_with("uses the upper overlay; returned from new"), "{}", then.words());
+    }
+
+    #[test]
+    fn a_good_boot_ends_it_and_one_that_is_gone_is_not_made() {
+        let boots =
+            Boots { want: set("new"), tries: Some(2), good: Some(set("old")), timeout: Some(60), ..Boots::default() };
+        assert_eq!(boots.good(), Boots { want: set("new"), ..Boots::default() });
+        assert_eq!(boots.good().turn(|_| true), Turn::Use("new".to_owned()));
+        let Turn::Return { to, why, .. } = boots.turn(|name| name == "old") else { panic!() };
+        assert!(to == "old" && why.contains("does not exist"), "{why}");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_nothing() {
+        let text = r#"{"want":{"upper":"work"},"tries":3,"good":{"upper":"overlay","stack":"later"},"new":1}"#;
+        let read = |text: &str| serde_json::from_str::<Boots>(text).ok().and_then(Boots::valid);
+        assert_eq!(read(text).unwrap().tries, Some(3));
+        for bad in [
+            "",
+            "{}",
+            "{\"want\":{\"upper\":\"../x\"}}",
+            "{\"want\":{\"upper\":\"a.1\"}}",
+            "{\"want\":{\"upper\":\"a\"},\"tries\":-1}",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlayctl uppers use`: another upper from the next boot on, tries that are counted, and the return.
+use overlayroot_rootns::{Stage, mounts, on_stage, on_stage_with};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Output;
+
+const PRIVATE: &str = "/run/initramfs/overlayroot/upper";
+const TRIED: &str = "/run/overlayroot/tried";
+
+/// What the initramfs runs before overlay-assemble; nothing of it stays mounted.
+fn tries(stage: &Stage, cmdline: &str) -> Output {
+    let before = mounts();
+    let output = stage.tool("overlay-tries", cmdline.as_bytes(), &[]);
+    assert_eq!(mounts(), before, "{output:?}");
+    output
+}
+
+/// One boot of an initramfs with that program.
+fn boot(stage: &Stage, cmdline: &str) -> Value {
+    stage.reboot();
+    let output = tries(stage, cmdline);
+    assert!(output.status.success(), "{output:?}");
+    // Whoever starts it a second time, a boot counts once.
+    assert!(tries(stage, cmdline).status.success());
+    stage.assemble(cmdline)
+}
+
+fn uses(record: &Value, name: &str) {
+    let upper = record["effective"]["store"]["upper"].as_str().unwrap();
+    assert!(upper.split('/').any(|part| part == name), "{name}: {record:#}");
+}
+
+fn refused(args: &[&str]) -> String {
+    let output = std::process::Command::new("/overlayctl").args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Two boots that are not good, and the third returns; then one that is.
+fn returns(stage: &Stage, cmdline: &str, dir: &str) {
+    stage.assemble(cmdline);
+    stage.overlayctl(&["uppers", "create", "work"]);
+    assert!(refused(&["uppers", "use", "other"]).contains("is not an upper here"));
+    let said = stage.overlayctl(&["uppers", "use", "work", "--tries", "2", "--timeout", "60"]);
+    assert!(said.contains("uses the upper work, 2 tries left, then overlay again"), "{said}");
+    assert!(refused(&["uppers", "remove", "work"]).contains("is for the next boots"));
+    for left in ["1 try left", "no tries left"] {
+        let record = boot(stage, cmdline);
+        assert_eq!((&record["outcome"], &record["requested"]["name"]), (&"applied".into(), &"work".into()));
+        uses(&record, "work");
+        assert!(fs::exists(TRIED).unwrap());
+        let units = "/run/systemd/system";
+        assert!(fs::symlink_metadata(format!("{units}/multi-user.target.wants/overlayroot-rs-good.service")).is_ok());
+        assert!(fs::read_to_string(format!("{units}/overlayroot-rs-tries.timer")).unwrap().contains("OnActiveSec=60"));
+        assert!(refused(&["uppers", "use", "overlay"]).contains("see overlayctl good"));
+        let status = stage.overlayctl_inside(&["status"]);
+        let status = String::from_utf8_lossy(&status.stdout).into_owned();
+        assert!(status.contains(left), "{status}");
+    }
+    let record = boot(stage, cmdline);
+    uses(&record, "overlay");
+    assert_eq!((&record["outcome"], &record["reasons"][0]["code"]), (&"degraded".into(), &"returned".into()));
+    assert!(record["reasons"][0]["text"].as_str().unwrap().contains("work failed at each of its tries"), "{record:#}");
+    assert!(!fs::exists(TRIED).unwrap());
+    let record = boot(stage, cmdline);
+    uses(&record, "overlay");
+    assert_eq!(record["outcome"], "applied", "it does not come back");
+    stage.overlayctl(&["uppers", "use", "work", "--tries", "1"]);
+    uses(&boot(stage, cmdline), "work");
+    assert!(stage.overlayctl(&["good"]).contains("work stays in use"));
+    assert!(!fs::exists(TRIED).unwrap() && stage.overlayctl(&["good"]).contains("is not counted"));
+    for _ in 0..2 {
+        let record = boot(stage, cmdline);
+        uses(&record, "work");
+        assert!(record["outcome"] == "applied" && !fs::exists(TRIED).unwrap());
+    }
+    let text = fs::read_to_string(format!("{dir}/.overlayroot/boot.json")).unwrap();
+    assert_eq!(text.trim(), r#"{"want":{"upper":"work"}}"#);
+}
+
+#[test]
+fn on_a_device() {
+    on_stage("device", |stage| {
+        let disk = stage.disk("upper.img", 64, &["-t", "ext4"]);
+        returns(stage, &format!("rd.overlay={}", disk.node), PRIVATE);
+    });
+}
+
+#[test]
+fn in_a_directory() {
+    on_stage("dir", |stage| returns(stage, "rd.overlay=dir:/var/upper", "/run/initramfs/overlayroot/root/var/upper"));
+}
+
+#[test]
+fn in_a_subvolume() {
+    on_stage_with("subvol", "btrfs", 160, |stage| {
+        returns(stage, "rd.overlay=subvol:up", "/run/initramfs/overlayroot/root/up");
+    });
+}
+
+#[test]
+fn in_a_loop_file() {
+    on_stage_with("loop", "ext4", 160, |stage| returns(stage, "rd.overlay=loop:/var/upper.img,size=64M", PRIVATE));
+}
+
+/// Who names the upper, or writes nothing there, is not counted.
+#[test]
+fn a_name_of_the_command_line_comes_first() {
+    on_stage("named", |stage| {
+        let disk = stage.disk("upper.img", 64, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay={}", disk.node);
+        stage.assemble(&cmdline);
+        stage.overlayctl(&["uppers", "create", "work"]);
+        stage.overlayctl(&["uppers", "use", "work", "--tries", "1"]);
+        let asked = fs::read_to_string(format!("{PRIVATE}/.overlayroot/boot.json")).unwrap();
+        uses(&boot(stage, &format!("{cmdline} rd.overlay.name=third")), "third");
+        boot(stage, &format!("{cmdline} rd.overlay.readonly"));
+        boot(stage, "quiet");
+        boot(stage, "rd.overlay=tmpfs");
+        let record = boot(stage, &format!("{cmdline} rd.overlay.name=overlay"));
+        assert_eq!(record["outcome"], "applied");
+        assert_eq!(fs::read_to_string(format!("{PRIVATE}/.overlayroot/boot.json")).unwrap(), asked);
+    });
+}
+
+/// What is there may be anything: the default upper is used, and the boot says why.
+#[test]
+fn a_state_that_is_none() {
+    on_stage("none", |stage| {
+        let disk = stage.disk("upper.img", 64, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay={}", disk.node);
+        stage.assemble(&cmdline);
+        let path = format!("{PRIVATE}/.overlayroot/boot.json");
+        for text in ["nonsense", r#"{"want":{"upper":"../../etc"}}"#] {
+            fs::write(&path, text).unwrap();
+            stage.reboot();
+            let output = tries(stage, &cmdline);
+            assert!(output.status.code() == Some(1), "{output:?}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains("boot.json is not valid"), "{output:?}");
+            uses(&stage.assemble(&cmdline), "overlay");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::write("/etc/elsewhere", r#"{"want":{"upper":"work"},"tries":3,"good":{"upper":"overlay"}}"#).unwrap();
+        symlink("/etc/elsewhere", &path).unwrap();
+        stage.reboot();
+        assert_eq!(tries(stage, &cmdline).status.code(), Some(1));
+        uses(&stage.assemble(&cmdline), "overlay");
+        assert!(fs::read_to_string("/etc/elsewhere").unwrap().contains("\"tries\":3"), "it was written to");
+        fs::remove_file("/etc/elsewhere").unwrap();
+        // One that is gone is not made anew.
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, r#"{"want":{"upper":"gone"},"tries":3,"good":{"upper":"overlay"}}"#).unwrap();
+        let record = boot(stage, &cmdline);
+        uses(&record, "overlay");
+        assert!(record["reasons"][0]["text"].as_str().unwrap().contains("gone does not exist"), "{record:#}");
+    });
+}
