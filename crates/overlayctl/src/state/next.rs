@@ -131,7 +131,9 @@ pub fn find(query: &Query<'_>) -> Next {
         }
     };
     let state = kind.map(|kind| state(&tree, kind));
-    let running = if tree.live { source::cmdline() } else { Vec::new() };
+    let mut running = if tree.live { source::cmdline() } else { Vec::new() };
+    // The name of this boot's upper was chosen for this boot.
+    running.retain(|source| source.name != paths::EXTRA);
     let handed = handed_over(query, &tree, &state, &running, &unread);
     let image = images::find(&handed, &tree, &roots, query.lister);
     let (line, inputs) = texts(query, handed, &tree, &image, running);
