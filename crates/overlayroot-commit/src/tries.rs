@@ -24,8 +24,6 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// That it has run: a boot counts once, whoever starts it.
-const SEEN: &str = "/run/initramfs/overlayroot/tries";
 /// Marks the boot as good, once it is.
 const GOOD: &str = "overlayroot-rs-good.service";
 const UNITS: &str = "/usr/lib/systemd/system";
@@ -57,7 +55,12 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{PROGRAM}: {}", plain(&format!("{error:#}")));
+            let why = plain(&format!("{error:#}"));
+            eprintln!("{PROGRAM}: {why}");
+            // Told in the record, too: the one that was wanted may be another.
+            if let Err(error) = write_atomic(paths::RETURNED, &format!("{why}; this boot uses the default upper\n")) {
+                eprintln!("{PROGRAM}: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -69,7 +72,7 @@ fn told(text: &str) -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    if Path::new(paths::RECORD).exists() || Path::new(SEEN).exists() {
+    if Path::new(paths::RECORD).exists() || Path::new(paths::COUNTED).exists() {
         return Ok(());
     }
     let (config, facts) = read_machine(Journal::Replay)?;
@@ -78,7 +81,7 @@ fn run() -> Result<()> {
         return Ok(());
     }
     mounts::make_dir(paths::PRIVATE)?;
-    newfile::fresh(SEEN)?;
+    newfile::fresh(paths::COUNTED)?;
     let named = config.name.origin != Origin::Default;
     let Some((steps, store)) = plan::opening(&config, &facts).filter(|_| !named) else {
         return Ok(());

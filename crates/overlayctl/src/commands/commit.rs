@@ -3,7 +3,7 @@
 
 use crate::commands::reset::reboot;
 use crate::commands::{diff, stale, uppers};
-use crate::output::exit::{Exit, refuse};
+use crate::output::exit::{Exit, refuse, refused};
 use crate::state::kept::{self, Found, Pending};
 use crate::state::request::{self, Request};
 use anyhow::{Context, Result, ensure};
@@ -72,10 +72,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     if let Some(why) = in_the_way(&record, &store)? {
         return refuse(&why);
     }
-    let Weighed { found, how, choice } = match weighed(&record, &store, &asked)? {
-        Ok(weighed) => weighed,
-        Err(why) => return refuse(&why),
-    };
+    let Weighed { found, how, choice } = weighed(&record, &store, &asked)?;
     if let Some(why) = request::lacking() {
         return refuse(&why);
     }
@@ -117,34 +114,34 @@ struct Weighed {
     choice: Choice,
 }
 
-/// Looks at both layers as the next boot will; an error in words where that would refuse.
-fn weighed(record: &Record, store: &Store, asked: &Asked) -> Result<Result<Weighed, String>> {
+/// Looks at both layers as the next boot will.
+///
+/// # Errors
+/// Why that would refuse, and where they can't be looked at.
+fn weighed(record: &Record, store: &Store, asked: &Asked) -> Result<Weighed> {
     let lower = kept::lower(record)?;
     let mounts = mounts::read()?;
     let fstype = mountinfo::at(&mounts, lower).map(|mount| mount.fstype.clone()).unwrap_or_default();
     if !WRITABLE.contains(&fstype.as_str()) {
-        return Ok(Err(format!("the lower is {fstype}, which is not written")));
+        return Err(refused(format!("the lower is {fstype}, which is not written")));
     }
     if !asked.force && record.stale.is_some() && stale::holds(record) {
         let text = "the lower has changed since the upper was created, and older files would replace newer ones";
-        return Ok(Err(format!("{text}: see overlayctl stale, or use --force")));
+        return Err(refused(format!("{text}: see overlayctl stale, or use --force")));
     }
     let own = stale::hidden(record, lower)?;
     let choice = Choice::asked(asked, &keep(record), own.as_deref());
-    let found = match scan(Path::new(&store.upper), &choice) {
-        Ok(found) => found,
-        Err(why) => return Ok(Err(format!("{why:#}"))),
-    };
+    let found = scan(Path::new(&store.upper), &choice).map_err(|why| refused(format!("{why:#}")))?;
     let (way, free) = (way(store, lower)?, room(lower)?.available);
     if way == Way::Copied && found.bytes + found.bytes / 20 > free {
-        return Ok(Err(format!("the lower has {} free, {} are needed", rounded(free), rounded(found.bytes))));
+        return Err(refused(format!("the lower has {} free, {} are needed", rounded(free), rounded(found.bytes))));
     }
     let how = match way {
         Way::Copied => format!("{} to copy, {} free in the lower", rounded(found.bytes), rounded(free)),
         Way::Shared => "copied by reference between subvolumes".to_owned(),
         Way::Renamed => "renamed in the same file system".to_owned(),
     };
-    Ok(Ok(Weighed { found, how, choice }))
+    Ok(Weighed { found, how, choice })
 }
 
 /// What the next boot is asked for, and why it would refuse it, where that is known.
@@ -157,7 +154,9 @@ pub fn outlook() -> Result<Option<(String, Option<String>)>> {
     let why = match &asked {
         Request::Unknown(_) => Some("it will be refused".to_owned()),
         Request::Revert(_) => request::lacking(),
-        Request::Commit(asked) => weighed(&record, &store, asked)?.err().or_else(request::lacking),
+        Request::Commit(asked) => {
+            weighed(&record, &store, asked).err().map(|error| format!("{error:#}")).or_else(request::lacking)
+        }
     };
     Ok(Some((asked.to_string(), why)))
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const PROGRAM: &str = "overlay-tries";
 /// Code of the reason in the record of the boot that returned.
 pub const RETURNED: &str = "returned";
+/// How the file begins that wants the default upper: the one use of it where nothing reads JSON.
+pub const WANTS_DEFAULT: &[u8] = b"{\"want\":{\"upper\":\"overlay\"}";
 /// Most tries that may be asked for.
 pub const MOST: u32 = 100;
 
@@ -138,6 +140,13 @@ mod tests {
         // It does not come back to what failed.
         assert_eq!(then.turn(|_| true), Turn::Use("overlay".to_owned()));
         assert!(then.words().ends_with("uses the upper overlay; returned from new"), "{}", then.words());
+    }
+
+    #[test]
+    fn the_default_one_is_told_by_the_beginning() {
+        let boots = |upper| Boots { want: set(upper), tries: Some(1), ..Boots::default() };
+        let begins = |upper| serde_json::to_string(&boots(upper)).unwrap().as_bytes().starts_with(WANTS_DEFAULT);
+        assert!(begins("overlay") && !begins("overlay2") && !begins("work"));
     }
 
     #[test]

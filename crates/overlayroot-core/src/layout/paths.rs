@@ -75,6 +75,8 @@ pub const RUNTIME_UNITS: &str = "/run/systemd/system";
 pub const META_DIR: &str = ".overlayroot";
 /// Arguments that this boot has besides those of its command line, with dracut's own (dracut-lib.sh, getcmdline).
 pub const EXTRA: &str = "/run/initramfs/cmdline.d/99-overlayroot-rs.conf";
+/// That `overlay-tries` has run: a boot counts once, whoever starts it.
+pub const COUNTED: &str = "/run/initramfs/overlayroot/tries";
 /// Why this boot uses another upper than was wanted; a reason of the record.
 pub const RETURNED: &str = "/run/initramfs/overlayroot/returned";
 /// That this boot is one of those that are counted, until it is good.

@@ -17,7 +17,7 @@ use overlayroot_core::feature::populate;
 use overlayroot_core::feature::populated::Populated;
 use overlayroot_core::feature::tries;
 use overlayroot_core::keys::Fallback;
-use overlayroot_core::layout::paths;
+use overlayroot_core::layout::{DEFAULT_UPPER, Store, paths};
 use overlayroot_core::parse::cmdline::lex;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::plan::fallback::{self, Why};
@@ -139,6 +139,14 @@ fn returned() -> Vec<Reason> {
     text.map(|text| Reason { code: tries::RETURNED.to_owned(), text, kernel: Vec::new() }).into_iter().collect()
 }
 
+/// Whether the default upper is used though another one is wanted, for nothing here reads that.
+fn is_passed_over(store: &Store) -> bool {
+    let default = store.beside(DEFAULT_UPPER).is_some_and(|other| other == *store);
+    default
+        && !Path::new(paths::COUNTED).exists()
+        && files::read_small(&store.boots()).is_ok_and(|text| !text.starts_with(tries::WANTS_DEFAULT))
+}
+
 /// The paths of a plan, those marked whose steps failed.
 fn path_states(mut paths: Vec<PathState>, failed: &[(String, String)]) -> Vec<PathState> {
     for state in &mut paths {
@@ -193,6 +201,10 @@ impl Run {
             None => self.instead(config, facts),
         };
         let effective = done.unwrap_or_else(|| Effective::plain(RootKind::Plain));
+        self.reasons.extend(effective.store.as_ref().filter(|store| is_passed_over(store)).map(|store| {
+            let text = format!("{} names another upper, and overlay-tries is not in this initramfs", store.boots());
+            Reason { code: tries::RETURNED.to_owned(), text, kernel: Vec::new() }
+        }));
         let blemished = !self.reasons.is_empty() || !config.issues.is_empty();
         let plain_is_policy = config.fallback.value == Fallback::None || config.misunderstood();
         let outcome = Outcome::of(effective.root, blemished, plain_is_policy);

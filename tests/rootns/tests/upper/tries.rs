@@ -125,6 +125,26 @@ fn a_name_of_the_command_line_comes_first() {
     });
 }
 
+/// An initramfs without the program uses the default one, and says so; not where that is the one that is wanted.
+#[test]
+fn an_initramfs_that_does_not_read_it() {
+    on_stage("without", |stage| {
+        let disk = stage.disk("upper.img", 64, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay={}", disk.node);
+        stage.assemble(&cmdline);
+        stage.overlayctl(&["uppers", "create", "work"]);
+        stage.overlayctl(&["uppers", "use", "work"]);
+        stage.reboot();
+        let record = stage.assemble(&cmdline);
+        uses(&record, "overlay");
+        assert_eq!((&record["outcome"], &record["reasons"][0]["code"]), (&"degraded".into(), &"returned".into()));
+        assert!(record["reasons"][0]["text"].as_str().unwrap().contains("overlay-tries is not in this initramfs"));
+        stage.overlayctl(&["uppers", "use", "overlay"]);
+        stage.reboot();
+        assert_eq!(stage.assemble(&cmdline)["outcome"], "applied");
+    });
+}
+
 /// What is there may be anything: the default upper is used, and the boot says why.
 #[test]
 fn a_state_that_is_none() {
@@ -139,7 +159,13 @@ fn a_state_that_is_none() {
             let output = tries(stage, &cmdline);
             assert!(output.status.code() == Some(1), "{output:?}");
             assert!(String::from_utf8_lossy(&output.stderr).contains("boot.json is not valid"), "{output:?}");
-            uses(&stage.assemble(&cmdline), "overlay");
+            let record = stage.assemble(&cmdline);
+            uses(&record, "overlay");
+            let told = record["reasons"][0]["text"].as_str().unwrap();
+            assert!(
+                record["reasons"][0]["code"] == "returned" && told.contains("uses the default upper"),
+                "{record:#}"
+            );
         }
         fs::remove_file(&path).unwrap();
         fs::write("/etc/elsewhere", r#"{"want":{"upper":"work"},"tries":3,"good":{"upper":"overlay"}}"#).unwrap();

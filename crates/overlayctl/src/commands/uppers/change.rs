@@ -101,11 +101,13 @@ pub fn rename(old: &str, name: &str) -> Result<Exit> {
     // The fingerprint goes first: without it the upper would be of no lower. Cut here, both names can be tried again.
     let text = files::read_small(&fingerprint).with_context(|| format!("reading {fingerprint}"))?;
     write_durable(&new.fingerprint, &String::from_utf8(text).with_context(|| format!("reading {fingerprint}"))?)?;
+    if new.subvolume.is_some() {
+        // Before it has the name: one that is read-only can't be used.
+        btrfs::set_read_only(&whole, false)?;
+    }
     fs::rename(&whole, new.whole()).with_context(|| format!("moving {whole} to {}", new.whole()))?;
     sync_parent(new.whole())?;
-    if new.subvolume.is_some() {
-        btrfs::set_read_only(new.whole(), false)?;
-    } else if source.number.is_none() {
+    if new.subvolume.is_none() && source.number.is_none() {
         // What is in it is emptied before it is used.
         fs::create_dir_all(&own.trash).with_context(|| format!("making {}", own.trash))?;
         let _ = fs::rename(&source.store.work, unused(&own.trash, "work"));
