@@ -14,7 +14,7 @@ use overlayroot_core::value::diagnostics::escape;
 use overlayroot_linux::step::store::unused;
 use overlayroot_linux::step::{reset, store};
 use overlayroot_linux::sys::newfile::write_durable;
-use overlayroot_linux::sys::sync::{sync, sync_parent};
+use overlayroot_linux::sys::sync::{sync, sync_file_system, sync_parent};
 use overlayroot_linux::sys::{btrfs, files};
 use std::fs;
 use std::process::Command;
@@ -81,8 +81,7 @@ fn copy(own: &Store, whole: &str, new: &Store) -> Result<String> {
     let words = ["-dR", keep, "--reflink=auto", "--sparse=auto", "-T", "--", whole, &to];
     let status = Command::new("cp").args(words).status().context("running cp")?;
     ensure!(status.success(), "cp {whole} {to}: {status}; {} was not created", new.name());
-    let top = fs::File::open(&to).with_context(|| format!("opening {to}"))?;
-    rustix::fs::syncfs(&top).with_context(|| format!("syncing {to}"))?;
+    sync_file_system(&to)?;
     Ok(to)
 }
 
