@@ -102,7 +102,7 @@ fn exchange(stage: &Stage, cmdline: &str, at: &str) {
     assert!(refused(&["uppers", "restore", "overlay.7"]).contains("not a kept upper"));
     assert!(refused(&["uppers", "remove", "overlay"]).contains("in use"));
     stage.overlayctl(&["uppers", "describe", "overlay.1", "the first"]);
-    assert!(refused(&["uppers", "describe", "overlay.7", "x"]).contains("not a kept upper"));
+    assert!(refused(&["uppers", "describe", "overlay.7", "x"]).contains("not an upper here"));
     assert!(stage.overlayctl(&["uppers"]).contains("UTC  the first"));
     stage.overlayctl(&["uppers", "restore", "overlay.1"]);
     assert!(refused(&["uppers", "remove", "overlay.1"]).contains("will be restored"));
