@@ -64,10 +64,10 @@ fn as_value(key: &Key, about: &[String], setting: Option<&Setting>, given: Optio
     let mut value = json!({
         "schema": super::config::SCHEMA,
         "key": key.name,
-        "syntax": key.syntax,
+        "syntax": key.syntax(),
         "default": key.default,
         "deprecated": key.deprecated,
-        "help": key.help,
+        "help": key.help(),
         "values": values::of(key).iter().map(form).collect::<Vec<_>>(),
         "presets": presets.iter().map(|(name, paths)| json!({ "name": name, "paths": paths })).collect::<Vec<_>>(),
         "about": about,
@@ -102,9 +102,9 @@ fn show_value(key: &Key, given: &Given) {
 
 fn show(key: &Key, about: &[String], setting: Option<&Setting>) {
     let bold = anstyle::Style::new().bold();
-    println!("{bold}{}{bold:#}={}", key.name, key.syntax);
+    println!("{bold}{}{bold:#}={}", key.name, key.syntax());
     println!();
-    println!("  {}", fold(2, key.help));
+    println!("  {}", fold(2, key.help()));
     println!();
     println!("values:");
     for form in values::of(key) {

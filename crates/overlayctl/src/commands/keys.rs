@@ -8,8 +8,8 @@ use overlayroot_core::keys::KEYS;
 /// Prints every key.
 pub fn run() -> Result<Exit> {
     for key in KEYS {
-        println!("{}={}", key.name, key.syntax);
-        println!("    {}", key.help);
+        println!("{}={}", key.name, key.syntax());
+        println!("    {}", key.help());
         let default = if key.default.is_empty() { "none" } else { key.default };
         println!("    default: {default}");
         if !key.deprecated.is_empty() {

@@ -38,7 +38,7 @@ pub fn about(key: &Key) -> Vec<String> {
 
 /// Whether the line is the tag under which a key is described.
 fn is_head(line: &str, key: &Key) -> bool {
-    is_font(line.split(' ').next().unwrap_or_default()) && said(line).trim() == format!("{}={}", key.name, key.syntax)
+    is_font(line.split(' ').next().unwrap_or_default()) && said(line).trim() == format!("{}={}", key.name, key.syntax())
 }
 
 fn is_font(name: &str) -> bool {
@@ -103,7 +103,12 @@ mod tests {
             assert!(text.contains(&format!("Default: {default}.")), "{}: {text}", key.name);
             assert!(!text.contains("\\f") && !text.contains("\\(") && !text.contains("\\-"), "{}: {text}", key.name);
             for other in KEYS.iter().filter(|other| other.name != key.name) {
-                assert!(!text.contains(&format!("{}={}", other.name, other.syntax)), "{} has {}", key.name, other.name);
+                assert!(
+                    !text.contains(&format!("{}={}", other.name, other.syntax())),
+                    "{} has {}",
+                    key.name,
+                    other.name
+                );
             }
         }
     }

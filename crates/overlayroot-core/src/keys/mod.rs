@@ -3,6 +3,7 @@
 //! use its words; `overlayroot-host/tests/docs` fails where a man page lacks a row.
 
 mod name;
+mod told;
 
 pub use name::{is_known, is_ours, nearest_name};
 
@@ -16,166 +17,53 @@ pub struct Key {
     pub name: &'static str,
     /// Older names dracut-ng still takes, looked at only where `name` does not occur.
     pub deprecated: &'static [&'static str],
-    /// The value's form.
-    pub syntax: &'static str,
     /// What holds where the key does not occur.
     pub default: &'static str,
-    /// What it does, in one sentence.
-    pub help: &'static str,
 }
 
 /// `rd.overlay`.
-pub static OVERLAY: Key = Key {
-    name: "rd.overlay",
-    deprecated: &["rd.live.overlay.overlayfs", "rd.live.overlay"],
-    syntax: "[0|1|tmpfs[:size=SIZE,nr_blocks=N,nr_inodes=N]|dir:PATH[,size=SIZE]|loop:PATH[,dev=DEVICE,size=SIZE,fs=TYPE,reserve=SIZE,grow,discard]|part:LABEL[,size=SIZE|rest,fs=TYPE,grow]|subvol:NAME|LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH]",
-    default: "0",
-    help: "Make the root an overlay, with its upper in RAM, in a directory, a file or a subvolume of the root itself, on a new partition of its disk, or on a block device.",
-};
+pub static OVERLAY: Key =
+    Key { name: "rd.overlay", deprecated: &["rd.live.overlay.overlayfs", "rd.live.overlay"], default: "0" };
 /// `rd.overlay.reset`.
-pub static RESET: Key = Key {
-    name: "rd.overlay.reset",
-    deprecated: &["rd.live.overlay.reset"],
-    syntax: "[BOOL]",
-    default: "0",
-    help: "Discard the upper at every boot with this key (once: overlayctl reset).",
-};
+pub static RESET: Key = Key { name: "rd.overlay.reset", deprecated: &["rd.live.overlay.reset"], default: "0" };
 /// `rd.overlay.readonly`.
 pub static READONLY: Key = Key {
     name: "rd.overlay.readonly",
     deprecated: &["rd.live.overlay.readonly", "rd.live.overlayfs.readonly"],
-    syntax: "[BOOL]",
     default: "0",
-    help: "Use the upper as a read-only layer; changes go to RAM and are lost at reboot.",
 };
 /// `rd.overlay.name`.
-pub static NAME: Key = Key {
-    name: "rd.overlay.name",
-    deprecated: &[],
-    syntax: "NAME",
-    default: "overlay",
-    help: "Which upper to use, where a device, file, directory or subvolume holds several; created if it does not exist.",
-};
+pub static NAME: Key = Key { name: "rd.overlay.name", deprecated: &[], default: "overlay" };
 /// `rd.overlay.crypt`.
-pub static CRYPT: Key = Key {
-    name: "rd.overlay.crypt",
-    deprecated: &[],
-    syntax: "DEVICE[,mapname=NAME][,fstype=TYPE][,mkfs=0|1][,timeout=SECONDS]",
-    default: "",
-    help: "An encrypted upper; not supported, the fallback applies.",
-};
+pub static CRYPT: Key = Key { name: "rd.overlay.crypt", deprecated: &[], default: "" };
 /// `rd.overlay.fallback`.
-pub static FALLBACK: Key = Key {
-    name: "rd.overlay.fallback",
-    deprecated: &[],
-    syntax: "tmpfs|ro|none|halt",
-    default: "tmpfs",
-    help: "What to boot if the overlay fails: a RAM overlay, the root read-only, the plain root, or the emergency shell.",
-};
+pub static FALLBACK: Key = Key { name: "rd.overlay.fallback", deprecated: &[], default: "tmpfs" };
 /// `rd.overlay.timeout`.
-pub static TIMEOUT: Key = Key {
-    name: "rd.overlay.timeout",
-    deprecated: &[],
-    syntax: "SECONDS",
-    default: "30",
-    help: "How long to wait for the upper's device to appear; 0 looks once.",
-};
+pub static TIMEOUT: Key = Key { name: "rd.overlay.timeout", deprecated: &[], default: "30" };
 /// `rd.overlay.stale`.
-pub static STALE: Key = Key {
-    name: "rd.overlay.stale",
-    deprecated: &[],
-    syntax: "keep|warn|park|reset",
-    default: "warn",
-    help: "What to do with an upper that does not match the current lower: use it, use it and warn, keep it under another name and create a new one, or discard it and create a new one.",
-};
+pub static STALE: Key = Key { name: "rd.overlay.stale", deprecated: &[], default: "warn" };
 /// `rd.overlay.image.sha256`.
-pub static IMAGE_SHA256: Key = Key {
-    name: "rd.overlay.image.sha256",
-    deprecated: &[],
-    syntax: "HEX",
-    default: "",
-    help: "Boot only the image with this SHA-256 (root=live:); any other ends in the emergency shell, whatever the fallback.",
-};
+pub static IMAGE_SHA256: Key = Key { name: "rd.overlay.image.sha256", deprecated: &[], default: "" };
 /// `rd.overlay.image.cache`.
-pub static IMAGE_CACHE: Key = Key {
-    name: "rd.overlay.image.cache",
-    deprecated: &[],
-    syntax: "LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH",
-    default: "",
-    help: "Cache the image of root=live:URL on this device, and reuse it while its SHA-256 matches.",
-};
+pub static IMAGE_CACHE: Key = Key { name: "rd.overlay.image.cache", deprecated: &[], default: "" };
 /// `rd.overlay.hostname`.
-pub static HOSTNAME: Key = Key {
-    name: "rd.overlay.hostname",
-    deprecated: &[],
-    syntax: "NAME",
-    default: "",
-    help: "Hostname, in the kernel and in /etc/hostname of the overlay. May contain ${hostname}, ${mac}, ${serial}, ${uuid}, ${ip}.",
-};
+pub static HOSTNAME: Key = Key { name: "rd.overlay.hostname", deprecated: &[], default: "" };
 /// `rd.overlay.populate`.
-pub static POPULATE: Key = Key {
-    name: "rd.overlay.populate",
-    deprecated: &[],
-    syntax: "URL|PATH[,sha256=HEX][,devices]",
-    default: "",
-    help: "Unpack a tar archive into a new upper, from a server or from the root itself. May contain variables as the hostname.",
-};
+pub static POPULATE: Key = Key { name: "rd.overlay.populate", deprecated: &[], default: "" };
 /// `rd.overlay.git`.
-pub static GIT: Key = Key {
-    name: "rd.overlay.git",
-    deprecated: &[],
-    syntax: "URL[#REF]",
-    default: "",
-    help: "Repository that the booted system fetches once the network is up, to run its overlayroot.d/* as root. May contain variables as the hostname.",
-};
+pub static GIT: Key = Key { name: "rd.overlay.git", deprecated: &[], default: "" };
 /// `rd.overlay.git.verify`.
-pub static GIT_VERIFY: Key = Key {
-    name: "rd.overlay.git.verify",
-    deprecated: &[],
-    syntax: "FILE",
-    default: "",
-    help: "File in the root with the allowed signers of the tag or commit; nothing signed by others runs.",
-};
+pub static GIT_VERIFY: Key = Key { name: "rd.overlay.git.verify", deprecated: &[], default: "" };
 /// `rd.overlay.path`.
-pub static PATH: Key = Key {
-    name: "rd.overlay.path",
-    deprecated: &[],
-    syntax: "persist:PATH[,dev=DEVICE]|volatile:PATH[,size=SIZE,nr_inodes=N,mode=MODE,copy]|bind:PATH|readonly:PATH|[KIND:]PRESET[,PARAMETERS]",
-    default: "",
-    help: "Policy for one path: kept, on a tmpfs of its own, the lower's own and writable, or read-only. Can be repeated.",
-};
+pub static PATH: Key = Key { name: "rd.overlay.path", deprecated: &[], default: "" };
 /// `rd.overlay.path.dev`.
-pub static PATH_DEV: Key = Key {
-    name: "rd.overlay.path.dev",
-    deprecated: &[],
-    syntax: "LABEL=NAME|UUID=ID|PARTLABEL=NAME|PARTUUID=ID|/dev/PATH",
-    default: "",
-    help: "Default device for paths of persist: that name none; without it they are kept beside the upper.",
-};
+pub static PATH_DEV: Key = Key { name: "rd.overlay.path.dev", deprecated: &[], default: "" };
 /// `rd.overlay.watch.warn`.
-pub static WATCH_WARN: Key = Key {
-    name: "rd.overlay.watch.warn",
-    deprecated: &[],
-    syntax: "PERCENT",
-    default: "70",
-    help: "Usage at which overlayctl watch and status warn: bytes, inodes, and memory for an upper in RAM.",
-};
+pub static WATCH_WARN: Key = Key { name: "rd.overlay.watch.warn", deprecated: &[], default: "70" };
 /// `rd.overlay.watch.critical`.
-pub static WATCH_CRITICAL: Key = Key {
-    name: "rd.overlay.watch.critical",
-    deprecated: &[],
-    syntax: "PERCENT",
-    default: "90",
-    help: "Usage at which they report critical; more than rd.overlay.watch.warn.",
-};
+pub static WATCH_CRITICAL: Key = Key { name: "rd.overlay.watch.critical", deprecated: &[], default: "90" };
 /// `rd.overlay.watch.textfile`.
-pub static WATCH_TEXTFILE: Key = Key {
-    name: "rd.overlay.watch.textfile",
-    deprecated: &[],
-    syntax: "PATH",
-    default: "",
-    help: "File that overlayctl watch writes the usage of the upper to, for Prometheus' node exporter.",
-};
+pub static WATCH_TEXTFILE: Key = Key { name: "rd.overlay.watch.textfile", deprecated: &[], default: "" };
 
 /// Every key, in the order the manual lists them.
 pub static KEYS: [&Key; 19] = [

@@ -45,7 +45,7 @@ fn man(path: &str) -> String {
 
 /// What follows the key's own line `NAME=SYNTAX`, up to the next key's or to the end.
 fn section<'a>(page: &'a str, name: &str, key: &Key) -> &'a str {
-    let head = |key: &Key| format!("{}={} ", key.name, key.syntax);
+    let head = |key: &Key| format!("{}={} ", key.name, key.syntax());
     let (_, rest) =
         page.split_once(&head(key)).unwrap_or_else(|| panic!("{name} lacks the line '{}'", head(key).trim()));
     let ends = KEYS.iter().filter_map(|other| rest.find(&head(other)));

@@ -141,8 +141,7 @@ fn returned() -> Vec<Reason> {
 
 /// Whether the default upper is used though another one is wanted, for nothing here reads that.
 fn is_passed_over(store: &Store) -> bool {
-    let default = store.beside(DEFAULT_UPPER).is_some_and(|other| other == *store);
-    default
+    store.name() == DEFAULT_UPPER
         && !Path::new(paths::COUNTED).exists()
         && files::read_small(&store.boots()).is_ok_and(|text| !text.starts_with(tries::WANTS_DEFAULT))
 }

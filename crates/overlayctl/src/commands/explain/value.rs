@@ -159,7 +159,7 @@ mod tests {
                 known.extend(words(&form.syntax()));
                 known.extend(form.parameters.iter().flat_map(|part| words(part.name)));
             }
-            for word in words(key.syntax).iter().filter(|word| !own.contains(&word.as_str())) {
+            for word in words(key.syntax()).iter().filter(|word| !own.contains(&word.as_str())) {
                 assert!(known.contains(word), "{}: the table lacks {word}: {known:?}", key.name);
             }
             assert!(!known.is_empty(), "{}", key.name);
