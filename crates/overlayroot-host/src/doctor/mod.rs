@@ -187,7 +187,10 @@ fn advice(config: &Config, code: &str) -> String {
         }
         "device-in-use" => "name a device that nothing else has, or dir: for the root's own".to_owned(),
         "no-file-system" => "create one: mkfs.ext4 -m 0".to_owned(),
-        "no-mkfs" => "create the file now: overlayctl loop create".to_owned(),
+        "no-mkfs" if config.upper.value.path_in_root().is_some() => {
+            "create the file now: overlayctl loop create".to_owned()
+        }
+        "no-mkfs" => "put it into the initramfs: overlayroot_mkfs=\"ext4 sfdisk\" in /etc/dracut.conf.d".to_owned(),
         "no-room" => "free space, or set a smaller size=".to_owned(),
         "casefold" => "a kernel from 6.17 on with CONFIG_UNICODE, or a file system without it: tune2fs -O ^casefold, unmounted, where no \
                        directory folds"
