@@ -3,7 +3,7 @@
 # Sourced at pre-pivot. Decides nothing: overlay-assemble knows whether it has run already.
 
 # only in images that ask for it: which of several uppers, and how often
-! command -v overlay-tries > /dev/null || overlay-tries
+! command -v overlay-tries > /dev/null || overlay-tries || :
 if ! overlay-assemble --by hook; then
     # dracut ignores a hook's exit status. rd.shell=0 must not turn fallback=halt into a boot.
     die "overlayroot-rs: this root may not be booted, see /run/overlayroot/state.json"

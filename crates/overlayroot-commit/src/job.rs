@@ -63,9 +63,8 @@ impl Job {
             Err(error) => return failed(State::Refused, error),
             Ok(asked) => asked,
         };
-        if !asked.revert.is_empty() {
-            let reverted = self.reverted(&asked.revert).unwrap_or_else(|error| failed(State::Failed, error));
-            return Committed { revert: true, ..reverted };
+        if let Some(paths) = &asked.revert {
+            return self.reverted(paths);
         }
         match self.checked(&asked) {
             Err(error) => failed(State::Refused, error),
@@ -78,17 +77,22 @@ impl Job {
     fn asked(&self) -> Result<Asked> {
         let text = files::read_small(&self.request).with_context(|| format!("reading {}", self.request))?;
         let asked: Asked = serde_json::from_slice(&text).with_context(|| format!("{} is not valid", self.request))?;
-        for path in &asked.revert {
-            anyhow::ensure!(is_plain(path), "{} is not valid: {path} can't be reverted", self.request);
+        if let Some(paths) = &asked.revert {
+            let plain = !paths.is_empty() && paths.iter().all(|path| is_plain(path));
+            anyhow::ensure!(plain, "{} is not valid: no path, or one that can't be reverted", self.request);
         }
         Ok(asked)
     }
 
-    fn reverted(&self, paths: &[String]) -> Result<Committed> {
-        let (entries, mut stays) = revert::discard(&self.upper, &self.lower, &self.trash, paths)?;
-        let stays_count = u64::try_from(stays.len()).unwrap_or(u64::MAX);
-        stays.retain(|stays| stays.path.len() <= LONGEST);
-        Ok(Committed { entries, stays, stays_count, ..Committed::ended(State::Done, None) })
+    fn reverted(&self, paths: &[String]) -> Committed {
+        let mut done = revert::Reverted::default();
+        let ended = revert::discard(&self.upper, &self.lower, &self.trash, paths, &mut done);
+        let state = if ended.is_ok() { State::Done } else { State::Failed };
+        let why = ended.err().map(|error| format!("{error:#}"));
+        let stays_count = u64::try_from(done.stays.len()).unwrap_or(u64::MAX);
+        done.stays.retain(|stays| stays.path.len() <= LONGEST);
+        let (entries, stays) = (done.moved, done.stays);
+        Committed { revert: true, entries, stays, stays_count, ..Committed::ended(state, why) }
     }
 
     /// What is to be moved.
@@ -176,7 +180,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let request = dir.path().join("request.json").display().to_string();
         let result = dir.path().join("new/result.json").display().to_string();
-        for bad in ["nonsense", "{\"revert\": [\"/a/../b\"]}", "{\"revert\": [\"/\"]}", "{\"paths\": 1}"] {
+        for bad in
+            ["nonsense", "{\"revert\": [\"/a/../b\"]}", "{\"revert\": [\"/\"]}", "{\"revert\": []}", "{\"later\": 1}"]
+        {
             fs::write(&request, bad).unwrap();
             let job = Job { request: request.clone(), result: Some(result.clone()), ..Job::default() };
             assert_eq!(job.run().state, State::Refused, "{bad}");

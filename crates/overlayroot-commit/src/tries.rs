@@ -16,6 +16,7 @@ use overlayroot_core::value::field::Origin;
 use overlayroot_linux::boot::assemble::read_machine;
 use overlayroot_linux::probe::backing::Journal;
 use overlayroot_linux::step::execute;
+use overlayroot_linux::step::store::is_beside;
 use overlayroot_linux::sys::newfile::{self, write_atomic, write_durable};
 use overlayroot_linux::sys::{files, mounts};
 use std::fs;
@@ -81,33 +82,40 @@ fn run() -> Result<()> {
         return Ok(());
     }
     mounts::make_dir(paths::PRIVATE)?;
-    newfile::fresh(paths::COUNTED)?;
-    let named = config.name.origin != Origin::Default;
-    let Some((steps, store)) = plan::opening(&config, &facts).filter(|_| !named) else {
-        return Ok(());
-    };
-    let Some((turn, timeout)) = execute::within(&steps, || counted(&store))? else {
-        return Ok(());
-    };
+    if config.name.origin == Origin::Default {
+        // Without: overlay-assemble says it where that was wrong.
+        let Some((steps, store)) = plan::opening(&config, &facts) else {
+            return Ok(());
+        };
+        let readonly = config.readonly.value;
+        if let Some((turn, timeout)) = execute::within(&steps, || counted(&store, readonly))? {
+            choose(&turn, timeout, readonly)?;
+        }
+    }
+    // Last: until then overlay-assemble says that nobody has looked.
+    newfile::fresh(paths::COUNTED).map(drop)
+}
+
+/// Has overlay-assemble use the upper. Its name comes last, so that an error is one with the default upper.
+fn choose(turn: &Turn, timeout: Option<u32>, readonly: bool) -> Result<()> {
+    if let (Turn::Try(upper, then), false) = (turn, readonly) {
+        println!("{PROGRAM}: the upper {upper}, {} tries left after this one", then.tries.unwrap_or(0));
+        tried(timeout)?;
+    }
+    if let Some(why) = turn.why() {
+        eprintln!("{PROGRAM}: {why}");
+        write_atomic(paths::RETURNED, &format!("{why}\n"))?;
+    }
     if turn.upper() != DEFAULT_UPPER {
         fs::create_dir_all(Path::new(paths::EXTRA).parent().unwrap_or(Path::new("/")))?;
         write_atomic(paths::EXTRA, &format!("{}={}\n", keys::NAME.name, turn.upper()))?;
     }
-    match &turn {
-        Turn::Use(_) => Ok(()),
-        Turn::Try(upper, then) => {
-            println!("{PROGRAM}: the upper {upper}, {} tries left after this one", then.tries.unwrap_or(0));
-            tried(timeout)
-        }
-        Turn::Return { why, .. } => {
-            eprintln!("{PROGRAM}: {why}");
-            write_atomic(paths::RETURNED, &format!("{why}\n"))
-        }
-    }
+    Ok(())
 }
 
-/// Reads, and counts: what is told afterwards is on the disk. With it the seconds that a boot has.
-fn counted(store: &Store) -> Result<Option<(Turn, Option<u32>)>> {
+/// Reads, and counts unless nothing may be written: what is told afterwards is on the disk. With it the seconds that a
+/// boot has.
+fn counted(store: &Store, readonly: bool) -> Result<Option<(Turn, Option<u32>)>> {
     let path = store.boots();
     let text = match files::read_small(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -115,9 +123,8 @@ fn counted(store: &Store) -> Result<Option<(Turn, Option<u32>)>> {
     };
     let boots = serde_json::from_slice(&text).ok().and_then(Boots::valid);
     let boots = boots.with_context(|| format!("{path} is not valid"))?;
-    let is = |store: &Store| fs::symlink_metadata(store.whole()).is_ok_and(|metadata| metadata.is_dir());
-    let turn = boots.turn(|name| store.beside(name).is_some_and(|store| is(&store)));
-    if let Turn::Try(_, then) | Turn::Return { then, .. } = &turn {
+    let turn = boots.turn(|name| is_beside(store, name));
+    if let (Turn::Try(_, then) | Turn::Return { then, .. }, false) = (&turn, readonly) {
         let text = serde_json::to_string(then).context("writing it as JSON")?;
         write_durable(&path, &format!("{text}\n"))?;
     }
@@ -133,18 +140,20 @@ fn tried(timeout: Option<u32>) -> Result<()> {
         return Ok(());
     };
     let unit = |kind: &str| format!("{}/overlayroot-rs-tries.{kind}", paths::RUNTIME_UNITS);
+    // As early as can be, and whatever fails or is isolated: an emergency shell is no good boot either.
+    let alone = "DefaultDependencies=no\nIgnoreOnIsolate=yes\nConflicts=shutdown.target\nBefore=shutdown.target\n";
     let timer = format!(
-        "[Unit]\nDescription=Reboot where this boot is not good in time\n\n\
+        "[Unit]\nDescription=Reboot where this boot is not good in time\n{alone}\n\
          [Timer]\nOnActiveSec={seconds}\nAccuracySec=1\n"
     );
     let service = format!(
-        "[Unit]\nDescription=Reboot: this boot was not good in {seconds} s\nConditionPathExists={}\n\n\
+        "[Unit]\nDescription=Reboot: this boot was not good in {seconds} s\nConditionPathExists={}\n{alone}\n\
          [Service]\nType=oneshot\nExecStart=/usr/bin/systemctl --force reboot\n",
         paths::TRIED
     );
     write_atomic(&unit("service"), &service)?;
     write_atomic(&unit("timer"), &timer)?;
-    wanted("timers.target", "overlayroot-rs-tries.timer", &unit("timer"))
+    wanted("sysinit.target", "overlayroot-rs-tries.timer", &unit("timer"))
 }
 
 fn wanted(by: &str, unit: &str, to: &str) -> Result<()> {

@@ -221,7 +221,7 @@ fn status(store: &Store) -> Result<Exit> {
 pub fn cancel(store: &Store) -> Result<Exit> {
     println!(
         "{}",
-        if request::cancel(store)? { "cancelled; the changes stay in the upper" } else { "nothing to cancel" }
+        if request::cancel(store)? { "cancelled; what is in the upper stays there" } else { "nothing to cancel" }
     );
     Ok(Exit::Good)
 }

@@ -73,9 +73,8 @@ pub fn run(args: &Args) -> Result<Exit> {
         println!("{} changes would be lost", diff::list(&paths, |_| true)?);
         return Ok(Exit::Good);
     }
-    let asked = Asked { revert: paths, ..Asked::default() };
-    request::ask(&store, &asked)?;
-    println!("at the next boot: {}", Request::Revert(asked.revert));
+    request::ask(&store, &Asked { revert: Some(paths.clone()), ..Asked::default() })?;
+    println!("at the next boot: {}", Request::Revert(paths));
     if args.now_and_reboot {
         reboot()?;
     }

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::layout::paths;
 use overlayroot_core::layout::pending::Marker;
-use overlayroot_core::layout::{Store, parse_name};
+use overlayroot_core::layout::{DEFAULT_UPPER, Store, parse_name};
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
 use overlayroot_core::step::effective::RootKind;
@@ -164,10 +164,11 @@ pub fn named(store: &Store, name: &str) -> Result<Option<Upper>> {
     Ok(all(store)?.into_iter().find(|upper| upper.name() == name))
 }
 
-/// Names of other uppers, of which fingerprints tell.
+/// Names that other uppers may have: that of the default one, which others make, too, and those of fingerprints.
 fn names_beside(store: &Store) -> Result<BTreeSet<String>> {
     let meta = store.fingerprint.rsplit_once('/').map_or("/", |(meta, _)| meta);
-    let mut names = BTreeSet::new();
+    let default = (store.name() != DEFAULT_UPPER).then(|| DEFAULT_UPPER.to_owned());
+    let mut names: BTreeSet<String> = default.into_iter().collect();
     let entries = match fs::read_dir(meta) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(names),
         entries => entries.with_context(|| format!("reading {meta}"))?,

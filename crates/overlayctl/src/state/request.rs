@@ -59,9 +59,9 @@ pub fn pending(store: &Store) -> Result<Option<Request>> {
         text => text.with_context(|| format!("reading {path}"))?,
     };
     Ok(Some(match serde_json::from_slice::<Asked>(&text) {
-        Ok(asked) if asked.revert.is_empty() => Request::Commit(asked),
-        Ok(asked) => Request::Revert(asked.revert),
-        Err(_) => Request::Unknown(path),
+        Ok(Asked { revert: Some(paths), .. }) if !paths.is_empty() => Request::Revert(paths),
+        Ok(asked) if asked.revert.is_none() => Request::Commit(asked),
+        Ok(_) | Err(_) => Request::Unknown(path),
     }))
 }
 

@@ -9,10 +9,10 @@ use overlayroot_core::layout::{DEFAULT_UPPER, Store};
 use overlayroot_core::plan::Decision;
 use overlayroot_core::step::refusal::Refusal;
 use overlayroot_core::value::field::Origin;
+use overlayroot_linux::step::store::is_beside;
 use overlayroot_linux::sys::files;
 use overlayroot_linux::sys::newfile::write_durable;
-use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 /// Reads it; `None` where nothing is asked for.
 ///
@@ -36,12 +36,6 @@ pub fn write(store: &Store, boots: &Boots) -> Result<()> {
     write_durable(&store.boots(), &format!("{}\n", serde_json::to_string(boots)?))
 }
 
-/// Whether an upper of this name is there.
-pub fn exists(store: &Store, name: &str) -> bool {
-    let is = |store: &Store| fs::symlink_metadata(store.whole()).is_ok_and(|metadata| metadata.is_dir());
-    store.beside(name).is_some_and(|store| is(&store))
-}
-
 /// What the next boot makes of it.
 pub struct Next {
     turn: Option<Turn>,
@@ -58,13 +52,18 @@ impl Next {
         }
         let boots = match read(&store) {
             Ok(boots) => boots?,
-            Err(error) => return Some(Self { turn: None, note: format!("{error:#}: the next boot ignores it") }),
+            Err(error) => {
+                let denied = error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == ErrorKind::PermissionDenied);
+                let then =
+                    if denied { "which upper the next boot uses is not known" } else { "the next boot ignores it" };
+                return Some(Self { turn: None, note: format!("{error:#}: {then}") });
+            }
         };
         if image.and_then(has) == Some(false) {
             let note = format!("{} is not read: {} has no {PROGRAM}", store.boots(), image.unwrap_or_default());
             return Some(Self { turn: None, note });
         }
-        let turn = boots.turn(|name| exists(&store, name));
+        let turn = boots.turn(|name| is_beside(&store, name));
         Some(Self { turn: Some(turn), note: boots.words() })
     }
 
@@ -77,8 +76,7 @@ impl Next {
     pub fn tell(self, decision: &mut Decision) {
         let (Decision::Do(plan) | Decision::Instead(_, plan)) = decision else { return };
         plan.notes.push(self.note);
-        if let Some(Turn::Return { why, .. }) = self.turn {
-            plan.without.push(Refusal { code: RETURNED, text: why, stand_aside: false });
-        }
+        let why = self.turn.as_ref().and_then(Turn::why).map(str::to_owned);
+        plan.without.extend(why.map(|text| Refusal { code: RETURNED, text, stand_aside: false }));
     }
 }

@@ -234,6 +234,11 @@ impl Config {
                 }
                 self.swap_off = !parsed.swap && parsed.upper != Upper::Off;
                 self.recurse = parsed.recurse;
+                if let (Origin::Given { source, .. }, false) = (&self.name.origin, parsed.upper.is_in_ram()) {
+                    let name = self.name.value.clone().unwrap_or_default();
+                    let text = format!("it has no effect with {}, whose dir= names the upper", keys::UBUNTU);
+                    self.issues.push(make_issue(keys::NAME.name, &name, source, Problem::new(text, None)));
+                }
                 self.names = Names::Ubuntu { dir: parsed.dir };
                 self.upper = Field { value: parsed.upper, origin };
                 // The device is judged last.

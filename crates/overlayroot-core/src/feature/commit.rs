@@ -17,7 +17,10 @@ pub const SECONDS: u64 = 60;
 pub const WRITABLE: [&str; 6] = ["ext4", "ext3", "ext2", "xfs", "btrfs", "f2fs"];
 
 /// What is asked for: the file beside the upper (docs/reference/storage-layout.md).
+///
+/// A program that does not know a field refuses the whole: it must not do the rest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Asked {
     /// Absolute paths, with all that is below them; everything where there is none.
     #[serde(default)]
@@ -29,8 +32,8 @@ pub struct Asked {
     #[serde(default)]
     pub force: bool,
     /// Absolute paths of which the upper's changes are discarded; nothing is moved into the lower then.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub revert: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Vec<String>>,
 }
 
 /// What the step needs to know.
@@ -189,6 +192,7 @@ mod tests {
         assert_eq!(text, r#"{"paths":["/etc"],"exclude":["*.bak"],"force":false}"#);
         assert_eq!(serde_json::from_str::<Asked>(&text).unwrap(), asked);
         assert_eq!(serde_json::from_str::<Asked>("{}").unwrap(), Asked::default());
-        assert_eq!(serde_json::from_str::<Asked>(r#"{"revert":["/a"]}"#).unwrap().revert, ["/a"]);
+        assert_eq!(serde_json::from_str::<Asked>(r#"{"revert":["/a"]}"#).unwrap().revert.unwrap(), ["/a"]);
+        assert!(serde_json::from_str::<Asked>(r#"{"later":1}"#).is_err());
     }
 }

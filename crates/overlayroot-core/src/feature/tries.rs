@@ -2,8 +2,9 @@
 //! Which upper the next boots use, and how often they try it before they return: `.overlayroot/boot.json` on the upper's
 //! file system. Without tries nothing is counted.
 
-use crate::layout::parse_name;
+use crate::layout::{DEFAULT_UPPER, parse_name};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// The program that reads and counts, before the overlay is planned.
 pub const PROGRAM: &str = "overlay-tries";
@@ -13,6 +14,9 @@ pub const RETURNED: &str = "returned";
 pub const WANTS_DEFAULT: &[u8] = b"{\"want\":{\"upper\":\"overlay\"}";
 /// Most tries that may be asked for.
 pub const MOST: u32 = 100;
+
+/// Seconds that a boot may be given.
+pub const TIMEOUT: RangeInclusive<u32> = 30..=86_400;
 
 /// What a boot uses; a later version may name more than an upper.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,34 +60,58 @@ pub enum Turn {
         /// One sentence for the record.
         why: String,
     },
+    /// Makes the upper that is wanted, for it is gone.
+    New {
+        /// The upper.
+        upper: String,
+        /// One sentence for the record.
+        why: String,
+    },
 }
 
 impl Turn {
     /// The upper of this boot.
     pub fn upper(&self) -> &str {
         match self {
-            Self::Use(upper) | Self::Try(upper, _) | Self::Return { to: upper, .. } => upper,
+            Self::Use(upper) | Self::Try(upper, _) | Self::Return { to: upper, .. } | Self::New { upper, .. } => upper,
+        }
+    }
+
+    /// Why it is not what was wanted, if it is not.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Use(_) | Self::Try(..) => None,
+            Self::Return { why, .. } | Self::New { why, .. } => Some(why),
         }
     }
 }
 
 impl Boots {
-    /// The same as it was read, unless a name in it is none.
+    /// The same as it was read, unless it says what is never written: a name that is none, tries without a way back, or
+    /// more of them, or less time, than can be asked for.
     pub fn valid(self) -> Option<Self> {
         let mut names = std::iter::once(&self.want).chain(&self.good);
-        names.all(|set| parse_name(&set.upper).is_ok()).then_some(self)
+        let names = names.all(|set| parse_name(&set.upper).is_ok());
+        let back = self.good.as_ref().is_some_and(|good| *good != self.want);
+        let tries = self.tries.is_none_or(|tries| tries <= MOST && back);
+        let timeout = self.timeout.is_none_or(|seconds| TIMEOUT.contains(&seconds));
+        (names && tries && timeout).then_some(self)
     }
 
     /// What the next boot does, where `exists` tells which uppers there are: one that is gone is not made anew in silence.
     pub fn turn(&self, exists: impl Fn(&str) -> bool) -> Turn {
         let want = &self.want.upper;
-        match (self.tries, &self.good, exists(want)) {
-            (None, None, _) | (None, Some(_), true) => Turn::Use(want.clone()),
-            (Some(0), Some(good), _) => self.back(good, format!("the upper {want} failed at each of its tries")),
-            (_, Some(good), false) => self.back(good, format!("the upper {want} does not exist")),
-            (Some(tries), _, _) => {
-                Turn::Try(want.clone(), Self { tries: Some(tries.saturating_sub(1)), ..self.clone() })
+        let is_there = |name: &str| name == DEFAULT_UPPER || exists(name);
+        let good = self.good.as_ref().filter(|good| good.upper != *want && is_there(&good.upper));
+        match (self.tries, good) {
+            (Some(0), Some(good)) => self.back(good, format!("the upper {want} failed at each of its tries")),
+            (_, Some(good)) if !is_there(want) => self.back(good, format!("the upper {want} does not exist")),
+            _ if !is_there(want) => {
+                let why = format!("the upper {want} does not exist: this boot makes a new one, with no changes in it");
+                Turn::New { upper: want.clone(), why }
             }
+            (Some(tries @ 1..), _) => Turn::Try(want.clone(), Self { tries: Some(tries - 1), ..self.clone() }),
+            (None | Some(0), _) => Turn::Use(want.clone()),
         }
     }
 
@@ -157,6 +185,13 @@ mod tests {
         assert_eq!(boots.good().turn(|_| true), Turn::Use("new".to_owned()));
         let Turn::Return { to, why, .. } = boots.turn(|name| name == "old") else { panic!() };
         assert!(to == "old" && why.contains("does not exist"), "{why}");
+        let gone = boots.good().turn(|_| false);
+        assert!(gone.upper() == "new" && gone.why().unwrap().contains("makes a new one"), "{gone:?}");
+        let both = boots.turn(|_| false);
+        assert!(both.upper() == "new" && both.why().unwrap().contains("makes a new one"), "{both:?}");
+        // The default one is made where there is none, as ever.
+        let default = Boots { want: set("overlay"), ..Boots::default() };
+        assert_eq!(default.turn(|_| false), Turn::Use("overlay".to_owned()));
     }
 
     #[test]
@@ -170,6 +205,10 @@ mod tests {
             "{\"want\":{\"upper\":\"../x\"}}",
             "{\"want\":{\"upper\":\"a.1\"}}",
             "{\"want\":{\"upper\":\"a\"},\"tries\":-1}",
+            "{\"want\":{\"upper\":\"a\"},\"tries\":3}",
+            "{\"want\":{\"upper\":\"a\"},\"tries\":3,\"good\":{\"upper\":\"a\"}}",
+            "{\"want\":{\"upper\":\"a\"},\"tries\":4294967295,\"good\":{\"upper\":\"b\"}}",
+            "{\"want\":{\"upper\":\"a\"},\"tries\":3,\"good\":{\"upper\":\"b\"},\"timeout\":1}",
         ] {
             assert_eq!(read(bad), None, "{bad}");
         }

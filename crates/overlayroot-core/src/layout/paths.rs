@@ -120,6 +120,8 @@ pub const WATCH_LOCK: &str = "/run/overlayroot/watch.lock";
 pub const SERVICED: &str = "/run/overlayroot/serviced.json";
 /// Held by the shell that runs.
 pub const SHELL_LOCK: &str = "/run/overlayroot/shell.lock";
+/// Held by who makes, copies, renames or discards uppers that are not in use.
+pub const UPPERS_LOCK: &str = "/run/overlayroot/uppers.lock";
 /// Where that shell has the lower, in mounts of its own.
 pub const SHELL: &str = "/run/overlayroot/shell";
 /// The lower once more, where its file system could not be made read-only again after a shell: it can be at the

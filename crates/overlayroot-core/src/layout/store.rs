@@ -89,6 +89,24 @@ impl Store {
         format!("{meta}/boot.json")
     }
 
+    /// What must be plain before [`Store::boots`] is read, in the fields of a store: nothing of an upper.
+    pub fn for_boots(&self) -> Self {
+        Self {
+            upper: self.trash.clone(),
+            work: self.trash.clone(),
+            trash: self.trash.clone(),
+            fingerprint: self.boots(),
+            marker: self.boots(),
+            subvolume: None,
+        }
+    }
+
+    /// Where another upper is copied to before it has its name: nobody sweeps there.
+    pub fn copy(&self) -> String {
+        let meta = self.trash.rsplit_once('/').map_or("", |(meta, _)| meta);
+        format!("{meta}/copy")
+    }
+
     /// Where single paths are kept beside it, out of the way of every reset.
     pub fn keep(&self) -> String {
         let meta = self.trash.rsplit_once('/').map_or("", |(meta, _)| meta);

@@ -23,7 +23,7 @@ use crate::plan::provision::provision;
 use crate::step::plan::Plan;
 use crate::step::refusal::{self, Refusal};
 use crate::step::{Need, Step};
-use crate::upper::request::Request;
+use crate::upper::request::{Request, UpperPlan};
 use crate::value::field::Origin;
 use std::fmt;
 
@@ -96,33 +96,42 @@ pub(crate) fn request(config: &Config) -> Request<'_> {
     Request { reset, readonly, names: &config.names, name: config.upper_name() }
 }
 
-/// What mounts the file system of an upper that stays, writable, and its directories; `None` where this boot has none,
-/// writes nothing there, or makes it only now.
+/// What mounts the file system of an upper that stays, as this boot may use it, and its directories; `None` where this boot
+/// uses none, or makes it only now. What is looked at first is `.overlayroot` alone: which upper is used is not known yet.
 pub fn opening(config: &Config, facts: &Facts) -> Option<(Vec<Step>, Store)> {
-    let request = request(config);
-    if request.readonly || config.misunderstood() || config.misnamed() {
-        return None;
-    }
-    let upper = config.upper.value.plan(request, facts, facts.root.as_ref()?).ok()?;
+    image::check(config, facts).ok()?;
+    let upper = upper(config, facts, facts.root.as_ref()?).ok()?;
     let store = upper.kept?.store;
     let made = |step: &Step| matches!(step, Step::MakeLoopFile { .. } | Step::Part(_)) && !step.optional();
     if upper.open.iter().any(made) {
         return None;
     }
-    // The upper itself is looked at, shown and made larger when it is opened to be used.
-    let left = |step: &Step| {
-        let shows =
-            matches!(step, Step::Bind { from, to } if *from == upper.places.upper_fs && *to == upper.places.public);
-        let looks = matches!(step, Step::Look { .. } | Step::LookInside { .. } | Step::MakeSubvolume { .. });
-        shows || looks || step.optional()
-    };
-    let mut steps: Vec<Step> = upper.open.iter().filter(|step| !left(step)).cloned().collect();
-    steps.push(Step::LookInside { store: store.clone(), base: upper.places.upper_fs.clone(), need: Need::Nothing });
+    let (own, from) = (store.for_boots(), &upper.places.upper_fs);
+    let mut steps = Vec::new();
+    for step in upper.open {
+        let need = Need::Nothing;
+        match step {
+            Step::Look { device, fstype, base, .. } => {
+                steps.push(Step::Look { device, fstype, store: own.seen_at(from, &base), base, need });
+            }
+            Step::LookInside { base, .. } => steps.push(Step::LookInside { store: own.clone(), base, need }),
+            // Made, shown and enlarged when it is opened to be used.
+            Step::MakeSubvolume { .. } => {}
+            Step::Bind { ref to, .. } if *to == upper.places.public && to != from => {}
+            step if step.optional() => {}
+            step => steps.push(step),
+        }
+    }
     Some((steps, store))
 }
 
 /// The overlay that is asked for, without what is specific to this machine.
 fn draft(config: &Config, facts: &Facts, root: &Root) -> Result<Draft, Refusal> {
+    Draft::new(config, facts, root, upper(config, facts, root)?)
+}
+
+/// The part of the upper that is asked for, where nothing stands against an overlay.
+fn upper(config: &Config, facts: &Facts, root: &Root) -> Result<UpperPlan, Refusal> {
     if config.misunderstood() || config.misnamed() {
         return Err(refusal::mistakes(&config.issues));
     }
@@ -131,8 +140,7 @@ fn draft(config: &Config, facts: &Facts, root: &Root) -> Result<Draft, Refusal> 
     if config.fallback.value.strict() && !config.issues.is_empty() {
         return Err(refusal::mistakes(&config.issues));
     }
-    let upper = config.upper.value.plan(request(config), facts, root)?;
-    Draft::new(config, facts, root, upper)
+    config.upper.value.plan(request(config), facts, root)
 }
 
 #[cfg(test)]

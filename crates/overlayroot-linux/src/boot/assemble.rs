@@ -17,12 +17,13 @@ use overlayroot_core::feature::populate;
 use overlayroot_core::feature::populated::Populated;
 use overlayroot_core::feature::tries;
 use overlayroot_core::keys::Fallback;
-use overlayroot_core::layout::{DEFAULT_UPPER, Store, paths};
+use overlayroot_core::layout::{Names, paths};
 use overlayroot_core::parse::cmdline::lex;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::plan::fallback::{self, Why};
 use overlayroot_core::plan::{self, Decision};
 use overlayroot_core::record::{Outcome, Reason, Record, Requested, SCHEMA};
+use overlayroot_core::step::Step;
 use overlayroot_core::step::effective::{Effective, RootKind};
 use overlayroot_core::step::path_state::{PathOutcome, PathState};
 use overlayroot_core::step::plan::Plan;
@@ -139,11 +140,23 @@ fn returned() -> Vec<Reason> {
     text.map(|text| Reason { code: tries::RETURNED.to_owned(), text, kernel: Vec::new() }).into_iter().collect()
 }
 
-/// Whether the default upper is used though another one is wanted, for nothing here reads that.
-fn is_passed_over(store: &Store) -> bool {
-    store.name() == DEFAULT_UPPER
-        && !Path::new(paths::COUNTED).exists()
-        && files::read_small(&store.boots()).is_ok_and(|text| !text.starts_with(tries::WANTS_DEFAULT))
+/// Why the default upper is used where another one is wanted, and nobody has looked at that. Who names an upper gets it.
+fn passed_over(config: &Config, plan: &Plan) -> Option<Reason> {
+    let told = Path::new(paths::COUNTED).exists() || Path::new(paths::RETURNED).exists();
+    if told || config.name.value.is_some() || config.names != Names::Dracut {
+        return None;
+    }
+    // Also of an upper that is a read-only layer.
+    let store =
+        plan.steps.iter().find_map(|step| if let Step::ResetOnce { store, .. } = step { Some(store) } else { None })?;
+    let text = files::read_small(&store.boots()).ok()?;
+    let text = (!text.starts_with(tries::WANTS_DEFAULT)).then(|| {
+        format!(
+            "{} may name another upper: overlay-tries is not in this initramfs, or could not read it",
+            store.boots()
+        )
+    })?;
+    Some(Reason { code: tries::RETURNED.to_owned(), text, kernel: Vec::new() })
 }
 
 /// The paths of a plan, those marked whose steps failed.
@@ -196,14 +209,13 @@ impl Run {
             }
         };
         let done = match self.execute(&plan) {
-            Some(done) => Some(done),
+            Some(done) => {
+                self.reasons.extend(passed_over(config, &plan));
+                Some(done)
+            }
             None => self.instead(config, facts),
         };
         let effective = done.unwrap_or_else(|| Effective::plain(RootKind::Plain));
-        self.reasons.extend(effective.store.as_ref().filter(|store| is_passed_over(store)).map(|store| {
-            let text = format!("{} names another upper, and overlay-tries is not in this initramfs", store.boots());
-            Reason { code: tries::RETURNED.to_owned(), text, kernel: Vec::new() }
-        }));
         let blemished = !self.reasons.is_empty() || !config.issues.is_empty();
         let plain_is_policy = config.fallback.value == Fallback::None || config.misunderstood();
         let outcome = Outcome::of(effective.root, blemished, plain_is_policy);

@@ -55,28 +55,35 @@ pub fn had(upper: &str, lower: &str, path: &str) -> Result<Had> {
     Ok(if is_there(&above) { Had::Entry(above, name.to_owned()) } else { Had::Nothing })
 }
 
-/// Moves all of it into the trash, where `aside` is; how many paths were moved, and what stays.
+/// What was done with the paths that were asked for.
+#[derive(Debug, Default)]
+pub struct Reverted {
+    /// Paths whose changes are in the trash.
+    pub moved: u64,
+    /// What stays.
+    pub stays: Vec<Stays>,
+}
+
+/// Moves all of it into the trash, where `aside` is, and tells as it goes on.
 ///
 /// # Errors
 /// Those of the file system. What was moved before stays so, and the next boot does the rest.
-pub fn discard(upper: &str, lower: &str, aside: &str, asked: &[String]) -> Result<(u64, Vec<Stays>)> {
+pub fn discard(upper: &str, lower: &str, aside: &str, asked: &[String], done: &mut Reverted) -> Result<()> {
     fs::create_dir_all(aside).with_context(|| format!("making {aside}"))?;
-    let (mut moved, mut stays) = (0, Vec::new());
     for path in asked {
         match had(upper, lower, path)? {
             Had::Nothing => {}
             Had::Covered(by) => {
                 let why = format!("{} takes the place of the lower's", escape(&by));
-                stays.push(Stays { path: path.clone(), why });
+                done.stays.push(Stays { path: path.clone(), why });
             }
             Had::Entry(directory, name) => {
                 renameat(&directory, &name, CWD, unused(aside, "revert"))
                     .with_context(|| format!("moving {path} of the upper into the trash"))?;
-                moved += 1;
+                done.moved += 1;
             }
         }
     }
     let top = descent::open(CWD, upper).with_context(|| format!("opening {upper}"))?;
-    syncfs(&top).context("syncing the upper")?;
-    Ok((moved, stays))
+    syncfs(&top).context("syncing the upper")
 }

@@ -51,17 +51,20 @@ pub(crate) fn step(asked: &Commit, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The program makes the lower writable where it has to; it is read-only again, however the program ended.
+/// The program makes the lower writable where it has to; what it has changed of that is put back, however it ended.
 fn closed_behind<T>(at: &str, inside: impl FnOnce() -> Result<T>) -> Result<T> {
-    let mounts = mounts::read()?;
-    let closed = mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?.super_read_only();
-    let flags = mounts::flags(at)?;
+    let is_closed = || -> Result<bool> {
+        let mounts = mounts::read()?;
+        Ok(mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?.super_read_only())
+    };
+    let (closed, flags) = (is_closed()?, mounts::flags(at)?);
     let done = inside();
-    mounts::set_flags(at, flags)?;
-    if closed {
-        mounts::remount_super(at, true)?;
-    }
-    done
+    let mount = if mounts::flags(at)? == flags { Ok(()) } else { mounts::set_flags(at, flags) };
+    let whole = if closed && !is_closed()? { mounts::remount_super(at, true) } else { Ok(()) };
+    // What the program said comes first.
+    let done = done?;
+    mount.and(whole).context("making the lower read-only again")?;
+    Ok(done)
 }
 
 fn run(asked: &Commit, request: &str, moved: bool) -> Result<String> {

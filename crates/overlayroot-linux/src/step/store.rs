@@ -145,6 +145,13 @@ pub fn with(text: &str, field: Option<&str>) -> Option<String> {
     Some(format!("{plain}{}", field.unwrap_or("}")))
 }
 
+/// Whether there is an upper of this name beside another one. One that a reset has moved, and that was cut then, is made
+/// by the next boot with it: there is one.
+pub fn is_beside(store: &Store, name: &str) -> bool {
+    let is = |path: &str, directory: bool| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() == directory);
+    store.beside(name).is_some_and(|other| is(other.whole(), true) || is(&other.marker, false))
+}
+
 /// Moves the work directory out of the way, for the host to remove.
 pub(crate) fn aside_work(store: &Store) -> Result<()> {
     let aside = store.aside();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Several uppers on one file system: `rd.overlay.name`, and what `overlayctl uppers` does with those not in use.
-use overlayroot_rootns::{Stage, on_stage, on_stage_with};
+use overlayroot_rootns::{Stage, on_stage, on_stage_with, run};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -201,6 +201,10 @@ fn a_name_that_is_none() {
             assert!(text.contains("rd.overlay.name") && text.contains("not the name of an upper"), "{record:#}");
             stage.reboot();
         }
+        let record = stage.assemble(&format!("overlayroot=device:dev={} rd.overlay.name=work", disk.node));
+        let text = record["reasons"][0]["text"].as_str().unwrap_or_default();
+        assert!(text.contains("rd.overlay.name=work") && text.contains("whose dir= names the upper"), "{record:#}");
+        stage.reboot();
         // In RAM there is one.
         let record = stage.assemble("rd.overlay rd.overlay.name=work");
         assert_eq!(record["outcome"], "applied", "{record:#}");
@@ -224,5 +228,71 @@ fn what_is_somebodys_is_no_upper() {
         stage.reboot();
         boot(stage, &cmdline);
         assert_eq!(fs::read_to_string(format!("{PRIVATE}/home/file")).unwrap(), "mine");
+    });
+}
+
+/// What a boot with another name is asked for is not forgotten, and never done with an upper that has the name later.
+#[test]
+fn requests_of_other_names() {
+    on_stage("requests", |stage| {
+        let disk = stage.disk("upper.img", 64, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay={}", disk.node);
+        let work = format!("{cmdline} rd.overlay.name=work");
+        boot(stage, &work);
+        fs::write("/sysroot/etc/hostname", "work\n").unwrap();
+        stage.overlayctl(&["reset", "--keep"]);
+        stage.reboot();
+        boot(stage, &work);
+        stage.overlayctl(&["uppers", "restore", "work.1"]);
+        stage.reboot();
+        boot(stage, &cmdline);
+        for verb in
+            [&["remove", "work.1"][..], &["rename", "work.1", "x"], &["rename", "work", "x"], &["remove", "work"]]
+        {
+            let said = refused(&[&["uppers"], verb].concat());
+            assert!(said.contains("with work"), "{verb:?}: {said}");
+        }
+        assert!(stage.overlayctl(&["uppers", "prune", "--keep", "0"]).contains("work.1 stays: "));
+        stage.reboot();
+        boot(stage, &work);
+        assert_eq!(hostname(), "work");
+        stage.reboot();
+        boot(stage, &cmdline);
+        for file in ["left.reset.json", "left.commit.json"] {
+            let path = format!("{PRIVATE}/.overlayroot/{file}");
+            fs::write(&path, "{}").unwrap();
+            assert!(refused(&["uppers", "create", "left"]).contains(file));
+            fs::remove_file(path).unwrap();
+        }
+        // What is left of a work directory is in no one's way.
+        fs::create_dir(format!("{PRIVATE}/left-work")).unwrap();
+        stage.overlayctl(&["uppers", "create", "left"]);
+    });
+}
+
+/// The trash may be swept while a copy is made, and files of an interrupted one are nobody's.
+#[test]
+fn a_copy_is_not_in_the_trash() {
+    on_stage("sweep", |stage| {
+        let disk = stage.disk("upper.img", 64, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay={}", disk.node);
+        boot(stage, &cmdline);
+        fs::write("/sysroot/etc/hostname", "one\n").unwrap();
+        stage.overlayctl(&["reset", "--keep"]);
+        stage.reboot();
+        boot(stage, &cmdline);
+        fs::create_dir_all(format!("{PRIVATE}/.overlayroot/copy/etc/old")).unwrap();
+        let script = "#!/bin/sh\n/usr/bin/cp \"$@\" && /overlayctl trash empty\n";
+        fs::create_dir("/tmp/bin").unwrap();
+        fs::write("/tmp/bin/cp", script).unwrap();
+        run("chmod", &["755", "/tmp/bin/cp"]);
+        let path = format!("/tmp/bin:{}", std::env::var("PATH").unwrap());
+        let words = ["uppers", "clone", "overlay.1", "copy1"];
+        let output = std::process::Command::new("/overlayctl").args(words).env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(fs::read_to_string(format!("{PRIVATE}/copy1/etc/hostname")).unwrap(), "one\n");
+        assert!(!fs::exists(format!("{PRIVATE}/copy1/etc/old")).unwrap());
+        let time = |name: &str| fs::metadata(format!("{PRIVATE}/.overlayroot/{name}.json")).unwrap().mtime();
+        assert_eq!(time("copy1"), time("overlay.1"), "since when files of the lower may be hidden");
     });
 }

@@ -54,6 +54,7 @@ fn returns(stage: &Stage, cmdline: &str, dir: &str) {
         let units = "/run/systemd/system";
         assert!(fs::symlink_metadata(format!("{units}/multi-user.target.wants/overlayroot-rs-good.service")).is_ok());
         assert!(fs::read_to_string(format!("{units}/overlayroot-rs-tries.timer")).unwrap().contains("OnActiveSec=60"));
+        assert!(fs::symlink_metadata(format!("{units}/sysinit.target.wants/overlayroot-rs-tries.timer")).is_ok());
         assert!(refused(&["uppers", "use", "overlay"]).contains("see overlayctl good"));
         let status = stage.overlayctl_inside(&["status"]);
         let status = String::from_utf8_lossy(&status.stdout).into_owned();
@@ -116,9 +117,9 @@ fn a_name_of_the_command_line_comes_first() {
         stage.overlayctl(&["uppers", "use", "work", "--tries", "1"]);
         let asked = fs::read_to_string(format!("{PRIVATE}/.overlayroot/boot.json")).unwrap();
         uses(&boot(stage, &format!("{cmdline} rd.overlay.name=third")), "third");
-        boot(stage, &format!("{cmdline} rd.overlay.readonly"));
-        boot(stage, "quiet");
-        boot(stage, "rd.overlay=tmpfs");
+        for other in ["quiet", "rd.overlay=tmpfs", "rd.overlay=LABEL=none rd.overlay.timeout=0"] {
+            boot(stage, other);
+        }
         let record = boot(stage, &format!("{cmdline} rd.overlay.name=overlay"));
         assert_eq!(record["outcome"], "applied");
         assert_eq!(fs::read_to_string(format!("{PRIVATE}/.overlayroot/boot.json")).unwrap(), asked);
@@ -139,9 +140,82 @@ fn an_initramfs_that_does_not_read_it() {
         uses(&record, "overlay");
         assert_eq!((&record["outcome"], &record["reasons"][0]["code"]), (&"degraded".into(), &"returned".into()));
         assert!(record["reasons"][0]["text"].as_str().unwrap().contains("overlay-tries is not in this initramfs"));
+        // Who names one gets it, and so does Ubuntu's.
+        stage.reboot();
+        assert_eq!(stage.assemble(&format!("{cmdline} rd.overlay.name=overlay"))["outcome"], "applied");
+        stage.reboot();
+        assert_eq!(stage.assemble(&format!("overlayroot=device:dev={}", disk.node))["outcome"], "applied");
+        stage.reboot();
+        let layer = stage.assemble(&format!("{cmdline} rd.overlay.readonly"));
+        assert_eq!((&layer["outcome"], &layer["reasons"][0]["code"]), (&"degraded".into(), &"returned".into()));
+        stage.reboot();
+        stage.assemble(&cmdline);
         stage.overlayctl(&["uppers", "use", "overlay"]);
         stage.reboot();
         assert_eq!(stage.assemble(&cmdline)["outcome"], "applied");
+    });
+}
+
+/// As a read-only layer the one that is wanted is shown, and no try is used up.
+#[test]
+fn a_layer_is_the_one_that_is_wanted() {
+    on_stage("layer", |stage| {
+        let disk = stage.disk("upper.img", 64, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay={}", disk.node);
+        stage.assemble(&format!("{cmdline} rd.overlay.name=work"));
+        fs::write("/sysroot/etc/hostname", "work\n").unwrap();
+        stage.reboot();
+        stage.assemble(&cmdline);
+        fs::write("/sysroot/etc/hostname", "default\n").unwrap();
+        stage.overlayctl(&["uppers", "use", "work", "--tries", "1"]);
+        let asked = fs::read_to_string(format!("{PRIVATE}/.overlayroot/boot.json")).unwrap();
+        let record = boot(stage, &format!("{cmdline} rd.overlay.readonly"));
+        assert_eq!((&record["outcome"], &record["requested"]["name"]), (&"applied".into(), &"work".into()));
+        assert_eq!(fs::read_to_string("/sysroot/etc/hostname").unwrap(), "work\n");
+        assert!(!fs::exists(TRIED).unwrap());
+        boot(stage, &format!("{cmdline} rd.overlay.name=overlay"));
+        assert_eq!(fs::read_to_string(format!("{PRIVATE}/.overlayroot/boot.json")).unwrap(), asked);
+    });
+}
+
+/// What is not looked at is not written to, and what is wrong with the default one is none of the other's business.
+#[test]
+fn a_default_upper_that_is_a_link() {
+    on_stage("link", |stage| {
+        let disk = stage.disk("upper.img", 64, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay={}", disk.node);
+        stage.assemble(&cmdline);
+        stage.overlayctl(&["uppers", "create", "work"]);
+        stage.overlayctl(&["uppers", "use", "work"]);
+        fs::rename(format!("{PRIVATE}/ovlwork"), format!("{PRIVATE}/gone")).unwrap();
+        symlink("/etc", format!("{PRIVATE}/ovlwork")).unwrap();
+        let record = boot(stage, &cmdline);
+        uses(&record, "work");
+        assert_eq!(record["outcome"], "applied");
+        // Of our own directory a link is followed nowhere.
+        fs::rename(format!("{PRIVATE}/.overlayroot"), format!("{PRIVATE}/moved")).unwrap();
+        symlink("moved", format!("{PRIVATE}/.overlayroot")).unwrap();
+        stage.reboot();
+        let output = tries(stage, &cmdline);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("is not a plain directory"), "{output:?}");
+    });
+}
+
+/// A try is for a boot that can have the upper.
+#[test]
+fn a_rival_uses_up_no_try() {
+    on_stage("rival", |stage| {
+        let disk = stage.disk("upper.img", 64, &["-t", "ext4"]);
+        let cmdline = format!("rd.overlay={}", disk.node);
+        stage.assemble(&cmdline);
+        stage.overlayctl(&["uppers", "create", "work"]);
+        stage.overlayctl(&["uppers", "use", "work", "--tries", "1"]);
+        assert!(refused(&["uppers", "use", "overlay", "--tries", "1"]).contains("there is nothing to return to"));
+        stage.reboot();
+        tries(stage, &format!("{cmdline} systemd.volatile=overlay"));
+        assert!(!fs::exists(TRIED).unwrap());
+        uses(&boot(stage, &cmdline), "work");
+        assert!(fs::exists(TRIED).unwrap());
     });
 }
 
@@ -181,5 +255,9 @@ fn a_state_that_is_none() {
         let record = boot(stage, &cmdline);
         uses(&record, "overlay");
         assert!(record["reasons"][0]["text"].as_str().unwrap().contains("gone does not exist"), "{record:#}");
+        fs::write(&path, r#"{"want":{"upper":"gone"}}"#).unwrap();
+        let record = boot(stage, &cmdline);
+        uses(&record, "gone");
+        assert!(record["reasons"][0]["text"].as_str().unwrap().contains("makes a new one"), "{record:#}");
     });
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Making, copying, renaming and discarding uppers that are not in use.
 
+use crate::commands::uppers;
 use crate::output::exit::{Exit, refused};
 use crate::output::format::now;
 use crate::state::kept::{self, Found, Pending, Upper};
@@ -8,32 +9,36 @@ use crate::state::{request, tries};
 use anyhow::{Context, Result, ensure};
 use overlayroot_core::feature::tries::Set;
 use overlayroot_core::layout::pending::Marker;
-use overlayroot_core::layout::{Store, parse_name};
+use overlayroot_core::layout::{Store, parse_name, paths};
 use overlayroot_core::record::Record;
 use overlayroot_core::value::diagnostics::escape;
 use overlayroot_linux::step::store::unused;
 use overlayroot_linux::step::{reset, store};
-use overlayroot_linux::sys::newfile::write_durable;
+use overlayroot_linux::sys::attributes::copy_times;
+use overlayroot_linux::sys::newfile::{self, write_durable};
 use overlayroot_linux::sys::sync::{sync, sync_file_system, sync_parent};
 use overlayroot_linux::sys::{btrfs, files};
-use std::fs;
+use std::fs::{self, File, Metadata};
 use std::process::Command;
 use std::time::UNIX_EPOCH;
 
-/// The upper that stays.
+/// The upper that stays, and the lock of who changes others.
 ///
 /// # Errors
-/// Why there is none.
-fn here() -> Result<(Box<Record>, Store)> {
-    match kept::find()? {
-        Found::Upper(record, store) => Ok((record, store)),
-        Found::None(why) => Err(refused(why)),
-    }
+/// Why there is none, or who else does.
+fn here() -> Result<(Box<Record>, Store, File)> {
+    let (record, store) = match kept::find()? {
+        Found::Upper(record, store) => (record, store),
+        Found::None(why) => return Err(refused(why)),
+    };
+    let lock = newfile::lock(paths::UPPERS_LOCK)?;
+    let lock = lock.ok_or_else(|| refused("another overlayctl uppers is at work"))?;
+    Ok((record, store, lock))
 }
 
 /// Makes an empty upper.
 pub fn create(name: &str) -> Result<Exit> {
-    let (record, own) = here()?;
+    let (record, own, _lock) = here()?;
     let new = free(&own, name)?;
     let lower = kept::lower(&record)?;
     let fingerprint = record.fingerprint.as_ref().context("this boot's record has no fingerprint of the lower")?;
@@ -41,21 +46,22 @@ pub fn create(name: &str) -> Result<Exit> {
     store::make(&new, lower)?;
     sync(&new.upper)?;
     sync_parent(new.whole())?;
-    println!("{name} was created; rd.overlay.name={name} uses it");
+    println!("{name} was created; {}", used_by(name));
     Ok(Exit::Good)
 }
 
 /// Copies an upper: by a snapshot, else by reference where the file system can.
 pub fn clone(of: &str, name: &str) -> Result<Exit> {
-    let (_, own) = here()?;
+    let (_, own, _lock) = here()?;
     let source = found(&own, of)?;
     let new = free(&own, name)?;
     let (whole, fingerprint) = source.whole();
     let text = files::read_small(&fingerprint).with_context(|| format!("reading {fingerprint}"))?;
     let text = String::from_utf8(text).with_context(|| format!("reading {fingerprint}"))?;
     let text = store::with(&text, None).with_context(|| format!("{fingerprint} is not valid"))?;
+    let times = fs::symlink_metadata(&fingerprint).with_context(|| format!("looking at {fingerprint}"))?;
     if new.subvolume.is_some() {
-        write_durable(&new.fingerprint, &text)?;
+        write_as_old(&new.fingerprint, &text, &times)?;
         btrfs::snapshot(&whole, new.whole())?;
     } else if in_use(&own, &source) {
         return Err(refused(format!(
@@ -65,18 +71,22 @@ pub fn clone(of: &str, name: &str) -> Result<Exit> {
         )));
     } else {
         let copied = copy(&own, &whole, &new)?;
-        write_durable(&new.fingerprint, &text)?;
+        write_as_old(&new.fingerprint, &text, &times)?;
         fs::rename(&copied, new.whole()).with_context(|| format!("moving {copied} to {}", new.whole()))?;
         sync_parent(new.whole())?;
     }
-    println!("{name} is a copy of {}; rd.overlay.name={name} uses it", escape(of));
+    println!("{name} is a copy of {}; {}", escape(of), used_by(name));
     Ok(Exit::Good)
 }
 
-/// Copies to where the next boot throws it away, unless it is whole.
+fn used_by(name: &str) -> String {
+    format!("overlayctl uppers use {name} uses it from the next boot on, rd.overlay.name={name} in one boot entry")
+}
+
+/// Copies to a place where nobody sweeps, as in the trash; what an earlier copy that was interrupted has left goes there.
 fn copy(own: &Store, whole: &str, new: &Store) -> Result<String> {
-    fs::create_dir_all(&own.trash).with_context(|| format!("making {}", own.trash))?;
-    let to = unused(&own.trash, "clone");
+    let to = own.copy();
+    aside(own, &to, "copy")?;
     let keep = "--preserve=mode,ownership,timestamps,links,xattr";
     let words = ["-dR", keep, "--reflink=auto", "--sparse=auto", "-T", "--", whole, &to];
     let status = Command::new("cp").args(words).status().context("running cp")?;
@@ -85,9 +95,24 @@ fn copy(own: &Store, whole: &str, new: &Store) -> Result<String> {
     Ok(to)
 }
 
+/// The fingerprint tells by its time since when files of the lower may be hidden.
+fn write_as_old(path: &str, text: &str, times: &Metadata) -> Result<()> {
+    write_durable(path, text)?;
+    copy_times(times, path)
+}
+
+/// Moves something into the trash, if it is there.
+fn aside(own: &Store, path: &str, name: &str) -> Result<()> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    fs::create_dir_all(&own.trash).with_context(|| format!("making {}", own.trash))?;
+    fs::rename(path, unused(&own.trash, name)).with_context(|| format!("moving {path} into the trash"))
+}
+
 /// Gives an upper another name.
 pub fn rename(old: &str, name: &str) -> Result<Exit> {
-    let (_, own) = here()?;
+    let (_, own, _lock) = here()?;
     let source = found(&own, old)?;
     if in_use(&own, &source) {
         return Err(refused(format!("{} is in use", escape(old))));
@@ -99,7 +124,9 @@ pub fn rename(old: &str, name: &str) -> Result<Exit> {
     let (whole, fingerprint) = source.whole();
     // The fingerprint goes first: without it the upper would be of no lower. Cut here, both names can be tried again.
     let text = files::read_small(&fingerprint).with_context(|| format!("reading {fingerprint}"))?;
-    write_durable(&new.fingerprint, &String::from_utf8(text).with_context(|| format!("reading {fingerprint}"))?)?;
+    let text = String::from_utf8(text).with_context(|| format!("reading {fingerprint}"))?;
+    let times = fs::symlink_metadata(&fingerprint).with_context(|| format!("looking at {fingerprint}"))?;
+    write_as_old(&new.fingerprint, &text, &times)?;
     if new.subvolume.is_some() {
         // Before it has the name: one that is read-only can't be used.
         btrfs::set_read_only(&whole, false)?;
@@ -107,9 +134,7 @@ pub fn rename(old: &str, name: &str) -> Result<Exit> {
     fs::rename(&whole, new.whole()).with_context(|| format!("moving {whole} to {}", new.whole()))?;
     sync_parent(new.whole())?;
     if new.subvolume.is_none() && source.number.is_none() {
-        // What is in it is emptied before it is used.
-        fs::create_dir_all(&own.trash).with_context(|| format!("making {}", own.trash))?;
-        let _ = fs::rename(&source.store.work, unused(&own.trash, "work"));
+        aside(&own, &source.store.work, "work")?;
     }
     files::remove(&fingerprint)?;
     sync_parent(&fingerprint)?;
@@ -119,7 +144,7 @@ pub fn rename(old: &str, name: &str) -> Result<Exit> {
 
 /// Discards one at once.
 pub fn remove(name: &str) -> Result<Exit> {
-    let (_, own) = here()?;
+    let (_, own, _lock) = here()?;
     let upper = found(&own, name)?;
     if in_use(&own, &upper) {
         return Err(refused(format!("{name} is in use; overlayctl reset discards it at the next boot")));
@@ -128,7 +153,9 @@ pub fn remove(name: &str) -> Result<Exit> {
         return Err(refused(why));
     }
     discard(&upper)?;
-    println!("{name} was discarded; the next boot frees its space, or overlayctl trash empty does now");
+    println!(
+        "{name} was discarded, its changes are lost; the next boot frees its space, or overlayctl trash empty does now"
+    );
     Ok(Exit::Good)
 }
 
@@ -142,7 +169,7 @@ fn discard(upper: &Upper) -> Result<()> {
 
 /// Discards kept uppers, but the newest, or those that are not so old.
 pub fn prune(keep: usize, days: Option<u64>, dry_run: bool) -> Result<Exit> {
-    let (_, own) = here()?;
+    let (_, own, _lock) = here()?;
     let mut kept: Vec<(u64, Upper)> = Vec::new();
     for upper in kept::all(&own)?.into_iter().filter(|upper| upper.number.is_some()) {
         kept.push((begun(&upper)?, upper));
@@ -155,10 +182,10 @@ pub fn prune(keep: usize, days: Option<u64>, dry_run: bool) -> Result<Exit> {
         let name = upper.name();
         match asked_for(&own, upper)? {
             Some(why) => println!("{name} stays: {why}"),
-            None if dry_run => println!("{name} would be discarded"),
+            None if dry_run => println!("{name} would be discarded; its changes would be lost"),
             None => {
                 discard(upper)?;
-                println!("{name} was discarded");
+                println!("{name} was discarded; its changes are lost");
             }
         }
         count += 1;
@@ -194,23 +221,35 @@ fn free(own: &Store, name: &str) -> Result<Store> {
     }
     let new = own.beside(name).ok_or_else(|| refused("uppers of overlayroot= have one name".to_owned()))?;
     let is = |path: &str| fs::symlink_metadata(path).is_ok();
-    if is(new.whole()) || is(&new.work) {
-        return Err(refused(format!("{name} is taken: {} exists", new.whole())));
+    // A request that is left would be done with it: it could be discarded, or moved into the lower.
+    let request = new.commit();
+    if let Some(path) = [new.whole(), &new.marker, &request].into_iter().find(|path| is(path)) {
+        return Err(refused(format!("{name} is taken: {path} exists")));
     }
+    // What is left of a work directory is nobody's.
+    aside(own, &new.work, "work")?;
     Ok(new)
 }
 
 /// Why it can't go: what the next boot is asked for needs it.
 fn asked_for(own: &Store, upper: &Upper) -> Result<Option<String>> {
     let name = upper.name();
-    if kept::pending(own)? == Pending::Asked(Marker::Restore(name.clone())) {
-        let text = format!("{name} will be restored at the next boot; overlayctl reset --cancel cancels that");
+    let (base, pending) = (upper.store.name(), kept::pending(&upper.store)?);
+    if pending == Pending::Asked(Marker::Restore(name.clone())) {
+        let text = match upper.store == *own {
+            true => format!("{name} will be restored at the next boot; overlayctl reset --cancel cancels that"),
+            false => format!("{name} will be restored at the next boot with {base}"),
+        };
         return Ok(Some(text));
+    }
+    if upper.number.is_none() && pending != Pending::Nothing {
+        let words = uppers::words(pending.marker());
+        return Ok(Some(format!("the next boot with {base} is asked for something ({words})")));
     }
     let wanted = |set: &Set| upper.number.is_none() && set.upper == name;
     if tries::read(own)?.is_some_and(|boots| wanted(&boots.want) || boots.good.as_ref().is_some_and(wanted)) {
         return Ok(Some(format!("{name} is for the next boots: see overlayctl uppers use")));
     }
     let asked = if upper.number.is_none() { request::pending(&upper.store)? } else { None };
-    Ok(asked.map(|asked| format!("a boot with {name} is asked for something ({asked})")))
+    Ok(asked.map(|asked| format!("the next boot with {name} is asked for something ({asked})")))
 }

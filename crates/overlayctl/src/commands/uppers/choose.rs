@@ -8,10 +8,12 @@ use crate::state::next::{self, Query};
 use crate::state::tries;
 use anyhow::Result;
 use clap::Args;
-use overlayroot_core::feature::tries::{Boots, MOST, PROGRAM, Set};
+use overlayroot_core::feature::tries::{Boots, MOST, PROGRAM, Set, TIMEOUT};
 use overlayroot_core::layout::{DEFAULT_UPPER, paths};
+use overlayroot_core::record::Record;
 use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::field::Origin;
+use overlayroot_host::next::NextBoot;
 use overlayroot_linux::sys::files;
 use std::path::Path;
 
@@ -24,13 +26,13 @@ pub struct Use {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     tries: Option<u32>,
     /// Reboot where one of them is not good after so many seconds
-    #[arg(long, value_name = "SECONDS", requires = "tries", value_parser = clap::value_parser!(u32).range(30..=86_400))]
+    #[arg(long, value_name = "SECONDS", requires = "tries", value_parser = clap::value_parser!(u32).range(i64::from(*TIMEOUT.start())..=i64::from(*TIMEOUT.end())))]
     timeout: Option<u32>,
 }
 
 /// Asks the next boots to use it.
 pub fn run(args: &Use) -> Result<Exit> {
-    let (_, store) = match kept::find()? {
+    let (record, store) = match kept::find()? {
         Found::Upper(record, store) => (record, store),
         Found::None(why) => return refuse(&why),
     };
@@ -51,25 +53,8 @@ pub fn run(args: &Use) -> Result<Exit> {
         return refuse("this boot is one of several tries, and not good yet: see overlayctl good");
     }
     let boot = next::find(&Query { lightly: true, ..Query::HERE }).boot;
-    if let Origin::Given { text, source } = &boot.config.name.origin {
-        let chosen = source == paths::EXTRA;
-        if !chosen {
-            return refuse(&format!("{text} in {source} names the upper: change it there"));
-        }
-    }
-    match boot.image.path.as_deref().map(|image| (image, lists(image, PROGRAM))) {
-        Some((image, Some(false))) => {
-            return refuse(&format!(
-                "{image} has no {PROGRAM}: put overlayroot_tries=\"yes\" into a file in /etc/dracut.conf.d, then run \
-                 dracut --force (in an overlay: in overlayctl shell)"
-            ));
-        }
-        Some((_, Some(true))) => {}
-        Some((_, None)) | None => {
-            eprintln!(
-                "overlayctl: not known whether the next boot's initramfs has {PROGRAM} (overlayroot_tries=\"yes\")"
-            );
-        }
+    if let Some(why) = against(args, &record, store.name(), &boot) {
+        return refuse(&why);
     }
     let set = |upper: &str| Set { upper: upper.to_owned() };
     let good = args.tries.map(|_| set(store.name()));
@@ -77,6 +62,59 @@ pub fn run(args: &Use) -> Result<Exit> {
     tries::write(&store, &boots)?;
     println!("the next boot {}", boots.words());
     Ok(Exit::Good)
+}
+
+/// Why the next boot would not use it, or not as it is asked for.
+fn against(args: &Use, record: &Record, current: &str, boot: &NextBoot) -> Option<String> {
+    let config = &boot.config;
+    if let Origin::Given { text, source } = &config.name.origin {
+        if source != paths::EXTRA {
+            return Some(format!("{text} in {source} names the upper: change it there"));
+        }
+    }
+    // Where the line is not known, this boot's is all there is to say.
+    let known = boot.line.is_ok();
+    if record.requested.reset || (known && config.reset.value) {
+        return Some("rd.overlay.reset is set, and each boot would discard it: its changes would be lost".to_owned());
+    }
+    if known && record.requested.spec != config.upper.value.to_string() {
+        return Some(format!("the next boot has another upper: {}", escape(&config.upper.value.to_string())));
+    }
+    if args.tries.is_some() {
+        return against_tries(args, current, known && config.readonly.value).or_else(|| lacking(boot));
+    }
+    // The default one is used by every initramfs.
+    if args.new == DEFAULT_UPPER { None } else { lacking(boot) }
+}
+
+/// Why its boots could not be counted.
+fn against_tries(args: &Use, current: &str, readonly: bool) -> Option<String> {
+    let target = ["/usr/lib", "/lib"].map(|lib| format!("{lib}/systemd/system/boot-complete.target"));
+    if args.new == current {
+        return Some(format!("{current} is in use, and there is nothing to return to"));
+    }
+    if readonly {
+        return Some("rd.overlay.readonly is set for the next boot, and nothing is counted then".to_owned());
+    }
+    let none = target.iter().all(|path| !Path::new(path).exists());
+    none.then(|| "no boot would be good: systemd has no boot-complete.target here (240 and later have it)".to_owned())
+}
+
+/// Whether the next boot's initramfs is known to lack the program. Says where that is not known.
+fn lacking(boot: &NextBoot) -> Option<String> {
+    match boot.image.path.as_deref().map(|image| (image, lists(image, PROGRAM))) {
+        Some((image, Some(false))) => Some(format!(
+            "{image} has no {PROGRAM}: put overlayroot_tries=\"yes\" into a file in /etc/dracut.conf.d, then run \
+             dracut --force (in an overlay: in overlayctl shell)"
+        )),
+        Some((_, Some(true))) => None,
+        Some((_, None)) | None => {
+            eprintln!(
+                "overlayctl: not known whether the next boot's initramfs has {PROGRAM} (overlayroot_tries=\"yes\")"
+            );
+            None
+        }
+    }
 }
 
 /// Says that this boot is good: the upper that it uses stays.
