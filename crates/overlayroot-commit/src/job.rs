@@ -10,6 +10,7 @@ use overlayroot_linux::sys::sync::sync_parent;
 use overlayroot_linux::sys::{files, json, mounts};
 use rustix::mount::MountFlags;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -63,6 +64,11 @@ impl Job {
             Err(error) => return failed(State::Refused, error),
             Ok(asked) => asked,
         };
+        match fs::symlink_metadata(&self.upper) {
+            // It was on the disk no sooner than its changes: a power cut took both, and left the request.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Committed::ended(State::Done, None),
+            Ok(_) | Err(_) => {}
+        }
         if let Some(paths) = &asked.revert {
             return self.reverted(paths);
         }

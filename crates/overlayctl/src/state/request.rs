@@ -9,7 +9,7 @@ use overlayroot_core::feature::commit::{Asked, Committed, PROGRAM, SCHEMA};
 use overlayroot_core::layout::{Store, paths};
 use overlayroot_core::value::diagnostics::escape;
 use overlayroot_linux::sys::newfile::write_durable;
-use overlayroot_linux::sys::sync::sync_parent;
+use overlayroot_linux::sys::sync::{sync_file_system, sync_parent};
 use overlayroot_linux::sys::{files, json};
 use std::fmt;
 use std::fs;
@@ -65,7 +65,8 @@ pub fn pending(store: &Store) -> Result<Option<Request>> {
     }))
 }
 
-/// Asks the next boot.
+/// Asks the next boot. What it is asked to keep is on the disk before the request is: on btrfs the file of the request
+/// could be there alone after a power cut.
 ///
 /// # Errors
 /// Those of the file system.
@@ -73,6 +74,7 @@ pub fn ask(store: &Store, asked: &Asked) -> Result<()> {
     let path = store.commit();
     let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
     fs::create_dir_all(parent).with_context(|| format!("making {parent}"))?;
+    sync_file_system(&store.upper)?;
     write_durable(&path, &format!("{}\n", serde_json::to_string(asked)?))
 }
 

@@ -107,21 +107,22 @@ pub fn opening(config: &Config, facts: &Facts) -> Option<(Vec<Step>, Store)> {
         return None;
     }
     let (own, from) = (store.for_boots(), &upper.places.upper_fs);
-    let mut steps = Vec::new();
-    for step in upper.open {
-        let need = Need::Nothing;
-        match step {
-            Step::Look { device, fstype, base, .. } => {
-                steps.push(Step::Look { device, fstype, store: own.seen_at(from, &base), base, need });
-            }
-            Step::LookInside { base, .. } => steps.push(Step::LookInside { store: own.clone(), base, need }),
-            // Made, shown and enlarged when it is opened to be used.
-            Step::MakeSubvolume { .. } => {}
-            Step::Bind { ref to, .. } if *to == upper.places.public && to != from => {}
-            step if step.optional() => {}
-            step => steps.push(step),
+    let need = Need::Nothing;
+    // What is made, shown and enlarged is so when it is opened to be used.
+    let left = |step: &Step| {
+        let shows = matches!(step, Step::Bind { to, .. } if *to == upper.places.public && to != from);
+        shows || matches!(step, Step::MakeSubvolume { .. }) || step.optional()
+    };
+    let only_own = |step: Step| {
+        if let Step::Look { device, fstype, base, .. } = step {
+            Step::Look { device, fstype, store: own.seen_at(from, &base), base, need }
+        } else if let Step::LookInside { base, .. } = step {
+            Step::LookInside { store: own.clone(), base, need }
+        } else {
+            step
         }
-    }
+    };
+    let steps = upper.open.into_iter().filter(|step| !left(step)).map(only_own).collect();
     Some((steps, store))
 }
 

@@ -220,6 +220,25 @@ fn a_reset_cancels_it() {
     });
 }
 
+/// On btrfs a request may be on the disk without the upper that was made just before it.
+#[test]
+fn a_power_cut_that_took_the_upper_and_left_the_request() {
+    on_stage("took", |stage| {
+        for asked in [&["commit"][..], &["revert", "/etc/hostname"]] {
+            boot(stage, "rd.overlay=dir:/var/upper");
+            fs::write("/sysroot/etc/hostname", "changed\n").unwrap();
+            stage.overlayctl(asked);
+            fs::remove_dir_all(format!("{ROOT_KEPT}/var/upper/overlay")).unwrap();
+            stage.reboot();
+            boot(stage, "rd.overlay=dir:/var/upper");
+            let done = result();
+            assert_eq!((&done["state"], &done["entries"]), (&"done".into(), &0.into()), "{done:#}");
+            assert!(stage.overlayctl(&["commit", "--status"]).contains("at the next boot: nothing is asked for"));
+            stage.reboot();
+        }
+    });
+}
+
 /// The program removes the fingerprint before it changes anything, and ends in the middle: what the boot read before is
 /// not what is stored then, else the next one would refuse the rest.
 #[test]
