@@ -10,10 +10,14 @@ use overlayroot_core::config::Config;
 use overlayroot_core::layout::paths;
 use overlayroot_core::record::{NO_RECORD, NOT_OURS, Record};
 use overlayroot_core::upper;
+use overlayroot_core::upper::dir::resize::held_to;
+use overlayroot_core::upper::loop_file::resize::larger;
 use overlayroot_core::upper::loop_file::{LoopFile, parse_loop_by_hand};
 use overlayroot_core::upper::resize::Resize;
+use overlayroot_core::upper::tmpfs::resize::limits;
+use overlayroot_core::value::amount::{Amount, told};
 use overlayroot_core::value::size::Size;
-use overlayroot_host::resize::{self, Amount, Resized, SCHEMA, told};
+use overlayroot_host::resize::{Resized, SCHEMA};
 use overlayroot_linux::log::{self, Level};
 use overlayroot_linux::source::{self, recordfile};
 use overlayroot_linux::step::limit;
@@ -81,7 +85,7 @@ fn resize(asked: &Asked) -> Result<Answer> {
 fn tmpfs(asked: &Asked, upper: &Upper) -> Result<Answer> {
     let at = &upper.mount.at;
     let before = reading(&upper.at, "tmpfs")?;
-    let limits = match resize::tmpfs(asked.size, asked.inodes, &before, asked.force) {
+    let limits = match limits(asked.size, asked.inodes, &before.usage(), asked.force) {
         Ok(limits) => limits,
         Err(why) => return Ok(Answer::Refused(why)),
     };
@@ -120,18 +124,13 @@ fn file(size: Amount, dry_run: bool, record: &Record, upper: &Upper) -> Result<A
     let here = format!("{holder}{path}");
     let before = fs::metadata(&here).with_context(|| format!("looking at {here}"))?.len();
     let room = room(&here)?;
-    let bytes = match resize::file(size, before, room.bytes) {
+    let bytes = match larger(size, before, room.bytes) {
         Ok(bytes) => bytes,
         Err(why) => return Ok(Answer::Refused(why)),
     };
     let asked = LoopFile { path: here, dev: None, size: Some(Size::Bytes(bytes)), ..configured(path)? };
-    let (more, keep) = (bytes - before, asked.reserved(room.bytes));
-    let free = room.available.saturating_sub(keep);
-    if more > free {
-        let (more, free, keep) = (told(more), told(free), told(keep));
-        return Ok(Answer::Refused(format!(
-            "{more} more are needed, and {free} are available: {keep} stay in reserve"
-        )));
+    if let Err(why) = asked.has_room(bytes - before, room.bytes, room.available) {
+        return Ok(Answer::Refused(why));
     }
     by_hand(dry_run, |hand| loophand::grow(&asked, hand))?;
     if !dry_run {
@@ -153,7 +152,7 @@ fn configured(path: &str) -> Result<LoopFile> {
 
 fn directory(size: Amount, dry_run: bool, upper: &Upper) -> Result<Answer> {
     let before = reading(&upper.at, &upper.mount.fstype)?;
-    let bytes = match resize::quota(size, &before, room(paths::ROOT_KEPT)?.bytes) {
+    let bytes = match held_to(size, &before.usage(), room(paths::ROOT_KEPT)?.bytes) {
         Ok(bytes) => bytes,
         Err(why) => return Ok(Answer::Refused(why)),
     };

@@ -206,7 +206,7 @@ pub const ROWS: &[Row] = &[
         &["take the machine down", "takes the machine down"],
         "8 GiB: full, it would take the machine down",
         "... larger than RAM and swap ...: the system would run out of memory",
-        "overlayroot-host/src/resize.rs",
+        "overlayroot-core/src/upper/tmpfs/resize.rs",
     ),
     row(
         &["is nothing, not", "is nothing, and"],

@@ -17,7 +17,7 @@ use crate::path::plan::{Builder, Keeper};
 use crate::path::preset::Preset;
 use crate::step::path::Kind;
 use crate::step::refusal::Refusal;
-use crate::value::diagnostics::{Problem, escape, suggest};
+use crate::value::diagnostics::{Problem, escape};
 use crate::value::glob;
 use crate::value::path::plain_path;
 use std::fmt;
@@ -161,10 +161,9 @@ pub(crate) fn problem<T>(text: String) -> Result<T, Problem> {
 
 fn kind(word: &str) -> Result<Kind, Problem> {
     let found = Kind::ALL.iter().find(|(name, _)| *name == word);
-    found.map(|(_, kind)| *kind).ok_or_else(|| {
-        let near = suggest(word, Kind::ALL.iter().map(|(name, _)| *name));
-        Problem::new(format!("'{}' is not one of persist, volatile, bind, readonly", escape(word)), near)
-    })
+    found
+        .map(|(_, kind)| *kind)
+        .ok_or_else(|| Problem::not_one_of(&format!("'{}'", escape(word)), word, &Kind::ALL.map(|(name, _)| name)))
 }
 
 fn one(kind: Kind, place: &str, params: Params) -> Result<Asked, Problem> {

@@ -3,7 +3,7 @@
 
 use crate::path::problem;
 use crate::step::path::Kind;
-use crate::value::device::{Device, parse_device};
+use crate::value::device::{BY, Device, parse_device};
 use crate::value::diagnostics::{Problem, escape};
 use crate::value::params::unknown;
 use crate::value::size::limit;
@@ -70,10 +70,7 @@ fn mode(value: &str) -> Result<u32, Problem> {
 fn device(value: &str) -> Result<Device, Problem> {
     match parse_device(value) {
         Some(device) => device,
-        None => problem(format!(
-            "dev={} is not one of LABEL=, UUID=, PARTLABEL=, PARTUUID= and a path below /dev",
-            escape(value)
-        )),
+        None => Err(Problem::not_one_of(&format!("dev={}", escape(value)), value, &BY)),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod crypt;
 pub mod device;
+pub mod diagnosis;
 pub mod dir;
 mod kept;
 pub mod loop_file;
@@ -18,6 +19,7 @@ pub mod tmpfs;
 use crate::facts::wanted::Wanted;
 use crate::facts::{Facts, Root};
 use crate::step::refusal::{self, Refusal};
+use crate::upper::diagnosis::Diagnosis;
 use crate::upper::dir::{Dir, parse_dir};
 use crate::upper::loop_file::{LoopFile, parse_loop};
 use crate::upper::needs::Needs;
@@ -158,17 +160,13 @@ impl Upper {
         }
     }
 
-    /// Whether what it may take of its file system is reserved already.
-    pub fn has_its_space(&self, facts: &Facts) -> bool {
+    /// What the doctor says of its room. `ram`, `swap`: bytes of the machine.
+    pub fn diagnosed(&self, facts: &Facts, ram: u64, swap: u64) -> Option<Diagnosis> {
         match self {
-            Self::Loop(_) => LoopFile::has_its_space(facts),
-            Self::Off
-            | Self::Tmpfs(_)
-            | Self::Device(_)
-            | Self::Dir(_)
-            | Self::Part(_)
-            | Self::Subvol(_)
-            | Self::Crypt(_) => false,
+            Self::Tmpfs(tmpfs) => tmpfs::diagnosed(tmpfs, ram, swap),
+            Self::Loop(file) => file.diagnosed(facts),
+            Self::Dir(_) | Self::Subvol(_) => root_fs::diagnosed(facts, false),
+            Self::Off | Self::Device(_) | Self::Part(_) | Self::Crypt(_) => None,
         }
     }
 

@@ -7,6 +7,8 @@ use crate::facts::{Facts, Root};
 use crate::layout::paths;
 use crate::step::Step;
 use crate::step::refusal::{Refusal, UPPER_FILE_SYSTEMS, refuse};
+use crate::upper::diagnosis::Diagnosis;
+use crate::value::size::mebi;
 
 /// The root's file system at its private place, writable unless nothing will be written.
 pub(crate) fn open_root(readonly: bool) -> Vec<Step> {
@@ -31,4 +33,15 @@ pub(crate) fn place<'a>(facts: &'a Facts, root: &Root, path: &str) -> Result<&'a
         Some(part) => refuse("place-taken", format!("{part} on the way to {path} is not a plain directory")),
         None => Ok(place),
     }
+}
+
+/// What the doctor says of the room that is left there. `reserved`: what the upper may take is its own already.
+pub(crate) fn diagnosed(facts: &Facts, reserved: bool) -> Option<Diagnosis> {
+    const LEAST: u64 = 256 << 20;
+    let root = facts.root.as_ref()?;
+    let (free, all, source, fstype) = (mebi(root.free), mebi(root.bytes), &root.source, &root.fstype);
+    let text = format!("{free} of {all} free on the root's file system {source} ({fstype})");
+    let little = !reserved && root.free < LEAST.min(root.bytes / 10);
+    let todo = if little { "free space before the upper fills it" } else { "" };
+    Some(Diagnosis { check: "space", text, todo })
 }

@@ -32,6 +32,9 @@ impl fmt::Display for Device {
     }
 }
 
+/// How a device is named.
+pub const BY: [&str; 5] = ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "/dev/"];
+
 /// A device as `LABEL=`, `UUID=`, `PARTLABEL=`, `PARTUUID=` or `/dev/…`; `None` if it is none of these.
 pub fn parse_device(text: &str) -> Option<Result<Device, Problem>> {
     for (tag, make) in TAGS {

@@ -25,6 +25,11 @@ impl Problem {
     pub(crate) fn new(text: impl AsRef<str>, nearest: Option<String>) -> Self {
         Self { text: sentence(text.as_ref()), nearest }
     }
+
+    /// A word that is none of those that are known.
+    pub(crate) fn not_one_of(told: &str, word: &str, words: &[&str]) -> Self {
+        Self::new(format!("{told} is not one of {}", words.join(", ")), suggest(word, words.iter().copied()))
+    }
 }
 
 /// One unknown key or bad value. It never stops parsing; strict policies treat it as a failure.

@@ -27,10 +27,9 @@ pub(crate) fn size(key: &str, value: Option<&str>) -> Result<Size, Problem> {
 
 pub(crate) fn fs(word: &str) -> Result<MadeFs, Problem> {
     let found = MadeFs::ALL.iter().find(|(name, _)| *name == word);
-    found.map(|(_, fs)| *fs).ok_or_else(|| {
-        let near = suggest(word, MadeFs::ALL.iter().map(|(name, _)| *name));
-        Problem::new(format!("fs={} is not one of ext4, xfs, btrfs", escape(word)), near)
-    })
+    found
+        .map(|(_, fs)| *fs)
+        .ok_or_else(|| Problem::not_one_of(&format!("fs={}", escape(word)), word, &MadeFs::ALL.map(|(name, _)| name)))
 }
 
 /// Refuses a size in bytes that `fs` can't be made in; percentages are known at the boot.

@@ -12,7 +12,6 @@ pub mod loader;
 mod path;
 mod populate;
 mod pull;
-mod room;
 pub mod running;
 mod settings;
 pub mod stack;
@@ -93,9 +92,8 @@ pub fn examine(inputs: &Inputs, config: &Config, facts: &Facts, decision: &Decis
             }
         }
         crate::doctor::populate::way(inputs, config, facts, &mut found);
-        crate::doctor::room::memory(config, host, &mut found);
+        room(config, facts, host, &mut found);
         crate::doctor::path::memory(decision, host, &mut found);
-        crate::doctor::room::space(config, facts, &mut found);
         crate::doctor::stack::examine(inputs, config, facts, host, &mut found);
         table(config, facts, host, &mut found);
         fingerprint(config, host, &mut found);
@@ -124,6 +122,15 @@ pub fn worst(findings: &[Finding]) -> Grade {
 pub(crate) fn finding(check: &'static str, grade: Grade, text: impl Into<String>, todo: impl Into<String>) -> Finding {
     // Arguments of others are told as they stand in a boot loader's file.
     Finding { check, grade, text: redact::told_in(&text.into()), todo: redact::told_in(&todo.into()), in_root: false }
+}
+
+/// Whether there is room for the upper: its kind knows.
+fn room(config: &Config, facts: &Facts, host: &Host, found: &mut Vec<Finding>) {
+    let said = config.upper.value.diagnosed(facts, host.ram, host.swap);
+    found.extend(said.map(|said| {
+        let grade = if said.todo.is_empty() { Grade::Ok } else { Grade::Warning };
+        finding(said.check, grade, said.text, said.todo)
+    }));
 }
 
 /// What the next boot is asked to do with the upper's changes.
@@ -187,10 +194,12 @@ fn advice(config: &Config, code: &str) -> String {
         }
         "device-in-use" => "name a device that nothing else has, or dir: for the root's own".to_owned(),
         "no-file-system" => "create one: mkfs.ext4 -m 0".to_owned(),
-        "no-mkfs" if config.upper.value.path_in_root().is_some() => {
-            "create the file now: overlayctl loop create".to_owned()
+        "no-mkfs" => {
+            let needs = config.upper.value.needs(None);
+            let words: Vec<&str> = needs.programs.iter().map(|name| name.trim_start_matches("mkfs.")).collect();
+            let (by_hand, words) = (needs.by_hand, words.join(" "));
+            format!("{by_hand}put it into the initramfs: overlayroot_mkfs=\"{words}\" in /etc/dracut.conf.d")
         }
-        "no-mkfs" => "put it into the initramfs: overlayroot_mkfs=\"ext4 sfdisk\" in /etc/dracut.conf.d".to_owned(),
         "no-room" => "free space, or set a smaller size=".to_owned(),
         "casefold" => "a kernel from 6.17 on with CONFIG_UNICODE, or a file system without it: tune2fs -O ^casefold, unmounted, where no \
                        directory folds"

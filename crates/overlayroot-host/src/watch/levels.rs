@@ -3,6 +3,7 @@
 
 use overlayroot_core::config::thresholds::Thresholds;
 use overlayroot_core::parse::meminfo::Memory;
+use overlayroot_core::upper::resize::Usage;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -150,6 +151,13 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// What a new size depends on.
+    pub fn usage(&self) -> Usage {
+        let Memory { ram, swap, .. } = self.memory.unwrap_or_default();
+        let Self { bytes, used, inodes, inodes_used, .. } = *self;
+        Usage { bytes, used, inodes, inodes_used, ram, swap }
+    }
+
     /// The bytes; their sum is what the share in use is of.
     pub fn space(&self) -> Space {
         Space { used: self.used, available: self.available }

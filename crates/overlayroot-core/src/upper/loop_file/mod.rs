@@ -4,6 +4,7 @@
 
 mod backing;
 mod plan;
+pub mod resize;
 pub mod size;
 
 pub use plan::plan;
@@ -12,11 +13,13 @@ use crate::facts::Facts;
 use crate::facts::place::PlaceKind;
 use crate::facts::wanted::Wanted;
 use crate::step::effective::Effective;
+use crate::upper::diagnosis::Diagnosis;
 use crate::upper::kept;
 use crate::upper::needs::Needs;
 use crate::upper::resize::Resize;
-use crate::value::device::{Device, parse_device};
-use crate::value::diagnostics::{Problem, escape, suggest};
+use crate::upper::root_fs;
+use crate::value::device::{BY, Device, parse_device};
+use crate::value::diagnostics::{Problem, escape};
 use crate::value::file_system::MadeFs;
 use crate::value::params::{enough, fs, size, split, unknown};
 use crate::value::path::on_root;
@@ -60,9 +63,10 @@ impl LoopFile {
         Wanted { mkfs: true, room: self.dev.is_none(), ..kept::WANTED }
     }
 
-    /// Whether the file is there: all its blocks have their place on the disk then.
-    pub(super) fn has_its_space(facts: &Facts) -> bool {
-        facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::File)
+    /// What the doctor says of its room: of a file that is there all blocks have their place on the disk.
+    pub(super) fn diagnosed(&self, facts: &Facts) -> Option<Diagnosis> {
+        let there = facts.place.as_ref().is_some_and(|place| place.kind == PlaceKind::File);
+        self.dev.is_none().then(|| root_fs::diagnosed(facts, there)).flatten()
     }
 
     /// Of an initramfs: a loop device, and mkfs where there is no file yet.
@@ -152,8 +156,7 @@ fn parse(text: &str) -> Result<LoopFile, Problem> {
 fn dev(text: &str) -> Result<Device, Problem> {
     let parsed = parse_device(text).unwrap_or_else(|| {
         let head = text.find('=').map_or(text, |at| text.get(..=at).unwrap_or(text));
-        let near = suggest(head, ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "/dev/"]);
-        Err(Problem::new("it is not LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/PATH", near))
+        Err(Problem::not_one_of("it", head, &BY))
     });
     parsed.map_err(|problem| Problem::new(format!("dev={}: {}", escape(text), problem.text), problem.nearest))
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `dir:PATH`: an upper in a directory of the root's own file system.
 
+pub mod resize;
+
 use crate::facts::place::PlaceKind;
 use crate::facts::wanted::Wanted;
 use crate::facts::{Facts, ProjectQuota, Root};

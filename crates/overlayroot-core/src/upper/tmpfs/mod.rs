@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `tmpfs`: an upper in RAM.
 
+pub mod resize;
+
 use crate::facts::Kernel;
 use crate::layout::{self, Places, paths};
 use crate::step::Step;
 use crate::step::effective::{Effective, UpperKind};
+use crate::upper::diagnosis::Diagnosis;
 use crate::upper::request::{Request, UpperPlan};
 use crate::upper::resize::Resize;
 use crate::value::diagnostics::{Problem, escape, suggest};
-use crate::value::size::limit;
+use crate::value::size::{bytes_of, limit, mebi};
 
 /// Limits of a tmpfs upper, each checked to be something the kernel takes (tmpfs(5)).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,6 +53,36 @@ impl Tmpfs {
 
 /// How one in use gets another size.
 pub(super) const RESIZE: Resize = Resize::Remount;
+
+/// What the doctor says of its limit. `ram`, `swap`: bytes of the machine; 0 RAM where that is not known.
+pub(super) fn diagnosed(asked: &Tmpfs, ram: u64, swap: u64) -> Option<Diagnosis> {
+    let told = |text: String, todo| Some(Diagnosis { check: "memory", text, todo });
+    if ram == 0 {
+        return None;
+    }
+    match bytes(asked, ram)? {
+        0 => told(format!("the upper in RAM has no limit: it can use all of the {}", mebi(ram)), "set a size="),
+        size => {
+            let text = format!("the upper may use {} of {} RAM, with {} swap", mebi(size), mebi(ram), mebi(swap));
+            // A quarter is little for the system itself.
+            let fits = size <= ram.saturating_add(swap) / 4 * 3;
+            told(text, if fits { "" } else { "set a smaller size=, or use an upper on disk" })
+        }
+    }
+}
+
+/// Bytes of the limit; 0 for none, nothing where it can't be told.
+fn bytes(asked: &Tmpfs, ram: u64) -> Option<u64> {
+    const PAGE: u64 = 4096;
+    let size = |text: &str| match text.strip_suffix('%') {
+        Some(percent) => u64::try_from(u128::from(ram) * percent.parse::<u128>().ok()? / 100).ok(),
+        None => bytes_of(text),
+    };
+    match (&asked.nr_blocks, &asked.size) {
+        (Some(pages), None) => Some(bytes_of(pages)?.saturating_mul(PAGE)),
+        (_, given) => size(given.as_deref().unwrap_or(Tmpfs::DEFAULT_SIZE)),
+    }
+}
 
 /// An upper in RAM.
 pub fn plan(request: Request<'_>, kernel: &Kernel, tmpfs: &Tmpfs) -> UpperPlan {
