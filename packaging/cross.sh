@@ -28,8 +28,9 @@ sysroot=$cache/libraries-bullseye-$arch-2
 if [ ! -d "$sysroot" ]; then
     mkdir -p "$cache"
     rm -rf "$sysroot.tmp"
-    # without security updates: the mirrors have their lists, and no longer their files
-    mmdebstrap --quiet --variant=extract --architectures="$arch" --include=libc6-dev,libblkid-dev \
+    # without security updates: the mirrors have their lists, and no longer their files. Nothing is run in it, so that
+    # takes neither root nor a user namespace.
+    mmdebstrap --quiet --mode=chrootless --variant=extract --architectures="$arch" --include=libc6-dev,libblkid-dev \
         --skip=essential/unlink,download/empty,cleanup/apt bullseye "$sysroot.tmp" \
         "deb ${OVERLAYROOT_MIRROR:-http://deb.debian.org/debian} bullseye main"
     # which package a program needs for which library, as these packages say
@@ -53,7 +54,7 @@ packaging/release.sh --locked --target "$target"
 
 built=${CARGO_TARGET_DIR:-target}
 out=$built/$target/release
-for name in overlay-assemble overlay-commit overlay-populate overlay-tries overlayctl; do
+for name in overlay-assemble overlay-commit overlay-populate overlay-thaw overlay-tries overlayctl; do
     readelf -h "$out/$name" | grep -q "Machine: *$machine\$" || fail "$name is for another machine"
     [ "$arch" != armhf ] || readelf -h "$out/$name" | grep -q 'hard-float ABI' || fail "$name has the wrong float ABI"
     glibc=$(readelf -V "$out/$name" | grep -o 'GLIBC_[0-9.]*' | sort -V | tail -n 1)
