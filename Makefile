@@ -15,9 +15,12 @@ DATADIR ?= $(PREFIX)/share/overlayroot-rs
 DOCDIR ?= $(PREFIX)/share/doc/overlayroot-rs
 CARGO ?= cargo
 TARGET ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+KERNELDIR ?= $(PREFIX)/lib/kernel/install.d
 MODULE := $(DRACUTDIR)/modules.d/55overlayroot-rs
-BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlay-populate $(TARGET)/release/overlay-commit $(TARGET)/release/overlay-tries \
-	$(TARGET)/release/overlayctl
+# what updates a system by itself: nothing of it lasts in an upper in RAM
+FROZEN := apt-daily apt-daily-upgrade dnf-automatic dnf-automatic-install dnf5-automatic packagekit-offline-update
+BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlay-populate $(TARGET)/release/overlay-commit $(TARGET)/release/overlay-thaw \
+	$(TARGET)/release/overlay-tries $(TARGET)/release/overlayctl
 # prints the completions; where other machines are built for, one that runs here
 OVERLAYCTL ?= $(TARGET)/release/overlayctl
 
@@ -48,8 +51,13 @@ install-files:
 		dracut/55overlayroot-rs/take-apart.sh dracut/55overlayroot-rs/prepare-live.sh \
 		dracut/55overlayroot-rs/mount-live.sh dracut/55overlayroot-rs/image.sh \
 		dracut/55overlayroot-rs/image-late.sh "$(DESTDIR)$(MODULE)"
-	install -m 644 systemd-units/initrd/overlayroot-rs.service dracut/55overlayroot-rs/tries.conf "$(DESTDIR)$(MODULE)"
-	install -m 644 systemd-units/host/*.service systemd-units/host/*.target "$(DESTDIR)$(UNITDIR)"
+	install -m 644 systemd-units/initrd/overlayroot-rs.service dracut/55overlayroot-rs/thaw.conf \
+		dracut/55overlayroot-rs/tries.conf "$(DESTDIR)$(MODULE)"
+	install -m 644 systemd-units/host/*.service systemd-units/host/*.target systemd-units/host/*.timer "$(DESTDIR)$(UNITDIR)"
+	for unit in $(FROZEN); do \
+		install -D -m 644 systemd-units/frozen/50-overlayroot-rs.conf "$(DESTDIR)$(UNITDIR)/$$unit.service.d/50-overlayroot-rs.conf" || exit 1; \
+	done
+	install -D -m 755 packaging/kernel/00-overlayroot-rs.install "$(DESTDIR)$(KERNELDIR)/00-overlayroot-rs.install"
 	ln -sf ../overlayroot-rs-check.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	ln -sf ../overlayroot-rs-trash.service "$(DESTDIR)$(UNITDIR)/multi-user.target.wants"
 	ln -sf ../overlayroot-rs-label.service "$(DESTDIR)$(UNITDIR)/sysinit.target.wants"
@@ -76,7 +84,10 @@ uninstall: ## take away what install and enable put there
 	rm -f "$(DESTDIR)$(BINDIR)"/overlay-assemble "$(DESTDIR)$(BINDIR)"/overlay-upper \
 		"$(DESTDIR)$(BINDIR)"/overlay-loop "$(DESTDIR)$(BINDIR)"/overlay-populate \
 		"$(DESTDIR)$(BINDIR)"/overlay-commit \
-		"$(DESTDIR)$(BINDIR)"/overlay-image "$(DESTDIR)$(BINDIR)"/overlay-tries "$(DESTDIR)$(BINDIR)"/overlayctl \
+		"$(DESTDIR)$(BINDIR)"/overlay-image "$(DESTDIR)$(BINDIR)"/overlay-thaw "$(DESTDIR)$(BINDIR)"/overlay-tries \
+		"$(DESTDIR)$(BINDIR)"/overlayctl "$(DESTDIR)$(KERNELDIR)"/00-overlayroot-rs.install \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-thaw.service "$(DESTDIR)$(UNITDIR)"/overlayroot-rs-thaw.timer \
+		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-thawed.service \
 		"$(DESTDIR)$(SHUTDOWNDIR)"/overlay-shutdown \
 		"$(DESTDIR)$(UNITDIR)"/overlayroot-rs-check.service \
 		"$(DESTDIR)$(UNITDIR)"/multi-user.target.wants/overlayroot-rs-check.service \
@@ -99,6 +110,8 @@ uninstall: ## take away what install and enable put there
 		"$(DESTDIR)$(ZSHDIR)"/_overlayctl \
 		"$(DESTDIR)$(COMPLETIONS)"/fish/vendor_completions.d/overlayctl.fish \
 		"$(DESTDIR)$(MANDIR)"/man8/overlayctl.8 "$(DESTDIR)"/etc/dracut.conf.d/50-overlayroot-rs.conf
+	for unit in $(FROZEN); do rm -f "$(DESTDIR)$(UNITDIR)/$$unit.service.d/50-overlayroot-rs.conf"; \
+		rmdir "$(DESTDIR)$(UNITDIR)/$$unit.service.d" 2> /dev/null || :; done
 
 # --- development -------------------------------------------------------------------------------
 

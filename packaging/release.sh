@@ -6,6 +6,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 packaging/cargo.sh build --release "$@" -p overlayctl
-for of in initramfs:assemble populate:populate commit:commit commit:tries; do
+for of in initramfs:assemble populate:populate commit:commit commit:thaw commit:tries; do
     packaging/cargo.sh rustc --release "$@" -p "overlayroot-${of%:*}" --bin "overlay-${of#*:}" -- -C relocation-model=static
 done

@@ -67,6 +67,12 @@ installkernel() {
     hostonly='' instmods overlay loop $_kinds
 }
 
+# A drop-in of the unit.
+_overlayroot_dropin() {
+    # shellcheck disable=SC2154  # dracut 049 to 051 do not set the directory
+    inst_simple "$moddir/$1" "${systemdsystemunitdir:-/usr/lib/systemd/system}/overlayroot-rs.service.d/$1"
+}
+
 install() {
     local _file
 
@@ -97,6 +103,11 @@ install() {
     # shellcheck disable=SC2154  # of dracut.conf
     if [[ $overlayroot_tries == "yes" ]]; then
         inst_multiple overlay-tries
+    fi
+    # whether overlayctl thaw asked for a boot without the overlay: overlayroot_thaw="yes"
+    # shellcheck disable=SC2154  # of dracut.conf
+    if [[ $overlayroot_thaw == "yes" ]]; then
+        inst_multiple overlay-thaw
     fi
     if _overlayroot_image && dracut_module_included "livenet"; then
         inst_multiple overlay-image
@@ -137,10 +148,14 @@ install() {
     if dracut_module_included "systemd"; then
         inst_simple "$moddir/overlayroot-rs.service" \
             "${systemdsystemunitdir:-/usr/lib/systemd/system}/overlayroot-rs.service"
+        # thaw.conf is read first: a thawed boot is no try
+        # shellcheck disable=SC2154  # of dracut.conf
+        if [[ $overlayroot_thaw == "yes" ]]; then
+            _overlayroot_dropin thaw.conf
+        fi
         # shellcheck disable=SC2154  # of dracut.conf
         if [[ $overlayroot_tries == "yes" ]]; then
-            inst_simple "$moddir/tries.conf" \
-                "${systemdsystemunitdir:-/usr/lib/systemd/system}/overlayroot-rs.service.d/tries.conf"
+            _overlayroot_dropin tries.conf
         fi
         # dracut 049 to 051 do not set it
         "${SYSTEMCTL:-systemctl}" -q --root "$initdir" add-wants initrd-root-fs.target overlayroot-rs.service

@@ -60,13 +60,14 @@ list "$work/wants" > "$work/wants.list"
 LC_ALL=C comm -13 "$work/has.list" "$work/wants.list" > "$work/lacks"
 [ ! -s "$work/lacks" ] || fail "it lacks $(cat "$work/lacks")"
 LC_ALL=C comm -23 "$work/has.list" "$work/wants.list" |
-    grep -v -e '^\./usr/share/doc/overlayroot-rs/' -e '^\./usr/share/lintian/overrides/overlayroot-rs$' -e '^\./usr/share/man/man8/overlay-[a-z]*\.8$' > "$work/more" || true
+    grep -v -e '^\./usr/share/doc/overlayroot-rs/' -e '^\./usr/share/lintian/overrides/overlayroot-rs$' -e '^\./usr/share/man/man8/overlay-[a-z]*\.8$' -e '^\./etc/kernel/preinst\.d/overlayroot-rs$' > "$work/more" || true
 [ ! -s "$work/more" ] || fail "nobody said that it has $(cat "$work/more")"
-for name in overlay-assemble overlay-commit overlay-populate overlay-tries overlayctl; do
+for name in overlay-assemble overlay-commit overlay-populate overlay-thaw overlay-tries overlayctl; do
     cmp "$work/has/usr/bin/$name" "$work/wants/usr/bin/$name" || fail "$name is not what was built"
     ! grep -aqF -e "$PWD/" -e "${CARGO_HOME:-$HOME/.cargo}/" "$work/has/usr/bin/$name" || fail "$name says where it was built"
 done
-[ ! -e "$work/has/etc" ] || fail "it has something in /etc"
+# where the kernel's packages look, and a file of the administrator's: dpkg asks before it replaces it
+[ "$(cd "$work/has" && find etc -type f)" = etc/kernel/preinst.d/overlayroot-rs ] || fail "it has something else in /etc"
 for file in crates.txt.gz copyright README.md docs/reference/storage-layout.md 50-overlayroot-rs.conf; do
     [ -f "$work/has/usr/share/doc/overlayroot-rs/$file" ] || fail "no $file"
 done
@@ -118,7 +119,7 @@ if [ -n "${VENDORED:-}" ]; then
     [ -f "$work/overlayroot-rs_${version}_$(dpkg --print-architecture).deb" ] || fail "no package from vendored crates"
     # Where it was built, and where the crates came from, is not to be seen in a byte of it.
     if [ -z "$(git -C "$repo" status --porcelain)" ]; then
-        for name in overlay-assemble overlay-commit overlay-populate overlay-tries overlayctl; do
+        for name in overlay-assemble overlay-commit overlay-populate overlay-thaw overlay-tries overlayctl; do
             cmp "$work/has/usr/bin/$name" "debian/overlayroot-rs/usr/bin/$name" || fail "$name hangs on the directory"
         done
         echo "deb: the same binaries from another directory and from vendored crates"

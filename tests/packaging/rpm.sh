@@ -52,7 +52,7 @@ grep -q '3 packages and 1 specfiles checked' "$top/rpmlint" || { cat "$top/rpmli
 
 # Nothing of what make install puts there is missing, each is in one package, and each where it belongs.
 mkdir "$top/names"
-for program in overlay-assemble overlay-commit overlay-populate overlay-tries overlayctl; do : > "$top/names/$program"; done
+for program in overlay-assemble overlay-commit overlay-populate overlay-thaw overlay-tries overlayctl; do : > "$top/names/$program"; done
 make -s install-files DESTDIR="$top/installed" BINARIES="$(echo "$top"/names/*)" OVERLAYCTL=: \
     ZSHDIR=/usr/share/zsh/site-functions > /dev/null
 (cd "$top/installed" && find . ! -type d | sed 's/^.//') | LC_ALL=C sort > "$top/expected"

@@ -18,7 +18,7 @@ use commands::trash::OfTrash;
 use commands::uppers::choose;
 use commands::{
     check, commit, completions, config, diff, doctor, du, enable, explain, image, is_enabled, keep, keys, label,
-    loopfile, migrate, plan, pull, reset, resize, revert, shell, stale, status, top, trash, trim, uppers, watch,
+    loopfile, migrate, plan, pull, reset, resize, revert, shell, stale, status, thaw, top, trash, trim, uppers, watch,
 };
 use output::exit::Exit;
 use output::{out, pager};
@@ -67,6 +67,9 @@ fn main() -> ExitCode {
         Command::Resize(asked) => resize::run(&asked),
         Command::Watch(asked) => watch::run(&asked),
         Command::Shell(asked) => shell::run(&asked),
+        Command::Thaw(asked) => thaw::run(&asked),
+        Command::Thawed => thaw::work(),
+        Command::Kernel => thaw::kernel(),
         Command::Explain(asked) => explain::run(&asked),
         Command::Config(asked) => config::run(&asked),
         Command::Completions(asked) => completions::run(&asked, cli::command()),

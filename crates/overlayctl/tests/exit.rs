@@ -13,7 +13,7 @@ const USAGE: i32 = 64;
 
 /// Every verb, as it is called where no overlay runs, and how it may end then. Nothing of it changes a thing.
 /// `src/args.rs` looks that no verb is forgotten here.
-const VERBS: [(&[&str], &[i32]); 44] = [
+const VERBS: [(&[&str], &[i32]); 48] = [
     (&["status"], &[2, FAILED]),
     (&["check"], &[0, NO]),
     (&["plan"], &[0, NO]),
@@ -51,6 +51,10 @@ const VERBS: [(&[&str], &[i32]); 44] = [
     (&["resize", "1G"], &[NO]),
     (&["watch"], &[0]),
     (&["shell", "--", "true"], &[125]),
+    (&["thaw", "--dry-run"], &[NO]),
+    (&["thaw", "--status"], &[0]),
+    (&["thawed"], &[NO]),
+    (&["kernel"], &[0]),
     (&["explain", "no-such-key"], &[NO]),
     (&["config", "--cmdline", "rd.overlay.rest"], &[NO]),
     (&["completions", "bash"], &[0]),

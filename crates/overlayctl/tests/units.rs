@@ -19,7 +19,7 @@ const MOST: [(&str, u32); 8] = [
     ("watch", 36),
 ];
 /// What it runs is root's, whatever that may be; its file says why.
-const OPEN: [&str; 1] = ["pull"];
+const OPEN: [&str; 3] = ["pull", "thaw", "thawed"];
 
 fn text(unit: &str) -> String {
     fs::read_to_string(format!("{UNITS}/overlayroot-rs-{unit}.service")).unwrap()

@@ -7,8 +7,7 @@ use overlayroot_core::value::size::rounded;
 use overlayroot_linux::commit::{Calls, Choice, Ended, Found, Request, revert, run, scan};
 use overlayroot_linux::sys::statvfs::room;
 use overlayroot_linux::sys::sync::sync_parent;
-use overlayroot_linux::sys::{files, json, mounts};
-use rustix::mount::MountFlags;
+use overlayroot_linux::sys::{files, json, writable};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -134,8 +133,7 @@ impl Job {
     fn carried_out(&self, choice: &Choice, found: &Found) -> Result<Committed> {
         if self.closed {
             // Who started this closes it again.
-            mounts::remount_super(&self.lower, false)?;
-            mounts::set_flags(&self.lower, mounts::flags(&self.lower)? - MountFlags::RDONLY)?;
+            writable::open(&self.lower)?;
         }
         if let Some(path) = &self.fingerprint {
             // The lower is about to change. A cut from here on is no reason to refuse the rest.

@@ -5,6 +5,7 @@
 #[cfg(not(debug_assertions))]
 #[path = "../../overlayroot-initramfs/src/backtrace.rs"]
 mod backtrace;
+mod units;
 
 use anyhow::{Context, Result};
 use overlayroot_core::feature::tries::{Boots, PROGRAM, Turn};
@@ -21,13 +22,11 @@ use overlayroot_linux::sys::newfile::{self, write_atomic, write_durable};
 use overlayroot_linux::sys::{files, mounts};
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::ExitCode;
 
 /// Marks the boot as good, once it is.
 const GOOD: &str = "overlayroot-rs-good.service";
-const UNITS: &str = "/usr/lib/systemd/system";
 
 const HELP: &str = "Usage: overlay-tries
 
@@ -54,7 +53,7 @@ fn main() -> ExitCode {
         }
     }
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit,
         Err(error) => {
             let why = plain(&format!("{error:#}"));
             eprintln!("{PROGRAM}: {why}");
@@ -72,28 +71,42 @@ fn told(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run() -> Result<()> {
-    if Path::new(paths::RECORD).exists() || Path::new(paths::COUNTED).exists() {
-        return Ok(());
+fn run() -> Result<ExitCode> {
+    if [paths::RECORD, paths::COUNTED, paths::THAWED].iter().any(|path| Path::new(path).exists()) {
+        return Ok(ExitCode::SUCCESS);
     }
     let (config, facts) = read_machine(Journal::Replay)?;
     if facts.root.is_none() {
         // A later hook asks again.
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     mounts::make_dir(paths::PRIVATE)?;
     if config.name.origin == Origin::Default {
         // Without: overlay-assemble says it where that was wrong.
         let Some((steps, store)) = plan::opening(&config, &facts) else {
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         };
-        let readonly = config.readonly.value;
-        if let Some((turn, timeout)) = execute::within(&steps, || counted(&store, readonly))? {
-            choose(&turn, timeout, readonly)?;
+        let (readonly, mut read) = (config.readonly.value, None);
+        let opened = execute::within(&steps, || {
+            read = Some(counted(&store, readonly));
+            Ok(())
+        });
+        match (opened, read) {
+            // overlay-assemble opens it in the same way, and says why it can't.
+            (Err(error), None) => {
+                eprintln!("{PROGRAM}: {error:#}");
+                return Ok(ExitCode::FAILURE);
+            }
+            (opened, read) => {
+                if let Some((turn, timeout)) = read.transpose()?.flatten() {
+                    choose(&turn, timeout, readonly)?;
+                }
+                opened?;
+            }
         }
     }
     // Last: until then overlay-assemble says that nobody has looked.
-    newfile::fresh(paths::COUNTED).map(drop)
+    newfile::fresh(paths::COUNTED).map(|_| ExitCode::SUCCESS)
 }
 
 /// Has overlay-assemble use the upper. Its name comes last, so that an error is one with the default upper.
@@ -135,29 +148,9 @@ fn counted(store: &Store, readonly: bool) -> Result<Option<(Turn, Option<u32>)>>
 fn tried(timeout: Option<u32>) -> Result<()> {
     fs::create_dir_all(paths::STATE_DIR).with_context(|| format!("making {}", paths::STATE_DIR))?;
     write_atomic(paths::TRIED, "")?;
-    wanted("multi-user.target", GOOD, &format!("{UNITS}/{GOOD}"))?;
-    let Some(seconds) = timeout else {
-        return Ok(());
-    };
-    let unit = |kind: &str| format!("{}/overlayroot-rs-tries.{kind}", paths::RUNTIME_UNITS);
-    // As early as can be, and whatever fails or is isolated: an emergency shell is no good boot either.
-    let alone = "DefaultDependencies=no\nIgnoreOnIsolate=yes\nConflicts=shutdown.target\nBefore=shutdown.target\n";
-    let timer = format!(
-        "[Unit]\nDescription=Reboot where this boot is not good in time\n{alone}\n\
-         [Timer]\nOnActiveSec={seconds}\nAccuracySec=1\n"
-    );
-    let service = format!(
-        "[Unit]\nDescription=Reboot: this boot was not good in {seconds} s\nConditionPathExists={}\n{alone}\n\
-         [Service]\nType=oneshot\nExecStart=/usr/bin/systemctl --force reboot\n",
-        paths::TRIED
-    );
-    write_atomic(&unit("service"), &service)?;
-    write_atomic(&unit("timer"), &timer)?;
-    wanted("sysinit.target", "overlayroot-rs-tries.timer", &unit("timer"))
-}
-
-fn wanted(by: &str, unit: &str, to: &str) -> Result<()> {
-    let directory = format!("{}/{by}.wants", paths::RUNTIME_UNITS);
-    fs::create_dir_all(&directory).with_context(|| format!("making {directory}"))?;
-    symlink(to, format!("{directory}/{unit}")).with_context(|| format!("linking {unit} below {directory}"))
+    units::wanted("multi-user.target", GOOD, &format!("{}/{GOOD}", units::STATIC))?;
+    match timeout {
+        Some(seconds) => units::reboot_after("overlayroot-rs-tries", seconds.into(), "good", paths::TRIED),
+        None => Ok(()),
+    }
 }

@@ -147,8 +147,9 @@ impl Stage {
         let new = self.images.join("stage");
         fs::create_dir(&new).expect("the stage");
         mount(Some("stage"), &new, Some("tmpfs"), MsFlags::empty(), NO).expect("a tmpfs");
-        let programs = ["overlay-assemble", "overlay-commit", "overlay-tries", "overlay-populate", "overlayctl"]
-            .map(|name| (name, binary(name)));
+        let names =
+            ["overlay-assemble", "overlay-commit", "overlay-thaw", "overlay-tries", "overlay-populate", "overlayctl"];
+        let programs = names.map(|name| (name, binary(name)));
         for dir in [
             "usr", "dev", "proc", "sys", "run", "sysroot", "etc", "tmp", "mnt", "images", "bin", "sbin", "lib", "lib64",
         ] {

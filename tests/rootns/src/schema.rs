@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 /// Those of docs/reference/schema; a test of rootns has no other root to read them from.
-const FILES: [(&str, &str); 19] = [
+const FILES: [(&str, &str); 21] = [
     ("commit.json", include_str!("../../../docs/reference/schema/commit.json")),
     ("config.json", include_str!("../../../docs/reference/schema/config.json")),
     ("diff.json", include_str!("../../../docs/reference/schema/diff.json")),
@@ -24,6 +24,8 @@ const FILES: [(&str, &str); 19] = [
     ("serviced.json", include_str!("../../../docs/reference/schema/serviced.json")),
     ("stale.json", include_str!("../../../docs/reference/schema/stale.json")),
     ("status.json", include_str!("../../../docs/reference/schema/status.json")),
+    ("thaw.json", include_str!("../../../docs/reference/schema/thaw.json")),
+    ("thawed.json", include_str!("../../../docs/reference/schema/thawed.json")),
     ("uppers.json", include_str!("../../../docs/reference/schema/uppers.json")),
 ];
 

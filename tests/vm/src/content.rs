@@ -31,7 +31,7 @@ const ALWAYS: [&str; 10] = [
     "sbin/modprobe",
 ];
 /// Where dracut.conf asks for it; part of a name.
-const ASKED: [&str; 9] = [
+const ASKED: [&str; 11] = [
     "sbin/mkfs.ext4",
     "sbin/mkfs.xfs",
     "sbin/mkfs.btrfs",
@@ -39,7 +39,9 @@ const ASKED: [&str; 9] = [
     "/quota_v2.ko",
     "bin/overlay-populate",
     "bin/overlay-commit",
+    "bin/overlay-thaw",
     "bin/overlay-tries",
+    "overlayroot-rs.service.d/thaw.conf",
     "overlayroot-rs.service.d/tries.conf",
 ];
 /// What takes the image of `root=live:URL` from livenet; a name ends with one of these.
@@ -143,7 +145,8 @@ fn look(sets: &Sets, cell: Cell, variant: Variant) -> Result<()> {
             ensure!(has(name), "{name} was asked for and is missing");
         }
     }
-    let guests = ["bin/overlay-populate", "bin/overlay-image", "bin/overlay-commit", "bin/overlay-tries"];
+    let guests =
+        ["bin/overlay-populate", "bin/overlay-image", "bin/overlay-commit", "bin/overlay-thaw", "bin/overlay-tries"];
     let uninvited = guests.into_iter().find(|name| variant == Variant::Plain && has(name));
     ensure!(uninvited.is_none(), "{uninvited:?} came uninvited");
     let systemd = cell.initrd == Initrd::Systemd;

@@ -10,7 +10,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 6] = [
     ("Set up", &["enable", "disable", "migrate", "config", "explain", "keys"]),
     ("Changes", &["diff", "du", "top", "stale"]),
     ("Uppers", &["reset", "revert", "commit", "uppers", "resize", "trash", "loop"]),
-    ("The root itself", &["shell", "image", "pull"]),
+    ("The root itself", &["thaw", "shell", "image", "pull"]),
     ("More", &["completions", "help"]),
 ];
 

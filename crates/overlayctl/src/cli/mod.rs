@@ -6,7 +6,7 @@ use crate::commands::loopfile::Loop;
 use crate::commands::stale::OfStale;
 use crate::commands::trash::OfTrash;
 use crate::commands::uppers::OfUppers;
-use crate::commands::{commit, completions, config, diff, du, explain, keep, resize, revert, shell, top, watch};
+use crate::commands::{commit, completions, config, diff, du, explain, keep, resize, revert, shell, thaw, top, watch};
 use clap::{Parser, Subcommand};
 
 mod groups;
@@ -229,6 +229,25 @@ pub enum Command {
     /// it, except with --read-only. Exits as the command does; 125 where the lower
     /// can't be opened.
     Shell(shell::Args),
+    /// Run the next boot without the overlay, to update the root itself
+    ///
+    /// The next boot runs the system's own updater, or COMMAND, in the plain root, where
+    /// changes are permanent, and reboots. The request is gone before that boot starts:
+    /// a machine that dies in its update comes back frozen. Needs an initramfs with
+    /// overlay-thaw (overlayroot_thaw="yes" in dracut.conf), and a lower that can be
+    /// written.
+    Thaw(thaw::Args),
+    /// Run the update of a thawed boot, then reboot
+    ///
+    /// Run in such a boot by overlayroot-rs-thawed.service, see overlayctl thaw.
+    #[command(hide = true)]
+    Thawed,
+    /// Check whether a kernel that is installed here would last
+    ///
+    /// Run by the hooks of kernel-install and of Debian's kernel packages. Exits with 1
+    /// where a kernel would be lost at the next boot, or lose its modules.
+    #[command(hide = true)]
+    Kernel,
     /// Explain a key or a value, and where the value came from
     Explain(explain::Args),
     /// Show the effective configuration and where each value came from

@@ -36,6 +36,7 @@ impl Command {
             Self::Config(asked) => Output::of(asked.json),
             Self::Diff(asked) => Output::of(asked.json),
             Self::Commit(asked) if asked.only_tells() => Output::Long,
+            Self::Thaw(asked) if asked.only_tells() => Output::Short,
             Self::Status { .. }
             | Self::Check { .. }
             | Self::Doctor { .. }
@@ -62,6 +63,9 @@ impl Command {
             | Self::Resize(_)
             | Self::Watch(_)
             | Self::Shell(_)
+            | Self::Thaw(_)
+            | Self::Thawed
+            | Self::Kernel
             | Self::Trash { .. }
             | Self::Trim => Output::Beside,
         }

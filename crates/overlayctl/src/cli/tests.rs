@@ -26,7 +26,11 @@ fn every_verb_is_in_a_group_or_hidden() {
     assert_eq!(grouped, seen);
     let hidden = command.get_subcommands().filter(|verb| verb.is_hide_set());
     let hidden: Vec<&str> = hidden.map(clap::Command::get_name).collect();
-    assert_eq!(hidden, ["label", "good", "keep", "watch", "trim"], "only what units alone call is hidden");
+    assert_eq!(
+        hidden,
+        ["label", "good", "keep", "watch", "thawed", "kernel", "trim"],
+        "only what units alone call is hidden"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::output::exit::Exit;
 use crate::state::live::{self, Level};
 use anyhow::Result;
 use overlayroot_core::layout::paths;
-use overlayroot_core::record::Record;
+use overlayroot_core::record::{Outcome, Record};
 use overlayroot_core::value::diagnostics::escape;
 use overlayroot_linux::source::recordfile;
 
@@ -27,7 +27,8 @@ pub fn run(motd: bool) -> Result<Exit> {
     if motd {
         crate::output::motd::set(paths::MOTD_BOOT, (!bad.is_empty()).then(|| at_login(record.as_ref())).as_deref());
     }
-    if bad.is_empty() {
+    // A thawed boot is what was asked for; who logs in is told of it.
+    if bad.is_empty() || record.as_ref().is_some_and(|record| record.outcome == Outcome::Thawed) {
         return Ok(Exit::Good);
     }
     if let Some(record) = &record {
@@ -46,6 +47,9 @@ fn at_login(record: Option<&Record>) -> String {
     let what = record.map_or_else(
         || "no record of this boot".to_owned(),
         |record| {
+            if record.outcome == Outcome::Thawed {
+                return "thawed: there is no overlay in this boot, and changes are permanent".to_owned();
+            }
             let (asked, now) = (escape(&record.requested.spec), &record.effective);
             format!("asked for: {asked}; running: {now}; {}", now.changes())
         },

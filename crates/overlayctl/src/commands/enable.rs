@@ -4,7 +4,7 @@
 
 mod apply;
 mod checked;
-mod initramfs;
+pub(super) mod initramfs;
 mod told;
 
 use crate::commands::shell as lower;

@@ -25,6 +25,7 @@ pub mod revert;
 pub mod shell;
 pub mod stale;
 pub mod status;
+pub mod thaw;
 pub mod top;
 pub mod trash;
 pub mod trim;

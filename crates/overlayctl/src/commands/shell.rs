@@ -9,7 +9,7 @@
 mod inside;
 mod keeper;
 
-pub use keeper::{is_open, state};
+pub use keeper::{in_lower, is_open, state, unwritable};
 
 use crate::commands::stale::hidden;
 use crate::output::exit::Exit;

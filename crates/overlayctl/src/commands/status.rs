@@ -10,12 +10,13 @@ use crate::state::fill::{alone, named};
 use crate::state::kept::{self, Pending};
 use crate::state::live::{self, Fill, Level, Live};
 use crate::state::next::{self, Query};
-use crate::state::{request, tries};
+use crate::state::{request, thaw, tries};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_core::config::Config;
 use overlayroot_core::feature::commit::Committed;
 use overlayroot_core::feature::pulled::{self, Pulled};
+use overlayroot_core::feature::thaw::{Asked, Thawed};
 use overlayroot_core::layout::paths;
 use overlayroot_core::record::Record;
 use overlayroot_core::value::diagnostics::escape;
@@ -38,6 +39,8 @@ struct Status<'a> {
     pull: Option<&'a Pulled>,
     resized: Option<Resized>,
     serviced: Option<&'a Serviced>,
+    thaw: Option<Asked>,
+    thawed: Option<Thawed>,
     next_boot: Told,
 }
 
@@ -63,6 +66,8 @@ pub fn run(json: bool) -> Result<Exit> {
     }
     let serviced = shell::state();
     problems.extend(serviced.as_ref().map(|state| (Level::Warning, of_shell(state, shell::is_open()))));
+    let thawed = thaw::result();
+    problems.extend(thawed.as_ref().filter(|last| !last.is_good()).map(|last| (Level::Warning, of_thaw(last))));
     let next = next::find(&Query { lightly: true, ..Query::HERE }).boot;
     let level = problems.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);
     if json {
@@ -75,6 +80,8 @@ pub fn run(json: bool) -> Result<Exit> {
             pull: pulled.as_ref(),
             resized: resize::resized(),
             serviced: serviced.as_ref(),
+            thaw: thaw::pending().ok().flatten(),
+            thawed,
             next_boot: next.told(),
         };
         crate::output::out::json(&status)?;
@@ -84,6 +91,11 @@ pub fn run(json: bool) -> Result<Exit> {
         show(record.as_ref(), &shown, &problems, level);
     }
     Ok(level.exit())
+}
+
+/// What became of the last thawed boot.
+fn of_thaw(last: &Thawed) -> String {
+    format!("the last thawed boot ({}): {last}", date(last.at))
 }
 
 /// What a shell in the lower left to be said.
@@ -151,6 +163,12 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     }
     if let Some(Ok(Some(asked))) = store.map(request::pending) {
         row("", &asked.to_string());
+    }
+    if let Ok(Some(asked)) = thaw::pending() {
+        row("", &format!("the next boot is {asked}"));
+    }
+    if let Some(last) = thaw::result().filter(Thawed::is_good) {
+        row("", &of_thaw(&last));
     }
     if let Some(record) = record {
         row("boot", &format!("set up in {} ms by {}", record.took_us / 1000, by(&record.by)));
@@ -250,34 +268,4 @@ fn own(fill: &Fill) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::fill::Own;
-    use overlayroot_core::config::thresholds::Thresholds;
-    use overlayroot_core::parse::mountinfo::Mount;
-    use overlayroot_host::watch::levels::Reading;
-
-    fn fill(fstype: &str, reading: Reading) -> Fill {
-        let mount = Mount { fstype: fstype.into(), source: "/dev/vda2".into(), ..Mount::default() };
-        Fill::of(&mount, "/run/x", reading, Thresholds { warn: 70, critical: 90 })
-    }
-
-    #[test]
-    fn the_share_is_of_what_it_stands_beside() {
-        const GIB: u64 = 1 << 30;
-        // ext4 keeps 2 of 30 GiB back.
-        let card = Reading { bytes: 30 * GIB, used: 24 * GIB, available: 4 * GIB, ..Reading::default() };
-        let mut shown = fill("ext4", card);
-        assert!(bar(&shown).ends_with(" 85 %  24.0 GiB of 28.0 GiB"), "{}", bar(&shown));
-        assert!(own(&shown).contains("/dev/vda2 (ext4)") && own(&shown).contains("run as root"));
-        shown.own = Some(Own { bytes: 32 << 10, inodes: 9, whole: true });
-        let want = "of the file system /dev/vda2 (ext4); the upper's own files: 32.0 KiB in 9 inodes";
-        assert_eq!(own(&shown), want);
-        let outer = Some(Space { used: 24 * GIB, available: 4 * GIB });
-        let held = Reading { bytes: 2 * GIB, used: GIB, available: GIB, outer, ..Reading::default() };
-        let want = " 85 %  file system: 24.0 GiB of 28.0 GiB; the upper's size: 1.0 GiB of 2.0 GiB";
-        assert!(bar(&fill("ext4", held)).ends_with(want), "{}", bar(&fill("ext4", held)));
-        let free = Reading { used: GIB, inodes: 10, inodes_used: 5, ..Reading::default() };
-        assert!(bar(&fill("tmpfs", free)).ends_with(" 50 %  inodes: 5 of 10; bytes: 1.0 GiB, no limit"));
-    }
-}
+mod tests;

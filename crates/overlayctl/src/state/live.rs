@@ -260,6 +260,10 @@ pub fn problems(record: Option<&Record>, asked: bool, live: &Live) -> Vec<(Level
 fn from_record(record: &Record) -> Vec<(Level, String)> {
     let level = match record.outcome {
         Outcome::Applied | Outcome::Off => return Vec::new(),
+        Outcome::Thawed => {
+            let text = "thawed by overlayctl thaw: there is no overlay in this boot, and changes are permanent";
+            return vec![(Level::Warning, text.to_owned())];
+        }
         Outcome::Degraded => Level::Warning,
         Outcome::Refused | Outcome::Failed => Level::Critical,
     };

@@ -13,5 +13,6 @@ pub mod live;
 pub mod loader_files;
 pub mod next;
 pub mod request;
+pub mod thaw;
 pub mod tries;
 pub mod walk;

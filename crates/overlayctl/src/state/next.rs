@@ -10,12 +10,11 @@ pub mod loaders_tests;
 
 pub use images::of_release;
 
-use crate::state::{loader_files, tries};
+use crate::state::{loader_files, thaw, tries};
 use anyhow::{Context, Result};
 use initrd::{Lister, Tools};
 use overlayroot_core::config::{Config, Inputs};
 use overlayroot_core::facts::Facts;
-use overlayroot_core::feature::tries::PROGRAM;
 use overlayroot_core::keys;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::{Source, lex};
@@ -28,7 +27,7 @@ use overlayroot_host::loader::handed::{Handed, handed};
 use overlayroot_host::loader::place::{Place, judge};
 use overlayroot_host::loader::state::{State, state};
 use overlayroot_host::loader::{CONF, CONF_D, Kind, MODULE, Tree, UBUNTU, line, raspi_hook};
-use overlayroot_host::next::{NextBoot, inputs};
+use overlayroot_host::next::{Image, NextBoot, inputs};
 use overlayroot_linux::sys::mounts;
 use overlayroot_linux::{probe, source};
 use std::fs;
@@ -138,20 +137,10 @@ pub fn find(query: &Query<'_>) -> Next {
     let image = images::find(&handed, &tree, &roots, query.lister);
     let (line, inputs) = texts(query, handed, &tree, &image, running);
     let (mut config, mut inputs) = (Config::read(&inputs), inputs);
-    let has = |image: &str| {
-        let files = query.lister.list(image).ok()?;
-        Some(files.iter().any(|file| file.name.rsplit('/').next() == Some(PROGRAM)))
-    };
-    let here = tree.live && query.root == "/";
-    let chosen = here.then(|| tries::Next::of(&config, image.path.as_deref(), has)).flatten();
-    if let Some(upper) = chosen.as_ref().and_then(tries::Next::upper) {
-        // Where the initramfs leaves it, beside the arguments of the command line.
-        inputs.cmdline.push(Source::new(paths::EXTRA, format!("{}={upper}", keys::NAME.name)));
-        config = Config::read(&inputs);
-    }
+    let chosen = Chosen::of(query, &tree, &image, &mut inputs, &mut config);
     let facts = facts(query, &tree, &config, &inputs);
     let mut decision = facts.as_ref().map(|facts| waiting(decide(&config, facts), config.timeout.value));
-    if let (Some(decision), Some(chosen)) = (&mut decision, chosen) {
+    if let Some(decision) = &mut decision {
         chosen.tell(decision);
     }
     let loader = state.as_ref().ok().map(|state| state.kind.word());
@@ -163,6 +152,48 @@ pub fn find(query: &Query<'_>) -> Next {
         drop_in: tree.files.contains_key(MODULE),
         makes: makes(&tree),
         hook_in_overlay: raspi_hook::runs_in_overlay(&tree),
+    }
+}
+
+/// What was asked of the next boot beside its command line.
+struct Chosen {
+    thaw: Option<thaw::Next>,
+    upper: Option<tries::Next>,
+}
+
+impl Chosen {
+    /// As the initramfs finds it. What it makes of it stands beside the arguments of the command line, as there.
+    fn of(query: &Query<'_>, tree: &Tree, image: &Image, inputs: &mut Inputs, config: &mut Config) -> Self {
+        // A command line that is given is asked for itself.
+        if !tree.live || query.root != "/" || query.cmdline.is_some() {
+            return Self { thaw: None, upper: None };
+        }
+        let has = |image: &str, program: &str| {
+            let files = query.lister.list(image).ok()?;
+            Some(files.iter().any(|file| file.name.rsplit('/').next() == Some(program)))
+        };
+        let image = image.path.as_deref();
+        let thaw = thaw::Next::of(config, image, |image| has(image, thaw::PROGRAM));
+        if let Some(source) = thaw.as_ref().and_then(thaw::Next::source) {
+            inputs.cmdline.push(source);
+            *config = Config::read(inputs);
+        }
+        let upper = tries::Next::of(config, image, |image| has(image, tries::PROGRAM));
+        if let Some(upper) = upper.as_ref().and_then(tries::Next::upper) {
+            inputs.cmdline.push(Source::new(paths::EXTRA, format!("{}={upper}", keys::NAME.name)));
+            *config = Config::read(inputs);
+        }
+        Self { thaw, upper }
+    }
+
+    /// Has the plan say it.
+    fn tell(self, decision: &mut Decision) {
+        if let Some(upper) = self.upper {
+            upper.tell(decision);
+        }
+        if let Some(thaw) = self.thaw {
+            thaw.tell(decision);
+        }
     }
 }
 

@@ -100,16 +100,19 @@ pub fn result() -> Option<Committed> {
 /// Why the next boot could not do it, where its initramfs is known to lack the program. Says where that is not known.
 pub fn lacking() -> Option<String> {
     let image = next::find(&Query { lightly: true, ..Query::HERE }).boot.image.path;
-    match image.as_deref().map(|image| (image, lists(image, PROGRAM))) {
+    without(image.as_deref(), PROGRAM, "overlayroot_commit")
+}
+
+/// The same for any program and the word that puts it into an initramfs.
+pub fn without(image: Option<&str>, program: &str, word: &str) -> Option<String> {
+    match image.map(|image| (image, lists(image, program))) {
         Some((_, Some(true))) => None,
         Some((image, Some(false))) => Some(format!(
-            "{image} has no {PROGRAM}: put overlayroot_commit=\"yes\" into a file in /etc/dracut.conf.d, then run \
-             dracut --force (in an overlay: in overlayctl shell)"
+            "{image} has no {program}: put {word}=\"yes\" into a file in /etc/dracut.conf.d, then run dracut --force \
+             (in an overlay: in overlayctl shell)"
         )),
         Some((_, None)) | None => {
-            eprintln!(
-                "overlayctl: not known whether the next boot's initramfs has {PROGRAM} (overlayroot_commit=\"yes\")"
-            );
+            eprintln!("overlayctl: not known whether the next boot's initramfs has {program} ({word}=\"yes\")");
             None
         }
     }

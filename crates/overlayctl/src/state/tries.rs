@@ -4,7 +4,8 @@
 use crate::state::kept;
 use anyhow::{Context, Result};
 use overlayroot_core::config::Config;
-use overlayroot_core::feature::tries::{Boots, PROGRAM, RETURNED, Turn};
+pub use overlayroot_core::feature::tries::PROGRAM;
+use overlayroot_core::feature::tries::{Boots, RETURNED, Turn};
 use overlayroot_core::layout::{DEFAULT_UPPER, Store};
 use overlayroot_core::plan::Decision;
 use overlayroot_core::step::refusal::Refusal;

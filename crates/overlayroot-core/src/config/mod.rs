@@ -11,7 +11,7 @@ use crate::config::thresholds::Thresholds;
 use crate::facts::live_image;
 use crate::facts::wanted::Wanted;
 use crate::feature::template::{Template, Var};
-use crate::feature::{git, hostname, image, image_cache, populate, stale};
+use crate::feature::{git, hostname, image, image_cache, populate, stale, thaw};
 use crate::keys::{self, Fallback};
 use crate::layout::{self, DEFAULT_UPPER, Names};
 use crate::parse::cmdline::{Source, lex};
@@ -154,6 +154,12 @@ impl Config {
     /// Whether an overlay is asked for, or was meant to be.
     pub fn asks_for_overlay(&self) -> bool {
         self.upper.value != Upper::Off || self.misunderstood()
+    }
+
+    /// Whether it is a request of `overlayctl thaw` that asks for none.
+    pub fn is_thawed(&self) -> bool {
+        let Origin::Given { source, .. } = &self.upper.origin else { return false };
+        source.strip_prefix(thaw::DIR).is_some_and(|name| name.strip_prefix('/') == Some(thaw::REQUEST))
     }
 
     /// The name of the upper, of those that stay.

@@ -11,4 +11,5 @@ pub mod populated;
 pub mod pulled;
 pub mod stale;
 pub mod template;
+pub mod thaw;
 pub mod tries;

@@ -81,6 +81,10 @@ pub const COUNTED: &str = "/run/initramfs/overlayroot/tries";
 pub const RETURNED: &str = "/run/initramfs/overlayroot/returned";
 /// That this boot is one of those that are counted, until it is good.
 pub const TRIED: &str = "/run/overlayroot/tried";
+/// That this boot is thawed, and the request that it is for.
+pub const THAWED: &str = "/run/overlayroot/thawed";
+/// Why a boot that was to be thawed is not; a reason of the record.
+pub const NOT_THAWED: &str = "/run/initramfs/overlayroot/not-thawed";
 /// What became of what `overlayctl commit` or `revert` asked this boot for (docs/reference/record.md).
 pub const COMMITTED: &str = "/run/overlayroot/commit.json";
 /// What became of this boot's pull (docs/reference/record.md).

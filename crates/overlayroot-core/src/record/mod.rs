@@ -33,6 +33,8 @@ pub enum Outcome {
     Degraded,
     /// No overlay was asked for, and none was made.
     Off,
+    /// No overlay was made, as `overlayctl thaw` asked for.
+    Thawed,
     /// Another party's overlay is there; nothing was touched.
     Refused,
     /// No overlay could be made; the plain root was restored, or the boot was halted.
@@ -46,6 +48,7 @@ impl Outcome {
             Self::Applied => "applied",
             Self::Degraded => "degraded",
             Self::Off => "off",
+            Self::Thawed => "thawed",
             Self::Refused => "refused",
             Self::Failed => "failed",
         }

@@ -159,6 +159,10 @@ fn not_known(host: &Host, far: bool, found: &mut Vec<Finding>) {
 
 fn plan(config: &Config, decision: &Decision, known: bool, found: &mut Vec<Finding>) {
     match decision {
+        Decision::Off if config.is_thawed() => {
+            let text = "the next boot is thawed: no overlay, and changes are permanent; see overlayctl thaw --status";
+            found.push(finding("plan", Grade::Note, text, ""));
+        }
         Decision::Off => found.push(finding("plan", Grade::Note, "no overlay is configured", "")),
         Decision::NotYet => found.push(finding("plan", Grade::Warning, "the root's file system was not found", "")),
         Decision::Do(plan) => {

@@ -39,6 +39,9 @@ impl NextBoot {
             Module::Missing(why) if !asked.is_empty() => {
                 format!("plain root, although {asked} asks for an overlay: {why}")
             }
+            Module::Missing(_) | Module::There | Module::NotKnown(_) if self.config.is_thawed() => {
+                "THAWED: no overlay, as overlayctl thaw asked for; changes are permanent".to_owned()
+            }
             Module::Missing(_) | Module::There | Module::NotKnown(_) => "plain root, no overlay".to_owned(),
         }
     }

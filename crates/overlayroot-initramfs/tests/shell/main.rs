@@ -78,12 +78,13 @@ const BUILTINS: [&str; 12] =
     [":", "[", "[[", "command", "echo", "local", "printf", "read", "return", "shift", "true", "unset"];
 /// What else may be started. In the initramfs nothing but our own: what more is there depends on dracut's release.
 const PROGRAMS: [(Place, &str); 2] = [(Build, "ln"), (Build, "mkdir")];
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "overlay-assemble",
     "overlay-commit",
     "overlay-image",
     "overlay-loop",
     "overlay-populate",
+    "overlay-thaw",
     "overlay-tries",
     "overlay-upper",
 ];

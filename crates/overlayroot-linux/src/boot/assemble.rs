@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The whole way of one boot: read, probe, decide, execute, record.
 
+use crate::boot::earlier;
 use crate::probe::backing::Journal;
 use crate::probe::{self, identity, image};
 use crate::source::{self, recordfile};
@@ -15,15 +16,13 @@ use overlayroot_core::facts::other_overlays;
 use overlayroot_core::facts::{Facts, Root};
 use overlayroot_core::feature::populate;
 use overlayroot_core::feature::populated::Populated;
-use overlayroot_core::feature::tries;
 use overlayroot_core::keys::Fallback;
-use overlayroot_core::layout::{Names, paths};
+use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::lex;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::plan::fallback::{self, Why};
 use overlayroot_core::plan::{self, Decision};
 use overlayroot_core::record::{Outcome, Reason, Record, Requested, SCHEMA};
-use overlayroot_core::step::Step;
 use overlayroot_core::step::effective::{Effective, RootKind};
 use overlayroot_core::step::path_state::{PathOutcome, PathState};
 use overlayroot_core::step::plan::Plan;
@@ -102,7 +101,7 @@ pub fn assemble(by: &str) -> Result<Verdict> {
     if decision == Decision::NotYet {
         return Ok(Verdict::NotYet);
     }
-    let mut run = Run { reasons: returned(), ..Run::default() };
+    let mut run = Run { reasons: earlier::reasons(), ..Run::default() };
     let (effective, outcome) = run.decide(&config, &facts, decision);
     let kept = effective.store.is_some();
     let populated = populated(&config, &run.report);
@@ -132,31 +131,6 @@ pub fn assemble(by: &str) -> Result<Verdict> {
         crate::log::error!("the record could not be written: {error:#}");
     }
     Ok(verdict(record.effective.root))
-}
-
-/// Why `overlay-tries` has named another upper than was wanted, if it has.
-fn returned() -> Vec<Reason> {
-    let text = files::read_small(paths::RETURNED).ok().map(|text| String::from_utf8_lossy(&text).trim().to_owned());
-    text.map(|text| Reason { code: tries::RETURNED.to_owned(), text, kernel: Vec::new() }).into_iter().collect()
-}
-
-/// Why the default upper is used where another one is wanted, and nobody has looked at that. Who names an upper gets it.
-fn passed_over(config: &Config, plan: &Plan) -> Option<Reason> {
-    let told = Path::new(paths::COUNTED).exists() || Path::new(paths::RETURNED).exists();
-    if told || config.name.value.is_some() || config.names != Names::Dracut {
-        return None;
-    }
-    // Also of an upper that is a read-only layer.
-    let store =
-        plan.steps.iter().find_map(|step| if let Step::ResetOnce { store, .. } = step { Some(store) } else { None })?;
-    let text = files::read_small(&store.boots()).ok()?;
-    let text = (!text.starts_with(tries::WANTS_DEFAULT)).then(|| {
-        format!(
-            "{} may name another upper: overlay-tries is not in this initramfs, or could not read it",
-            store.boots()
-        )
-    })?;
-    Some(Reason { code: tries::RETURNED.to_owned(), text, kernel: Vec::new() })
 }
 
 /// The paths of a plan, those marked whose steps failed.
@@ -197,7 +171,12 @@ struct Run {
 
 impl Run {
     fn decide(&mut self, config: &Config, facts: &Facts, decision: Decision) -> (Effective, Outcome) {
+        let thawed = Path::new(paths::THAWED).exists();
         let plan = match decision {
+            Decision::Do(_) | Decision::Instead(..) if thawed => {
+                self.notes.clone_from(&config.notes);
+                return (Effective::plain(RootKind::Plain), Outcome::Thawed);
+            }
             Decision::Off | Decision::NotYet => {
                 self.notes.clone_from(&config.notes);
                 return (Effective::plain(RootKind::Plain), Outcome::Off);
@@ -210,7 +189,7 @@ impl Run {
         };
         let done = match self.execute(&plan) {
             Some(done) => {
-                self.reasons.extend(passed_over(config, &plan));
+                self.reasons.extend(earlier::passed_over(config, &plan));
                 Some(done)
             }
             None => self.instead(config, facts),
@@ -279,6 +258,7 @@ fn tell(record: &Record) {
     match record.outcome {
         Outcome::Off => crate::log::debug!("{word}: no overlay is configured"),
         Outcome::Applied => crate::log::info!("{word}: {now}, {} ms", record.took_us / 1000),
+        Outcome::Thawed => crate::log::warning!("{word}: no overlay, as overlayctl thaw asked for; {}", now.changes()),
         Outcome::Degraded | Outcome::Refused | Outcome::Failed => {
             crate::log::error!(
                 "{word}: asked for {} ({}); running: {now}; {}",

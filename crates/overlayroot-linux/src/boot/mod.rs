@@ -3,5 +3,6 @@
 //! shutdown.
 
 pub mod assemble;
+mod earlier;
 pub mod live_root;
 pub mod shutdown;

@@ -6,7 +6,7 @@ use crate::probe::fingerprint;
 use crate::step::report::Report;
 use crate::step::store;
 use crate::sys::files::read_small;
-use crate::sys::{mounts, program};
+use crate::sys::{mounts, program, writable};
 use anyhow::{Context, Result, bail, ensure};
 use overlayroot_core::feature::commit::{Commit, PROGRAM};
 use overlayroot_core::layout::paths;
@@ -35,7 +35,7 @@ pub(crate) fn step(asked: &Commit, report: &mut Report) -> Result<()> {
     crate::log::info!("doing what {request} asks for");
     mounts::make_dir(paths::PRIVATE)?;
     let said = match asked.closed {
-        true => closed_behind(&asked.lower, || run(asked, &request, report.stale.is_some())),
+        true => writable::restored(&asked.lower, || run(asked, &request, report.stale.is_some())),
         false => run(asked, &request, report.stale.is_some()),
     };
     // The program removes it before the first change, and may have ended in the middle: what was read before the change,
@@ -49,22 +49,6 @@ pub(crate) fn step(asked: &Commit, report: &mut Report) -> Result<()> {
     }
     report.notes.push(format!("commit: {}", said?));
     Ok(())
-}
-
-/// The program makes the lower writable where it has to; what it has changed of that is put back, however it ended.
-fn closed_behind<T>(at: &str, inside: impl FnOnce() -> Result<T>) -> Result<T> {
-    let is_closed = || -> Result<bool> {
-        let mounts = mounts::read()?;
-        Ok(mountinfo::at(&mounts, at).with_context(|| format!("{at} is not a mount point"))?.super_read_only())
-    };
-    let (closed, flags) = (is_closed()?, mounts::flags(at)?);
-    let done = inside();
-    let mount = if mounts::flags(at)? == flags { Ok(()) } else { mounts::set_flags(at, flags) };
-    let whole = if closed && !is_closed()? { mounts::remount_super(at, true) } else { Ok(()) };
-    // What the program said comes first.
-    let done = done?;
-    mount.and(whole).context("making the lower read-only again")?;
-    Ok(done)
 }
 
 fn run(asked: &Commit, request: &str, moved: bool) -> Result<String> {

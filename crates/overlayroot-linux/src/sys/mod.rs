@@ -35,3 +35,4 @@ pub mod table;
 pub mod top_level;
 pub mod watched;
 pub(crate) mod way;
+pub mod writable;

@@ -10,4 +10,5 @@ mod pull_network;
 mod pull_values;
 mod raspi_firmware;
 mod servicing;
+mod thaw;
 mod watch;

@@ -198,6 +198,11 @@ fn a_default_upper_that_is_a_link() {
         stage.reboot();
         let output = tries(stage, &cmdline);
         assert!(String::from_utf8_lossy(&output.stderr).contains("is not a plain directory"), "{output:?}");
+        // What stands against the upper itself is said once, by who makes the overlay.
+        let record = stage.assemble(&cmdline);
+        let reasons = record["reasons"].as_array().unwrap();
+        assert!(reasons.iter().all(|reason| reason["code"] != "returned"), "{record:#}");
+        assert_eq!(reasons[0]["code"], "look", "{record:#}");
     });
 }
 
@@ -246,7 +251,9 @@ fn a_state_that_is_none() {
         symlink("/etc/elsewhere", &path).unwrap();
         stage.reboot();
         assert_eq!(tries(stage, &cmdline).status.code(), Some(1));
-        uses(&stage.assemble(&cmdline), "overlay");
+        let record = stage.assemble(&cmdline);
+        uses(&record, "overlay");
+        assert_eq!(record["reasons"][0]["code"], "returned", "{record:#}");
         assert!(fs::read_to_string("/etc/elsewhere").unwrap().contains("\"tries\":3"), "it was written to");
         fs::remove_file("/etc/elsewhere").unwrap();
         // One that is gone is not made anew.

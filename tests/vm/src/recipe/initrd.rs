@@ -85,6 +85,7 @@ fn settings(command: &mut Command, variant: Variant) {
             "overlayroot_quota=yes",
             "overlayroot_populate=local",
             "overlayroot_commit=yes",
+            "overlayroot_thaw=yes",
             "overlayroot_tries=yes",
         ]),
         // both bring overlay-image, which looks at an image before it is mounted

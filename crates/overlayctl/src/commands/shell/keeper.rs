@@ -2,7 +2,7 @@
 //! The process that opens the lower and closes it, and what it leaves in `/run`.
 
 use super::{Args, Look, code, look, start, wait};
-use crate::output::exit::Exit;
+use crate::output::exit::{Exit, refused};
 use crate::output::format::now;
 use anyhow::{Context, Result, bail};
 use overlayroot_core::layout::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
@@ -46,6 +46,39 @@ pub fn run(parent: u32, asked: &Args) -> Result<Exit> {
         eprintln!("overlayctl: the lower was modified; reboot required");
     }
     ended
+}
+
+/// Has something done in the lower, at the path that it is given, in mounts of its own. From here on this process has
+/// those.
+///
+/// # Errors
+/// Where the lower can't be opened or closed, or another shell is open; those of what is done.
+pub fn in_lower<T>(inside: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+    let _held = Held::new()?;
+    let _lock = lock()?;
+    let target = match look(false)? {
+        Look::Target(target) => target,
+        Look::Refused(why) => return Err(refused(why)),
+    };
+    namespace::dependent_mounts()?;
+    servicing::open(&target).context("the lower can't be written")?;
+    let done = inside(&target.lower);
+    if !servicing::close(&target).context("the lower can't be closed")? {
+        closed(false)?;
+        servicing::keep_for_shutdown(&target)?;
+    }
+    done
+}
+
+/// Why the lower can't be written, where it can't.
+///
+/// # Errors
+/// Where the machine can't be looked at.
+pub fn unwritable() -> Result<Option<String>> {
+    match look(false)? {
+        Look::Target(_) => Ok(None),
+        Look::Refused(why) => Ok(Some(why)),
+    }
 }
 
 fn serve(target: &Target, asked: &Args, held: &Held) -> Result<Exit> {

@@ -2,9 +2,9 @@
 //! `overlayctl uppers use`: another upper from the next boot on, for good or until it has failed; `overlayctl good`.
 
 use crate::output::exit::{Exit, refuse};
-use crate::state::hostkernels::lists;
 use crate::state::kept::{self, Found};
 use crate::state::next::{self, Query};
+use crate::state::request::without;
 use crate::state::tries;
 use anyhow::Result;
 use clap::Args;
@@ -102,19 +102,7 @@ fn against_tries(args: &Use, current: &str, readonly: bool) -> Option<String> {
 
 /// Whether the next boot's initramfs is known to lack the program. Says where that is not known.
 fn lacking(boot: &NextBoot) -> Option<String> {
-    match boot.image.path.as_deref().map(|image| (image, lists(image, PROGRAM))) {
-        Some((image, Some(false))) => Some(format!(
-            "{image} has no {PROGRAM}: put overlayroot_tries=\"yes\" into a file in /etc/dracut.conf.d, then run \
-             dracut --force (in an overlay: in overlayctl shell)"
-        )),
-        Some((_, Some(true))) => None,
-        Some((_, None)) | None => {
-            eprintln!(
-                "overlayctl: not known whether the next boot's initramfs has {PROGRAM} (overlayroot_tries=\"yes\")"
-            );
-            None
-        }
-    }
+    without(boot.image.path.as_deref(), PROGRAM, "overlayroot_tries")
 }
 
 /// Says that this boot is good: the upper that it uses stays.

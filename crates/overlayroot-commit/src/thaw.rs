@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `overlay-thaw`: whether this boot has no overlay, as `overlayctl thaw` asked for. Counts that down, on the disk, before
+//! the system starts: whatever happens in a thawed boot, the next one is frozen again. Started before `overlay-assemble`.
+
+#[cfg(not(debug_assertions))]
+#[path = "../../overlayroot-initramfs/src/backtrace.rs"]
+mod backtrace;
+mod units;
+
+use anyhow::{Context, Result};
+use overlayroot_core::config::Config;
+use overlayroot_core::feature::thaw::{Asked, DIR, PROGRAM, REQUEST};
+use overlayroot_core::layout::paths;
+use overlayroot_core::parse::mountinfo;
+use overlayroot_core::value::diagnostics::plain;
+use overlayroot_linux::source;
+use overlayroot_linux::sys::inroot::{self, Links};
+use overlayroot_linux::sys::newfile::{Lasting, NewFile, write_atomic};
+use overlayroot_linux::sys::{files, mounts, writable};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, OFlags, fsync, syncfs, unlinkat};
+use rustix::io::Errno;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Does the work of a thawed boot, and ends it.
+const UNIT: &str = "overlayroot-rs-thawed.service";
+/// Seconds beyond those of the request: to start, and to look at the next boot when the work is done.
+const LONGER: u64 = 600;
+/// Bytes of a request.
+const MOST: u64 = 64 << 10;
+
+const HELP: &str = "Usage: overlay-thaw
+
+Leave out the overlay of this boot where overlayctl thaw asked for that, and
+count it: the request is /var/lib/overlayroot-rs/thaw.json in the root. It is
+removed, and that is on the disk, before the system starts. Started before
+overlay-assemble. Does nothing where no overlay is configured.
+
+  -h, --help     print this help
+  -V, --version  print the version
+
+Exit: 0 done, 1 failed (the overlay is made as without), 64 wrong arguments.
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => {}
+        ["-h" | "--help"] => return told(HELP),
+        ["-V" | "--version"] => return told(concat!("overlayroot-rs ", env!("CARGO_PKG_VERSION"), "\n")),
+        [..] => {
+            eprintln!("{PROGRAM} takes no arguments (see {PROGRAM} --help)");
+            return ExitCode::from(64);
+        }
+    }
+    let Err(error) = run() else { return ExitCode::SUCCESS };
+    let why = plain(&format!("not thawed: {error:#}"));
+    eprintln!("{PROGRAM}: {why}");
+    let noted = mounts::make_dir(paths::PRIVATE).and_then(|()| write_atomic(paths::NOT_THAWED, &format!("{why}\n")));
+    if let Err(error) = noted {
+        eprintln!("{PROGRAM}: {error:#}");
+    }
+    ExitCode::FAILURE
+}
+
+fn told(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
+}
+
+fn run() -> Result<()> {
+    if [paths::RECORD, paths::THAWED, paths::NOT_THAWED].iter().any(|path| Path::new(path).exists()) {
+        return Ok(());
+    }
+    if mountinfo::at(&mounts::read()?, paths::SYSROOT).is_none() {
+        // A later hook asks again.
+        return Ok(());
+    }
+    // A plain root that was asked for is no thawed one: the request is for another boot.
+    if !Config::read(&source::read(Some(paths::SYSROOT))).asks_for_overlay() {
+        return Ok(());
+    }
+    let Some((directory, asked)) = request()? else { return Ok(()) };
+    writable::restored(paths::SYSROOT, || {
+        writable::open(paths::SYSROOT)?;
+        counted(&directory, &asked)
+    })?;
+    thawed(&asked)
+}
+
+/// The request, and its directory; no link leads there.
+fn request() -> Result<Option<(OwnedFd, Asked)>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = match inroot::open(paths::SYSROOT, DIR, flags, Links::No) {
+        // A link leads to what is no request.
+        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(None),
+        directory => directory.with_context(|| format!("opening {DIR}"))?,
+    };
+    let text = match files::open_at(&directory, REQUEST).and_then(|file| files::bytes(file, MOST)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text.with_context(|| format!("reading {DIR}/{REQUEST}"))?,
+    };
+    let asked: Option<Asked> = serde_json::from_slice(&text).ok();
+    let asked = asked.and_then(Asked::valid).with_context(|| format!("{DIR}/{REQUEST} is not valid"))?;
+    Ok(Some((directory, asked)))
+}
+
+/// Takes this boot off the request. What is told afterwards is on the disk.
+fn counted(directory: &OwnedFd, asked: &Asked) -> Result<()> {
+    let context = || format!("counting {DIR}/{REQUEST}");
+    match asked.after() {
+        None => unlinkat(directory, REQUEST, AtFlags::empty()).with_context(context)?,
+        Some(rest) => {
+            let text = serde_json::to_string(&rest).with_context(context)?;
+            let mut file = NewFile::at(directory, &format!("{REQUEST}.new"), REQUEST).with_context(context)?;
+            file.file().write_all(format!("{text}\n").as_bytes()).with_context(context)?;
+            file.finish(Lasting::Disk).with_context(context)?;
+        }
+    }
+    fsync(directory).and_then(|()| syncfs(directory)).with_context(context)
+}
+
+/// Has overlay-assemble make no overlay, and the booted system do the work.
+fn thawed(asked: &Asked) -> Result<()> {
+    fs::create_dir_all(paths::STATE_DIR).with_context(|| format!("making {}", paths::STATE_DIR))?;
+    units::wanted("multi-user.target", UNIT, &format!("{}/{UNIT}", units::STATIC))?;
+    // Also where the system never gets to the work, or hangs behind it.
+    units::reboot_after("overlayroot-rs-thaw-end", asked.seconds + LONGER, "over", paths::THAWED)?;
+    let text = serde_json::to_string(asked).context("writing the request as JSON")?;
+    // Last: with it there is no overlay.
+    write_atomic(paths::THAWED, &format!("{text}\n"))?;
+    println!("{PROGRAM}: {asked}");
+    Ok(())
+}
