@@ -26,6 +26,16 @@ sed 's/^/MOUNT /' /proc/self/mountinfo >&4
 sed 's/^/RECORD /' /run/overlayroot/state.json >&4
 say "SIZE $(df -k / | awk 'END { print $(NF - 4) }')"
 tar -cf "$files" -C / data records
+# /run/overlayfs leads to the upper
+boots=$(dirname "$(readlink -f /run/overlayfs)")/.overlayroot/boot.json
+say "BOOTS $(cat "$boots" 2>/dev/null)"
+if [ -e /run/overlayroot/thawed ]; then
+    say THAWED
+    say READY
+    # nothing of the upper is here, and nothing is written into the root
+    say "ACK thawed"
+    while :; do sleep 1000; done
+fi
 say READY
 
 # shellcheck disable=SC2013 # words are wanted
@@ -35,6 +45,13 @@ for word in $(cat /proc/cmdline); do
     powercut.last=*) last=${word#*=} ;;
     # the next boot moves all that this one finds, and what it writes
     powercut.commit) overlayctl commit >/dev/null 2>&1 || say "COMMIT failed: $(overlayctl commit 2>&1)" ;;
+    # the next boot has no overlay
+    powercut.thaw) overlayctl thaw --no-run >/dev/null 2>&1 || say "THAW failed: $(overlayctl thaw --no-run 2>&1)" ;;
+    # by hand: what overlayctl uppers use --tries writes of another upper
+    powercut.tries)
+        echo '{"want":{"upper":"overlay"},"tries":50,"good":{"upper":"fine"}}' >"$boots.new" &&
+            sync "$boots.new" && mv "$boots.new" "$boots" && sync "${boots%/*}" && say ASKED
+        ;;
     # what an earlier reset moved aside is removed beside the writes; and the next one has something to do
     powercut.ballast)
         (if said=$(overlayctl trash empty); then say "TRASH $said"; else say "TRASH failed"; fi) &

@@ -15,6 +15,7 @@ use super::guest::{Boot, Ended, Instruction, Phase};
 use super::ledger::{Entry, judge};
 use super::lower;
 use super::reorder;
+use super::request::{Request, THAWED};
 use super::rng::Rng;
 use super::root::Roots;
 use super::scenario::{Chain, Model, Place, Situation, Step, When};
@@ -71,12 +72,24 @@ pub(crate) struct Run<'a> {
     next: u32,
     /// A reset was cut: what is in the ledger may be gone, as a whole.
     in_doubt: bool,
+    /// What the boots before this one were asked for.
+    request: Request,
 }
 
 impl<'a> Run<'a> {
     pub(crate) fn new(shared: &'a Shared<'a>, chain: &'a Chain, dir: &'a Path) -> Self {
         let rng = Rng::new(shared.seed, chain.number as u64);
-        Self { shared, chain, dir, disk: dir.join("root.img"), rng, ledger: Vec::new(), next: 0, in_doubt: false }
+        Self {
+            shared,
+            chain,
+            dir,
+            disk: dir.join("root.img"),
+            rng,
+            ledger: Vec::new(),
+            next: 0,
+            in_doubt: false,
+            request: Request::default(),
+        }
     }
 
     /// Boots and cuts to the end of the chain, or to the first thing that does not hold.
@@ -98,6 +111,8 @@ impl<'a> Run<'a> {
         let beside = match self.chain.situation {
             Situation::Reset => " powercut.ballast",
             Situation::Commit => " powercut.commit",
+            Situation::Thaw => " powercut.thaw",
+            Situation::Tries => " powercut.tries",
             Situation::Create | Situation::Ordinary | Situation::Load | Situation::Grow => "",
         };
         let arguments = format!("{}{beside}", self.chain.arguments(step));
@@ -165,8 +180,16 @@ impl<'a> Run<'a> {
         if ended.phase < Phase::Load {
             return Ok(());
         }
-        asked::check(self.chain, self.shared.roots.engine(self.chain.model), step, &ended.said)
-            .inspect_err(|_| self.count(|counts| counts.wrong += 1))?;
+        let checked = self.request.check(self.chain.situation, &ended.said).and_then(|thawed| match thawed {
+            true => Ok(true),
+            false => {
+                asked::check(self.chain, self.shared.roots.engine(self.chain.model), step, &ended.said).map(|()| false)
+            }
+        });
+        if checked.inspect_err(|_| self.count(|counts| counts.wrong += 1))? {
+            // Nothing of the upper is to be seen.
+            return Ok(());
+        }
         let files = tar::files(&fs::read(self.dir.join("files"))?)?;
         let mut judgement = judge(self.shared.seed, &self.ledger, &files);
         if self.in_doubt && !judgement.is_good() {
@@ -193,7 +216,7 @@ impl<'a> Run<'a> {
 
     /// Notes what this boot acknowledged, and the write it was at.
     fn enter(&mut self, ended: &Ended) {
-        if ended.phase < Phase::Load {
+        if ended.phase < Phase::Load || ended.said.contains(THAWED) {
             return;
         }
         // a line that is cut off was not said
@@ -228,9 +251,13 @@ impl<'a> Run<'a> {
         let was = self.shared.roots.tree(kind)?;
         let lines = match self.chain.situation {
             Situation::Commit => lower::beside_what_is_committed(was, &tree),
-            Situation::Create | Situation::Ordinary | Situation::Load | Situation::Reset | Situation::Grow => {
-                lower::differences(was, &tree)
-            }
+            Situation::Thaw => lower::beside_the_request(was, &tree),
+            Situation::Create
+            | Situation::Ordinary
+            | Situation::Load
+            | Situation::Reset
+            | Situation::Grow
+            | Situation::Tries => lower::differences(was, &tree),
         };
         let moved = lower::differences(was, &tree).len() > lines.len();
         ensure!(!last || self.chain.situation != Situation::Commit || moved, "nothing was moved into the lower");

@@ -80,6 +80,13 @@ pub(crate) fn beside_what_is_committed(before: &Tree, after: &Tree) -> Vec<Strin
     differences(&rest(before), &rest(after))
 }
 
+/// The same where a boot without the overlay is asked for: the request lies there, and makes its directory.
+pub(crate) fn beside_the_request(before: &Tree, after: &Tree) -> Vec<String> {
+    let mut lines = differences(before, after);
+    lines.retain(|line| !line.starts_with("./var/lib/overlayroot-rs"));
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ mod guest;
 mod ledger;
 mod lower;
 mod reorder;
+mod request;
 mod rng;
 mod root;
 mod scenario;

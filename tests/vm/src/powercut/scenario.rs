@@ -25,6 +25,10 @@ pub(crate) enum Situation {
     Grow,
     /// What was written is moved into the lower.
     Commit,
+    /// A boot is asked for without the overlay, and counted.
+    Thaw,
+    /// Boots with one of several uppers are counted.
+    Tries,
 }
 
 /// What the cut leaves of the writes.
@@ -79,9 +83,9 @@ pub(crate) struct Chain {
     pub(crate) steps: Vec<Step>,
 }
 
-/// One round: every situation on every kind of upper and root that it is for. The first 14 chains are the 60
+/// One round: every situation on every kind of upper and root that it is for. The first 13 chains are the 60
 /// cuts of `make check`, with each situation and each kind of upper.
-const ROUND: [(Situation, Place, FsKind); 23] = [
+const ROUND: [(Situation, Place, FsKind); 27] = [
     (Situation::Create, Place::Loop, FsKind::Ext4),
     (Situation::Load, Place::Dir, FsKind::Ext4),
     (Situation::Reset, Place::Subvol, FsKind::Btrfs),
@@ -89,13 +93,17 @@ const ROUND: [(Situation, Place, FsKind); 23] = [
     (Situation::Grow, Place::Loop, FsKind::Xfs),
     (Situation::Ordinary, Place::Dir, FsKind::Xfs),
     (Situation::Create, Place::Part, FsKind::Ext4),
+    (Situation::Thaw, Place::Dir, FsKind::Ext4),
+    (Situation::Tries, Place::Dir, FsKind::Ext4),
+    (Situation::Reset, Place::Dir, FsKind::Ext4),
+    (Situation::Commit, Place::Subvol, FsKind::Btrfs),
+    (Situation::Create, Place::Subvol, FsKind::Btrfs),
+    (Situation::Ordinary, Place::Loop, FsKind::Ext4),
     (Situation::Load, Place::Loop, FsKind::Xfs),
     (Situation::Create, Place::Dir, FsKind::Ext4),
-    (Situation::Reset, Place::Dir, FsKind::Ext4),
     (Situation::Load, Place::Part, FsKind::Ext4),
-    (Situation::Create, Place::Subvol, FsKind::Btrfs),
-    (Situation::Commit, Place::Subvol, FsKind::Btrfs),
-    (Situation::Ordinary, Place::Loop, FsKind::Ext4),
+    (Situation::Thaw, Place::Loop, FsKind::Xfs),
+    (Situation::Tries, Place::Part, FsKind::Ext4),
     (Situation::Create, Place::Loop, FsKind::Xfs),
     (Situation::Load, Place::Subvol, FsKind::Btrfs),
     (Situation::Reset, Place::Loop, FsKind::Ext4),
@@ -134,7 +142,7 @@ fn steps(situation: Situation, number: usize) -> Vec<Step> {
         Situation::Create => vec![step(When::Assembling, false, 0), load],
         Situation::Ordinary => [load, step(When::Initramfs, false, 0)].repeat(3),
         Situation::Load => vec![load; 5],
-        Situation::Commit => [load, step(When::Assembling, false, 0)].repeat(3),
+        Situation::Commit | Situation::Thaw | Situation::Tries => [load, step(When::Assembling, false, 0)].repeat(3),
         Situation::Reset => {
             // the boot after a cut during a reset resets again, or does not
             let again = |index: usize| step(When::Load, (number + index) % 2 == 0, 0);
@@ -199,6 +207,8 @@ impl fmt::Display for Situation {
             Self::Reset => "reset",
             Self::Grow => "grow",
             Self::Commit => "commit",
+            Self::Thaw => "thaw",
+            Self::Tries => "tries",
         })
     }
 }
@@ -217,18 +227,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_has_102_cuts_and_any_number_can_be_had() {
-        for cuts in [1, 7, 102, 103, 200] {
+    fn a_round_has_126_cuts_and_any_number_can_be_had() {
+        for cuts in [1, 7, 126, 127, 250] {
             let chains = chains(cuts, None);
             let all: usize = chains.iter().map(|chain| chain.steps.len() - 1).sum();
             assert_eq!(all, cuts);
         }
-        assert_eq!(chains(102, None).len(), ROUND.len());
+        assert_eq!(chains(126, None).len(), ROUND.len());
     }
 
     #[test]
     fn every_cut_is_followed_by_a_boot_that_is_judged() {
-        for chain in chains(204, None) {
+        for chain in chains(252, None) {
             let early = |step: &Step| matches!(step.when, When::Assembling | When::Initramfs);
             assert!(chain.steps.windows(2).all(|pair| !(early(&pair[0]) && early(&pair[1]))), "{chain}");
             assert_eq!(chain.steps.iter().filter(|step| step.when == When::Never).count(), 1);
