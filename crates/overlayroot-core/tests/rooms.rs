@@ -51,6 +51,35 @@ fn rooms_use_only_those_before_them() {
     }
 }
 
+/// Which crates of ours each may name.
+const EDGES: [(&str, &[&str]); 8] = [
+    ("overlayroot-core", &[]),
+    ("overlayroot-diff", &[]),
+    ("overlayroot-host", &["overlayroot-core"]),
+    ("overlayroot-linux", &["overlayroot-core", "overlayroot-host"]),
+    ("overlayroot-initramfs", &["overlayroot-core", "overlayroot-linux"]),
+    ("overlayroot-populate", &["overlayroot-core", "overlayroot-linux"]),
+    ("overlayroot-commit", &["overlayroot-core", "overlayroot-linux"]),
+    ("overlayctl", &["overlayroot-core", "overlayroot-diff", "overlayroot-host", "overlayroot-linux"]),
+];
+
+#[test]
+fn crates_use_only_those_that_the_diagram_has() {
+    for (crate_name, may) in EDGES {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(crate_name).join("Cargo.toml");
+        let text = fs::read_to_string(own).unwrap();
+        let used = text.split("[dev-dependencies]").next().unwrap().split("[dependencies]").nth(1).unwrap_or_default();
+        for (other, _) in EDGES {
+            let names = used.lines().any(|line| line.starts_with(other));
+            assert!(!names || may.contains(&other), "{crate_name} uses {other}");
+        }
+    }
+    // Of what is in an initramfs only `tool` names the host's, and that is linked into no program there.
+    for (module, text) in sources("overlayroot-linux") {
+        assert!(module.starts_with("tool") || !has_word(&text, "overlayroot_host"), "{module} names the host's crate");
+    }
+}
+
 #[test]
 fn circles_in_a_room_are_between_it_and_its_children() {
     for crate_name in [

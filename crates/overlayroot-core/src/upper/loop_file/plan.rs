@@ -86,7 +86,7 @@ fn finished(asked: &LoopFile, place: &Place) -> Result<String, Refusal> {
 /// The size to grow to, where that is asked for. Whether there is room is seen when it is done: an
 /// upper that stays as large as it was is better than none.
 fn larger(asked: &LoopFile, ground: &Ground<'_>) -> Option<Step> {
-    let bytes = size::larger(asked, ground.bytes, ground.place.bytes)?;
+    let bytes = size::at_boot(asked, ground.bytes, ground.place.bytes)?;
     let (file, device) = (ground.file(&asked.path), paths::LOOP_LINK.to_owned());
     Some(Step::GrowLoopFile { file, device, bytes, keep: asked.reserved(ground.bytes) })
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How large a loop file becomes: the same at the boot as by hand.
+//! How large a loop file is made, and how far `grow` enlarges it at a boot; in use it is `resize.rs`.
 
 use crate::upper::loop_file::LoopFile;
 use crate::value::size::mebi;
@@ -25,7 +25,7 @@ pub fn fresh(asked: &LoopFile, all: u64, free: u64) -> Result<u64, String> {
 }
 
 /// Bytes to grow a file of `now` bytes to; `None` where no size is asked for or it is as large.
-pub fn larger(asked: &LoopFile, all: u64, now: u64) -> Option<u64> {
+pub fn at_boot(asked: &LoopFile, all: u64, now: u64) -> Option<u64> {
     asked.size.map(|size| size.of(all)).filter(|bytes| *bytes > now)
 }
 
@@ -50,8 +50,8 @@ mod tests {
     #[test]
     fn only_more_is_larger() {
         let asked = parse_loop("/f,size=50%").unwrap();
-        assert_eq!(larger(&asked, 8 << 30, 1 << 30), Some(4 << 30));
-        assert_eq!(larger(&asked, 8 << 30, 4 << 30), None);
-        assert_eq!(larger(&parse_loop("/f").unwrap(), 8 << 30, 0), None);
+        assert_eq!(at_boot(&asked, 8 << 30, 1 << 30), Some(4 << 30));
+        assert_eq!(at_boot(&asked, 8 << 30, 4 << 30), None);
+        assert_eq!(at_boot(&parse_loop("/f").unwrap(), 8 << 30, 0), None);
     }
 }
