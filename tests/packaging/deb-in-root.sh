@@ -20,8 +20,11 @@ files() {
         -o -path /var/lib/dpkg/triggers \) -prune -o -print | LC_ALL=C sort
 }
 
-# What the machine boots from.
-boot() { find /boot /etc/default /etc/kernel -type f -exec sha256sum {} + 2> /dev/null | LC_ALL=C sort; }
+# What the machine boots from; not what refuses kernels that would be lost.
+boot() {
+    find /boot /etc/default /etc/kernel -type f ! -path /etc/kernel/preinst.d/overlayroot-rs \
+        -exec sha256sum {} + 2> /dev/null | LC_ALL=C sort
+}
 
 # There is no network here: all that it needs comes with Debian's own dracut.
 apt() { apt-get -y -q "$@" 2>&1; }
