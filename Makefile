@@ -18,7 +18,7 @@ TARGET ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 KERNELDIR ?= $(PREFIX)/lib/kernel/install.d
 MODULE := $(DRACUTDIR)/modules.d/55overlayroot-rs
 # what updates a system by itself: nothing of it lasts in an upper in RAM
-FROZEN := apt-daily apt-daily-upgrade dnf-automatic dnf-automatic-install dnf5-automatic packagekit-offline-update
+FROZEN := apt-daily apt-daily-upgrade dnf-automatic dnf-automatic-download dnf-automatic-install dnf5-automatic packagekit-offline-update
 BINARIES := $(TARGET)/release/overlay-assemble $(TARGET)/release/overlay-populate $(TARGET)/release/overlay-commit $(TARGET)/release/overlay-thaw \
 	$(TARGET)/release/overlay-tries $(TARGET)/release/overlayctl
 # prints the completions; where other machines are built for, one that runs here

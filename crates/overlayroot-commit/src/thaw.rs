@@ -7,15 +7,16 @@
 mod backtrace;
 mod units;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use overlayroot_core::config::Config;
 use overlayroot_core::feature::thaw::{Asked, DIR, PROGRAM, REQUEST};
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
+use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_core::value::diagnostics::plain;
 use overlayroot_linux::source;
 use overlayroot_linux::sys::inroot::{self, Links};
-use overlayroot_linux::sys::newfile::{Lasting, NewFile, write_atomic};
+use overlayroot_linux::sys::newfile::{ALL_READ, Lasting, NewFile, write_atomic};
 use overlayroot_linux::sys::{files, mounts, writable};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, OFlags, fsync, syncfs, unlinkat};
@@ -58,8 +59,8 @@ fn main() -> ExitCode {
     }
     let Err(error) = run() else { return ExitCode::SUCCESS };
     let why = plain(&format!("not thawed: {error:#}"));
-    eprintln!("{PROGRAM}: {why}");
     let noted = mounts::make_dir(paths::PRIVATE).and_then(|()| write_atomic(paths::NOT_THAWED, &format!("{why}\n")));
+    eprintln!("{PROGRAM}: {why}");
     if let Err(error) = noted {
         eprintln!("{PROGRAM}: {error:#}");
     }
@@ -75,15 +76,22 @@ fn run() -> Result<()> {
     if [paths::RECORD, paths::THAWED, paths::NOT_THAWED].iter().any(|path| Path::new(path).exists()) {
         return Ok(());
     }
-    if mountinfo::at(&mounts::read()?, paths::SYSROOT).is_none() {
+    let mounts = mounts::read()?;
+    let Some(root) = mountinfo::at(&mounts, paths::SYSROOT) else {
         // A later hook asks again.
         return Ok(());
-    }
+    };
     // A plain root that was asked for is no thawed one: the request is for another boot.
     if !Config::read(&source::read(Some(paths::SYSROOT))).asks_for_overlay() {
         return Ok(());
     }
     let Some((directory, asked)) = request()? else { return Ok(()) };
+    // In RAM it would be there again at each boot, and on a server it is for another machine.
+    ensure!(
+        UPPER_FILE_SYSTEMS.contains(&root.fstype.as_str()),
+        "the root is {}: {DIR}/{REQUEST} came with it, and can't be taken away for good",
+        root.fstype
+    );
     writable::restored(paths::SYSROOT, || {
         writable::open(paths::SYSROOT)?;
         counted(&directory, &asked)
@@ -117,7 +125,7 @@ fn counted(directory: &OwnedFd, asked: &Asked) -> Result<()> {
             let text = serde_json::to_string(&rest).with_context(context)?;
             let mut file = NewFile::at(directory, &format!("{REQUEST}.new"), REQUEST).with_context(context)?;
             file.file().write_all(format!("{text}\n").as_bytes()).with_context(context)?;
-            file.finish(Lasting::Disk).with_context(context)?;
+            file.mode(ALL_READ).and_then(|()| file.finish(Lasting::Disk)).with_context(context)?;
         }
     }
     fsync(directory).and_then(|()| syncfs(directory)).with_context(context)

@@ -245,7 +245,8 @@ pub enum Command {
     /// Check whether a kernel that is installed here would last
     ///
     /// Run by the hooks of kernel-install and of Debian's kernel packages. Exits with 1
-    /// where a kernel would be lost at the next boot, or lose its modules.
+    /// where a kernel would be lost at the next boot, or lose its modules; warns where
+    /// the boot loader would not find it.
     #[command(hide = true)]
     Kernel,
     /// Explain a key or a value, and where the value came from

@@ -27,8 +27,9 @@ pub fn run(motd: bool) -> Result<Exit> {
     if motd {
         crate::output::motd::set(paths::MOTD_BOOT, (!bad.is_empty()).then(|| at_login(record.as_ref())).as_deref());
     }
-    // A thawed boot is what was asked for; who logs in is told of it.
-    if bad.is_empty() || record.as_ref().is_some_and(|record| record.outcome == Outcome::Thawed) {
+    // A thawed boot is what was asked for; who logs in is told of it, which is one of them.
+    let thawed = record.as_ref().is_some_and(|record| record.outcome == Outcome::Thawed);
+    if bad.len() <= usize::from(thawed) {
         return Ok(Exit::Good);
     }
     if let Some(record) = &record {
@@ -44,12 +45,13 @@ pub fn run(motd: bool) -> Result<Exit> {
 
 /// What who logs in is told where the root is not what was asked for.
 fn at_login(record: Option<&Record>) -> String {
+    if record.is_some_and(|record| record.outcome == Outcome::Thawed) {
+        let what = "the root is thawed: there is no overlay in this boot, and changes are permanent";
+        return format!("overlayroot-rs: {what}.\nSee: overlayctl thaw --status\n");
+    }
     let what = record.map_or_else(
         || "no record of this boot".to_owned(),
         |record| {
-            if record.outcome == Outcome::Thawed {
-                return "thawed: there is no overlay in this boot, and changes are permanent".to_owned();
-            }
             let (asked, now) = (escape(&record.requested.spec), &record.effective);
             format!("asked for: {asked}; running: {now}; {}", now.changes())
         },

@@ -67,7 +67,9 @@ pub fn run(json: bool) -> Result<Exit> {
     let serviced = shell::state();
     problems.extend(serviced.as_ref().map(|state| (Level::Warning, of_shell(state, shell::is_open()))));
     let thawed = thaw::result();
-    problems.extend(thawed.as_ref().filter(|last| !last.is_good()).map(|last| (Level::Warning, of_thaw(last))));
+    // Until this boot's own is at its end it is told as one that was not.
+    let over = thawed.as_ref().filter(|last| !last.is_good() && thaw::this_boot().is_none());
+    problems.extend(over.map(|last| (Level::Warning, of_thaw(last))));
     let next = next::find(&Query { lightly: true, ..Query::HERE }).boot;
     let level = problems.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);
     if json {

@@ -8,12 +8,15 @@ pub use work::{kernel, work};
 use crate::commands::reset::reboot;
 use crate::commands::shell::{in_lower, unwritable};
 use crate::output::exit::{Exit, refuse};
-use crate::output::format::date;
+use crate::output::format::{date, now};
+use crate::state::kept::{self, Found};
 use crate::state::next::{self, Query};
-use crate::state::request::without;
+use crate::state::request::{self, without};
 use crate::state::thaw;
 use anyhow::{Result, ensure};
+use overlayroot_core::feature::stale::Policy;
 use overlayroot_core::feature::thaw::{Asked, MOST, USUAL, Work, parse_time};
+use overlayroot_core::keys;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_linux::sys::mounts;
@@ -38,6 +41,9 @@ pub struct Args {
     /// Run nothing: for work by hand, until the time is over or the machine is rebooted
     #[arg(long, conflicts_with = "run")]
     no_run: bool,
+    /// Do nothing where the last one ended less than this time ago
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    not_within: Option<u64>,
     /// Print what would be asked for and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -56,6 +62,11 @@ impl Args {
     /// Whether nothing is changed.
     pub fn only_tells(&self) -> bool {
         self.dry_run || self.status
+    }
+
+    /// Also where a clock that is wrong says that the last one is still to come.
+    fn is_too_soon(&self, last: u64) -> bool {
+        self.not_within.is_some_and(|least| now() < last.saturating_add(least))
     }
 
     fn asked(&self) -> Asked {
@@ -79,19 +90,41 @@ pub fn run(args: &Args) -> Result<Exit> {
         return Ok(Exit::Good);
     }
     let asked = args.asked();
-    ensure!(asked.clone().valid().is_some(), "--run needs a command");
+    ensure!(asked.clone().valid().is_some(), "--run needs a command of at most 4096 bytes");
     if thaw::this_boot().is_some() {
         return refuse("this boot is thawed: what you change stays, and the reboot ends it");
     }
+    if let Some(last) = thaw::result().filter(|last| args.is_too_soon(last.at)) {
+        println!("nothing is asked for: the last one ended {}", date(last.at));
+        return Ok(Exit::Good);
+    }
     if let Some(why) = unwritable()? {
         return refuse(&why);
+    }
+    if let Found::Upper(_, store) = kept::find()? {
+        if let Some(other) = request::pending(&store)? {
+            return refuse(&format!(
+                "the next boot is asked for something else ({other}), which an update of the lower would spoil: see \
+                 overlayctl commit --cancel"
+            ));
+        }
     }
     if asked.work == Work::Update && work::updater().is_none() {
         return refuse(
             "no updater was found (unattended-upgrade, apt-get, dnf, zypper): name one with --run, or --no-run",
         );
     }
-    let boot = next::find(&Query { lightly: true, ..Query::HERE }).boot;
+    let boot = next::find(&Query { lightly: true, frozen: true, ..Query::HERE }).boot;
+    if boot.line.is_ok() && !boot.config.asks_for_overlay() {
+        return refuse("the next boot has no overlay, and nothing is to be thawed: overlayctl enable");
+    }
+    if boot.config.stale.value == Policy::Reset {
+        eprintln!(
+            "overlayctl: warning: {}=reset: an update of the lower makes the upper stale, and all its changes will be \
+             lost at the boot after it",
+            keys::STALE.name
+        );
+    }
     if let Some(why) = without(boot.image.path.as_deref(), thaw::PROGRAM, "overlayroot_thaw") {
         return refuse(&why);
     }

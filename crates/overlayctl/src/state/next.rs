@@ -50,12 +50,14 @@ pub struct Query<'a> {
     pub lister: &'a dyn Lister,
     /// Devices are not to be opened, where that takes more than a look.
     pub lightly: bool,
+    /// As if `overlayctl thaw` had asked for nothing: what is asked is how the boots behind that are set up.
+    pub frozen: bool,
 }
 
 impl Query<'_> {
     /// The running system's next boot.
     pub const HERE: Query<'static> =
-        Query { root: "/", cmdline: None, kind: None, want: None, lister: &Tools, lightly: false };
+        Query { root: "/", cmdline: None, kind: None, want: None, lister: &Tools, lightly: false, frozen: false };
 }
 
 /// What was found.
@@ -173,7 +175,10 @@ impl Chosen {
             Some(files.iter().any(|file| file.name.rsplit('/').next() == Some(program)))
         };
         let image = image.path.as_deref();
-        let thaw = thaw::Next::of(config, image, |image| has(image, thaw::PROGRAM));
+        let thaw = match query.frozen {
+            true => None,
+            false => thaw::Next::of(config, image, |image| has(image, thaw::PROGRAM)),
+        };
         if let Some(source) = thaw.as_ref().and_then(thaw::Next::source) {
             inputs.cmdline.push(source);
             *config = Config::read(inputs);

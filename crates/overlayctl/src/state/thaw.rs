@@ -14,7 +14,7 @@ use overlayroot_core::step::refusal::Refusal;
 use overlayroot_linux::sys::newfile::{ALL_READ, Lasting, NewFile};
 use overlayroot_linux::sys::{files, inroot, json, mounts};
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fsync, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, chmodat, fsync, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 use std::io::{ErrorKind, Write};
 
@@ -59,7 +59,10 @@ fn directory(root: &str) -> Result<OwnedFd> {
     let mut here = openat(CWD, root, DIRECTORY - OFlags::NOFOLLOW, Mode::empty()).with_context(|| root.to_owned())?;
     for name in DIR.split('/').filter(|name| !name.is_empty()) {
         match mkdirat(&here, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => fsync(&here).with_context(|| format!("syncing what {name} is in"))?,
+            // Whatever the umask: everybody may know what the next boot is.
+            Ok(()) => chmodat(&here, name, Mode::from_raw_mode(0o755), AtFlags::empty())
+                .and_then(|()| fsync(&here))
+                .with_context(|| format!("making {name} of {DIR}"))?,
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error).with_context(|| format!("making {name} of {DIR}")),
         }

@@ -16,6 +16,8 @@ pub const DIR: &str = "/var/lib/overlayroot-rs";
 pub const REQUEST: &str = "thaw.json";
 /// Name of what became of it.
 pub const RESULT: &str = "thawed.json";
+/// Most bytes of a command line.
+const LONGEST: usize = 4096;
 /// Most boots that may be asked for.
 pub const MOST: u32 = 100;
 /// Seconds that such a boot may be given.
@@ -55,7 +57,7 @@ pub struct Asked {
 impl Asked {
     /// The same as it was read, unless it says what is never written.
     pub fn valid(self) -> Option<Self> {
-        let command = !matches!(&self.work, Work::Run(command) if command.is_empty());
+        let command = !matches!(&self.work, Work::Run(line) if line.is_empty() || line.len() > LONGEST);
         ((1..=MOST).contains(&self.boots) && SECONDS.contains(&self.seconds) && command).then_some(self)
     }
 

@@ -14,8 +14,8 @@ use overlayroot_core::facts::fetched::Fetched;
 use overlayroot_core::facts::nfs;
 use overlayroot_core::facts::other_overlays;
 use overlayroot_core::facts::{Facts, Root};
-use overlayroot_core::feature::populate;
 use overlayroot_core::feature::populated::Populated;
+use overlayroot_core::feature::{self, populate};
 use overlayroot_core::keys::Fallback;
 use overlayroot_core::layout::paths;
 use overlayroot_core::parse::cmdline::lex;
@@ -173,10 +173,11 @@ impl Run {
     fn decide(&mut self, config: &Config, facts: &Facts, decision: Decision) -> (Effective, Outcome) {
         let thawed = Path::new(paths::THAWED).exists();
         let plan = match decision {
-            Decision::Do(_) | Decision::Instead(..) if thawed => {
-                self.notes.clone_from(&config.notes);
-                return (Effective::plain(RootKind::Plain), Outcome::Thawed);
+            // An image that is not the one that was named boots nothing.
+            Decision::Instead(ref refusal, _) if thawed && refusal.code != feature::image::CODE => {
+                return self.thawed(config);
             }
+            Decision::Do(_) if thawed => return self.thawed(config),
             Decision::Off | Decision::NotYet => {
                 self.notes.clone_from(&config.notes);
                 return (Effective::plain(RootKind::Plain), Outcome::Off);
@@ -199,6 +200,12 @@ impl Run {
         let plain_is_policy = config.fallback.value == Fallback::None || config.misunderstood();
         let outcome = Outcome::of(effective.root, blemished, plain_is_policy);
         (effective, outcome)
+    }
+
+    /// No overlay, for one boot.
+    fn thawed(&mut self, config: &Config) -> (Effective, Outcome) {
+        self.notes.clone_from(&config.notes);
+        (Effective::plain(RootKind::Plain), Outcome::Thawed)
     }
 
     /// What the policy makes instead of a plan that failed; where that fails in turn for want of its archive, the same

@@ -5,6 +5,7 @@ use super::Job;
 use crate::commands::doctor;
 use crate::output::exit::Exit;
 use crate::state::next::{self, Query};
+use crate::state::thaw;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use overlayroot_host::doctor::Grade;
@@ -16,6 +17,7 @@ fn query<'a>(job: &'a Job<'_>, want: bool) -> Query<'a> {
         kind: Some(job.kind),
         want: want.then_some(job.given),
         lister: job.lister,
+        frozen: true,
         ..Query::HERE
     }
 }
@@ -25,6 +27,11 @@ fn query<'a>(job: &'a Job<'_>, want: bool) -> Query<'a> {
 pub fn may(job: &Job<'_>) -> Result<bool> {
     if !job.tree.live {
         return Ok(true);
+    }
+    if matches!(thaw::pending(), Ok(Some(_))) {
+        eprintln!(
+            "overlayctl: note: the next boot is thawed, see overlayctl thaw --status; this is of those behind it"
+        );
     }
     let found = doctor::findings(&next::find(&query(job, true)))?;
     let mut bad: Vec<_> = found.into_iter().filter(|finding| finding.grade == Grade::Problem).collect();

@@ -6,9 +6,11 @@ use crate::output::exit::{Exit, refused};
 use crate::output::format::now;
 use anyhow::{Context, Result, bail};
 use overlayroot_core::layout::paths::{SERVICED, SHELL_LOCK, STATE_DIR};
+use overlayroot_core::parse::mountinfo;
+use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_host::servicing::{SCHEMA, Serviced, Target, Way};
 use overlayroot_linux::sys::watched::Held;
-use overlayroot_linux::sys::{json, namespace, newfile};
+use overlayroot_linux::sys::{json, mounts, namespace, newfile};
 use overlayroot_linux::tool::servicing;
 use rustix::process::{Signal, getppid};
 use std::fs::{self, File};
@@ -70,15 +72,20 @@ pub fn in_lower<T>(inside: impl FnOnce(&str) -> Result<T>) -> Result<T> {
     done
 }
 
-/// Why the lower can't be written, where it can't.
+/// Why nothing can be asked of the next boot in the lower, where that is so: it can't be written, or the initramfs does
+/// not write it.
 ///
 /// # Errors
 /// Where the machine can't be looked at.
 pub fn unwritable() -> Result<Option<String>> {
-    match look(false)? {
-        Look::Target(_) => Ok(None),
-        Look::Refused(why) => Ok(Some(why)),
-    }
+    let lower = match look(false)? {
+        Look::Target(target) => target.lower,
+        Look::Refused(why) => return Ok(Some(why)),
+    };
+    let mounts = mounts::read()?;
+    let fstype = mountinfo::at(&mounts, &lower).map_or("", |mount| mount.fstype.as_str());
+    let known = UPPER_FILE_SYSTEMS.contains(&fstype);
+    Ok((!known).then(|| format!("the lower is {fstype}, which is not written in the initramfs")))
 }
 
 fn serve(target: &Target, asked: &Args, held: &Held) -> Result<Exit> {

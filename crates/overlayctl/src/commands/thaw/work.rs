@@ -12,7 +12,6 @@ use crate::state::thaw;
 use anyhow::{Context, Result};
 use overlayroot_core::feature::thaw::{Asked, SCHEMA, Thawed, Work};
 use overlayroot_core::layout::paths;
-use overlayroot_core::record::Record;
 use overlayroot_core::step::effective::RootKind;
 use overlayroot_host::doctor::{Grade, worst};
 use overlayroot_host::loader::place::{Place, judge};
@@ -30,11 +29,19 @@ const NOLOGIN: &str = "/run/nologin";
 /// Between two looks whether a command has ended.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The system's own updater, for `/bin/sh`.
+/// The system's own updater, for `/bin/sh`. What an earlier one has left half done comes first, and a file of the
+/// administrator's stays as it is: there is no one to ask.
 pub fn updater() -> Option<&'static str> {
     [
-        ("/usr/bin/unattended-upgrade", "apt-get update && unattended-upgrade"),
-        ("/usr/bin/apt-get", "apt-get update && apt-get -y --with-new-pkgs upgrade"),
+        (
+            "/usr/bin/unattended-upgrade",
+            "dpkg --configure -a && apt-get -o DPkg::Lock::Timeout=600 update && unattended-upgrade",
+        ),
+        (
+            "/usr/bin/apt-get",
+            "dpkg --configure -a && apt-get -o DPkg::Lock::Timeout=600 update && apt-get -y --with-new-pkgs \
+             -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold upgrade",
+        ),
         ("/usr/bin/dnf", "dnf -y upgrade"),
         ("/usr/bin/zypper", "zypper -n update"),
     ]
@@ -54,10 +61,15 @@ pub fn work() -> Result<Exit> {
         while Instant::now() < until {
             sleep(LOOK);
         }
-        return reboot().map(|()| Exit::Good);
+        return leave();
     }
-    write_atomic(NOLOGIN, "The system is being updated, and reboots then: overlayctl thaw --status\n")?;
-    let mut done = carried_out(&asked, until);
+    // Neither is a reason to stay thawed.
+    let mut done = begun(&asked);
+    let told = write_atomic(NOLOGIN, "The system is being updated, and reboots then: overlayctl thaw --status\n");
+    for error in [told, thaw::write_result(&done)].into_iter().filter_map(Result::err) {
+        eprintln!("overlayctl: {error:#}");
+    }
+    carry_out(&asked, until, &mut done);
     let built = checked(&mut done);
     if let Err(error) = built {
         done.why.get_or_insert(format!("{error:#}"));
@@ -65,33 +77,46 @@ pub fn work() -> Result<Exit> {
     done.took_s = started.elapsed().as_secs();
     done.at = now();
     eprintln!("overlayctl: {done}");
-    // What can't be noted is no reason to stay thawed.
     if let Err(error) = thaw::write_result(&done) {
         eprintln!("overlayctl: {error:#}");
     }
-    reboot().map(|()| Exit::Good)
+    leave()
 }
 
-fn carried_out(asked: &Asked, until: Instant) -> Thawed {
+/// Reboots, also where that is held back for a while (systemd-inhibit(1)); a timer ends the boot at last.
+fn leave() -> Result<Exit> {
+    for _ in 0..60 {
+        match reboot() {
+            Ok(()) => return Ok(Exit::Good),
+            Err(error) => eprintln!("overlayctl: {error:#}"),
+        }
+        sleep(Duration::from_secs(10));
+    }
+    refuse("the reboot was refused; overlayroot-rs-thaw-end.timer ends this boot")
+}
+
+/// What is told where it never ends.
+fn begun(asked: &Asked) -> Thawed {
     let line = match &asked.work {
         Work::Run(line) => line.as_str(),
         Work::Update => updater().unwrap_or_default(),
         Work::Nothing => "",
     };
-    let ran = line.to_owned();
-    let mut done =
-        Thawed { schema: SCHEMA, at: 0, ran, status: None, why: None, doctor: None, built: false, took_s: 0 };
-    if line.is_empty() {
+    let (ran, why) = (line.to_owned(), Some("it did not end".to_owned()));
+    Thawed { schema: SCHEMA, at: now(), ran, status: None, why, doctor: None, built: false, took_s: 0 }
+}
+
+fn carry_out(asked: &Asked, until: Instant, done: &mut Thawed) {
+    if done.ran.is_empty() {
         done.why = Some("no updater was found".to_owned());
-        return done;
+        return;
     }
-    match shell(line, until) {
-        Ok(Some(0)) => done.status = Some(0),
-        Ok(Some(code)) => (done.status, done.why) = (Some(code), Some(format!("exit status {code}"))),
-        Ok(None) => done.why = Some(format!("ended by a signal, or after {} s", asked.seconds)),
-        Err(error) => done.why = Some(format!("{error:#}")),
-    }
-    done
+    (done.status, done.why) = match shell(&done.ran, until) {
+        Ok(Some(0)) => (Some(0), None),
+        Ok(Some(code)) => (Some(code), Some(format!("exit status {code}"))),
+        Ok(None) => (None, Some(format!("ended by a signal, or after {} s", asked.seconds))),
+        Err(error) => (None, Some(format!("{error:#}"))),
+    };
 }
 
 /// Runs a command line to its end, or until the time is over; what it started ends with it. Its exit status.
@@ -115,7 +140,7 @@ fn shell(line: &str, until: Instant) -> Result<Option<i32>> {
 /// Asks the doctor of the next boot, and builds the initramfs where the update has not.
 fn checked(done: &mut Thawed) -> Result<()> {
     let look = || -> Result<(Grade, bool)> {
-        let found = findings(&next::find(&Query::HERE))?;
+        let found = findings(&next::find(&Query { frozen: true, ..Query::HERE }))?;
         let lacks = found.iter().any(|finding| finding.check == "initramfs" && finding.grade == Grade::Problem);
         Ok((worst(&found), lacks))
     };
@@ -138,30 +163,30 @@ fn checked(done: &mut Thawed) -> Result<()> {
 }
 
 /// Whether a kernel may be installed in what runs: refused where it would be lost at the next boot, or come apart from
-/// its modules. Started by the hooks of kernel-install(8) and of Debian's kernel packages.
+/// its modules. In an upper that stays it is of no use at worst: an update that fails for that would fail for ever.
+/// Started by the hooks of kernel-install(8) and of Debian's kernel packages.
 pub fn kernel() -> Result<Exit> {
-    let record = recordfile::read(paths::RECORD)?;
-    match record.filter(|record| record.effective.root == RootKind::Overlay).as_ref().and_then(against) {
-        None => Ok(Exit::Good),
-        Some(why) => refuse(&format!(
-            "no kernel can be installed here: {why}. Update the root itself: overlayctl thaw --now-and-reboot, or \
-             overlayctl shell"
-        )),
-    }
-}
-
-fn against(record: &Record) -> Option<String> {
-    let mounts = mounts::read().ok()?;
+    const TODO: &str = "Update the root itself: overlayctl thaw --now-and-reboot, or overlayctl shell";
+    let record = recordfile::read(paths::RECORD)?.filter(|record| record.effective.root == RootKind::Overlay);
+    let Some(record) = record else { return Ok(Exit::Good) };
+    let mounts = mounts::read()?;
     let in_overlay = |path: &str| judge(&mounts, path) == Place::Lost;
     let (boot, modules) = (in_overlay("/boot"), in_overlay("/usr/lib/modules"));
     match (record.effective.upper.is_in_ram(), boot, modules) {
-        (true, true, _) => Some("the upper is in RAM, and it would be lost at the next boot".to_owned()),
-        (true, false, true) => Some(
-            "/boot is kept and /usr/lib/modules is in an upper in RAM: the next boot would have the kernel without its \
-             modules"
-                .to_owned(),
-        ),
-        (false, true, _) => Some("/boot is in the overlay, and the boot loader reads that of the lower".to_owned()),
-        (true | false, false, false) | (false, false, true) => None,
+        (true, true, _) => {
+            refuse(&format!("no kernel can be installed in an upper in RAM: it would be lost at the next boot. {TODO}"))
+        }
+        (true, false, true) => refuse(&format!(
+            "no kernel can be installed here: /boot is kept, and /usr/lib/modules is in an upper in RAM, so the next boot \
+             would have the kernel without its modules. {TODO}"
+        )),
+        (false, true, _) => {
+            eprintln!(
+                "overlayctl: warning: /boot is in the overlay, and the boot loader reads that of the lower: this kernel \
+                 is not booted. {TODO}"
+            );
+            Ok(Exit::Good)
+        }
+        (true | false, false, false) | (false, false, true) => Ok(Exit::Good),
     }
 }

@@ -52,7 +52,7 @@ pub fn run(args: &Use) -> Result<Exit> {
     if Path::new(paths::TRIED).exists() {
         return refuse("this boot is one of several tries, and not good yet: see overlayctl good");
     }
-    let boot = next::find(&Query { lightly: true, ..Query::HERE }).boot;
+    let boot = next::find(&Query { lightly: true, frozen: true, ..Query::HERE }).boot;
     if let Some(why) = against(args, &record, store.name(), &boot) {
         return refuse(&why);
     }
