@@ -14,15 +14,13 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::step::refusal::UPPER_FILE_SYSTEMS;
 use overlayroot_core::value::diagnostics::plain;
-use overlayroot_linux::source;
-use overlayroot_linux::sys::inroot::{self, Links};
+use overlayroot_linux::source::{self, thawfile};
 use overlayroot_linux::sys::newfile::{ALL_READ, Lasting, NewFile, write_atomic};
-use overlayroot_linux::sys::{files, mounts, writable};
+use overlayroot_linux::sys::{mounts, writable};
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, OFlags, fsync, syncfs, unlinkat};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, fsync, syncfs, unlinkat};
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -30,8 +28,6 @@ use std::process::ExitCode;
 const UNIT: &str = "overlayroot-rs-thawed.service";
 /// Seconds beyond those of the request: to start, and to look at the next boot when the work is done.
 const LONGER: u64 = 600;
-/// Bytes of a request.
-const MOST: u64 = 64 << 10;
 
 const HELP: &str = "Usage: overlay-thaw
 
@@ -85,7 +81,7 @@ fn run() -> Result<()> {
     if !Config::read(&source::read(Some(paths::SYSROOT))).asks_for_overlay() {
         return Ok(());
     }
-    let Some((directory, asked)) = request()? else { return Ok(()) };
+    let Some((directory, asked)) = thawfile::read(paths::SYSROOT)? else { return Ok(()) };
     // In RAM it would be there again at each boot, and on a server it is for another machine.
     ensure!(
         UPPER_FILE_SYSTEMS.contains(&root.fstype.as_str()),
@@ -97,23 +93,6 @@ fn run() -> Result<()> {
         counted(&directory, &asked)
     })?;
     thawed(&asked)
-}
-
-/// The request, and its directory; no link leads there.
-fn request() -> Result<Option<(OwnedFd, Asked)>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = match inroot::open(paths::SYSROOT, DIR, flags, Links::No) {
-        // A link leads to what is no request.
-        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(None),
-        directory => directory.with_context(|| format!("opening {DIR}"))?,
-    };
-    let text = match files::open_at(&directory, REQUEST).and_then(|file| files::bytes(file, MOST)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        text => text.with_context(|| format!("reading {DIR}/{REQUEST}"))?,
-    };
-    let asked: Option<Asked> = serde_json::from_slice(&text).ok();
-    let asked = asked.and_then(Asked::valid).with_context(|| format!("{DIR}/{REQUEST} is not valid"))?;
-    Ok(Some((directory, asked)))
 }
 
 /// Takes this boot off the request. What is told afterwards is on the disk.

@@ -21,7 +21,7 @@ use overlayroot_core::layout::paths;
 use overlayroot_core::record::Record;
 use overlayroot_core::value::diagnostics::escape;
 use overlayroot_core::value::size::rounded;
-use overlayroot_host::next::Told;
+use overlayroot_host::next::{NextBoot, Told};
 use overlayroot_host::resize::Resized;
 use overlayroot_host::servicing::Serviced;
 use overlayroot_host::watch::levels::{Resource, Space};
@@ -89,7 +89,7 @@ pub fn run(json: bool) -> Result<Exit> {
         crate::output::out::json(&status)?;
     } else {
         let pull = pull::row(record.as_ref(), pulled.as_ref(), live.root_fstype == "overlay");
-        let shown = Shown { live: &live, pull: pull.as_deref(), next: &next.says() };
+        let shown = Shown { live: &live, pull: pull.as_deref(), next: &next };
         show(record.as_ref(), &shown, &problems, level);
     }
     Ok(level.exit())
@@ -136,7 +136,7 @@ fn by(word: &str) -> String {
 struct Shown<'a> {
     live: &'a Live,
     pull: Option<&'a str>,
-    next: &'a str,
+    next: &'a NextBoot,
 }
 
 fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, String)], level: Level) {
@@ -154,7 +154,7 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
     if let Some(pull) = pull {
         row("pull", pull);
     }
-    row("next boot", next);
+    row("next boot", &next.says());
     let store = record.and_then(|record| record.effective.store.as_ref());
     let pending = store.map_or(Pending::Nothing, |store| kept::pending(store).unwrap_or(Pending::Nothing));
     if pending != Pending::Nothing {
@@ -167,7 +167,7 @@ fn show(record: Option<&Record>, shown_of: &Shown<'_>, problems: &[(Level, Strin
         row("", &asked.to_string());
     }
     if let Ok(Some(asked)) = thaw::pending() {
-        row("", &format!("the next boot is {asked}"));
+        row("", &thaw::words(&asked, next));
     }
     if let Some(last) = thaw::result().filter(Thawed::is_good) {
         row("", &of_thaw(&last));

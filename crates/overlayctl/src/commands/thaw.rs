@@ -148,7 +148,9 @@ fn in_root<T>(inside: impl FnOnce(&str) -> Result<T>) -> Result<T> {
 
 fn status() -> Result<Exit> {
     match thaw::pending()? {
-        Some(asked) => println!("the next boot is {asked}"),
+        Some(asked) => {
+            println!("{}", thaw::words(&asked, &next::find(&Query { lightly: true, ..Query::HERE }).boot));
+        }
         None => println!("the next boot: nothing is asked for"),
     }
     match thaw::this_boot() {

@@ -11,14 +11,16 @@ use overlayroot_core::parse::cmdline::Source;
 use overlayroot_core::parse::mountinfo;
 use overlayroot_core::plan::Decision;
 use overlayroot_core::step::refusal::Refusal;
+use overlayroot_host::next::NextBoot;
+use overlayroot_linux::source::thawfile;
 use overlayroot_linux::sys::newfile::{ALL_READ, Lasting, NewFile};
-use overlayroot_linux::sys::{files, inroot, json, mounts};
+use overlayroot_linux::sys::{files, json, mounts};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, chmodat, fsync, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
-/// Bytes of a request or a result.
+/// Bytes of a result.
 const MOST: u64 = 64 << 10;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -41,17 +43,16 @@ fn root() -> Option<&'static str> {
 /// Where that can't be read or understood.
 pub fn pending() -> Result<Option<Asked>> {
     let Some(root) = root() else { return Ok(None) };
-    let what = || format!("{DIR}/{REQUEST} of the lower");
-    let directory = match inroot::open(root, DIR, DIRECTORY - OFlags::NOFOLLOW, inroot::Links::No) {
-        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(None),
-        directory => directory.with_context(what)?,
-    };
-    let text = match files::open_at(&directory, REQUEST).and_then(|file| files::bytes(file, MOST)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        text => text.with_context(what)?,
-    };
-    let asked = serde_json::from_slice(&text).ok().and_then(Asked::valid);
-    asked.with_context(|| format!("{} is not valid", what())).map(Some)
+    Ok(thawfile::read(root)?.map(|(_, asked)| asked))
+}
+
+/// The request in words, as far as the next boot does it.
+pub fn words(asked: &Asked, boot: &NextBoot) -> String {
+    match (boot.config.is_thawed(), &boot.line) {
+        (true, Ok(_)) => format!("the next boot is {asked}"),
+        (true, Err(_)) => format!("the next boot is {asked}; if it has this boot's command line"),
+        (false, _) => format!("a request waits ({asked}); the next boot: {}", boot.says()),
+    }
 }
 
 /// The directory of the request below a root that can be written; made where it is not there.

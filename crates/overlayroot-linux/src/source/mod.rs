@@ -3,6 +3,7 @@
 //! configuration files. Interprets nothing.
 
 pub mod recordfile;
+pub mod thawfile;
 
 use crate::sys::{files, inroot};
 use anyhow::{Context, Result, ensure};
