@@ -2,6 +2,7 @@
 //! `overlay-thaw`: whether this boot has no overlay, as `overlayctl thaw` asked for. Counts that down, on the disk, before
 //! the system starts: whatever happens in a thawed boot, the next one is frozen again. Started before `overlay-assemble`.
 
+mod alone;
 #[cfg(not(debug_assertions))]
 #[path = "../../overlayroot-initramfs/src/backtrace.rs"]
 mod backtrace;
@@ -43,15 +44,8 @@ Exit: 0 done, 1 failed (the overlay is made as without), 64 wrong arguments.
 ";
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => {}
-        ["-h" | "--help"] => return told(HELP),
-        ["-V" | "--version"] => return told(concat!("overlayroot-rs ", env!("CARGO_PKG_VERSION"), "\n")),
-        [..] => {
-            eprintln!("{PROGRAM} takes no arguments (see {PROGRAM} --help)");
-            return ExitCode::from(64);
-        }
+    if let Some(exit) = alone::without_words(PROGRAM, HELP) {
+        return exit;
     }
     let Err(error) = run() else { return ExitCode::SUCCESS };
     let why = plain(&format!("not thawed: {error:#}"));
@@ -61,11 +55,6 @@ fn main() -> ExitCode {
         eprintln!("{PROGRAM}: {error:#}");
     }
     ExitCode::FAILURE
-}
-
-fn told(text: &str) -> ExitCode {
-    print!("{text}");
-    ExitCode::SUCCESS
 }
 
 fn run() -> Result<()> {

@@ -2,6 +2,7 @@
 //! `overlay-tries`: which of several uppers this boot uses, as `overlayctl uppers use` asked for, and how often that is
 //! tried. Started before `overlay-assemble`, which finds the name beside the command line's arguments.
 
+mod alone;
 #[cfg(not(debug_assertions))]
 #[path = "../../overlayroot-initramfs/src/backtrace.rs"]
 mod backtrace;
@@ -42,15 +43,8 @@ arguments.
 ";
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => {}
-        ["-h" | "--help"] => return told(HELP),
-        ["-V" | "--version"] => return told(concat!("overlayroot-rs ", env!("CARGO_PKG_VERSION"), "\n")),
-        [..] => {
-            eprintln!("{PROGRAM} takes no arguments (see {PROGRAM} --help)");
-            return ExitCode::from(64);
-        }
+    if let Some(exit) = alone::without_words(PROGRAM, HELP) {
+        return exit;
     }
     match run() {
         Ok(exit) => exit,
@@ -64,11 +58,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn told(text: &str) -> ExitCode {
-    print!("{text}");
-    ExitCode::SUCCESS
 }
 
 fn run() -> Result<ExitCode> {
